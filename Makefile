@@ -1,0 +1,65 @@
+SHELL := bash
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+JOB ?= examples/digits.yaml
+WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+PINNED := requirements/build.txt requirements/dev.txt
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-header --no-annotate --no-emit-index-url $(if $(UPGRADE),--upgrade)
+STUBS := training_pb2.py training_pb2.pyi
+PROTOC := $(BIN)/python -m grpc_tools.protoc --proto_path=runtime runtime/pslgs/wire/v1/training.proto
+
+.PHONY: help run test test-fast lint format verify bench stubs requirements clean
+
+help: ## Print the targets.
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		awk -F '|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+run: $(INSTALLED) ## Train a job on this machine: JOB=examples/digits.yaml, ARGS="--resume ..." go to `pslgs run`.
+	$(BIN)/pslgs run $(JOB) $(ARGS)
+
+test: $(INSTALLED) ## Run all tests, in WORKERS=2 processes.
+	$(PYTEST) $(ARGS)
+
+test-fast: $(INSTALLED) ## Run the tests that take a few seconds at most.
+	$(PYTEST) -m "not slow" $(ARGS)
+
+lint: $(INSTALLED) ## Check format, lint, types and floors.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED) ## Format the code and mend what ruff can.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+verify: $(INSTALLED) ## Generate anew what is generated, and fail where it differs from what is committed.
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+	$(PROTOC) --python_out="$$fresh" --pyi_out="$$fresh" && \
+	for stub in $(STUBS); do \
+		diff -u runtime/pslgs/wire/v1/$$stub "$$fresh/pslgs/wire/v1/$$stub" || { echo "Run \`make stubs\`."; exit 1; }; \
+	done && echo "What is generated is up to date."
+
+bench: $(INSTALLED) ## Measure the distributed run against a plain loop, and the wire against a bare stream.
+	$(BIN)/python -m benchmarks $(ARGS)
+
+stubs: $(INSTALLED) ## Generate the protobuf modules.
+	$(PROTOC) --python_out=runtime --pyi_out=runtime
+
+requirements: $(INSTALLED) ## Pin the requirements; UPGRADE=1 takes the newest versions.
+	$(COMPILE) pyproject.toml --all-extras --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra runtime --constraints requirements/dev.txt --output-file requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra operator --constraints requirements/dev.txt --output-file requirements/operator.txt
+	$(COMPILE) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
+
+clean: ## Remove the environment, caches and build results; runs are kept.
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find operator runtime tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+$(INSTALLED): $(PINNED) pyproject.toml requirements/install
+	requirements/install
+	touch $@

@@ -1,0 +1,215 @@
+"""Our wire against a bare grpc.aio stream: the same bytes over loopback between two processes.
+
+    python benchmarks/wire.py [--repeats 5] [--tensors 6]
+
+Both move tensors of 33.5 MB (a global batch of 128 samples of smashed data, 64 x 32 x 32 float32) up and
+then down, in messages of 1 MiB.  The bare stream sends one buffer over and over and drops what it gets;
+ours encodes frames from a tensor's memory and assembles them in another tensor's.  They alternate, so
+that both meet the same machine.
+"""
+
+import argparse
+import asyncio
+import multiprocessing
+import random
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection as Pipe
+from typing import Any
+
+import grpc
+import grpc.aio
+import torch
+
+from pslgs.identity.authority import CertificateAuthority
+from pslgs.identity.identity import Identity
+from pslgs.wire.channel import connect
+from pslgs.wire.chunks import Assembly
+from pslgs.wire.codec import codec_for
+from pslgs.wire.limits import CHUNK_BYTES, MESSAGE_LIMIT
+from pslgs.wire.service import Session, WireServer
+from pslgs.wire.stream import Stream
+from pslgs.wire.v1.training_pb2 import Finish, Header, Hello, Tensor
+
+SAMPLES, FEATURES = 128, 64 * 32 * 32
+TENSOR_BYTES = SAMPLES * FEATURES * 4
+CODEC = codec_for("None", FEATURES, torch.float32)
+BARE_OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+    ("grpc.max_send_message_length", MESSAGE_LIMIT),
+]
+Rates = tuple[float, float]
+
+
+async def send_tensors(stream: Stream, count: int) -> None:
+    tensor = torch.ones(SAMPLES, FEATURES)
+    for step in range(count):
+        await stream.send_tensor(Tensor.SMASHED_DATA, step, 1, 0, SAMPLES, CODEC.encode(tensor))
+
+
+async def receive_tensors(stream: Stream, out: torch.Tensor, count: int) -> None:
+    for _ in range(count):
+        buffer = CODEC.destination(out)
+        assembly = Assembly(buffer)
+        complete = False
+        while not complete:
+            frame = await stream.receive()
+            complete = assembly.accept(frame.header.tensor.offset, frame.payload)
+        CODEC.decode(buffer, out)
+
+
+async def serve_ours(identity: Identity | None, pipe: Pipe, tensors: int) -> None:
+    out = torch.empty(SAMPLES, FEATURES)
+
+    async def attend(session: Session, _hello: Hello) -> None:
+        await receive_tensors(session, out, tensors)
+        await session.send(Header(finish=Finish()))
+        await send_tensors(session, tensors)
+
+    server = WireServer("127.0.0.1:0", identity, attend)
+    pipe.send(await server.start())
+    await asyncio.to_thread(pipe.recv)
+    await server.stop(1.0)
+
+
+async def serve_bare(identity: Identity | None, pipe: Pipe, tensors: int) -> None:
+    messages = tensors * TENSOR_BYTES // CHUNK_BYTES
+
+    async def attend(_requests: object, context: Any) -> None:  # noqa: ANN401 - grpc.aio has no types
+        for _ in range(messages):
+            await context.read()
+        await context.write(b"finished")
+        payload = bytes(CHUNK_BYTES)
+        for _ in range(messages):
+            await context.write(payload)
+
+    server = grpc.aio.server(options=BARE_OPTIONS)
+    handler = grpc.stream_stream_rpc_method_handler(attend)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bare", {"Attend": handler}),))
+    if identity is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        pair = (identity.private_key_pem, identity.certificate_pem)
+        port = server.add_secure_port(
+            "127.0.0.1:0", grpc.ssl_server_credentials([pair], identity.ca_pem, require_client_auth=True)
+        )
+    await server.start()
+    pipe.send(port)
+    await asyncio.to_thread(pipe.recv)
+    await server.stop(None)
+
+
+async def measure_ours(port: int, identity: Identity | None, tensors: int) -> Rates:
+    out = torch.empty(SAMPLES, FEATURES)
+    hello = Hello(client_id="client-0")
+    rng = random.Random(0)  # noqa: S311 - spreads attempts to connect, protects nothing
+    async with connect(f"127.0.0.1:{port}", identity, hello, patience_seconds=30, rng=rng) as connection:
+        start = time.perf_counter()
+        await send_tensors(connection, tensors)
+        await connection.receive()
+        middle = time.perf_counter()
+        await receive_tensors(connection, out, tensors)
+        end = time.perf_counter()
+    return rate(tensors, middle - start), rate(tensors, end - middle)
+
+
+async def measure_bare(port: int, identity: Identity | None, tensors: int) -> Rates:
+    messages = tensors * TENSOR_BYTES // CHUNK_BYTES
+    payload = bytes(CHUNK_BYTES)
+    async with bare_channel(port, identity) as channel:
+        call = channel.stream_stream("/bare/Attend")()
+        await call.wait_for_connection()
+        start = time.perf_counter()
+        for _ in range(messages):
+            await call.write(payload)
+        await call.read()
+        middle = time.perf_counter()
+        for _ in range(messages):
+            await call.read()
+        end = time.perf_counter()
+    return rate(tensors, middle - start), rate(tensors, end - middle)
+
+
+@asynccontextmanager
+async def bare_channel(port: int, identity: Identity | None) -> AsyncIterator[Any]:
+    address = f"127.0.0.1:{port}"
+    if identity is None:
+        channel = grpc.aio.insecure_channel(address, options=BARE_OPTIONS)
+    else:
+        credentials = grpc.ssl_channel_credentials(
+            identity.ca_pem, identity.private_key_pem, identity.certificate_pem
+        )
+        channel = grpc.aio.secure_channel(address, credentials, options=BARE_OPTIONS)
+    async with channel:
+        yield channel
+
+
+def rate(tensors: int, seconds: float) -> float:
+    return tensors * TENSOR_BYTES / seconds / 1e6
+
+
+Serve = Callable[[Identity | None, Pipe, int], Coroutine[Any, Any, None]]
+Measure = Callable[[int, Identity | None, int], Coroutine[Any, Any, Rates]]
+
+
+def serve(run: Serve, identity: Identity | None, pipe: Pipe, tensors: int) -> None:
+    torch.set_num_threads(1)
+    asyncio.run(run(identity, pipe, tensors))
+
+
+def measure_once(
+    kind: tuple[Serve, Measure], identities: tuple[Identity | None, Identity | None], tensors: int
+) -> Rates:
+    """Start a server process, measure it from this one, and stop it."""
+    run, measure = kind
+    server_identity, client_identity = identities
+    pipe, other = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(
+        target=serve, args=(run, server_identity, other, tensors)
+    )
+    process.start()
+    rates = asyncio.run(measure(pipe.recv(), client_identity, tensors))
+    pipe.send("stop")
+    process.join()
+    return rates
+
+
+def make_identities() -> tuple[Identity, Identity]:
+    now = datetime.now(UTC)
+    authority = CertificateAuthority.create("benchmark", now, timedelta(days=1))
+    server = authority.issue_server(["127.0.0.1"], now, timedelta(days=1))
+    return server, authority.issue_client("client-0", now, timedelta(days=1))
+
+
+def compare(
+    label: str, identities: tuple[Identity | None, Identity | None], repeats: int, tensors: int
+) -> None:
+    kinds: dict[str, tuple[Serve, Measure]] = {
+        "bare": (serve_bare, measure_bare),
+        "ours": (serve_ours, measure_ours),
+    }
+    rates: dict[str, list[Rates]] = {name: [] for name in kinds}
+    for _ in range(repeats):
+        for name, kind in kinds.items():
+            rates[name].append(measure_once(kind, identities, tensors))
+    for direction, index in (("up", 0), ("down", 1)):
+        bare, ours = (statistics.median(each[index] for each in rates[name]) for name in kinds)
+        print(f"{label:6} {direction:5} {bare:10.0f} {ours:10.0f} {ours / bare:8.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--tensors", type=int, default=6, help="of 33.5 MB, in each direction")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    print("TLS    way    bare MB/s  ours MB/s    ratio")
+    compare("none", (None, None), arguments.repeats, arguments.tensors)
+    compare("mutual", make_identities(), arguments.repeats, arguments.tensors)
+
+
+if __name__ == "__main__":
+    main()

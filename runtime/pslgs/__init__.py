@@ -1,0 +1,1 @@
+"""Parallel split learning with global sampling (arXiv 2407.15738)."""

@@ -1,0 +1,44 @@
+"""The entry point of ``pslgs``.
+
+A command is added in two lines: the import of its module and its ``app.command``.  What is slow to
+import (torch) is imported inside the commands, so that ``pslgs --help`` answers at once.
+"""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from pslgs.cli.errors import Command
+from pslgs.cli.validate import validate
+
+app = typer.Typer(
+    name="pslgs",
+    help="Parallel split learning with global sampling: train one network over data that stays where it is.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("validate", cls=Command)(validate)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if wanted:
+        typer.echo(f"pslgs {version('pslgs')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of all commands; they stand before the command's name."""
+
+
+def main() -> None:
+    """Run the command line and exit with an `ExitCode`."""
+    app()

@@ -1,0 +1,73 @@
+"""``pslgs validate``: everything that is wrong with a manifest, at once, before anything runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import typer
+
+from pslgs.cli.formats import FormatOption, OutputFormat, print_json
+from pslgs.cli.manifest import JobArgument, SetOption
+from pslgs.spec import ExitCode, InputError, JobSpec, Partition, PartitionScheme, SplitTrainingJob, load_job
+
+
+def validate(
+    job: JobArgument, overrides: SetOption = None, output_format: FormatOption = OutputFormat.TEXT
+) -> None:
+    """Check a manifest: its fields, values and what they mean together."""
+    try:
+        manifest = load_job(job, overrides or ())
+    except InputError as error:
+        if output_format is OutputFormat.TEXT:
+            raise
+        print_json(_refusal(job, error))
+        raise typer.Exit(ExitCode.BAD_INPUT) from error
+    if output_format is OutputFormat.JSON:
+        print_json({"file": str(job), "valid": True, "violations": [], "summary": summary(manifest)})
+    else:
+        typer.echo(f"{job}: valid")
+        for name, words in summary(manifest).items():
+            typer.echo(f"  {name:<10}{words}")
+
+
+def summary(job: SplitTrainingJob) -> Mapping[str, str]:
+    """Say in a few words what a job will do."""
+    spec = job.spec
+    return {
+        "job": job.metadata.name,
+        "model": _model(spec),
+        "data": _data(spec),
+        "training": _training(spec),
+        "sampling": f"{spec.sampling.strategy}, {spec.sampling.global_batch_size} samples a step, "
+        f"seed {spec.sampling.seed}",
+    }
+
+
+def _refusal(job: Path, error: InputError) -> dict[str, object]:
+    violations = [{"path": each.path, "problem": each.problem} for each in error.violations]
+    return {"file": str(job), "valid": False, "violations": violations}
+
+
+def _model(spec: JobSpec) -> str:
+    cut = f"cut after {spec.model.cut_layer}" if spec.model.cut_layer else "in two parts"
+    return f"{spec.model.architecture}, {cut}"
+
+
+def _data(spec: JobSpec) -> str:
+    train = spec.data.train
+    source = train.entrypoint or " in ".join(filter(None, (train.name, train.path)))
+    holders = _partition(spec.data.partition) if spec.data.partition else "each client has its own"
+    return f"{train.format} {source}, {holders}"
+
+
+def _partition(partition: Partition) -> str:
+    classes = f" with {partition.classes_per_client} classes each"
+    skew = classes if partition.scheme is PartitionScheme.EXTENDED_DIRICHLET else ""
+    return f"{partition.scheme} over {partition.clients} clients{skew}"
+
+
+def _training(spec: JobSpec) -> str:
+    optimizer = spec.optimizer
+    return (
+        f"{spec.epochs} epochs, {spec.loss}, {optimizer.name} at {optimizer.learning_rate:g} "
+        f"({optimizer.schedule.name})"
+    )

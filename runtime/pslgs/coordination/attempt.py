@@ -1,0 +1,90 @@
+"""One attempt at a step: forward, server step, backward, update; all of it or nothing."""
+
+from typing_extensions import override
+
+from pslgs.coordination.activity import Activity, Owing, Phase
+from pslgs.coordination.effects import (
+    AbandonAttempt,
+    ApplyUpdate,
+    Effect,
+    OrderForward,
+    RunServerStep,
+    SendCutGradients,
+    Share,
+)
+from pslgs.coordination.events import (
+    ClientGradientReceived,
+    Event,
+    ServerStepDone,
+    SmashedDataReceived,
+    Ticket,
+    UpdateDone,
+)
+
+
+class Attempt(Activity):
+    """Leads the active clients of one step through its four phases; completed once its update is applied."""
+
+    def __init__(self, ticket: Ticket, epoch: int, shares: tuple[Share, ...]) -> None:
+        super().__init__(Phase.FORWARD)
+        self._ticket = ticket
+        self._epoch = epoch
+        self._shares = shares
+        self._clients = frozenset(share.client for share in shares)
+        self._owing = Owing(ticket)
+
+    def begin(self, following: dict[str, int], now: float) -> list[Effect]:
+        """Send the orders; ``following`` are the local batch sizes that the schedule has next."""
+        self._owing.ask(self._clients, now)
+        return [
+            OrderForward(self._ticket, self._epoch, share, following.get(share.client, 0))
+            for share in self._shares
+        ]
+
+    @override
+    def take(self, event: Event, now: float) -> list[Effect] | None:
+        match event, self.phase:
+            case SmashedDataReceived(client, ticket), Phase.FORWARD if self._owing.settle(client, ticket):
+                return self._once_all_answered(
+                    Phase.SERVER_STEP, RunServerStep(self._ticket, self._epoch, self._shares)
+                )
+            case ServerStepDone(ticket), Phase.SERVER_STEP if ticket == self._ticket:
+                self.phase = Phase.BACKWARD
+                self._owing.ask(self._clients, now)
+                return [SendCutGradients(self._ticket, self._shares)]
+            case ClientGradientReceived(client, ticket), Phase.BACKWARD if self._owing.settle(client, ticket):
+                return self._once_all_answered(
+                    Phase.UPDATE, ApplyUpdate(self._ticket, self._epoch, self._shares)
+                )
+            case UpdateDone(ticket), Phase.UPDATE if ticket == self._ticket:
+                self.complete()
+                return []
+            case _:
+                return None
+
+    @override
+    def lose(self, client: str, reason: str) -> list[Effect]:
+        return self.abandon(f"client {client} was lost: {reason}") if self._needs(client) else []
+
+    @override
+    def abandon(self, reason: str) -> list[Effect]:
+        if self.phase is Phase.UPDATE:
+            return []
+        self.done = True
+        return [AbandonAttempt(self._ticket, self._epoch, self._shares, reason)]
+
+    @override
+    def overdue(self, now: float, timeout: float) -> list[str]:
+        return self._owing.overdue(now, timeout)
+
+    def _needs(self, client: str) -> bool:
+        """Tell whether the attempt cannot be completed without the client."""
+        if self.phase is Phase.BACKWARD:
+            return client in self._owing.since
+        return client in self._clients
+
+    def _once_all_answered(self, phase: Phase, effect: Effect) -> list[Effect]:
+        if self._owing.since:
+            return []
+        self.phase = phase
+        return [effect]

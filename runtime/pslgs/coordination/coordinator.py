@@ -1,0 +1,292 @@
+"""The coordinator: told what happened, it says what to do.  No clock, socket, thread or tensor in it."""
+
+from collections.abc import Iterable
+
+from pslgs.coordination.activity import Activity, Checkpointing, Phase
+from pslgs.coordination.attempt import Attempt
+from pslgs.coordination.effects import (
+    Effect,
+    EndSession,
+    Finish,
+    ReportIgnored,
+    ReportJoined,
+    ReportLost,
+    ReportSkipped,
+    Share,
+)
+from pslgs.coordination.epoch import Epoch
+from pslgs.coordination.evaluation import ClientEvaluation, ServerEvaluation
+from pslgs.coordination.events import (
+    ClientGradientReceived,
+    EvaluationAnswered,
+    Event,
+    Joined,
+    Left,
+    SmashedDataReceived,
+    StopRequested,
+    Tick,
+    Ticket,
+)
+from pslgs.coordination.quorum import lacking, may_start
+from pslgs.coordination.roster import Member, Roster
+from pslgs.coordination.settings import Settings
+from pslgs.coordination.snapshot import CoordinatorState
+from pslgs.spec.data import EvaluationPlace
+from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec.faults import OnLostClient
+
+
+class Coordinator:
+    """Leads one job from its first client to its end.
+
+    A step is atomic: its samples count as used only once its update is done, and an attempt that loses a
+    client is abandoned as if it had not begun.
+
+    Attributes:
+        step: Steps committed so far.
+        epoch: The epoch under way.
+        roster: The job's clients.
+    """
+
+    def __init__(self, settings: Settings, now: float, state: CoordinatorState | None = None) -> None:
+        self.step = state.step if state else 0
+        self.epoch = (
+            Epoch.restore(state.epoch, settings.seed, settings.draw_schedule)
+            if state
+            else Epoch(1, settings.seed, settings.draw_schedule)
+        )
+        self.roster = Roster(dict(state.samples) if state else None)
+        self._settings = settings
+        self._activity: Activity | None = None
+        self._effects: list[Effect] = []
+        self._attempts = 0
+        self._evaluated = state.evaluated if state else False
+        self._checkpointed_at = self.step
+        self._started = False
+        self._ending: Finish | None = None
+        self._finished = False
+        self._opened_at = now - (state.active_seconds if state else 0.0)
+        self._waiting_since = now
+        self._last_join = now
+
+    @property
+    def phase(self) -> Phase:
+        """Where the coordinator is."""
+        if self._finished:
+            return Phase.FINISHED
+        return self._activity.phase if self._activity else Phase.WAITING
+
+    def state(self, now: float) -> CoordinatorState:
+        """Return what a checkpoint must keep; an attempt under way is not in it."""
+        active = now - self._opened_at
+        return CoordinatorState(self.step, self.epoch.state(), self._evaluated, self.roster.samples(), active)
+
+    def steps_in_all(self) -> int:
+        """Count the steps of the whole job, as far as can be told: those to come are taken to be undisturbed."""
+        if self.epoch.number > self._settings.epochs:
+            return self.step
+        held = [member.samples for member in self.roster.live().values()]
+        an_epoch = steps_of(self._settings.draw_schedule, held)
+        return self.step + self.epoch.steps_left() + an_epoch * (self._settings.epochs - self.epoch.number)
+
+    def lacking(self) -> str | None:
+        """Say in a sentence what training needs and has not; None where nothing is lacking."""
+        return lacking(self.roster, self._settings, started=self._started)
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """Take in one event and return what to do, in order.
+
+        Args:
+            event: What happened.
+            now: Seconds on any clock that never goes back.
+        """
+        if self._finished:
+            return []
+        match event:
+            case Joined():
+                self._join(event, now)
+            case Left(client, session, reason):
+                if self.roster.session(client) == session:
+                    self._lose(client, "disconnected", reason)
+            case Tick():
+                self._watch(now)
+            case StopRequested(reason):
+                self._end(ExitCode.INTERRUPTED, reason)
+            case _:
+                self._take(event, now)
+        self._go_on(now)
+        effects, self._effects = self._effects, []
+        return effects
+
+    # Membership
+
+    def _join(self, joined: Joined, now: float) -> None:
+        client, session = joined.client, self.roster.session(joined.client)
+        if session is not None:
+            self._do(EndSession(client, session, "a newer connection of this client took its place"))
+            self._lose(client, "replaced", "it connected again")
+        returned = client in self.roster
+        if returned and (held := self.roster.member(client).samples) != joined.samples:
+            # Its order of this epoch was another one: no offset into it means anything until the next epoch.
+            self.epoch.offsets[client] = max(held, joined.samples)
+        self.roster.admit(client, Member(joined.samples, joined.evaluation_samples, joined.session))
+        self._last_join = now
+        self._do(ReportJoined(client, joined.samples, returned))
+
+    def _lose(self, client: str, kind: str, reason: str) -> None:
+        self.roster.member(client).session = None
+        self._do(ReportLost(client, kind, reason))
+        if self._activity and not self._activity.done:
+            self._do(*self._activity.lose(client, reason))
+        if self._started and self._settings.on_lost is OnLostClient.FAIL:
+            self._end(
+                ExitCode.CLIENT_LOST,
+                f"client {client} was lost ({reason}), and spec.faultTolerance.onLostClient is Fail",
+            )
+
+    # Time
+
+    def _watch(self, now: float) -> None:
+        deadline, timeout = self._settings.deadline, self._settings.client_timeout
+        if deadline is not None and now - self._opened_at > deadline:
+            self._end(ExitCode.DEADLINE_EXCEEDED, f"spec.activeDeadlineSeconds: {deadline:g} s are over")
+        for client in self._activity.overdue(now, timeout) if self._activity else ():
+            session = self.roster.session(client)
+            if session is not None:
+                reason = f"no answer within {timeout:g} s (spec.faultTolerance.clientTimeoutSeconds)"
+                self._do(EndSession(client, session, reason))
+                self._lose(client, "timeout", reason)
+
+    def _watch_patience(self, now: float) -> None:
+        lacking, patience = self.lacking(), self._settings.quorum_timeout
+        if lacking and now - self._waiting_since > patience:
+            self._end(
+                ExitCode.QUORUM_LOST,
+                f"{lacking}; waited {patience:g} s (spec.faultTolerance.quorumTimeoutSeconds)",
+            )
+
+    def _ready(self, now: float) -> bool:
+        if self.lacking():
+            return False
+        return self._started or may_start(self.roster, self._settings, now - self._last_join)
+
+    # What is under way, and what comes next
+
+    def _take(self, event: Event, now: float) -> None:
+        effects = self._activity.take(event, now) if self._activity else None
+        if effects is not None:
+            self._do(*effects)
+        elif isinstance(event, SmashedDataReceived | ClientGradientReceived | EvaluationAnswered):
+            self._do(ReportIgnored(event.client, event.ticket))
+
+    def _go_on(self, now: float) -> None:
+        """Settle what is done and begin what comes next, until something is under way or waited for."""
+        while not self._finished and (self._activity is None or self._activity.done):
+            self._settle(now)
+            if self._checkpoint_due():
+                self._checkpointed_at = self.step
+                checkpointing = Checkpointing(self.step)
+                self._begin(checkpointing, checkpointing.begin())
+            elif self._ending or self.epoch.number > self._settings.epochs:
+                self._conclude()
+            elif self._ready(now):
+                self._begin_next(now)
+            else:
+                self._watch_patience(now)
+                if not self._ending:
+                    return
+
+    def _settle(self, now: float) -> None:
+        match self._activity:
+            case Attempt(completed=True):
+                self.epoch.commit()
+                self.step += 1
+                self._attempts = 0
+            case ServerEvaluation(completed=True) | ClientEvaluation(completed=True):
+                self._evaluated = True
+        if self._activity:
+            self._waiting_since = now
+        self._activity = None
+
+    def _checkpoint_due(self) -> bool:
+        new_steps = self.step - self._checkpointed_at
+        over = self._ending is not None or self.epoch.number > self._settings.epochs
+        return new_steps >= self._settings.checkpoint_every or (over and new_steps > 0)
+
+    def _begin(self, activity: Activity, effects: Iterable[Effect]) -> None:
+        self._activity = activity
+        self._do(*effects)
+
+    def _begin_next(self, now: float) -> None:
+        self._started = True
+        self.epoch.plan({name: member.samples for name, member in self.roster.live().items()})
+        if self.epoch.steps_left():
+            self._begin_attempt(now)
+        elif self._evaluation_due():
+            self._begin_evaluation(now)
+        else:
+            self._end_epoch()
+
+    def _begin_attempt(self, now: float) -> None:
+        batch_size, pooled = self._settings.global_batch_size, sum(self.roster.samples().values())
+        if batch_size > pooled and len(self.roster) >= self._settings.expected_clients:
+            self._end(
+                ExitCode.BAD_INPUT,
+                f"spec.sampling.globalBatchSize: is {batch_size}, but the clients hold only {pooled} samples",
+            )
+            return
+        self._attempts += 1
+        shares = tuple(
+            Share(
+                client,
+                self.roster.member(client).open_session(),
+                self.epoch.offsets.get(client, 0),
+                samples,
+            )
+            for client, samples in self.epoch.next_batch().items()
+        )
+        attempt = Attempt(Ticket(self.step + 1, self._attempts), self.epoch.number, shares)
+        self._begin(attempt, attempt.begin(self.epoch.next_batch(ahead=1), now))
+
+    def _evaluation_due(self) -> bool:
+        epoch = self.epoch.number
+        due = epoch % self._settings.evaluate_every == 0 or epoch == self._settings.epochs
+        return due and not self._evaluated and self._settings.evaluate_at is not None
+
+    def _begin_evaluation(self, now: float) -> None:
+        ticket, epoch = Ticket(self.step, 0), self.epoch.number
+        if self._settings.evaluate_at is EvaluationPlace.SERVER:
+            at_server = ServerEvaluation(ticket, epoch)
+            self._begin(at_server, at_server.begin())
+        else:
+            at_clients = ClientEvaluation(
+                ticket, epoch, self.roster.live(), self.roster.lost(), self._settings.evaluation_range
+            )
+            self._begin(at_clients, at_clients.begin(now))
+
+    def _end_epoch(self) -> None:
+        skipped = {
+            client: left
+            for client, held in self.roster.samples().items()
+            if (left := self.epoch.remaining(client, held))
+        }
+        if skipped:
+            self._do(ReportSkipped(self.epoch.number, skipped))
+        self._evaluated = False
+        self.epoch = Epoch(self.epoch.number + 1, self._settings.seed, self._settings.draw_schedule)
+
+    # The end
+
+    def _end(self, exit_code: ExitCode, message: str) -> None:
+        """Come to an end as soon as what is under way can be left; the first reason counts."""
+        self._ending = self._ending or Finish(exit_code, message)
+        if self._activity and not self._activity.done:
+            self._do(*self._activity.abandon(message))
+
+    def _conclude(self) -> None:
+        trained = f"trained {self._settings.epochs} epochs, {self.step} steps"
+        self._do(self._ending or Finish(ExitCode.FINISHED, trained))
+        self._finished = True
+
+    def _do(self, *effects: Effect) -> None:
+        self._effects.extend(effects)

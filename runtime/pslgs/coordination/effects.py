@@ -1,0 +1,176 @@
+"""What the coordinator wants done, in the order given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pslgs.coordination.events import Ticket
+from pslgs.spec.exit_codes import ExitCode
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A client's local batch: ``samples`` from ``offset`` on in the client's order of the epoch."""
+
+    client: str
+    session: int
+    offset: int
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderForward:
+    """Send an active client its local batch's place and the client part's parameters.
+
+    ``next_samples`` (from where this batch ends) is what the schedule says comes next, to be loaded ahead.
+    """
+
+    ticket: Ticket
+    epoch: int
+    share: Share
+    next_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunServerStep:
+    """Run the server part on the global batch, in the order of ``shares``, without applying anything."""
+
+    ticket: Ticket
+    epoch: int
+    shares: tuple[Share, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendCutGradients:
+    """Send every active client its slice of the cut gradient."""
+
+    ticket: Ticket
+    shares: tuple[Share, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyUpdate:
+    """Sum the client gradients in the order of ``shares`` and apply one optimizer step to both parts."""
+
+    ticket: Ticket
+    epoch: int
+    shares: tuple[Share, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonAttempt:
+    """Forget everything of this attempt, at the server and at its clients, as if it had not begun."""
+
+    ticket: Ticket
+    epoch: int
+    shares: tuple[Share, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEvaluation:
+    """Ask a client for the smashed data of a range of its evaluation samples."""
+
+    ticket: Ticket
+    share: Share
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateAtServer:
+    """Evaluate the whole model on the server's own data."""
+
+    ticket: Ticket
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConcludeEvaluation:
+    """All clients have answered but those ``missing``, which were lost meanwhile."""
+
+    ticket: Ticket
+    epoch: int
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonEvaluation:
+    """Forget what was evaluated so far."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class SaveCheckpoint:
+    """Write a checkpoint of the present state."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """End a client's stream, telling it why."""
+
+    client: str
+    session: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportJoined:
+    """Tell that a client joined, or came back."""
+
+    client: str
+    samples: int
+    returned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLost:
+    """Tell that a client was lost; ``kind`` is one word for metrics, ``reason`` a sentence for people."""
+
+    client: str
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSkipped:
+    """Tell that an epoch ended without these samples of clients that were lost."""
+
+    epoch: int
+    samples: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportIgnored:
+    """Tell that an answer was late, repeated or not asked for."""
+
+    client: str
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """End the run: tell the clients, keep the model, exit."""
+
+    exit_code: ExitCode
+    message: str
+
+
+Effect = (
+    OrderForward
+    | RunServerStep
+    | SendCutGradients
+    | ApplyUpdate
+    | AbandonAttempt
+    | OrderEvaluation
+    | EvaluateAtServer
+    | ConcludeEvaluation
+    | AbandonEvaluation
+    | SaveCheckpoint
+    | EndSession
+    | ReportJoined
+    | ReportLost
+    | ReportSkipped
+    | ReportIgnored
+    | Finish
+)

@@ -1,0 +1,109 @@
+"""One epoch: what is drawn, what is used, and what is left at whom."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pslgs.sampling.randomness import Purpose, generator
+from pslgs.sampling.schedule import Schedule
+
+DrawSchedule = Callable[[Sequence[int], np.random.Generator], Schedule]
+"""Draws a schedule over what each client still has; a sampling strategy with its options."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochState:
+    """All of an epoch that outlives the process, small enough for JSON.
+
+    The schedule itself is not in it: it is drawn again from the seed, the epoch, the number of the draw and
+    what the clients had left at that time.
+    """
+
+    epoch: int
+    draw: int
+    drawn_over: Mapping[str, int]
+    taken: int
+    offsets: Mapping[str, int]
+
+
+class Epoch:
+    """The remaining samples of an epoch, as a schedule over the clients that were live when it was drawn.
+
+    Attributes:
+        number: Counted from 1.
+        offsets: Samples each client has contributed so far this epoch.
+    """
+
+    def __init__(self, number: int, seed: int, draw_schedule: DrawSchedule) -> None:
+        self.number = number
+        self.offsets: dict[str, int] = {}
+        self._seed = seed
+        self._draw_schedule = draw_schedule
+        self._draws = 0
+        self._drawn_over: dict[str, int] = {}
+        self._names: tuple[str, ...] = ()
+        self._taken = 0
+        self._unplanned: dict[str, int] = {}
+        self._schedule = self._drawn()
+
+    def remaining(self, client: str, samples: int) -> int:
+        """Return how many of a client's ``samples`` this epoch has not used yet."""
+        return max(0, samples - self.offsets.get(client, 0))
+
+    def plan(self, samples: Mapping[str, int]) -> None:
+        """Make the schedule fit the live clients, ``samples`` by name; redraw it only where it does not.
+
+        The remainder of a shuffled pool is itself a uniform draw, so filtering out the lost clients' entries
+        and shuffling again keeps the law of global sampling.
+        """
+        wanted = {name: left for name, held in samples.items() if (left := self.remaining(name, held)) > 0}
+        if wanted == self._unplanned:
+            return
+        self._draws += 1
+        self._drawn_over, self._taken, self._unplanned = wanted, 0, dict(wanted)
+        self._schedule = self._drawn()
+
+    def steps_left(self) -> int:
+        """Count the steps that the present schedule has left."""
+        return len(self._schedule) - self._taken
+
+    def next_batch(self, ahead: int = 0) -> dict[str, int]:
+        """Return the active clients' local batch sizes of the next step, or of the one ``ahead`` of it."""
+        if ahead >= self.steps_left():
+            return {}
+        batches = self._schedule.local_batches(self._taken + ahead)
+        return {
+            self._names[client]: size
+            for client, size in zip(batches.clients.tolist(), batches.sizes.tolist(), strict=True)
+        }
+
+    def commit(self) -> None:
+        """Take the next batch as used."""
+        for client, size in self.next_batch().items():
+            self.offsets[client] = self.offsets.get(client, 0) + size
+            self._unplanned[client] -= size
+            if not self._unplanned[client]:
+                del self._unplanned[client]
+        self._taken += 1
+
+    def state(self) -> EpochState:
+        """Return what must be kept to go on exactly here."""
+        return EpochState(self.number, self._draws, dict(self._drawn_over), self._taken, dict(self.offsets))
+
+    @classmethod
+    def restore(cls, state: EpochState, seed: int, draw_schedule: DrawSchedule) -> "Epoch":
+        """Go on where `state` was taken."""
+        epoch = cls(state.epoch, seed, draw_schedule)
+        epoch._draws, epoch._drawn_over = state.draw, dict(state.drawn_over)
+        epoch._unplanned = dict(state.drawn_over)
+        epoch._schedule = epoch._drawn()
+        for _ in range(state.taken):
+            epoch.commit()
+        epoch.offsets = dict(state.offsets)
+        return epoch
+
+    def _drawn(self) -> Schedule:
+        self._names = tuple(self._drawn_over)
+        rng = generator(self._seed, Purpose.SCHEDULE, self.number, self._draws)
+        return self._draw_schedule(list(self._drawn_over.values()), rng)

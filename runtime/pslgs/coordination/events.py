@@ -1,0 +1,112 @@
+"""What the coordinator is told."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ticket:
+    """Names one exchange with the clients; an answer under another ticket is late or a lie.
+
+    Attributes:
+        step: The step being tried, counted from 1; for evaluations the steps committed so far.
+        attempt: The attempt at it, counted from 1; 0 for evaluations.
+    """
+
+    step: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A client opened a stream and said what it holds."""
+
+    client: str
+    session: int
+    samples: int
+    evaluation_samples: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A client's stream ended, or was ended because of what the client sent."""
+
+    client: str
+    session: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SmashedDataReceived:
+    """A client's smashed data and labels are complete."""
+
+    client: str
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStepDone:
+    """The server part ran forward and backward; the cut gradient is there, nothing is applied."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class ClientGradientReceived:
+    """A client's gradient is complete."""
+
+    client: str
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateDone:
+    """The optimizer step is applied to both parts."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationAnswered:
+    """The range of a client's evaluation samples that was asked for is evaluated."""
+
+    client: str
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEvaluationDone:
+    """The evaluation of the server's own data is complete."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointDone:
+    """A checkpoint is written, or could not be; training goes on either way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed; comes a few times a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """The process was asked to stop; what was reached is to be kept."""
+
+    reason: str
+
+
+Event = (
+    Joined
+    | Left
+    | SmashedDataReceived
+    | ServerStepDone
+    | ClientGradientReceived
+    | UpdateDone
+    | EvaluationAnswered
+    | ServerEvaluationDone
+    | CheckpointDone
+    | Tick
+    | StopRequested
+)

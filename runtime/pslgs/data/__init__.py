@@ -1,0 +1,1 @@
+"""A client's samples: formats, transforms, local batches and their order."""

@@ -1,0 +1,48 @@
+"""One way to open each format of a dataset."""
+
+from pathlib import Path
+
+from pslgs.data.arrays import open_numpy
+from pslgs.data.custom import open_custom
+from pslgs.data.image_folder import open_image_folder
+from pslgs.data.parquet import open_parquet
+from pslgs.data.scikit_learn import open_scikit_learn
+from pslgs.data.source import Source
+from pslgs.data.torchvision_datasets import open_torchvision
+from pslgs.spec.source import CLIENT_PLACEHOLDER, DataFormat, DataSource
+
+
+def open_source(source: DataSource, field: str, cache: Path) -> Source:
+    """Open a dataset for reading; samples are decoded later, when they are asked for.
+
+    Args:
+        source: What the manifest says, with ``{client}`` already replaced.
+        field: Where it says so, as ``spec.data.train``.
+        cache: Folder for converted files.
+
+    Raises:
+        InputError: the dataset is missing, empty, damaged or of another shape than its format has.
+    """
+    match source.format:
+        case DataFormat.PARQUET:
+            return open_parquet(source, field, cache)
+        case DataFormat.IMAGE_FOLDER:
+            return open_image_folder(source, field)
+        case DataFormat.NUMPY:
+            return open_numpy(source, field)
+        case DataFormat.TORCHVISION:
+            return open_torchvision(source, field)
+        case DataFormat.SCIKIT_LEARN:
+            return open_scikit_learn(source, field)
+        case DataFormat.CUSTOM:
+            return open_custom(source, field)
+
+
+def for_client(source: DataSource, client_id: str) -> DataSource:
+    """Replace ``{client}`` in the path and in the options by the client's id."""
+    path = source.path and source.path.replace(CLIENT_PLACEHOLDER, client_id)
+    options = {
+        key: value.replace(CLIENT_PLACEHOLDER, client_id) if isinstance(value, str) else value
+        for key, value in source.options.items()
+    }
+    return source.model_copy(update={"path": path, "options": options})

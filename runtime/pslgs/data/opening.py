@@ -1,0 +1,120 @@
+"""From the manifest to the samples of one client, or of the server's evaluation."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pslgs.data.formats import for_client, open_source
+from pslgs.data.local import LocalDataset, Owner
+from pslgs.data.source import Source
+from pslgs.data.transforms import evaluation_pipeline, training_pipeline
+from pslgs.sampling.partition import partition, partition_iid
+from pslgs.sampling.randomness import Purpose, generator
+from pslgs.spec.data import DataSpec
+from pslgs.spec.errors import InputError
+
+TRAINING = "spec.data.train"
+EVALUATION = "spec.data.evaluation"
+
+
+def open_training_data(
+    data: DataSpec, *, client_id: str, partition_index: int | None, seed: int, cache: Path
+) -> LocalDataset:
+    """Open a client's training samples: its share of the partition, or all that it reads.
+
+    Args:
+        data: The manifest's section.
+        client_id: Replaces ``{client}`` in paths; keys order and augmentation.
+        partition_index: Which share is the client's, from 0; only with a partition.
+        seed: The job's; all clients derive the same partition from it.
+        cache: Folder for converted files, which clients on one machine should share.
+
+    Raises:
+        InputError: the data are missing, damaged or do not fit the manifest.
+    """
+    source = open_source(for_client(data.train, client_id), TRAINING, cache)
+    pipeline = training_pipeline(data)
+    index = _all_of(source)
+    if data.partition is not None:
+        shares = partition(data.partition, source.labels, generator(seed, Purpose.PARTITION))
+        index = shares[_share_of(client_id, partition_index, data)]
+    return LocalDataset(source, index, pipeline, Owner(client_id, seed, TRAINING))
+
+
+def open_all_training_data(
+    data: DataSpec, client_ids: Sequence[str], *, seed: int, cache: Path
+) -> list[LocalDataset]:
+    """Open the shares of all clients of a partition over one source, for simulations.
+
+    Each equals what `open_training_data` gives the client with its position as ``partition_index``.
+
+    Raises:
+        InputError: the data are missing, damaged or do not fit the manifest.
+    """
+    if data.partition is None:
+        return [
+            open_training_data(data, client_id=name, partition_index=None, seed=seed, cache=cache)
+            for name in client_ids
+        ]
+    source = open_source(data.train, TRAINING, cache)
+    pipeline = training_pipeline(data)
+    shares = partition(data.partition, source.labels, generator(seed, Purpose.PARTITION))
+    return [
+        LocalDataset(source, shares[_share_of(name, i, data)], pipeline, Owner(name, seed, TRAINING))
+        for i, name in enumerate(client_ids)
+    ]
+
+
+def open_evaluation_data(
+    data: DataSpec,
+    *,
+    client_id: str | None = None,
+    partition_index: int | None = None,
+    seed: int = 0,
+    cache: Path,
+) -> LocalDataset:
+    """Open the evaluation samples of the server, or those of a client.
+
+    With a partition, clients divide one evaluation dataset at random in equal parts.
+
+    Args:
+        data: The manifest's section; it must have an evaluation.
+        client_id: The client, or None for the server, which reads all.
+        partition_index: Which share is the client's, from 0; only with a partition.
+        seed: The job's; only with a partition.
+        cache: Folder for converted files.
+
+    Raises:
+        InputError: the data are missing, damaged or do not fit the manifest.
+        ValueError: the manifest has no evaluation.
+    """
+    if data.evaluation is None:
+        raise ValueError("the manifest has no spec.data.evaluation")
+    name = client_id or ""
+    source = open_source(for_client(data.evaluation, name), EVALUATION, cache)
+    pipeline = evaluation_pipeline(data)
+    index = _all_of(source)
+    if client_id is not None and data.partition is not None and not data.evaluation.is_per_client:
+        shares = partition_iid(len(source), data.partition.clients, generator(seed, Purpose.PARTITION, 1))
+        index = shares[_share_of(client_id, partition_index, data)]
+    return LocalDataset(source, index, pipeline, Owner(name, seed, EVALUATION))
+
+
+def _all_of(source: Source) -> NDArray[np.int64]:
+    return np.arange(len(source), dtype=np.int64)
+
+
+def _share_of(client_id: str, partition_index: int | None, data: DataSpec) -> int:
+    clients = data.partition.clients if data.partition else 0
+    if partition_index is None:
+        raise InputError.at(
+            "spec.data.partition", f"has a share for each client, but '{client_id}' was given no number"
+        )
+    if not 0 <= partition_index < clients:
+        raise InputError.at(
+            "spec.data.partition.clients",
+            f"is {clients}, so '{client_id}', number {partition_index} from 0, has no share; raise it",
+        )
+    return partition_index

@@ -1,0 +1,66 @@
+"""Classification datasets of torchvision that are already on disk; nothing is downloaded."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torchvision
+
+from pslgs.data.pairs import Pairs, PairsSource, labels_of
+from pslgs.spec.errors import InputError
+from pslgs.spec.source import DataSource, Split
+from pslgs.spec.violations import nearest
+
+Arguments = Mapping[str, Any]
+
+BY_FLAG: tuple[Arguments, Arguments] = ({"train": True}, {"train": False})
+BY_NAME: tuple[Arguments, Arguments] = ({"split": "train"}, {"split": "test"})
+BY_VALIDATION: tuple[Arguments, Arguments] = ({"split": "train"}, {"split": "val"})
+UNDIVIDED: tuple[Arguments, Arguments] = ({}, {})
+
+SPLIT_ARGUMENTS: Mapping[str, tuple[Arguments, Arguments]] = {
+    **dict.fromkeys(("CIFAR10", "CIFAR100", "FashionMNIST", "KMNIST", "MNIST", "USPS"), BY_FLAG),
+    **dict.fromkeys(("Country211", "DTD", "FER2013", "FGVCAircraft", "Flowers102", "Food101"), BY_NAME),
+    **dict.fromkeys(("GTSRB", "PCAM", "RenderedSST2", "STL10", "StanfordCars", "SVHN"), BY_NAME),
+    **dict.fromkeys(("ImageNet", "Imagenette"), BY_VALIDATION),
+    **dict.fromkeys(("Caltech101", "Caltech256", "EuroSAT", "SEMEION", "SUN397"), UNDIVIDED),
+    "OxfordIIITPet": ({"split": "trainval"}, {"split": "test"}),
+}
+"""The arguments that choose the training and the test part of each dataset we can read."""
+
+LABEL_ATTRIBUTES = ("targets", "labels", "_labels", "y")
+
+
+def open_torchvision(source: DataSource, field: str) -> PairsSource:
+    """Open the dataset of torchvision that ``source.name`` names, found below ``source.path``.
+
+    A dataset that torchvision does not divide is training data as a whole.
+
+    Raises:
+        InputError: no such dataset, its files are not there, or it has no test part.
+    """
+    name = source.name or ""
+    if name not in SPLIT_ARGUMENTS:
+        known = sorted(SPLIT_ARGUMENTS)
+        listed = ", ".join(known)
+        raise InputError.at(f"{field}.name", f"is '{name}', must be one of {listed}{nearest(name, known)}")
+    train, test = SPLIT_ARGUMENTS[name]
+    if source.chosen_split is Split.TEST and not test:
+        raise InputError.at(
+            f"{field}.split", f"is Test, but {name} has no test part; read one in another format"
+        )
+    arguments = test if source.chosen_split is Split.TEST else train
+    dataset = _open(name, source.path or "", arguments, field)
+    names = source.classes or getattr(dataset, "classes", None) or getattr(dataset, "categories", None)
+    labels = labels_of(dataset, LABEL_ATTRIBUTES, field)
+    return PairsSource(dataset, labels, tuple(map(str, names)) if names else None, field)
+
+
+def _open(name: str, path: str, arguments: Arguments, field: str) -> Pairs:
+    try:
+        dataset: Pairs = getattr(torchvision.datasets, name)(path, **arguments)  # none downloads by default
+    except (RuntimeError, OSError, ValueError, ImportError) as error:
+        reason = str(error).splitlines()[0].removesuffix(" You can use download=True to download it")
+        raise InputError.at(
+            f"{field}.path", f"is '{path}', where {name} cannot be read ({reason}); put its files there"
+        ) from error
+    return dataset

@@ -1,0 +1,94 @@
+"""A certificate with its private key, and the authority to trust in return, as files and in memory."""
+
+import os
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from pslgs.spec.errors import InputError, Violation
+
+CERTIFICATE_FILE = "tls.crt"
+PRIVATE_KEY_FILE = "tls.key"
+AUTHORITY_FILE = "ca.crt"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a server or a client shows its peers, and whom it trusts in return; all PEM.
+
+    The files are named as in a Kubernetes Secret of type ``kubernetes.io/tls``.
+    """
+
+    certificate_pem: bytes
+    private_key_pem: bytes = field(repr=False)
+    ca_pem: bytes
+
+    @property
+    def expires_at(self) -> datetime:
+        """The last moment at which the certificate is valid (UTC)."""
+        return x509.load_pem_x509_certificate(self.certificate_pem).not_valid_after_utc
+
+    def save(self, folder: Path) -> None:
+        """Write the files into ``folder``, made if need be; only their owner can read the private key."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CERTIFICATE_FILE).write_bytes(self.certificate_pem)
+        (folder / AUTHORITY_FILE).write_bytes(self.ca_pem)
+        _write_private(folder / PRIVATE_KEY_FILE, self.private_key_pem)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Identity":
+        """Read and check the three files in ``folder``.
+
+        Raises:
+            InputError: a file is missing, unreadable or no PEM, or the key is not the certificate's.
+        """
+        names = (CERTIFICATE_FILE, PRIVATE_KEY_FILE, AUTHORITY_FILE)
+        outcomes = [_read(folder / name) for name in names]
+        violations = [outcome for outcome in outcomes if isinstance(outcome, Violation)]
+        if violations:
+            raise InputError(*violations)
+        identity = cls(*(outcome for outcome in outcomes if isinstance(outcome, bytes)))
+        _check(identity, folder)
+        return identity
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    # A file that is there already may be open to others, so its mode is set before the key is in it.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(content)
+
+
+def _read(path: Path) -> bytes | Violation:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        return Violation(
+            str(path),
+            f"cannot be read ({error.strerror}); give a folder with "
+            f"{CERTIFICATE_FILE}, {PRIVATE_KEY_FILE} and {AUTHORITY_FILE}",
+        )
+
+
+def _check(identity: Identity, folder: Path) -> None:
+    certificate = _certificate(folder / CERTIFICATE_FILE, identity.certificate_pem)
+    _certificate(folder / AUTHORITY_FILE, identity.ca_pem)
+    path = str(folder / PRIVATE_KEY_FILE)
+    try:
+        key = load_pem_private_key(identity.private_key_pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise InputError.at(path, "is not an unencrypted PEM private key; issue the identity anew") from error
+    if key.public_key() != certificate.public_key():
+        raise InputError.at(path, f"does not belong to {CERTIFICATE_FILE} beside it; issue the identity anew")
+
+
+def _certificate(path: Path, pem: bytes) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(pem)
+    except ValueError as error:
+        raise InputError.at(str(path), "is not a PEM certificate; issue the identity anew") from error

@@ -1,0 +1,58 @@
+"""Records as JSON and back; numbers come back as they were."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, get_args
+
+from pydantic import TypeAdapter, ValidationError
+
+from pslgs.observability.records import Record
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_ADAPTERS: dict[str, TypeAdapter[Record]] = {cls.kind: TypeAdapter(cls) for cls in get_args(Record)}
+
+
+def encode(record: Record) -> bytes:
+    """Return one JSON object without a line break, its ``kind`` first.
+
+    JSON has no numbers for a diverged loss, so these are written as "nan", "inf" and "-inf".
+    """
+    document = {"kind": record.kind, **_attributes(record)}
+    return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+
+
+def decode(line: bytes) -> Record:
+    """Undo `encode`; fields that this version does not know are left out.
+
+    Raises:
+        ValueError: the line is no JSON object, of an unknown kind, or a field is missing or wrong.
+    """
+    document = json.loads(line)
+    if not isinstance(document, dict) or str(document.get("kind")) not in _ADAPTERS:
+        raise ValueError(f"not a record; its kind must be one of {', '.join(_ADAPTERS)}")
+    try:
+        return _ADAPTERS[document.pop("kind")].validate_python(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def plain(value: object) -> object:
+    """Turn dataclasses, mappings and tuples into dictionaries and lists, and non-finite numbers into text."""
+    if is_dataclass(value):
+        return _attributes(value)
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _attributes(value: "DataclassInstance | type[DataclassInstance]") -> dict[str, object]:
+    return {field.name: plain(getattr(value, field.name)) for field in fields(value)}

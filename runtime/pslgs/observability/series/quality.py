@@ -1,0 +1,50 @@
+"""How representative the global batches are, and how well the model does."""
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from pslgs.observability.records import EvaluationRecord, StepRecord
+from pslgs.observability.registry import LatestGauge
+
+CONFIDENCE = "0.99"
+
+
+class QualitySeries:
+    """Figures of the last global batch and the last evaluation."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def latest(name: str, what: str) -> LatestGauge:
+            return LatestGauge(name, what, registry=registry)
+
+        self._deviation = latest(
+            "pslgs_batch_deviation",
+            "L1 distance (0 to 2) of a global batch's class proportions from the pooled ones",
+        )
+        self._expected = latest(
+            "pslgs_batch_deviation_expected", "What the batch deviation is on average (0 to 2)"
+        )
+        self._bound = Gauge(
+            "pslgs_batch_deviation_bound",
+            "What the batch deviation stays below with this confidence (0 to 2)",
+            ["confidence"],
+            registry=registry,
+        )
+        self._batch_size = latest("pslgs_global_batch_size", "Samples in the global batch")
+        self._active = latest("pslgs_active_clients", "Clients that contribute to the global batch")
+        self._training_loss = latest("pslgs_training_loss", "Mean loss of the global batch")
+        self._evaluation_loss = latest("pslgs_evaluation_loss", "Mean loss of the last evaluation")
+        self._accuracy = latest("pslgs_evaluation_accuracy", "Accuracy of the last evaluation (0 to 1)")
+
+    def step(self, record: StepRecord) -> None:
+        """Show a step's batch."""
+        self._deviation.show(record.deviation)
+        self._expected.show(record.deviation_expected)
+        if record.deviation_bound is not None:
+            self._bound.labels(CONFIDENCE).set(record.deviation_bound)
+        self._batch_size.show(record.batch_size)
+        self._active.show(len(record.allocation))
+        self._training_loss.show(record.loss)
+
+    def evaluation(self, record: EvaluationRecord) -> None:
+        """Show an evaluation's pooled figures."""
+        self._evaluation_loss.show(record.loss)
+        self._accuracy.show(record.accuracy)

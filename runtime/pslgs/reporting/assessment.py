@@ -1,0 +1,157 @@
+"""Whether a training was healthy, in words."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pslgs.reporting.history import History
+from pslgs.reporting.wording import count, duration, percent
+
+MAX_EXCESS = 1.25
+"""A mean deviation of more than this times its expectation is a concern."""
+MIN_STEPS = 50
+"""Fewer steps say nothing about a mean."""
+
+
+class Verdict(StrEnum):
+    """The answer in a word or two."""
+
+    HEALTHY = "Healthy"
+    CONCERNS = "Needs a look"
+    NOTHING = "Nothing trained yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence of the answer, and whether it is a reason for concern."""
+
+    text: str
+    concern: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The answer."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+
+
+def assess(history: History) -> Assessment:
+    """Judge a run by its outcome, deviation, loss, accuracy and losses."""
+    aspects: tuple[Callable[[History], Iterator[Finding]], ...] = (
+        _outcome,
+        _deviation,
+        _loss,
+        _accuracy,
+        _skipped,
+        _interruptions,
+        _checkpoints,
+    )
+    findings = tuple(finding for aspect in aspects for finding in aspect(history))
+    if any(finding.concern for finding in findings):
+        return Assessment(Verdict.CONCERNS, findings)
+    return Assessment(Verdict.HEALTHY if history.steps else Verdict.NOTHING, findings)
+
+
+def _outcome(history: History) -> Iterator[Finding]:
+    reached = f"{count(len(history.steps), 'step')} in {duration(history.seconds)}"
+    end = history.finish
+    if end is None:
+        yield Finding(f"The run has not ended, or was killed; it has made {reached}.")
+    elif end.outcome == "FINISHED":
+        yield Finding(f"The run finished: {reached}.")
+    elif end.outcome == "INTERRUPTED":
+        yield Finding(f"The run was stopped after {reached} and can be resumed.")
+    else:
+        yield Finding(f"The run failed after {reached}: {end.message}.", concern=True)
+
+
+def _deviation(history: History) -> Iterator[Finding]:
+    bounded = [
+        (step.deviation, step.deviation_bound)
+        for step in history.steps
+        if step.deviation is not None and step.deviation_bound is not None
+    ]
+    if not bounded:
+        return
+    within = sum(deviation <= bound for deviation, bound in bounded)
+    yield Finding(
+        f"The batch deviation was within its 99 % bound in {within:,} of {count(len(bounded), 'step')}"
+        f" ({percent(within / len(bounded))}).",
+        concern=len(bounded) - within > tolerated_excesses(len(bounded)),
+    )
+    yield from _mean_deviation(history)
+
+
+def tolerated_excesses(steps: int) -> float:
+    """Return how many of independent steps may exceed a bound that each exceeds with at most 1 %.
+
+    That is the binomial mean and three standard deviations more.
+    """
+    return 0.01 * steps + 3 * math.sqrt(0.01 * 0.99 * steps)
+
+
+def _mean_deviation(history: History) -> Iterator[Finding]:
+    pairs = [
+        (step.deviation, step.deviation_expected)
+        for step in history.steps
+        if step.deviation is not None and step.deviation_expected is not None
+    ]
+    if not pairs:
+        return
+    mean = sum(deviation for deviation, _ in pairs) / len(pairs)
+    expected = sum(expectation for _, expectation in pairs) / len(pairs)
+    yield Finding(
+        f"Its mean is {mean:.3f}, where global sampling is expected to give {expected:.3f}.",
+        concern=len(pairs) >= MIN_STEPS and mean > MAX_EXCESS * expected,
+    )
+
+
+def _loss(history: History) -> Iterator[Finding]:
+    diverged = history.diverged_at()
+    if diverged is not None:
+        yield Finding(
+            f"The training loss is not a number from step {diverged.step:,} on; lower the learning rate.",
+            concern=True,
+        )
+    elif len(history.steps) >= 10:
+        losses = [step.loss for step in history.steps]
+        tenth = max(1, len(losses) // 10)
+        first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
+        verb = "fell" if last < first else "did not fall; it went"
+        yield Finding(f"The training loss {verb} from {first:.3g} to {last:.3g}.", concern=last >= first)
+
+
+def _accuracy(history: History) -> Iterator[Finding]:
+    scores = [(record.accuracy, record.step) for record in history.evaluations if record.accuracy is not None]
+    if scores:
+        best, step = max(scores, key=lambda score: score[0])
+        text = f"The last evaluation's accuracy is {percent(scores[-1][0])}"
+        yield Finding(
+            f"{text}, the best was {percent(best)} at step {step:,}." if best > scores[-1][0] else f"{text}."
+        )
+
+
+def _skipped(history: History) -> Iterator[Finding]:
+    skipped, used = history.skipped_samples().total(), history.used_samples().total()
+    if skipped:
+        share = percent(skipped / (skipped + used))
+        yield Finding(
+            f"Epochs ended without {count(skipped, 'sample')} ({share}) of lost clients.", concern=True
+        )
+
+
+def _interruptions(history: History) -> Iterator[Finding]:
+    lost, aborted = len(history.losses), len(history.aborts)
+    if lost or aborted:
+        yield Finding(
+            f"Clients were lost {count(lost, 'time')}, and {count(aborted, 'attempt')} at a step given up."
+        )
+
+
+def _checkpoints(history: History) -> Iterator[Finding]:
+    failed = len(history.failed_checkpoints)
+    if failed:
+        yield Finding(f"{count(failed, 'checkpoint')} could not be written.", concern=True)

@@ -1,0 +1,67 @@
+"""Figures as SVG that takes its colours and fonts from the page around it."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+# Placeholders: the page's style sheet says what they look like, in light and in dark.
+COLOURS = {
+    "ink": "#010203",
+    "faint": "#010204",
+    "one": "#010205",
+    "two": "#010206",
+    "three": "#010207",
+    "four": "#010208",
+    "alarm": "#010209",
+}
+SIZE_INCHES = (5.0, 2.9)
+
+_SETTINGS: dict[str, dict[str, object]] = {
+    "svg": {"fonttype": "none", "hashsalt": "pslgs"},
+    "font": {"size": 10},
+    "text": {"color": COLOURS["ink"], "parse_math": False},
+    "axes": {"labelcolor": COLOURS["ink"], "edgecolor": COLOURS["faint"], "grid": True, "axisbelow": True},
+    "axes.spines": {"top": False, "right": False},
+    "xtick": {"color": COLOURS["ink"]},
+    "ytick": {"color": COLOURS["ink"]},
+    "grid": {"color": COLOURS["faint"], "linewidth": 0.5},
+    "legend": {"frameon": False, "fontsize": 9},
+}
+
+
+@contextmanager
+def drawing(height: float = SIZE_INCHES[1]) -> Iterator[tuple[Figure, Axes]]:
+    """Open a figure of the report's style, ``height`` inches high."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        for group, settings in _SETTINGS.items():
+            mpl.rc(group, **settings)
+        figure = Figure(figsize=(SIZE_INCHES[0], height), layout="constrained")
+        yield figure, figure.add_subplot()
+
+
+def over_steps(axes: Axes) -> None:
+    """Label the horizontal axis with steps."""
+    axes.set_xlabel("step")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axes.margins(x=0.01)
+
+
+def svg(figure: Figure, name: str) -> str:
+    """Return the figure as an element for a page; ``name`` keeps its identifiers apart from others'."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
+    text = re.sub(r' (width|height)="[^"]*pt"', "", text, count=2)
+    for colour, placeholder in COLOURS.items():
+        text = text.replace(placeholder, f"var(--{colour})")
+    return text

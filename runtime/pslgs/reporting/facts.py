@@ -1,0 +1,72 @@
+"""The figures and settings at the top of a report."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from pslgs.reporting.history import History
+from pslgs.reporting.wording import duration, moment, percent
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The manifest as the user gave it; a report must not fail because of it."""
+
+    text: str
+    document: Mapping[str, object]
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.value("metadata", "name") or "a run"
+
+    def value(self, *path: str) -> str:
+        """Return the field at a path as text, empty where there is none."""
+        node: object = self.document
+        for key in path:
+            node = node.get(key) if isinstance(node, Mapping) else None
+        return "" if node is None else str(node)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest; one that is missing or no YAML has no fields."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return Manifest("", {})
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError:
+        document = None
+    return Manifest(text, document if isinstance(document, Mapping) else {})
+
+
+def headline(history: History) -> list[tuple[str, str]]:
+    """Return the figures that matter most, each with its name."""
+    accuracies = [record.accuracy for record in history.evaluations if record.accuracy is not None]
+    speed = history.samples_per_second()
+    return [
+        ("outcome", history.finish.outcome.lower().replace("_", " ") if history.finish else "not ended"),
+        ("final accuracy", percent(accuracies[-1]) if accuracies else "–"),
+        ("samples/s", f"{speed:,.0f}" if speed is not None else "–"),
+        ("steps", f"{history.steps[-1].step:,}" if history.steps else "0"),
+    ]
+
+
+def settings(manifest: Manifest, history: History) -> list[tuple[str, str]]:
+    """Return what was trained, how and when, as far as it is known."""
+    return [(label, value) for label, value in _settings(manifest, history) if value]
+
+
+def _settings(manifest: Manifest, history: History) -> Iterator[tuple[str, str]]:
+    yield "model", manifest.value("spec", "model", "architecture")
+    yield "cut layer", manifest.value("spec", "model", "cutLayer")
+    yield "sampling strategy", manifest.value("spec", "sampling", "strategy")
+    steps = history.steps
+    yield "global batch size", f"{max(step.batch_size for step in steps):,}" if steps else ""
+    yield "epochs", f"{steps[-1].epoch:,} of {manifest.value('spec', 'epochs') or '?'}" if steps else ""
+    yield "clients", f"{len({client for step in steps for client in step.allocation}):,}" if steps else ""
+    yield "started", moment(history.started) if history.started is not None else ""
+    yield "duration", duration(history.seconds) if history.records else ""

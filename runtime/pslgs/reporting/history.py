@@ -1,0 +1,99 @@
+"""A run's records, sorted by what they tell, and the sums a report needs."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import TypeVar
+
+from pslgs.observability.records import (
+    AbortRecord,
+    CheckpointRecord,
+    ClientRecord,
+    EvaluationRecord,
+    FinishRecord,
+    Record,
+    SkippedRecord,
+    StepRecord,
+)
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All records of a run in the order they were written, and views of them."""
+
+    records: tuple[Record, ...]
+
+    @property
+    def steps(self) -> Sequence[StepRecord]:
+        """The committed steps."""
+        return self._all(StepRecord)
+
+    @property
+    def evaluations(self) -> Sequence[EvaluationRecord]:
+        """The evaluations."""
+        return self._all(EvaluationRecord)
+
+    @property
+    def aborts(self) -> Sequence[AbortRecord]:
+        """The attempts that were given up."""
+        return self._all(AbortRecord)
+
+    @property
+    def losses(self) -> Sequence[ClientRecord]:
+        """The losses of clients."""
+        return [record for record in self._all(ClientRecord) if record.change == "lost"]
+
+    @property
+    def failed_checkpoints(self) -> Sequence[CheckpointRecord]:
+        """The checkpoints that could not be written."""
+        return [record for record in self._all(CheckpointRecord) if record.error is not None]
+
+    @property
+    def finish(self) -> FinishRecord | None:
+        """How the run ended; None while it goes on, also after a stop, and where it was killed."""
+        ends = [record for record in self.records if isinstance(record, StepRecord | FinishRecord)]
+        return ends[-1] if ends and isinstance(ends[-1], FinishRecord) else None
+
+    @property
+    def started(self) -> float | None:
+        """Unix time in seconds of the first record."""
+        return self.records[0].time if self.records else None
+
+    @property
+    def seconds(self) -> float:
+        """Time from the first record to the last, stops included."""
+        return self.records[-1].time - self.records[0].time if self.records else 0.0
+
+    def samples_per_second(self) -> float | None:
+        """Return the speed of the median step, which evaluations and stops do not change; None if unknown."""
+        steps = self.steps
+        if len(steps) < 2:
+            return None
+        interval = median(after.time - before.time for before, after in pairwise(steps))
+        return sum(step.batch_size for step in steps) / len(steps) / interval if interval > 0 else None
+
+    def used_samples(self) -> Counter[str]:
+        """Count what each client contributed in all epochs together."""
+        used: Counter[str] = Counter()
+        for step in self.steps:
+            used.update({client: samples for client, (_, samples) in step.allocation.items()})
+        return used
+
+    def skipped_samples(self) -> Counter[str]:
+        """Count what epochs ended without, by client."""
+        skipped: Counter[str] = Counter()
+        for record in self._all(SkippedRecord):
+            skipped.update(record.samples)
+        return skipped
+
+    def diverged_at(self) -> StepRecord | None:
+        """Return the first step whose loss is not a number."""
+        return next((step for step in self.steps if not math.isfinite(step.loss)), None)
+
+    def _all(self, kind: type[R]) -> list[R]:
+        return [record for record in self.records if isinstance(record, kind)]

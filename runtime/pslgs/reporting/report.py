@@ -1,0 +1,67 @@
+"""Writes a run's report: one HTML file that needs nothing else."""
+
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pslgs.observability.journal import FILE_NAME, JournalError, read
+from pslgs.observability.records import ClientEvaluation, EvaluationRecord
+from pslgs.reporting.assessment import assess
+from pslgs.reporting.charts import charts
+from pslgs.reporting.events import events
+from pslgs.reporting.facts import Manifest, headline, read_manifest, settings
+from pslgs.reporting.history import History
+from pslgs.reporting.wording import duration, percent
+from pslgs.spec.errors import InputError
+
+MANIFEST = "job.yaml"
+CLIENT_ROWS_LIMIT = 100
+
+
+def write_report(run: Path, output: Path) -> None:
+    """Write the report of the run in the folder ``run``, finished or not, to the file ``output``.
+
+    The same run gives the same file, byte for byte.
+
+    Raises:
+        InputError: the folder is not a run's, or its journal is damaged.
+        OSError: the report cannot be written.
+    """
+    journal = run / FILE_NAME
+    try:
+        history = History(tuple(read(journal)))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError.at("", f"{run} has no {FILE_NAME}; name the output folder of a run") from error
+    except JournalError as error:
+        raise InputError.at("", f"{error}; remove or mend this line") from error
+    output.write_text(render(read_manifest(run / MANIFEST), history), encoding="utf-8")
+
+
+def render(manifest: Manifest, history: History) -> str:
+    """Return the report as HTML."""
+    environment = Environment(
+        loader=PackageLoader("pslgs.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters.update(duration=duration, percent=percent)
+    evaluation = next((record for record in reversed(history.evaluations) if record.clients), None)
+    return environment.get_template("report.html.j2").render(
+        manifest=manifest,
+        headline=headline(history),
+        settings=settings(manifest, history),
+        assessment=assess(history),
+        charts=charts(history),
+        started=history.started or 0.0,
+        events=events(history),
+        evaluation=evaluation,
+        client_rows=_worst_clients(evaluation) if evaluation else [],
+    )
+
+
+def _worst_clients(evaluation: EvaluationRecord) -> list[tuple[str, ClientEvaluation]]:
+    """Return the clients that the model serves worst, at most `CLIENT_ROWS_LIMIT` of them."""
+
+    def merit(row: tuple[str, ClientEvaluation]) -> tuple[float, str]:
+        client, figures = row
+        return (-figures.loss if figures.accuracy is None else figures.accuracy), client
+
+    return sorted(evaluation.clients.items(), key=merit)[:CLIENT_ROWS_LIMIT]

@@ -1,0 +1,1 @@
+"""The server process: carries out what the coordinator decides, with torch and gRPC."""

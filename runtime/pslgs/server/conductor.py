@@ -1,0 +1,172 @@
+"""Between the coordinator and the world: events in, effects out, one after another."""
+
+from collections import deque
+from collections.abc import Callable
+
+import grpc
+
+from pslgs.coordination import effects as do
+from pslgs.coordination import events as told
+from pslgs.coordination.activity import Phase
+from pslgs.coordination.coordinator import Coordinator
+from pslgs.observability import status
+from pslgs.observability.records import CheckpointRecord, ClientRecord, FinishRecord, SkippedRecord
+from pslgs.server.evaluations import EvaluationRunner
+from pslgs.server.stage import Stage
+from pslgs.server.steps import StepRunner
+from pslgs.wire.service import Session
+from pslgs.wire.v1 import training_pb2 as wire
+
+SaveNow = Callable[[int], str | None]
+"""Writes a checkpoint of a step, in the torch thread; returns why it could not, if so."""
+
+_SHOWN = {
+    Phase.WAITING: status.Phase.WAITING,
+    Phase.EVALUATION: status.Phase.EVALUATING,
+}
+
+
+class Conductor:
+    """Tells the coordinator what happens, and has its effects carried out.
+
+    Attributes:
+        finished: How the run ended; None while it has not.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        coordinator: Coordinator,
+        evaluations: EvaluationRunner,
+        prepare_checkpoint: Callable[[], SaveNow],
+        on_finish: Callable[[], None],
+    ) -> None:
+        """Take what is needed.
+
+        Args:
+            stage: What effects are carried out with.
+            coordinator: Decides.
+            evaluations: Carries out evaluations.
+            prepare_checkpoint: Fixes the coordinator's state for a checkpoint that the torch thread writes.
+            on_finish: Called once when the run is over.
+        """
+        self.finished: do.Finish | None = None
+        self._stage = stage
+        self._coordinator = coordinator
+        self._steps = StepRunner(stage)
+        self._evaluations = evaluations
+        self._prepare_checkpoint = prepare_checkpoint
+        self._on_finish = on_finish
+        self._events: deque[told.Event] = deque()
+        self._handling = False
+
+    def tell(self, event: told.Event) -> None:
+        """Tell the coordinator, and carry out what it says before anything else is told."""
+        self._events.append(event)
+        if self._handling:
+            return
+        self._handling = True
+        try:
+            while self._events:
+                effects = self._coordinator.handle(self._events.popleft(), self._stage.clock())
+                self._perform_all(effects)
+        finally:
+            self._handling = False
+        self._show()
+
+    def accept(self, session: Session, header: wire.Tensor, payload: memoryview) -> None:
+        """Take in a chunk of a client's answer; one that nobody waits for is passed over.
+
+        Raises:
+            ProtocolViolation: the chunk is not what comes next.
+        """
+        if header.attempt == 0:
+            self._evaluations.accept(session, header, payload)
+            return
+        event = self._steps.accept(session, header, payload)
+        if event is not None:
+            self.tell(event)
+
+    def tick(self) -> None:
+        """Note that time has passed."""
+        self._stage.scribe.beat()
+        self._stage.scribe.count_bytes(self._stage.switchboard.bytes_so_far())
+        self._stage.scribe.metrics.set_remaining(self._remaining())
+        self.tell(told.Tick())
+
+    def _perform_all(self, effects: list[do.Effect]) -> None:
+        orders = [effect for effect in effects if isinstance(effect, do.OrderForward)]
+        for effect in effects:
+            if not isinstance(effect, do.OrderForward):
+                self._perform(effect)
+        if orders:
+            self._steps.order_forward(orders)
+
+    def _perform(self, effect: do.Effect) -> None:
+        match effect:
+            case do.RunServerStep():
+                self._steps.run_server_step(effect)
+            case do.SendCutGradients():
+                self._steps.send_cut_gradients(effect)
+            case do.ApplyUpdate():
+                self._steps.apply_update(effect)
+            case do.AbandonAttempt():
+                self._steps.abandon(effect)
+            case do.OrderEvaluation():
+                self._evaluations.order(effect)
+            case do.EvaluateAtServer():
+                self._evaluations.at_server(effect)
+            case do.ConcludeEvaluation():
+                self._evaluations.conclude(effect)
+            case do.AbandonEvaluation():
+                self._evaluations.abandon()
+            case do.SaveCheckpoint(step):
+                self._stage.tasks.create_task(self._save(step, self._prepare_checkpoint()))
+            case do.EndSession(_, session, reason):
+                self._stage.switchboard.end(session, grpc.StatusCode.ABORTED, reason)
+            case do.Finish():
+                self._finish(effect)
+            case _:
+                self._report(effect)
+
+    def _report(self, effect: do.Effect) -> None:
+        scribe, step = self._stage.scribe, self._coordinator.step
+        now = scribe.now()
+        match effect:
+            case do.ReportJoined(client, samples, returned):
+                reason = "it returned" if returned else "it is new"
+                scribe.write(ClientRecord(now, step, client, "joined", reason, samples))
+            case do.ReportLost(client, kind, reason):
+                scribe.write(ClientRecord(now, step, client, "lost", f"{kind}: {reason}"))
+            case do.ReportSkipped(epoch, samples_by_client):
+                scribe.write(SkippedRecord(now, epoch, samples_by_client))
+            case do.ReportIgnored():
+                scribe.metrics.answer_ignored("late")
+
+    def _finish(self, effect: do.Finish) -> None:
+        scribe = self._stage.scribe
+        scribe.write(
+            FinishRecord(scribe.now(), self._coordinator.step, effect.exit_code.name, effect.message)
+        )
+        header = wire.Header(finish=wire.Finish(exit_code=effect.exit_code, reason=effect.message))
+        self._stage.switchboard.broadcast(lambda session: session.send(header))
+        self.finished = effect
+        self._on_finish()
+
+    async def _save(self, step: int, save: SaveNow) -> None:
+        begun = self._stage.clock()
+        error = await self._stage.torch.run(save, step)
+        scribe = self._stage.scribe
+        scribe.write(CheckpointRecord(scribe.now(), step, self._stage.clock() - begun, error))
+        self.tell(told.CheckpointDone())
+
+    def _show(self) -> None:
+        if self.finished is None:
+            phase = _SHOWN.get(self._coordinator.phase, status.Phase.TRAINING)
+            waiting = self._coordinator.phase is Phase.WAITING
+            message = self._coordinator.lacking() or "for the expected clients" if waiting else None
+            self._stage.scribe.show(phase, self._coordinator.steps_in_all(), message)
+
+    def _remaining(self) -> dict[str, int]:
+        epoch, live = self._coordinator.epoch, self._coordinator.roster.live()
+        return {client: epoch.remaining(client, member.samples) for client, member in live.items()}

@@ -1,0 +1,64 @@
+"""The classes of all clients' data together, against which a global batch is judged."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pslgs.sampling.deviation import batch_deviation, deviation_bound, expected_deviation
+
+CONFIDENCE = 0.99
+"""Of the bound that is reported."""
+
+
+class Quality(NamedTuple):
+    """How far a batch's class mix lies from the pooled one: as it is, as expected, as bounded."""
+
+    deviation: float | None = None
+    expected: float | None = None
+    bound: float | None = None
+
+
+class Population:
+    """The label counts of every client that ever joined, as it said last."""
+
+    def __init__(self, classes: int | None) -> None:
+        self._classes = classes
+        self._counts: dict[str, NDArray[np.int64]] = {}
+        self._pooled: NDArray[np.int64] = np.zeros(classes or 0, dtype=np.int64)
+
+    def violation(self, samples: int, counts: Sequence[int]) -> str | None:
+        """Say what is wrong with a client's label counts; None where nothing is."""
+        if self._classes is None:
+            return None
+        if len(counts) != self._classes or sum(counts) != samples:
+            return (
+                f"{len(counts)} label counts with a sum of {sum(counts)} do not fit {samples} samples of "
+                f"{self._classes} classes"
+            )
+        return None
+
+    def count(self, client: str, counts: Sequence[int]) -> None:
+        """Note a client's samples of each class."""
+        if self._classes is not None:
+            self._counts[client] = np.asarray(counts, dtype=np.int64)
+            self._pooled = np.sum(list(self._counts.values()), axis=0)
+
+    def known(self) -> dict[str, list[int]]:
+        """Return the label counts by client, for a checkpoint."""
+        return {client: counts.tolist() for client, counts in self._counts.items()}
+
+    def quality(self, labels: NDArray[np.int64]) -> Quality:
+        """Judge a global batch by its labels, as class numbers; shape (B,)."""
+        samples = int(self._pooled.sum())
+        if self._classes is None or not samples:
+            return Quality()
+        proportions = self._pooled / samples
+        counts = np.bincount(labels, minlength=self._classes)
+        batch = min(len(labels), samples)
+        return Quality(
+            batch_deviation(counts, proportions),
+            expected_deviation(proportions, batch, samples),
+            deviation_bound(self._classes, batch, samples, CONFIDENCE),
+        )

@@ -1,0 +1,79 @@
+"""Whatever happens goes through here: into the journal, the metrics, the status and the log."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+from pslgs.observability.journal import Journal
+from pslgs.observability.metrics import ServerMetrics
+from pslgs.observability.records import (
+    AbortRecord,
+    CheckpointRecord,
+    ClientRecord,
+    EvaluationRecord,
+    FinishRecord,
+    Record,
+    SkippedRecord,
+)
+from pslgs.observability.status import Phase, Status, next_status
+
+_logger = logging.getLogger(__name__)
+
+
+class Scribe:
+    """Keeps the three accounts of a run equal.
+
+    Attributes:
+        status: What /status shows.
+        now: The clock of all records, Unix time in seconds.
+    """
+
+    def __init__(
+        self, journal: Journal, metrics: ServerMetrics, status: Status, now: Callable[[], float]
+    ) -> None:
+        self.status = status
+        self.now = now
+        self.metrics = metrics
+        self._journal = journal
+        self._counted: Counter[tuple[str, str]] = Counter()
+
+    def write(self, record: Record) -> None:
+        """Take in a record."""
+        self._journal.append(record)
+        self.metrics.observe(record)
+        self.status = next_status(self.status, record)
+        _log(record)
+
+    def beat(self) -> None:
+        """Note that the event loop runs."""
+        now = self.now()
+        self.metrics.heartbeat(now)
+        self.status = replace(self.status, heartbeat=now)
+
+    def show(self, phase: Phase, steps: int, message: str | None) -> None:
+        """Show what is under way, how many steps there are in all, and what is lacking, if anything."""
+        if message is not None or phase is not self.status.phase or steps != self.status.steps:
+            self.status = replace(self.status, phase=phase, steps=steps, message=message or "")
+
+    def count_bytes(self, so_far: Counter[tuple[str, str]]) -> None:
+        """Bring the byte counters up to date."""
+        for (direction, kind), count in (so_far - self._counted).items():
+            self.metrics.wire_bytes(direction, kind, count)
+        self._counted = so_far
+
+
+def _log(record: Record) -> None:
+    match record:
+        case ClientRecord(step=step, client=client, change=change, reason=reason):
+            _logger.info("after step %d client %s %s: %s", step, client, change, reason)
+        case AbortRecord(step=step, attempt=attempt, reason=reason):
+            _logger.info("attempt %d at step %d was abandoned: %s", attempt, step, reason)
+        case SkippedRecord(epoch=epoch, samples=samples):
+            _logger.warning("epoch %d ended without %d samples of lost clients", epoch, sum(samples.values()))
+        case CheckpointRecord(step=step, error=str(error)):
+            _logger.warning("the checkpoint of step %d could not be written: %s", step, error)
+        case EvaluationRecord(epoch=epoch, loss=loss, accuracy=accuracy):
+            _logger.info("evaluation after epoch %d: loss %.4f, accuracy %s", epoch, loss, accuracy)
+        case FinishRecord(outcome=outcome, message=message):
+            _logger.info("%s: %s", outcome, message)

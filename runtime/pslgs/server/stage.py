@@ -1,0 +1,43 @@
+"""What all that carries out effects works with."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pslgs.coordination.events import Event
+from pslgs.server.population import Population
+from pslgs.server.scribe import Scribe
+from pslgs.server.switchboard import Switchboard
+from pslgs.training.server_step import ServerStep
+from pslgs.training.task import Task
+from pslgs.training.torch_thread import TorchThread
+from pslgs.wire.codec import TensorCodec
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """The parts of a server that the runners of effects share.
+
+    Attributes:
+        task: What is trained.
+        server_step: Both parts' parameters; only touched in the torch thread.
+        torch: The torch thread.
+        encoding: Of smashed data and cut gradients on the wire.
+        switchboard: The clients' streams.
+        population: The clients' label counts.
+        scribe: Takes the records.
+        tasks: Holds what goes on beside; an error in it ends the server.
+        tell: Tells the coordinator.
+        clock: Seconds, never going back.
+    """
+
+    task: Task
+    server_step: ServerStep
+    torch: TorchThread
+    encoding: TensorCodec
+    switchboard: Switchboard
+    population: Population
+    scribe: Scribe
+    tasks: asyncio.TaskGroup
+    tell: Callable[[Event], None]
+    clock: Callable[[], float]

@@ -1,0 +1,76 @@
+"""The open streams, and what is being sent on each of them, in order."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import grpc
+
+from pslgs.wire.errors import StreamEnded
+from pslgs.wire.service import Session
+
+Sending = Callable[[Session], Coroutine[Any, Any, None]]
+"""Sends one or more frames on a stream."""
+
+
+class Switchboard:
+    """Sends to many clients at once; a slow one delays nobody but itself."""
+
+    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+        self._tasks = tasks
+        self._sessions: dict[int, Session] = {}
+        self._sending: dict[int, list[asyncio.Task[None]]] = {}
+        self._bytes_of_the_gone: Counter[tuple[str, str]] = Counter()
+
+    def connect(self, session: Session) -> None:
+        """Take in a new stream."""
+        self._sessions[session.number] = session
+
+    def disconnect(self, session: Session) -> None:
+        """Forget a stream that is over."""
+        self.interrupt(session.number)
+        if self._sessions.pop(session.number, None):
+            self._bytes_of_the_gone += _bytes(session)
+
+    def send(self, number: int, sending: Sending) -> None:
+        """Send on a stream after all that was handed over before; nothing happens if it is over."""
+        session = self._sessions.get(number)
+        if session is not None:
+            earlier = [task for task in self._sending.get(number, []) if not task.done()]
+            task = self._tasks.create_task(_deliver(session, sending, earlier))
+            self._sending[number] = [*earlier, task]
+
+    def broadcast(self, sending: Sending) -> None:
+        """Send on all streams."""
+        for number in list(self._sessions):
+            self.send(number, sending)
+
+    def interrupt(self, number: int) -> None:
+        """Stop what is being sent on a stream, between two frames."""
+        for task in self._sending.pop(number, []):
+            task.cancel()
+
+    def end(self, number: int, status: grpc.StatusCode, reason: str) -> None:
+        """End a stream, telling the client why."""
+        session = self._sessions.get(number)
+        if session is not None:
+            self.interrupt(number)
+            session.end(status, reason)
+
+    def bytes_so_far(self) -> Counter[tuple[str, str]]:
+        """Count the bytes since the start by direction (sent, received) and kind."""
+        return sum(map(_bytes, self._sessions.values()), self._bytes_of_the_gone.copy())
+
+
+async def _deliver(session: Session, sending: Sending, earlier: list[asyncio.Task[None]]) -> None:
+    if earlier:
+        await asyncio.wait(earlier)
+    with suppress(StreamEnded):  # whoever reads from the stream tells the coordinator
+        await sending(session)
+
+
+def _bytes(session: Session) -> Counter[tuple[str, str]]:
+    directions = {"sent": session.sent, "received": session.received}
+    return Counter({(name, kind): n for name, kinds in directions.items() for kind, n in kinds.items()})

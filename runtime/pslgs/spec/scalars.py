@@ -1,0 +1,39 @@
+"""The numbers and texts of the manifest, with their bounds.
+
+Numbers are strict (``"3"`` and ``true`` are no integers), because the API server is.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+from pydantic import Field
+
+INT32_MAX: Final = 2**31 - 1
+INT64_MAX: Final = 2**63 - 1
+
+DNS_LABEL: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+IDENTIFIER: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+ENTRYPOINT: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+PERCENTAGE: Final = r"^(100|[1-9][0-9]?)%$"
+
+PATTERN_WORDS: Final[Mapping[str, str]] = {
+    DNS_LABEL: "must hold only a-z, 0-9 and '-', and start and end with a letter or digit",
+    IDENTIFIER: "must be a plain name of letters, digits and '_'",
+    ENTRYPOINT: "must read package.module:function",
+    QUANTITY: "must be a Kubernetes quantity such as 10Gi",
+}
+"""What a text has to be that doesn't match the pattern."""
+
+Count = Annotated[int, Field(strict=True, ge=1, le=INT32_MAX)]
+CountOrZero = Annotated[int, Field(strict=True, ge=0, le=INT32_MAX)]
+Seed = Annotated[int, Field(strict=True, ge=0, le=INT64_MAX)]
+Positive = Annotated[float, Field(strict=True, gt=0)]
+NotNegative = Annotated[float, Field(strict=True, ge=0)]
+BelowOne = Annotated[float, Field(strict=True, ge=0, lt=1)]
+UpToOne = Annotated[float, Field(strict=True, gt=0, le=1)]
+Flag = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, Field(strict=True, min_length=1)]
+Identifier = Annotated[str, Field(strict=True, pattern=IDENTIFIER)]
+Entrypoint = Annotated[str, Field(strict=True, pattern=ENTRYPOINT)]
+Quantity = Annotated[str, Field(strict=True, pattern=QUANTITY)]

@@ -1,0 +1,145 @@
+"""Pydantic's errors in the words of people who write YAML."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from pslgs.spec.base import RULE
+from pslgs.spec.errors import Violation
+from pslgs.spec.scalars import PATTERN_WORDS
+
+Location = Sequence[int | str]
+Context = Mapping[str, Any]
+
+_LONGEST_SHOWN: Final = 60
+
+_MUST_BE: Final[Mapping[str, str | Callable[[Context], str]]] = {
+    "int_type": "must be an integer",
+    "int_from_float": "must be an integer",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text (quote it)",
+    "tuple_type": "must be a list",
+    "mapping_type": "must be a mapping of names to values",
+    "dict_type": "must be a mapping of names to values",
+    "model_type": "must be a mapping of fields",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must have at least {min_length} entries",
+    "too_long": "must have at most {max_length} entries",
+    "string_pattern_mismatch": lambda context: PATTERN_WORDS[context["pattern"]],
+    "count_or_percentage": "must be a number of clients, at least 1, or a percentage from '1%' to '100%'",
+    "enum": lambda context: "must be one of " + ", ".join(_quoted(context)),
+    "literal_error": lambda context: "must be " + " or ".join(_quoted(context)),
+}
+"""Type of an error -> what the value has to be, after "is …, "."""
+
+
+def violations_of(error: ValidationError, root: type[BaseModel]) -> tuple[Violation, ...]:
+    """Say what is wrong in the manifest, each with its path; ``root`` is the model that was to be made."""
+    details = error.errors(include_url=False)
+    return tuple(
+        Violation(path_of(each["loc"]), _problem(each, root))
+        for each in details
+        if not _follows_from_another(each, details)
+    )
+
+
+def _follows_from_another(error: ErrorDetails, all_errors: Sequence[ErrorDetails]) -> bool:
+    """Tell whether a list seems short because entries were refused; pydantic counts the good ones."""
+    length = len(error["loc"])
+    return error["type"] == "too_short" and any(
+        other["loc"][:length] == error["loc"] and len(other["loc"]) > length for other in all_errors
+    )
+
+
+def path_of(location: Location) -> str:
+    """Write a location as it reads in YAML: ``spec.data.transforms[0].size``."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(
+        "."
+    )
+
+
+def nearest(name: object, known: Sequence[str]) -> str:
+    """Suggest the known name that is most alike, as the end of a sentence; empty where none is."""
+    folded = {each.casefold().replace("_", ""): each for each in known}
+    found = difflib.get_close_matches(str(name).casefold().replace("_", ""), folded, n=1)
+    return f"; did you mean {folded[found[0]]}?" if found else ""
+
+
+def _problem(error: ErrorDetails, root: type[BaseModel]) -> str:
+    kind, location, context = error["type"], error["loc"], error.get("ctx", {})
+    if kind == RULE:
+        return error["msg"]
+    if kind == "missing":
+        return f"is missing; give it ({_description(root, location)})"
+    if kind == "extra_forbidden":
+        return _unknown(root, location)
+    shown, words = _shown(error["input"]), _MUST_BE.get(kind)
+    if words is None:
+        return f"is {shown}: {error['msg']}"
+    must_be = words(context) if callable(words) else words.format(**_plain(context))
+    hint = nearest(error["input"], _quoted(context)) if "expected" in context else ""
+    return f"is {shown}, {must_be}{hint}"
+
+
+def _plain(context: Context) -> Context:
+    """Write 1.0 as 1, as people do."""
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in context.items()
+    }
+
+
+def _unknown(root: type[BaseModel], location: Location) -> str:
+    known = [field.alias or name for name, field in _fields(root, location[:-1]).items()]
+    return "is unknown" + (nearest(location[-1], known) or f"; known here: {', '.join(known)}")
+
+
+def _description(root: type[BaseModel], location: Location) -> str:
+    field = next(field for field in _fields(root, location[:-1]).values() if field.alias == location[-1])
+    first, _, _ = (field.description or "a value").partition(". ")
+    words = first.rstrip(".")
+    return words[0].lower() + words[1:]
+
+
+def _fields(root: type[BaseModel], location: Location) -> Mapping[str, FieldInfo]:
+    """Find the fields of the part of the manifest at ``location``."""
+    model = root
+    for part in location:
+        if isinstance(part, str):
+            annotation = next(
+                field.annotation for field in model.model_fields.values() if field.alias == part
+            )
+            model = next(_models(annotation))
+    return model.model_fields
+
+
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
+
+
+def _quoted(context: Context) -> list[str]:
+    return re.findall(r"'([^']*)'", context["expected"])
+
+
+def _shown(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "empty", True: "true", False: "false"}[value]
+    if isinstance(value, dict | list | tuple):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"

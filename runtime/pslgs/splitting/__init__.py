@@ -1,0 +1,1 @@
+"""A network cut in two at any named layer: the client part and the server part."""

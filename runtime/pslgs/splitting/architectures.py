@@ -1,0 +1,107 @@
+"""From the name of an architecture and its options to a network with reproducible initial weights."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any, get_type_hints
+
+import torch
+import torchvision
+from torch import nn
+
+from pslgs.sampling.randomness import Purpose, torch_seed
+from pslgs.spec.errors import InputError
+from pslgs.splitting.entrypoints import load_entrypoint
+from pslgs.splitting.networks import cnn, mlp, resnet18_cifar
+
+ARCHITECTURE = "spec.model.architecture"
+OPTIONS = "spec.model.options"
+
+_OURS: Mapping[str, Callable[..., nn.Module]] = {"mlp": mlp, "cnn": cnn, "resnet18-cifar": resnet18_cifar}
+
+# The auxiliary heads answer in training only, and their losses are no part of a job.
+_WITHOUT_AUXILIARY_HEADS = {"aux_logits": False, "init_weights": True}
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "googlenet": _WITHOUT_AUXILIARY_HEADS,
+    "inception_v3": _WITHOUT_AUXILIARY_HEADS,
+}
+_BUILD_FAILURES = (TypeError, ValueError, RuntimeError, KeyError, IndexError, AttributeError, ArithmeticError)
+
+
+def architectures() -> tuple[str, ...]:
+    """Name every architecture that needs no code of the user's: ours, then torchvision's classifiers."""
+    return (*_OURS, *torchvision.models.list_models(module=torchvision.models))
+
+
+def build_model(
+    architecture: str, options: Mapping[str, Any], seed: int
+) -> nn.Module | tuple[nn.Module, nn.Module]:
+    """Build a network, or the two parts of one where the user's own builder returns them.
+
+    The initial weights follow from ``seed`` alone; torch's global random state is left as it was.
+
+    Raises:
+        InputError: no such architecture, options it does not take, or a builder that fails.
+    """
+    builder = _find_builder(architecture)
+    arguments = {**_DEFAULTS.get(architecture, {}), **_without_weights(options)}
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(torch_seed(seed, Purpose.INITIAL_WEIGHTS))
+        try:
+            built = builder(**arguments)
+        except _BUILD_FAILURES as failure:
+            raise InputError.at(OPTIONS, _refused_options(architecture, builder, failure)) from failure
+    return _require_modules(architecture, built)
+
+
+def _find_builder(architecture: str) -> Callable[..., Any]:
+    if ":" in architecture:
+        return load_entrypoint(architecture, ARCHITECTURE)
+    if architecture in _OURS:
+        return _OURS[architecture]
+    known = architectures()
+    if architecture not in known:
+        nearest = get_close_matches(architecture, known, n=3) or list(_OURS)
+        problem = (
+            f"there is no architecture '{architecture}'; the nearest are {', '.join(nearest)}. "
+            "Name one of ours or torchvision's, or your own as package.module:function."
+        )
+        raise InputError.at(ARCHITECTURE, problem)
+    builder: Callable[..., Any] = torchvision.models.get_model_builder(architecture)
+    return builder
+
+
+def _without_weights(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the options that would download weights, once it is sure that they ask for none."""
+    for name in ("weights", "pretrained"):
+        if options.get(name) is not None:
+            problem = (
+                "weights are never downloaded; save them as safetensors and name the file in initialWeights."
+            )
+            raise InputError.at(f"{OPTIONS}.{name}", problem)
+    return {name: value for name, value in options.items() if name not in ("weights", "pretrained")}
+
+
+def _refused_options(architecture: str, builder: Callable[..., Any], failure: Exception) -> str:
+    reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
+    accepted = ", ".join(_keyword_arguments(builder)) or "none"
+    return f"'{architecture}' cannot be built with these options ({reason}); it takes: {accepted}."
+
+
+def _keyword_arguments(builder: Callable[..., Any]) -> list[str]:
+    """List what a builder takes; one that passes on ``**kwargs`` says by its return type to which class."""
+    parameters = inspect.signature(builder).parameters.values()
+    names = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    network = get_type_hints(builder).get("return")
+    if any(p.kind is p.VAR_KEYWORD for p in parameters) and inspect.isclass(network):
+        passed_on = inspect.signature(network).parameters.values()
+        names += [p.name for p in passed_on if p.default is not p.empty]
+    return [name for name in names if name not in ("weights", "progress")]
+
+
+def _require_modules(architecture: str, built: Any) -> nn.Module | tuple[nn.Module, nn.Module]:  # noqa: ANN401
+    parts = built if isinstance(built, tuple) else (built,)
+    if len(parts) > 2 or not all(isinstance(part, nn.Module) for part in parts):
+        problem = f"'{architecture}' must return an nn.Module, or the pair (client part, server part)."
+        raise InputError.at(ARCHITECTURE, problem)
+    return parts if len(parts) == 2 else parts[0]

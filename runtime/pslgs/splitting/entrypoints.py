@@ -1,0 +1,31 @@
+"""A user's own builder, named in the manifest as ``package.module:function``."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from pslgs.spec.errors import InputError
+
+_IMPORT_FAILURES = (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, RuntimeError)
+
+
+def load_entrypoint(entrypoint: str, path: str) -> Callable[..., Any]:
+    """Import the function that ``entrypoint`` names; ``path`` is the manifest's field it stands in.
+
+    Raises:
+        InputError: the module cannot be imported, or has no such function.
+    """
+    module_name, _, function_name = entrypoint.partition(":")
+    if not module_name or not function_name:
+        raise InputError.at(path, f"'{entrypoint}' must have the form package.module:function.")
+    try:
+        module = importlib.import_module(module_name)
+    except _IMPORT_FAILURES as failure:
+        problem = f"'{module_name}' cannot be imported ({failure}); put the package on the Python path."
+        raise InputError.at(path, problem) from failure
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        problem = f"'{module_name}' has no function '{function_name}'; name one that returns the model."
+        raise InputError.at(path, problem)
+    result: Callable[..., Any] = function
+    return result

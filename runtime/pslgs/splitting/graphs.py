@@ -1,0 +1,82 @@
+"""From divided operations to two networks that keep the original parameter names."""
+
+from torch import nn
+from torch.fx import Graph, GraphModule, Node
+
+from pslgs.splitting.division import Division
+from pslgs.splitting.statics import is_static, recompute
+
+
+def client_network(network: nn.Module, division: Division) -> nn.Module:
+    """Build the client part: samples in; the crossing tensors out, one alone or several as a tuple."""
+    graph = Graph()
+    copies: dict[Node, Node] = {}
+    client = set(division.client)
+    for node in division.client:
+        if node.op != "get_attr" or any(user in client for user in node.users):
+            copies[node] = graph.node_copy(node, copies.__getitem__)
+    outputs = tuple(copies[node] for node in division.crossing)
+    graph.output(outputs if len(outputs) > 1 else outputs[0])
+    return GraphModule(network, graph, "ClientPart")
+
+
+def server_network(network: nn.Module, division: Division) -> nn.Module:
+    """Build the server part: the crossing tensors in, the network's output out."""
+    graph = Graph()
+    inputs = [graph.placeholder(node.name) for node in division.crossing]
+    copies = {
+        node: _writable(graph, node, received, network)
+        for node, received in zip(division.crossing, inputs, strict=True)
+    }
+    first = inputs[0]
+    for node in division.server:
+        for source in node.all_input_nodes:
+            if source.op == "get_attr" and source not in copies:
+                copies[source] = graph.node_copy(source)
+            elif is_static(source) and source not in copies:
+                copies[source] = recompute(source, graph, copies, first)
+        copies[node] = graph.node_copy(node, copies.__getitem__)
+    return GraphModule(network, graph, "ServerPart")
+
+
+def _writable(graph: Graph, node: Node, received: Node, network: nn.Module) -> Node:
+    """Copy what the server would write into: autograd forbids to change in place what it starts from."""
+    return graph.call_method("clone", (received,)) if _is_written(node, network) else received
+
+
+def _is_written(node: Node, network: nn.Module) -> bool:
+    """Tell whether a user of ``node``, or of what may be a view of it, changes it in place."""
+    return any(
+        _writes(user, node, network) or (_views(user, network) and _is_written(user, network))
+        for user in node.users
+    )
+
+
+def _writes(user: Node, node: Node, network: nn.Module) -> bool:
+    if user.op == "call_module":
+        return _writes_its_input(network.get_submodule(str(user.target)))
+    named_so = user.op == "call_method" and str(user.target).endswith("_")
+    return (named_so or bool(user.kwargs.get("inplace"))) and bool(user.args) and user.args[0] is node
+
+
+def _writes_its_input(layer: nn.Module) -> bool:
+    """Tell whether ``layer``, or the first of its layers with anything to do, is an in-place one."""
+    if getattr(layer, "inplace", False):
+        return True
+    for child in layer.children():
+        if _writes_its_input(child):
+            return True
+        if not _is_parameter_free(child):
+            return False
+    return False
+
+
+def _is_parameter_free(layer: nn.Module) -> bool:
+    return next(layer.parameters(), None) is None
+
+
+def _views(user: Node, network: nn.Module) -> bool:
+    """Tell whether the result may share memory with the argument: to be safe, if there are no parameters."""
+    if user.op == "call_module":
+        return _is_parameter_free(network.get_submodule(str(user.target)))
+    return user.op in ("call_function", "call_method")

@@ -1,0 +1,155 @@
+"""The operations of a network down to the cut layer, recorded by torch.fx.
+
+Only the modules that contain the cut layer are looked into; all others, the cut layer included, stay whole.
+So dropout, stochastic depth and control flow inside them behave as ever, in training and in evaluation.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.fx import Graph, Node, Tracer
+
+from pslgs.spec.errors import InputError
+from pslgs.splitting.modes import mode_of
+
+CUT_LAYER = "spec.model.cutLayer"
+
+_WAY_OUT = "or give package.module:function that returns the two parts as architecture"
+_CONSTANT = "_tensor_constant"  # torch.fx's name for tensors that a forward makes itself
+
+# What a forward may raise when it meets a stand-in instead of a tensor; TraceError is a ValueError.
+_TRACE_FAILURES = (
+    TypeError,
+    ValueError,
+    RuntimeError,
+    AttributeError,
+    LookupError,
+    AssertionError,
+    NameError,
+)
+
+
+def trace(network: nn.Module, cut_layer: str) -> Graph:
+    """Record the forward of ``network`` for one argument, the samples; others take their defaults.
+
+    Raises:
+        InputError: a forward that contains the cut layer cannot be traced, or differs between training
+            and evaluation.
+    """
+    with mode_of(network, training=False):
+        evaluation = _described(network, _record(network, cut_layer))
+        _remove_constants(network)
+    with mode_of(network, training=True):
+        graph = _record(network, cut_layer)
+    training = _described(network, graph)
+    if training != evaluation:
+        raise InputError.at(CUT_LAYER, _mode_problem(graph, training, evaluation))
+    return graph
+
+
+class _CutTracer(Tracer):
+    """Looks only into what contains the cut layer.
+
+    Attributes:
+        within: Dotted name of the module whose forward is being traced; empty for the whole network.
+    """
+
+    # A buffer that is sliced in a forward must stay a buffer, not become a constant of this moment.
+    proxy_buffer_attributes = True
+
+    def __init__(self, cut_layer: str) -> None:
+        super().__init__()
+        self._cut_layer = cut_layer
+        self.within = ""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:  # noqa: ARG002 (torch's signature)
+        return not self._cut_layer.startswith(f"{module_qualified_name}.")
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:  # noqa: ANN401 (torch's signature)
+        name = self.path_of_module(m)
+        if self.is_leaf_module(m, name):
+            return super().call_module(m, forward, args, kwargs)
+        outer, self.within = self.within, name
+        result = super().call_module(m, forward, args, kwargs)
+        self.within = outer
+        return result
+
+    def create_args_for_root(
+        self,
+        root_fn: Callable[..., Any],
+        is_module: bool,  # noqa: ARG002, FBT001 (torch's signature)
+        concrete_args: dict[str, Any] | tuple[Any, ...] | None = None,  # noqa: ARG002
+    ) -> tuple[Any, list[Any]]:
+        return root_fn, [self.root, self.create_proxy("placeholder", "samples", (), {})]
+
+
+def _record(network: nn.Module, cut_layer: str) -> Graph:
+    tracer = _CutTracer(cut_layer)
+    with torch.random.fork_rng(devices=[]):
+        random_state = torch.get_rng_state()
+        try:
+            graph = tracer.trace(network)
+        except _TRACE_FAILURES as failure:
+            raise InputError.at(CUT_LAYER, _trace_problem(tracer.within, cut_layer, failure)) from failure
+        if not torch.equal(random_state, torch.get_rng_state()):
+            problem = (
+                f"{_forward_of('')} draws random numbers outside its layers, which a cut at '{cut_layer}' "
+                f"would freeze; draw them in a layer of their own (like nn.Dropout), {_WAY_OUT}."
+            )
+            raise InputError.at(CUT_LAYER, problem)
+    return graph
+
+
+def _described(network: nn.Module, graph: Graph) -> list[tuple[str, ...]]:
+    """Put each node into words that are equal where two recordings do the same."""
+    return [
+        (node.op, repr(node.target), repr(node.args), repr(node.kwargs), _constant(network, node))
+        for node in graph.nodes
+    ]
+
+
+def _constant(network: nn.Module, node: Node) -> str:
+    is_constant = node.op == "get_attr" and str(node.target).startswith(_CONSTANT)
+    return repr(getattr(network, str(node.target)).tolist()) if is_constant else ""
+
+
+def _remove_constants(network: nn.Module) -> None:
+    for name in [name for name in vars(network) if name.startswith(_CONSTANT)]:
+        delattr(network, name)
+
+
+def _forward_of(module_name: str) -> str:
+    return f"the forward of '{module_name}'" if module_name else "the model's own forward"
+
+
+def _trace_problem(within: str, cut_layer: str, failure: Exception) -> str:
+    reason = str(failure).split("\n", maxsplit=1)[0] or type(failure).__name__
+    if within:
+        advice = f"cut after '{within}' as a whole"
+    else:
+        advice = "move what depends on the values into a layer of its own"
+    return (
+        f"{_forward_of(within)} cannot be taken apart to cut it at '{cut_layer}' ({reason}); "
+        f"{advice}, {_WAY_OUT}."
+    )
+
+
+def _mode_problem(graph: Graph, training: list[tuple[str, ...]], evaluation: list[tuple[str, ...]]) -> str:
+    pairs = zip(graph.nodes, training, [*evaluation, *training[len(evaluation) :]], strict=False)
+    first = next((node for node, here, there in pairs if here != there), None)
+    owner = _owner(first) if first else ""
+    return (
+        f"{_forward_of(owner)} does something else in training than in evaluation, which cannot be cut; "
+        f"put what differs into a layer of its own (like nn.Dropout), {_WAY_OUT}."
+    )
+
+
+def _owner(node: Node) -> str:
+    """Name the module whose forward made ``node``; empty for the whole network."""
+    stack = [name for name, _ in node.meta.get("nn_module_stack", {}).values()]
+    owners = stack[:-1] if node.op == "call_module" else stack
+    return owners[-1] if owners else ""

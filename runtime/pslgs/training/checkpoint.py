@@ -1,0 +1,157 @@
+"""Checkpoints that a crash cannot spoil: written beside, synced, renamed; checked when read."""
+
+import logging
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from safetensors import SafetensorError
+from torch import Tensor
+
+from pslgs.training.checkpoint_files import read_files, sync, write_files
+
+UNFINISHED = "unfinished-"
+_NAME = re.compile(r"step-(\d+)(?:\.(\d+))?")
+_logger = logging.getLogger(__name__)
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint could not be written, or none of those there can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A checkpoint that was passed over, and why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """What `CheckpointStore.save` was given.
+
+    Attributes:
+        step: Steps committed when it was written.
+        tensors: Group (model, optimizer) -> name -> tensor, in memory of its own, on the CPU.
+        state: All that is no tensor.
+        damaged: Newer checkpoints that were passed over.
+    """
+
+    step: int
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    state: Mapping[str, Any]
+    damaged: tuple[Damage, ...] = ()
+
+
+class _Stored(NamedTuple):
+    """A checkpoint's place; the order is the order of age.  A second one of the same step is a revision."""
+
+    step: int
+    revision: int
+    path: Path
+
+
+class CheckpointStore:
+    """The checkpoints of one run in a folder of their own, ``step-00000500`` and so on."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        """Take the folder, which need not exist, and how many steps' checkpoints to keep in it.
+
+        Raises:
+            ValueError: not even one is to be kept.
+        """
+        if keep < 1:
+            raise ValueError("at least one checkpoint must be kept")
+        self._folder = folder
+        self._keep = keep
+
+    def save(self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+        """Write a checkpoint, then remove those it makes superfluous.
+
+        When this returns, the checkpoint survives a power cut.  When it fails, the older ones are untouched.
+
+        Raises:
+            CheckpointError: it could not be written, for example because the disk is full.
+        """
+        try:
+            self._make_folder()
+            self._remove_unfinished()
+            saved = self._write(step, tensors, state)
+        except (OSError, SafetensorError) as error:
+            self._remove_unfinished()
+            raise CheckpointError(
+                f"cannot write the checkpoint of step {step} in {self._folder}: {error}"
+            ) from error
+        self._remove_superfluous(saved)
+
+    def load_latest(self) -> Checkpoint | None:
+        """Read the newest checkpoint that is intact; None where there are none at all.
+
+        Raises:
+            CheckpointError: there are checkpoints, and all of them are damaged.
+        """
+        damaged: list[Damage] = []
+        for stored in sorted(self._stored(), reverse=True):
+            try:
+                tensors, state = read_files(stored.path)
+            except (OSError, ValueError, SafetensorError) as error:
+                damaged.append(Damage(stored.path, str(error)))
+            else:
+                return Checkpoint(stored.step, tensors, state, tuple(damaged))
+        if damaged:
+            raise CheckpointError("no checkpoint can be read; " + "; ".join(map(str, damaged)))
+        return None
+
+    def _stored(self) -> Iterator[_Stored]:
+        for path in self._folder.iterdir() if self._folder.is_dir() else ():
+            if match := _NAME.fullmatch(path.name):
+                yield _Stored(int(match[1]), int(match[2] or 0), path)
+
+    def _make_folder(self) -> None:
+        if not self._folder.is_dir():
+            self._folder.mkdir(parents=True)
+            sync(self._folder.parent)
+
+    def _write(
+        self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
+    ) -> _Stored:
+        """Write under a name of its own: a folder cannot replace an older one of the step in one move."""
+        revisions = [stored.revision for stored in self._stored() if stored.step == step]
+        revision = max(revisions) + 1 if revisions else 0
+        name = f"step-{step:08}" + (f".{revision}" if revision else "")
+        unfinished = self._folder / (UNFINISHED + name)
+        unfinished.mkdir()
+        write_files(unfinished, tensors, state)
+        path = unfinished.rename(self._folder / name)
+        sync(self._folder)
+        return _Stored(step, revision, path)
+
+    def _remove_superfluous(self, saved: _Stored) -> None:
+        """Remove older revisions, surplus steps, and newer steps, which the run went back behind."""
+        newest: dict[int, _Stored] = {}
+        for stored in sorted(self._stored()):
+            if stored <= saved:
+                newest[stored.step] = stored
+        kept = sorted(newest.values())[-self._keep :]
+        for stored in set(self._stored()) - set(kept):
+            self._remove(stored.path)
+
+    def _remove(self, path: Path) -> None:
+        """Rename first, so that half a checkpoint never passes for one."""
+        try:
+            unfinished = path.rename(path.with_name(UNFINISHED + path.name))
+        except OSError as error:
+            _logger.warning("the old checkpoint %s stays: %s", path, error)
+        else:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def _remove_unfinished(self) -> None:
+        for path in self._folder.glob(UNFINISHED + "*"):
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,92 @@
+"""What is minimised, what the labels must look like for it, and what counts as right."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pslgs.spec.errors import InputError
+from pslgs.spec.optimization import Loss
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """The mean loss over a batch, with what it asks of outputs and labels.
+
+    Attributes:
+        loss: The job's loss.
+        output_shape: Of the model's output for one sample.
+        classes: Number of classes, M; None for targets that are no classes.
+        label_width: Numbers that a label is made of; labels travel as (samples, label_width).
+        label_dtype: int64 for classes by number, else the model's own type.
+    """
+
+    loss: Loss
+    output_shape: tuple[int, ...]
+    classes: int | None
+    label_width: int
+    label_dtype: torch.dtype
+
+    def mean_loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the scalar mean loss of ``outputs`` (B, *output_shape) for ``labels`` (B, label_width)."""
+        if self.loss is Loss.CROSS_ENTROPY:
+            return functional.cross_entropy(outputs, labels[:, 0])
+        return _ELEMENTWISE[self.loss](outputs.reshape(labels.shape), labels)
+
+    def correct(self, outputs: Tensor, labels: Tensor) -> int | None:
+        """Count the samples whose class is predicted; None where there are no classes."""
+        match self.loss:
+            case Loss.CROSS_ENTROPY:
+                return int((outputs.argmax(dim=1) == labels[:, 0]).sum())
+            case Loss.BINARY_CROSS_ENTROPY if self.classes:
+                return int(((outputs.reshape(labels.shape) > 0) == (labels > 0.5)).sum())
+            case _:
+                return None
+
+    def as_labels(self, labels: Tensor) -> Tensor:
+        """Bring labels as they are read, (B,) or (B, targets), into the form (B, label_width)."""
+        return labels.reshape(len(labels), -1).to(self.label_dtype)
+
+    def violation(self, labels: Tensor) -> str | None:
+        """Say what is wrong with labels (B, width) of a dataset or a client; None where nothing is."""
+        if labels.shape[1] != self.label_width:
+            return f"has {labels.shape[1]} targets a sample, but the model has {self.label_width} outputs"
+        if not len(labels):
+            return None
+        low, high = labels.min().item(), labels.max().item()
+        match self.loss:
+            case Loss.CROSS_ENTROPY if low < 0 or high >= (self.classes or 0):
+                wrong, last = low if low < 0 else high, self.output_shape[0] - 1
+                return f"has the label {wrong}, but the model's {self.classes} outputs stand for 0 … {last}"
+            case Loss.BINARY_CROSS_ENTROPY if low < 0 or high > 1:
+                return f"has the label {low if low < 0 else high:g}, but BinaryCrossEntropy needs 0 … 1"
+            case _:
+                finite = labels.dtype == torch.int64 or bool(torch.isfinite(labels).all())
+                return None if finite else "has labels that are not finite"
+
+
+_ELEMENTWISE: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {
+    Loss.MEAN_SQUARED_ERROR: functional.mse_loss,
+    Loss.BINARY_CROSS_ENTROPY: functional.binary_cross_entropy_with_logits,
+}
+
+
+def objective(loss: Loss, output_shape: tuple[int, ...], dtype: torch.dtype) -> Objective:
+    """Make the objective of a model whose output for one sample has ``output_shape``, in ``dtype``.
+
+    Raises:
+        InputError: the loss does not go with such an output.
+    """
+    width = torch.Size(output_shape).numel()
+    if loss is Loss.CROSS_ENTROPY:
+        if len(output_shape) != 1 or width < 2:
+            raise InputError.at(
+                "spec.loss",
+                "CrossEntropy needs a model that gives one number for each of at least 2 classes, but the "
+                f"output of this one for a sample has the shape {list(output_shape)}",
+            )
+        return Objective(loss, output_shape, width, 1, torch.int64)
+    binary = loss is Loss.BINARY_CROSS_ENTROPY and width == 1
+    return Objective(loss, output_shape, 2 if binary else None, width, dtype)

@@ -1,0 +1,46 @@
+"""Who may attend: the first frame of a stream, held against the client's certificate."""
+
+from collections.abc import Sequence
+
+from pslgs.identity.names import DNS_NAME_RULE, is_dns_name
+from pslgs.wire.errors import Impostor, ProtocolViolation, Unidentified, VersionMismatch
+from pslgs.wire.frames import decode
+from pslgs.wire.limits import PROTOCOL_VERSION
+from pslgs.wire.v1.training_pb2 import Hello
+
+
+def admit(first_message: bytes, certified: Sequence[str] | None) -> Hello:
+    """Return the Hello of a client that may attend.
+
+    Args:
+        first_message: What the client sent first.
+        certified: The names in its certificate; None where TLS is disabled and its word must do.
+
+    Raises:
+        ProtocolViolation: the message is no Hello, or its client id is no DNS name.
+        VersionMismatch: the client speaks another version of the protocol.
+        Unidentified: the certificate names nobody.
+        Impostor: the certificate does not name the client that says Hello.
+    """
+    header = decode(first_message).header
+    body = header.WhichOneof("body")
+    if body != "hello":
+        raise ProtocolViolation(f"A stream must begin with hello and not with {body}.")
+    hello = header.hello
+    if hello.protocol != PROTOCOL_VERSION:
+        raise VersionMismatch(
+            f"The client speaks version {hello.protocol} of the protocol and the server version "
+            f"{PROTOCOL_VERSION}; give both the same image."
+        )
+    if not is_dns_name(hello.client_id):
+        raise ProtocolViolation(f"The client id {hello.client_id[:300]!r} {DNS_NAME_RULE}.")
+    if certified is not None:
+        _check_certificate(hello.client_id, certified)
+    return hello
+
+
+def _check_certificate(client_id: str, certified: Sequence[str]) -> None:
+    if not certified:
+        raise Unidentified("The client's certificate has no DNS name; issue it for the client's id.")
+    if list(certified) != [client_id]:
+        raise Impostor(f"The certificate is for {', '.join(certified)} and not for {client_id}.")

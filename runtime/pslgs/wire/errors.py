@@ -1,0 +1,78 @@
+"""How a stream ends, and which gRPC status tells the peer."""
+# ruff: noqa: N818 - these say what happened to a stream or what its peer is, and no "Error" adds to that
+
+import grpc
+
+from pslgs.spec.errors import InputError
+
+LOST = "The connection was lost."
+
+
+class ProtocolViolation(Exception):
+    """A peer broke the protocol; the message says how."""
+
+
+class Unidentified(Exception):
+    """A client showed no certificate that names it."""
+
+
+class Impostor(Exception):
+    """A client claims an id that its certificate does not carry."""
+
+
+class VersionMismatch(Exception):
+    """A client speaks another version of the protocol."""
+
+
+class StreamEnded(Exception):
+    """The stream is over; nothing more is received or sent on it.
+
+    Attributes:
+        status: The gRPC status it ended with.
+        details: Why, for people.
+    """
+
+    def __init__(self, status: grpc.StatusCode, details: str) -> None:
+        super().__init__(f"{details or 'The stream ended.'} ({status.name})")
+        self.status = status
+        self.details = details
+
+
+class Refused(StreamEnded):
+    """The peer will have nothing to do with this one, however often it tries again."""
+
+
+class Unreachable(Exception):
+    """No server was found within the client's patience; the message says what came of the last attempt."""
+
+
+STATUS_OF_ERRORS: dict[type[Exception], grpc.StatusCode] = {
+    ProtocolViolation: grpc.StatusCode.INVALID_ARGUMENT,
+    Unidentified: grpc.StatusCode.UNAUTHENTICATED,
+    Impostor: grpc.StatusCode.PERMISSION_DENIED,
+    VersionMismatch: grpc.StatusCode.FAILED_PRECONDITION,
+    InputError: grpc.StatusCode.FAILED_PRECONDITION,
+    TimeoutError: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+"""The status that a stream ends with after an error; an error that is not here is a fault of ours."""
+
+_REFUSALS = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
+
+
+def status_of(error: BaseException) -> grpc.StatusCode:
+    """Look ``error`` up in `STATUS_OF_ERRORS`, base classes included; INTERNAL where nothing fits."""
+    statuses = (STATUS_OF_ERRORS[kind] for kind in type(error).__mro__ if kind in STATUS_OF_ERRORS)
+    return next(statuses, grpc.StatusCode.INTERNAL)
+
+
+def ended(status: grpc.StatusCode, details: str) -> StreamEnded:
+    """Make the error of a stream that ended with ``status``: `Refused` if a new attempt would end alike."""
+    return (Refused if status in _REFUSALS else StreamEnded)(status, details)

@@ -1,0 +1,58 @@
+"""gRPC's settings, made in one place so that both sides agree."""
+
+from dataclasses import dataclass
+
+from pslgs.wire.limits import MESSAGE_LIMIT
+
+SERVICE = "pslgs.v1.Training"
+METHOD = "Attend"
+
+ADMITTED = ("pslgs-admitted", "yes")
+"""Initial metadata by which a client knows that it was admitted."""
+
+Options = list[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Keepalive:
+    """Each side pings the other, streams or not, and gives the connection up when no answer comes.
+
+    A peer whose machine or network is gone is noticed after the sum of both at the latest; the server
+    puts up with pings that are twice as frequent.
+    """
+
+    interval_seconds: float = 20.0
+    timeout_seconds: float = 20.0
+
+
+DEFAULT_KEEPALIVE = Keepalive()
+
+
+def server_options(keepalive: Keepalive) -> Options:
+    """Make the settings of a server; its port is never shared with another process."""
+    least = _milliseconds(keepalive.interval_seconds / 2)
+    return [
+        *_options(keepalive),
+        ("grpc.so_reuseport", 0),
+        ("grpc.http2.min_ping_interval_without_data_ms", least),
+    ]
+
+
+def client_options(keepalive: Keepalive) -> Options:
+    """Make the settings of a client; each of its channels has a connection, and a back-off, of its own."""
+    return [*_options(keepalive), ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
+
+
+def _options(keepalive: Keepalive) -> Options:
+    return [
+        ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+        ("grpc.max_send_message_length", MESSAGE_LIMIT),
+        ("grpc.keepalive_time_ms", _milliseconds(keepalive.interval_seconds)),
+        ("grpc.keepalive_timeout_ms", _milliseconds(keepalive.timeout_seconds)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,326 @@
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pslgs.data.formats import for_client, open_source
+from pslgs.spec.errors import InputError
+from pslgs.spec.source import DataFormat, DataSource, Split
+
+FIELD = "spec.data.train"
+
+
+def of_format(data_format, **fields) -> DataSource:
+    return DataSource(format=data_format, **fields)
+
+
+def folder(root, **fields) -> DataSource:
+    return of_format(DataFormat.IMAGE_FOLDER, path=str(root), **fields)
+
+
+def numpy(path, **fields) -> DataSource:
+    return of_format(DataFormat.NUMPY, path=str(path), **fields)
+
+
+def torchvision(name, path, **fields) -> DataSource:
+    return of_format(DataFormat.TORCHVISION, name=name, path=str(path), **fields)
+
+
+def bundled(name, **fields) -> DataSource:
+    return of_format(DataFormat.SCIKIT_LEARN, name=name, **fields)
+
+
+def custom(entrypoint, **options) -> DataSource:
+    return of_format(DataFormat.CUSTOM, entrypoint=entrypoint, options=options)
+
+
+@pytest.fixture
+def image_root(tmp_path, pixels, as_png):
+    kinds = {"dog/a.png": "PNG", "cat/deep/b.BMP": "BMP", "cat/c.tiff": "TIFF"}
+    for i, (name, kind) in enumerate(kinds.items()):
+        file = tmp_path / "images" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(as_png(pixels[i], kind))
+    (tmp_path / "images" / "cat" / "notes.txt").write_text("not an image")
+    return tmp_path / "images"
+
+
+def test_image_folders_are_numbered_by_name(image_root, pixels, cache):
+    source = open_source(folder(image_root), FIELD, cache)
+    assert source.class_names == ("cat", "dog")
+    assert source.labels.tolist() == [0, 0, 1]
+    loaded = [source.load(i).permute(1, 2, 0).numpy() for i in range(3)]
+    assert all(np.array_equal(a, b) for a, b in zip(loaded, pixels[[2, 1, 0]], strict=True))
+
+
+def test_listed_classes_are_numbered_alike_at_every_client(image_root, cache):
+    source = open_source(folder(image_root, classes=("bird", "dog", "cat")), FIELD, cache)
+    assert source.class_names == ("bird", "dog", "cat")
+    assert source.labels.tolist() == [2, 2, 1]
+
+
+def test_image_files_are_opened_when_they_are_loaded(image_root, cache):
+    (image_root / "dog" / "a.png").write_bytes(b"damaged")
+    source = open_source(folder(image_root), FIELD, cache)
+    source.load(0)
+    with pytest.raises(InputError, match=r"dog/a\.png', a damaged image: it is of no known image format"):
+        source.load(2)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16"], ids=str)
+def test_images_of_every_mode_become_rgb(mode, tmp_path, cache):
+    (tmp_path / "images" / "cat").mkdir(parents=True)
+    Image.new(mode, (4, 3)).save(tmp_path / "images" / "cat" / "a.png")
+    image = open_source(folder(tmp_path / "images"), FIELD, cache).load(0)
+    assert (image.dtype, tuple(image.shape)) == (torch.uint8, (3, 3, 4))
+
+
+@pytest.fixture
+def archive(tmp_path):
+    def write(x, y, **more):
+        np.savez(tmp_path / "d.npz", x=x, y=y, **more)
+        return tmp_path / "d.npz"
+
+    return write
+
+
+def test_an_archive_holds_x_and_y(archive, cache):
+    source = open_source(numpy(archive(np.arange(12.0).reshape(4, 3), [0, 1, 2, 1])), FIELD, cache)
+    assert source.labels.tolist() == [0, 1, 2, 1]
+    assert source.load(2).dtype == torch.float32
+    assert source.load(2).tolist() == [6, 7, 8]
+
+
+def test_a_folder_of_arrays_is_memory_mapped(tmp_path, cache):
+    np.save(tmp_path / "x.npy", np.ones((5, 2)))
+    np.save(tmp_path / "y.npy", np.linspace(0, 1, 5))
+    source = open_source(numpy(tmp_path), FIELD, cache)
+    assert isinstance(source._inputs, np.memmap)
+    assert source.labels.dtype == np.float32
+    assert source.load(0).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("stored", "loaded"),
+    [
+        pytest.param(((2, 8, 6, 3), np.uint8), ((3, 8, 6), torch.uint8), id="channels last"),
+        pytest.param(((2, 3, 8, 6), np.uint8), ((3, 8, 6), torch.uint8), id="channels first"),
+        pytest.param(((2, 8, 6), np.uint8), ((1, 8, 6), torch.uint8), id="grey image"),
+        pytest.param(((2, 8), np.uint8), ((8,), torch.float32), id="small numbers"),
+        pytest.param(((2, 8, 6), np.float64), ((8, 6), torch.float32), id="matrix"),
+        pytest.param(((2, 8, 6, 1), np.float32), ((1, 8, 6), torch.float32), id="float image"),
+        pytest.param(((2, 7), np.bool_), ((7,), torch.float32), id="flags"),
+    ],
+)
+def test_samples_of_arrays_come_with_channels_first(stored, loaded, archive, cache):
+    sample = open_source(numpy(archive(np.ones(*stored), [0, 1])), FIELD, cache).load(1)
+    assert (tuple(sample.shape), sample.dtype) == loaded
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "features", "classes"),
+    [
+        pytest.param("digits", 1797, 64, 10, id="digits"),
+        pytest.param("iris", 150, 4, 3, id="iris"),
+        pytest.param("wine", 178, 13, 3, id="wine"),
+        pytest.param("breast_cancer", 569, 30, 2, id="breast_cancer"),
+    ],
+)
+def test_bundled_datasets_are_scaled_and_divided(name, samples, features, classes, cache):
+    parts = (Split.ALL, Split.TRAIN, Split.TEST)
+    whole, train, test = (open_source(bundled(name, split=part), FIELD, cache) for part in parts)
+    assert len(whole) == samples == len(train) + len(test)
+    assert len(test) == -(-samples // 5)
+    assert torch.equal(test.load(1), whole.load(5))
+    assert torch.equal(train.load(4), whole.load(6))
+    stacked = torch.stack([whole.load(i) for i in range(samples)])
+    assert stacked.shape == (samples, features)
+    assert stacked.min() == 0
+    assert stacked.max() == 1
+    assert len(whole.class_names) == classes == whole.labels.max() + 1
+
+
+def test_a_bundled_regression_has_targets(cache):
+    assert open_source(bundled("diabetes"), FIELD, cache).labels.dtype == np.float32
+
+
+@pytest.fixture
+def cifar_root(tmp_path, monkeypatch):
+    """A CIFAR-10 that holds two made samples a part."""
+
+    class Made:
+        classes = ("plane", "car")
+
+        def __init__(self, root, *, train):
+            if not root.endswith("here"):
+                raise RuntimeError("Dataset not found or corrupted. You can use download=True to download it")
+            self.targets = [0, 1] if train else [1, 1]
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            return Image.new("L", (4, 3), color=index), self.targets[index]
+
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", Made)
+    return tmp_path / "here"
+
+
+@pytest.mark.parametrize(
+    ("split", "labels"), [(None, [0, 1]), (Split.TRAIN, [0, 1]), (Split.TEST, [1, 1])], ids=str
+)
+def test_a_torchvision_dataset_is_read_in_its_parts(split, labels, cifar_root, cache):
+    source = open_source(torchvision("CIFAR10", cifar_root, split=split), FIELD, cache)
+    assert source.labels.tolist() == labels
+    assert source.class_names == ("plane", "car")
+    assert source.load(1).tolist() == [[[1] * 4] * 3]
+
+
+def test_a_real_torchvision_dataset_is_read(tmp_path, cache):
+    root = tmp_path / "eurosat" / "2750"
+    for name in ("Forest", "River"):
+        (root / name).mkdir(parents=True)
+        Image.new("RGB", (4, 4)).save(root / name / "1.jpg")
+    source = open_source(torchvision("EuroSAT", tmp_path), FIELD, cache)
+    assert source.labels.tolist() == [0, 1]
+    assert source.class_names == ("Forest", "River")
+    assert source.load(0).shape == (3, 4, 4)
+
+
+class Listed:
+    def __init__(self, items, **attributes):
+        self.items = items
+        self.loaded = []
+        vars(self).update(attributes)
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        self.loaded.append(index)
+        return self.items[index]
+
+
+@pytest.fixture
+def module(monkeypatch):
+    made = ModuleType("made_for_tests")
+    monkeypatch.setitem(sys.modules, "made_for_tests", made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("sample", "loaded"),
+    [
+        pytest.param(torch.ones(2, dtype=torch.float64), torch.ones(2), id="tensor"),
+        pytest.param(np.ones((2, 2, 3), np.uint8), torch.ones(3, 2, 2, dtype=torch.uint8), id="image array"),
+        pytest.param(Image.new("L", (2, 2)), torch.zeros(1, 2, 2, dtype=torch.uint8), id="Pillow image"),
+        pytest.param([1, 2], torch.tensor([1.0, 2.0]), id="list"),
+    ],
+)
+def test_a_users_own_dataset_may_hold_samples_of_many_kinds(sample, loaded, module, cache):
+    module.make = lambda count: Listed([(sample, i) for i in range(count)])
+    source = open_source(custom("made_for_tests:make", count=3), FIELD, cache)
+    assert source.labels.tolist() == [0, 1, 2]
+    assert source.load(1).dtype == loaded.dtype
+    assert torch.equal(source.load(1), loaded)
+
+
+@pytest.mark.parametrize("kind", [list, np.array, torch.tensor], ids=["list", "array", "tensor"])
+def test_a_dataset_that_knows_its_labels_is_not_read_for_them(kind, module, cache):
+    made = Listed([([1.0], 4), ([2.0], 5)], labels=kind([4, 5]))
+    module.make = lambda: made
+    assert open_source(custom("made_for_tests:make"), FIELD, cache).labels.tolist() == [4, 5]
+    assert made.loaded == []
+
+
+def test_a_users_sample_that_cannot_be_read_is_named(module, cache):
+    module.make = lambda: Listed([([1.0], 0), (["a"], 1)], labels=[0, 1])
+    source = open_source(custom("made_for_tests:make"), FIELD, cache)
+    with pytest.raises(InputError, match="sample 1 of type list"):
+        source.load(1)
+
+
+def test_the_client_stands_in_for_the_placeholder():
+    placed = for_client(folder("images/{client}/x"), "node-1")
+    assert placed.path == "images/node-1/x"
+    told = for_client(custom("a.b:c", where="s3/{client}", size=3), "node-1")
+    assert dict(told.options) == {"where": "s3/node-1", "size": 3}
+
+
+def fails(**_):
+    raise OSError("the scanner is off")
+
+
+def bad_folder(tmp_path, **fields):
+    (tmp_path / "images" / "cat").mkdir(parents=True)
+    return folder(tmp_path / "images", **fields)
+
+
+def bad_file(tmp_path, name, content=b"damaged"):
+    (tmp_path / name).write_bytes(content)
+    return numpy(tmp_path / name)
+
+
+def half_a_folder(tmp_path, content=b"damaged"):
+    (tmp_path / "x.npy").write_bytes(content)
+    return numpy(tmp_path)
+
+
+def saved(tmp_path, **arrays):
+    np.savez(tmp_path / "d.npz", **arrays)
+    return numpy(tmp_path / "d.npz")
+
+
+BAD_FILES = [
+    pytest.param(lambda t: folder(t / "no"), ".path", "which is no folder", id="no folder"),
+    pytest.param(bad_folder, ".path", "holds no images", id="no images"),
+    pytest.param(lambda t: bad_folder(t, classes=("a",)), ".classes", "not list 'cat'", id="unlisted"),
+    pytest.param(lambda t: numpy(t / "no.npz"), ".path", "does not exist", id="no archive"),
+    pytest.param(lambda t: bad_file(t, "d.npz"), ".path", r"no readable \.npz", id="damaged archive"),
+    pytest.param(lambda t: bad_file(t, "d.npz", b""), ".path", r"no readable \.npz", id="empty archive"),
+    pytest.param(lambda t: bad_file(t, "d", b"PK\x03\x04"), ".path", r"readable \.npz", id="half an archive"),
+    pytest.param(lambda t: saved(t, a=[1], b=[2]), ".path", "it holds a, b", id="other names"),
+    pytest.param(half_a_folder, ".path", r"no readable \.npy", id="damaged array"),
+    pytest.param(numpy, ".path", r"lacks the file '.*x\.npy'", id="missing array"),
+    pytest.param(lambda t: saved(t, x=[[1]], y=[1, 2]), "", "1 samples but 2 labels", id="unequal"),
+    pytest.param(lambda t: saved(t, x=[["a"]], y=[1]), "", "must be rows of numbers", id="text"),
+    pytest.param(lambda t: saved(t, x=[1, 2], y=[1, 2]), "", "must be rows of numbers", id="no rows"),
+    pytest.param(lambda t: saved(t, x=np.ones((0, 2)), y=[]), "", "holds no samples", id="no samples"),
+    pytest.param(lambda t: saved(t, x=[[1]], y=["a"]), "", "classes or targets", id="text as label"),
+]
+BAD_NAMES = [
+    pytest.param(lambda _: bundled("digit"), ".name", "did you mean digits", id="unknown bundled"),
+    pytest.param(lambda t: torchvision("cifar10", t), ".name", "mean CIFAR10", id="unknown dataset"),
+    pytest.param(lambda t: torchvision("CIFAR10", t), ".path", "files there", id="no such files"),
+    pytest.param(lambda t: torchvision("EuroSAT", t, split=Split.TEST), ".split", "no test", id="undivided"),
+]
+
+
+@pytest.mark.parametrize(("make", "path", "words"), BAD_FILES + BAD_NAMES)
+def test_bad_data_are_refused(make, path, words, tmp_path, cache):
+    with pytest.raises(InputError, match=words) as caught:
+        open_source(make(tmp_path), FIELD, cache)
+    assert [violation.path for violation in caught.value.violations] == [FIELD + path]
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "make", "words"),
+    [
+        pytest.param("no_such.place:make", fails, "cannot import", id="no module"),
+        pytest.param("made_for_tests:no", fails, "finds no 'no'", id="no function"),
+        pytest.param("made_for_tests:__name__", fails, "no function", id="a value"),
+        pytest.param("made_for_tests:make", fails, "OSError: the scanner is off", id="failing function"),
+        pytest.param("made_for_tests:make", lambda: 3, "returned a int", id="no dataset"),
+        pytest.param("made_for_tests:make", lambda: Listed([]), "no samples", id="empty dataset"),
+        pytest.param("made_for_tests:make", lambda: Listed([3]), "sample 0 and its label", id="no pairs"),
+    ],
+)
+def test_a_users_function_that_does_not_work_is_refused(entrypoint, make, words, module, cache):
+    module.make = make
+    with pytest.raises(InputError, match=words) as caught:
+        open_source(custom(entrypoint), FIELD, cache)
+    assert [violation.path for violation in caught.value.violations] == [f"{FIELD}.entrypoint"]

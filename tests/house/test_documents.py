@@ -1,0 +1,64 @@
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pslgs.spec import parse_job
+from pslgs.spec.exit_codes import ExitCode
+
+
+def targets(root: Path) -> set[str]:
+    return set(re.findall(r"^([a-z-]+):.*##", (root / "Makefile").read_text(), re.M))
+
+
+def test_the_exit_codes_of_the_readme_are_those_of_the_program(root: Path) -> None:
+    rows = re.findall(r"^\| (\d+) \| ([A-Z_]+) \| \S", (root / "README.md").read_text(), re.M)
+    assert rows == [(str(code.value), code.name) for code in ExitCode]
+
+
+def test_the_manifest_of_the_readme_is_valid(root: Path) -> None:
+    manifests = re.findall(r"^```yaml\n(.*?)^```", (root / "README.md").read_text(), re.M | re.S)
+    jobs = [parse_job(yaml.safe_load(manifest)) for manifest in manifests]
+    assert [job.spec.model.cut_layer for job in jobs] == ["layer1"]
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"], ids=str)
+def test_every_make_command_of_a_document_exists(document: str, root: Path) -> None:
+    named = re.findall(r"(?:^|`)make ([a-z-]+)", (root / document).read_text(), re.M)
+    assert set(named) - targets(root) == set()
+    assert named
+
+
+def test_make_alone_prints_every_target(root: Path) -> None:
+    printed = subprocess.run(["make"], cwd=root, capture_output=True, text=True, check=True)
+    assert set(re.findall(r"make ([a-z-]+)", printed.stdout)) == targets(root)
+
+
+def test_every_target_is_phony(root: Path) -> None:
+    makefile = (root / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.M)
+    assert phony is not None
+    assert set(phony[1].split()) == targets(root)
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/protocol.md"], ids=str
+)
+def test_every_link_to_a_file_leads_somewhere(document: str, root: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (root / document).read_text())
+    assert [link for link in links if not ((root / document).parent / link).exists()] == []
+
+
+def test_the_changelog_tells_of_the_version(root: Path, project: dict[str, Any]) -> None:
+    headings = re.findall(r"^## (\S+)", (root / "CHANGELOG.md").read_text(), re.M)
+    assert project["version"] in headings
+
+
+def test_the_licence_is_whole(root: Path, project: dict[str, Any]) -> None:
+    text = (root / "LICENSE").read_text()
+    assert project["license"] == "Apache-2.0"
+    assert "Version 2.0, January 2004" in text
+    assert "END OF TERMS AND CONDITIONS" in text

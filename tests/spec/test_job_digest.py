@@ -1,0 +1,61 @@
+"""Client and server recognise each other's job by a digest of what they must agree on."""
+
+from typing import Any
+
+import pytest
+
+from pslgs.spec import job_digest, parse_job
+from pslgs.spec.overrides import with_overrides
+
+
+def digest(manifest: dict[str, Any], *settings: str) -> bytes:
+    return job_digest(parse_job(with_overrides(manifest, settings)).spec)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "spec.model.cutLayer=hidden2",
+        "spec.model.options={hidden: [3]}",
+        "spec.model.inputShape=[64]",
+        "spec.data.transforms=[{name: ToImage}]",
+        "spec.data.partition={scheme: IID, clients: 2}",
+        "spec.loss=MeanSquaredError",
+        "spec.sampling.seed=1",
+        "spec.sampling.strategy=FixedLocal",
+        "spec.transport.compression=Int8",
+    ],
+    ids=lambda setting: setting.partition("=")[0],
+)
+def test_another_model_or_seed_is_another_job(setting: str, manifest: dict[str, Any]) -> None:
+    assert digest(manifest, setting) != digest(manifest)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "metadata.name=other",
+        "spec.epochs=9",
+        "spec.data.train.name=iris",
+        "spec.faultTolerance.clientTimeoutSeconds=5",
+        "spec.optimizer.learningRate=0.5",
+        "spec.sampling.globalBatchSize=8",
+    ],
+    ids=lambda setting: setting.partition("=")[0],
+)
+def test_what_only_one_side_reads_may_differ(setting: str, manifest: dict[str, Any]) -> None:
+    assert digest(manifest, setting) == digest(manifest)
+
+
+def test_the_order_of_fields_does_not_matter(manifest: dict[str, Any]) -> None:
+    one = digest(manifest, "spec.model.options={a: 1, b: 2}")
+    assert one == digest(manifest, "spec.model.options={b: 2, a: 1}")
+
+
+def test_a_default_written_out_is_the_same_job(manifest: dict[str, Any]) -> None:
+    assert digest(manifest, "spec.sampling.seed=0", "spec.loss=CrossEntropy") == digest(manifest)
+
+
+def test_the_digest_stays_the_same_between_versions(manifest: dict[str, Any]) -> None:
+    """A server and clients of different versions must not refuse each other for nothing."""
+    assert digest(manifest).hex()[:16] == "82b9d34b4432dd96"

@@ -1,0 +1,110 @@
+"""Frames come out as they went in, and nothing else passes for one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pslgs.wire.errors import ProtocolViolation
+from pslgs.wire.frames import decode, encode
+from pslgs.wire.limits import CHUNK_BYTES, HEADER_LIMIT, MESSAGE_LIMIT
+from pslgs.wire.v1.training_pb2 import Abort, Failure, Header, Hello, Tensor
+
+BODIES = st.one_of(
+    st.builds(
+        Tensor,
+        kind=st.sampled_from(Tensor.Kind.values()),
+        step=st.integers(0, 2**64 - 1),
+        first=st.integers(0, 2**32 - 1),
+        offset=st.integers(0, 2**64 - 1),
+    ).map(lambda tensor: Header(tensor=tensor)),
+    st.builds(
+        Hello, client_id=st.text(), job_digest=st.binary(), label_counts=st.lists(st.integers(0, 2**64 - 1))
+    ).map(lambda hello: Header(hello=hello)),
+    st.builds(Abort, step=st.integers(0, 2**64 - 1)).map(lambda abort: Header(abort=abort)),
+)
+
+
+def prefixed(length: int, rest: bytes = b"") -> bytes:
+    return length.to_bytes(4, "little") + rest
+
+
+@given(BODIES, st.binary(max_size=2000))
+def test_a_frame_is_decoded_as_it_was_encoded(header, payload):
+    if header.WhichOneof("body") != "tensor":
+        payload = b""
+    frame = decode(encode(header, payload))
+    assert frame.header == header
+    assert frame.payload == payload
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_frame_or_a_violation(message):
+    try:
+        frame = decode(message)
+    except ProtocolViolation:
+        return
+    assert frame.header.WhichOneof("body") is not None
+    assert not frame.payload or frame.header.WhichOneof("body") == "tensor"
+
+
+@given(BODIES, st.binary(max_size=50), st.data())
+def test_a_frame_with_a_damaged_byte_is_a_frame_or_a_violation(header, payload, data):
+    message = bytearray(encode(header, payload if header.WhichOneof("body") == "tensor" else b""))
+    message[data.draw(st.integers(0, len(message) - 1))] ^= data.draw(st.integers(1, 255))
+    test_any_bytes_are_a_frame_or_a_violation.hypothesis.inner_test(bytes(message))
+
+
+def test_the_payload_is_not_copied_by_decoding():
+    message = encode(Header(tensor=Tensor(step=1)), b"payload")
+    assert decode(message).payload.obj is message
+
+
+def test_a_full_chunk_fits_a_message():
+    largest = 2**64 - 1
+    tensor = Tensor(kind=Tensor.CLIENT_GRADIENT, step=largest, attempt=2**32 - 1, offset=largest)
+    assert len(encode(Header(tensor=tensor), bytes(CHUNK_BYTES))) <= MESSAGE_LIMIT
+    assert 4 + HEADER_LIMIT <= MESSAGE_LIMIT - CHUNK_BYTES
+
+
+TENSOR = Header(tensor=Tensor(step=1)).SerializeToString()
+ABORT = Header(abort=Abort(step=1)).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [
+        pytest.param(b"", "header does not fit", id="empty"),
+        pytest.param(b"\1\0\0", "header does not fit", id="shorter than the length of a header"),
+        pytest.param(prefixed(10, b"123"), "header does not fit", id="header longer than the message"),
+        pytest.param(
+            prefixed(HEADER_LIMIT + 1, bytes(HEADER_LIMIT + 1)),
+            "header does not fit",
+            id="header above the limit",
+        ),
+        pytest.param(prefixed(2**32 - 1), "header does not fit", id="largest length"),
+        pytest.param(prefixed(3, b"\xff\xff\xff"), "cannot be parsed", id="header that is no protobuf"),
+        pytest.param(prefixed(0), "no body", id="header without a body"),
+        pytest.param(prefixed(3, b"\xf8\x07\x01"), "no body", id="body of another version"),
+        pytest.param(prefixed(len(ABORT), ABORT + b"x"), "1 bytes of payload", id="payload behind an abort"),
+    ],
+)
+def test_what_is_no_frame_is_a_violation(message, problem):
+    with pytest.raises(ProtocolViolation, match=problem):
+        decode(message)
+
+
+def test_a_header_that_no_peer_would_take_is_not_encoded():
+    with pytest.raises(ValueError, match="longer than the"):
+        encode(Header(failure=Failure(message="x" * HEADER_LIMIT)))
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        pytest.param(Header(tensor=Tensor(kind=Tensor.SMASHED_DATA)), "smashed_data", id="tensor"),
+        pytest.param(Header(abort=Abort()), "control", id="control"),
+        pytest.param(Header.FromString(b"\x22\x02\x08\x63"), "unknown", id="kind of another version"),
+    ],
+)
+def test_bytes_are_counted_by_kind(header, kind):
+    assert decode(encode(header)).kind == kind
