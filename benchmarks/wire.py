@@ -160,7 +160,7 @@ def serve(run: Serve, identity: Identity | None, pipe: Pipe, tensors: int) -> No
     asyncio.run(run(identity, pipe, tensors))
 
 
-def measure_once(
+async def measure_once(
     kind: tuple[Serve, Measure], identities: tuple[Identity | None, Identity | None], tensors: int
 ) -> Rates:
     """Start a server process, measure it from this one, and stop it."""
@@ -171,9 +171,9 @@ def measure_once(
         target=serve, args=(run, server_identity, other, tensors)
     )
     process.start()
-    rates = asyncio.run(measure(pipe.recv(), client_identity, tensors))
+    rates = await measure(await asyncio.to_thread(pipe.recv), client_identity, tensors)
     pipe.send("stop")
-    process.join()
+    await asyncio.to_thread(process.join)
     return rates
 
 
@@ -184,7 +184,7 @@ def make_identities() -> tuple[Identity, Identity]:
     return server, authority.issue_client("client-0", now, timedelta(days=1))
 
 
-def compare(
+async def compare(
     label: str, identities: tuple[Identity | None, Identity | None], repeats: int, tensors: int
 ) -> None:
     kinds: dict[str, tuple[Serve, Measure]] = {
@@ -194,10 +194,16 @@ def compare(
     rates: dict[str, list[Rates]] = {name: [] for name in kinds}
     for _ in range(repeats):
         for name, kind in kinds.items():
-            rates[name].append(measure_once(kind, identities, tensors))
+            rates[name].append(await measure_once(kind, identities, tensors))
     for direction, index in (("up", 0), ("down", 1)):
         bare, ours = (statistics.median(each[index] for each in rates[name]) for name in kinds)
         print(f"{label:6} {direction:5} {bare:10.0f} {ours:10.0f} {ours / bare:8.2f}")
+
+
+async def compare_all(repeats: int, tensors: int) -> None:
+    print("TLS    way    bare MB/s  ours MB/s    ratio")
+    await compare("none", (None, None), repeats, tensors)
+    await compare("mutual", make_identities(), repeats, tensors)
 
 
 def main() -> None:
@@ -206,9 +212,7 @@ def main() -> None:
     parser.add_argument("--tensors", type=int, default=6, help="of 33.5 MB, in each direction")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    print("TLS    way    bare MB/s  ours MB/s    ratio")
-    compare("none", (None, None), arguments.repeats, arguments.tensors)
-    compare("mutual", make_identities(), arguments.repeats, arguments.tensors)
+    asyncio.run(compare_all(arguments.repeats, arguments.tensors))
 
 
 if __name__ == "__main__":

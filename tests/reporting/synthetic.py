@@ -1,6 +1,7 @@
 """Journals such as real runs write: global sampling over skewed clients, with what befalls a run."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,22 +22,38 @@ CLASSES = 10
 BATCH = 128
 
 
-def run(  # noqa: PLR0913 - a description of a run
-    *, epochs: int = 4, clients: int = 16, samples: int = 20_000, troubles: bool = True, seed: int = 0,
-    finished: bool = True, drift: float = 0.0,
-) -> list[Record]:
-    """Return the journal of a run; ``drift`` adds to the deviation of the last fifth of each epoch."""
-    return list(_Run(epochs, clients, samples, troubles, finished, drift, np.random.default_rng(seed)).records())
+@dataclass(frozen=True)
+class Plan:
+    """What a run is like.
+
+    Attributes:
+        samples: Training samples of all clients together.
+        troubles: Whether a client is lost in the second epoch and a checkpoint fails.
+        finished: Whether the run came to its end.
+        drift: Added to the deviation of the last fifth of each epoch.
+    """
+
+    epochs: int = 4
+    clients: int = 16
+    samples: int = 20_000
+    troubles: bool = True
+    finished: bool = True
+    drift: float = 0.0
+
+
+def run(**plan: float) -> list[Record]:
+    """Return the journal of a run, described by the fields of a `Plan`."""
+    return list(_Run(Plan(**plan)).records())
 
 
 class _Run:
-    def __init__(self, epochs, clients, samples, troubles, finished, drift, rng):
-        self.epochs, self.troubles, self.finished, self.drift, self.rng = epochs, troubles, finished, drift, rng
-        self.samples = samples
-        self.steps_per_epoch = -(-samples // BATCH)
-        shares = rng.dirichlet(np.full(clients, 1.0))
-        self.names = [f"edge-{number:03}-0" for number in range(clients)]
-        self.held = np.maximum(1, (shares * samples).astype(int))
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.rng = np.random.default_rng(0)
+        self.steps_per_epoch = -(-plan.samples // BATCH)
+        shares = self.rng.dirichlet(np.full(plan.clients, 1.0))
+        self.names = [f"edge-{number:03}-0" for number in range(plan.clients)]
+        self.held = np.maximum(1, (shares * plan.samples).astype(int))
         self.time = START
         self.step = 0
 
@@ -44,25 +61,27 @@ class _Run:
         for name, held in zip(self.names, self.held, strict=True):
             yield ClientRecord(self.time, 0, name, "joined", "", int(held))
             self.time += 0.05
-        for epoch in range(1, self.epochs + 1):
+        for epoch in range(1, self.plan.epochs + 1):
             yield from self.epoch(epoch)
-        if self.finished:
+        if self.plan.finished:
             yield FinishRecord(self.time + 1, self.step, "FINISHED", "the training is complete")
 
     def epoch(self, epoch: int) -> Iterator[Record]:
         pool = self.rng.permutation(np.repeat(np.arange(len(self.held)), self.held))
         offsets = np.zeros(len(self.held), int)
         for number, chunk in enumerate(np.array_split(pool, self.steps_per_epoch)):
-            if self.troubles and epoch == 2 and number == 20:
+            if self.plan.troubles and epoch == 2 and number == 20:
                 yield from self.lose(self.names[2])
             self.step += 1
             counts = np.bincount(chunk, minlength=len(self.held))
             yield self.committed(epoch, number, counts, offsets)
             offsets += counts
             if self.step % 50 == 0:
-                full = self.troubles and self.step == 150
-                yield CheckpointRecord(self.time, self.step, 0.12, "No space left on device" if full else None)
-        if self.troubles and epoch == 2:
+                full = self.plan.troubles and self.step == 150
+                yield CheckpointRecord(
+                    self.time, self.step, 0.12, "No space left on device" if full else None
+                )
+        if self.plan.troubles and epoch == 2:
             yield SkippedRecord(self.time, epoch, {self.names[2]: 214})
             yield ClientRecord(self.time, self.step, self.names[2], "joined", "", int(self.held[2]))
         yield self.evaluated(epoch)
@@ -86,7 +105,7 @@ class _Run:
             attempt=1,
             loss=float(0.4 + 1.9 * np.exp(-self.step / 200) + self.rng.normal(0, 0.08)),
             batch_size=int(counts.sum()),
-            deviation=float(np.abs(classes / BATCH - 1 / CLASSES).sum() + (self.drift if late else 0)),
+            deviation=float(np.abs(classes / BATCH - 1 / CLASSES).sum() + (self.plan.drift if late else 0)),
             deviation_expected=0.2112,
             deviation_bound=0.4279,
             learning_rate=0.01,
@@ -99,11 +118,19 @@ class _Run:
         self.time += 2
         accuracy = 0.9 - 0.5 * np.exp(-epoch / 2)
         own = {
-            name: ClientEvaluation(100, 1.2 - accuracy, float(np.clip(accuracy + self.rng.normal(0, 0.05), 0, 1)))
+            name: ClientEvaluation(
+                100, 1.2 - accuracy, float(np.clip(accuracy + self.rng.normal(0, 0.05), 0, 1))
+            )
             for name in self.names
         }
-        missing = (self.names[2],) if self.troubles and epoch == 2 else ()
+        missing = (self.names[2],) if self.plan.troubles and epoch == 2 else ()
         return EvaluationRecord(
-            self.time, epoch, self.step, 1600, float(1.3 - accuracy), float(accuracy),
-            {name: figures for name, figures in own.items() if name not in missing}, missing,
+            self.time,
+            epoch,
+            self.step,
+            1600,
+            float(1.3 - accuracy),
+            float(accuracy),
+            {name: figures for name, figures in own.items() if name not in missing},
+            missing,
         )

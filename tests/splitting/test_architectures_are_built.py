@@ -1,4 +1,4 @@
-"""A name and options become a network with reproducible weights, or an error that says what to write instead."""
+"""A name and options become a network with reproducible weights, or an error that says what to write."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def test_resnet18_cifar_keeps_the_resolution_before_its_first_blocks() -> None:
 def test_layers_of_the_mlp_have_the_documented_names() -> None:
     network = built("mlp", inputs=4, hidden=[3, 3], outputs=2, dropout=0.5)
     assert [name for name, _ in network.named_children()] == ["flatten", "hidden1", "hidden2", "output"]
-    assert [type(layer) for layer in network.get_submodule("hidden1")] == [nn.Linear, nn.ReLU, nn.Dropout]  # type: ignore[attr-defined] # a Sequential
+    assert [type(layer) for layer in network.get_submodule("hidden1")] == [nn.Linear, nn.ReLU, nn.Dropout]
 
 
 def test_weights_follow_from_the_seed_alone() -> None:
@@ -64,7 +64,7 @@ def test_the_global_random_state_is_left_alone() -> None:
 
 
 def test_a_function_of_the_user_is_called_with_the_options() -> None:
-    client_part, server_part = build_model("splitting.user_models:two_parts", {"width": 5}, 0)  # type: ignore[misc] # a pair
+    client_part, server_part = build_model("splitting.user_models:two_parts", {"width": 5}, 0)
     assert client_part[0].out_features == server_part.in_features == 5
 
 
@@ -109,6 +109,8 @@ def test_all_names_are_listed_ours_first() -> None:
         pytest.param(
             "splitting.user_models:no_network", {}, "architecture", ["must return an nn.Module"], id="int"
         ),
+        pytest.param("splitting.user_models:no_parts", {}, "architecture", ["the pair"], id="no parts"),
+        pytest.param("splitting.user_models:lazy_network", {}, "architecture", ["lazy layers"], id="lazy"),
         pytest.param(
             "splitting.user_models:needs_a_width", {}, "options", ["it takes: width"], id="user's options"
         ),

@@ -13,7 +13,7 @@ from pslgs.splitting.split import split_at
 @pytest.mark.parametrize(
     ("channels", "groups"),
     [(64, 32), (96, 32), (48, 24), (40, 20), (20, 20), (37, 1), (34, 17), (1, 1)],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_there_are_32_groups_or_the_largest_divisor_below(channels: int, groups: int) -> None:
     assert group_norm_of(nn.BatchNorm2d(channels)).num_groups == groups

@@ -1,4 +1,4 @@
-"""Packing and unpacking smashed data lose nothing, copy nothing that need not be, and let gradients through."""
+"""Packing and unpacking smashed data lose nothing, copy no more than needed and let gradients through."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def test_unpacked_tensors_are_views_through_which_gradients_flow(
     flat = torch.rand(3, layout.features, requires_grad=True)
     tensors = layout.unpack(flat)
     assert all(tensor.untyped_storage().data_ptr() == flat.untyped_storage().data_ptr() for tensor in tensors)
-    sum((number * tensor).sum() for number, tensor in enumerate(tensors, start=1)).backward()  # type: ignore[union-attr] # sum's start is an int
+    sum((number * tensor).sum() for number, tensor in enumerate(tensors, start=1)).backward()
     expected = [
         float(number) for number, tensor in enumerate(tensors, start=1) for _ in range(tensor[0].numel())
     ]

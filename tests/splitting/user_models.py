@@ -109,8 +109,8 @@ class SlicedBuffer(Chain):
 
 class BufferSlicedLikeTheSamples(Chain):
     def forward(self, samples: Tensor) -> Tensor:
-        offsets = self.third.weight[0, : samples.shape[1]]
-        return self.third(self.second(self.first(samples)) + offsets)
+        hidden = self.first(samples)
+        return self.third(self.second(hidden) + self.third.weight[0, : samples.shape[1]])
 
 
 class ControlFlow(Chain):
@@ -208,6 +208,14 @@ def two_parts(width: int = 8) -> tuple[nn.Module, nn.Module]:
 
 def no_network(width: int = 8) -> int:
     return width
+
+
+def lazy_network() -> nn.Module:
+    return nn.Sequential(nn.LazyLinear(3), nn.Linear(3, 2))
+
+
+def no_parts() -> tuple[nn.Module, ...]:
+    return ()
 
 
 def needs_a_width(width: int) -> nn.Module:

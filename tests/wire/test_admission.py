@@ -75,7 +75,7 @@ def stranger() -> Identity:
 
 async def test_a_stranger_finds_no_server_that_it_trusts(server_identity):
     async with serving(identity=server_identity) as served:
-        with pytest.raises(Unreachable, match="(?i)certificate.*verify"):
+        with pytest.raises(Unreachable, match=r"(?i)certificate.*verify"):
             async with dialling(served.address, stranger(), patience_seconds=1):
                 pass
         assert served.sessions.empty()
@@ -129,13 +129,16 @@ async def raw_outcome(address: str, *messages: bytes) -> grpc.aio.AioRpcError:
     """Send messages that no client of ours would send, and return what the server makes of them."""
     options = [("grpc.max_send_message_length", -1)]
     async with asyncio.timeout(DEADLINE), grpc.aio.insecure_channel(address, options=options) as channel:
-        call = channel.stream_stream("/pslgs.v1.Training/Attend")()
         with pytest.raises(grpc.aio.AioRpcError) as raised:
-            for message in messages:
-                await call.write(message)
-            while await call.read() is not grpc.aio.EOF:
-                pass
+            await send_and_read(channel.stream_stream("/pslgs.v1.Training/Attend")(), messages)
         return raised.value
+
+
+async def send_and_read(call, messages: tuple[bytes, ...]) -> None:
+    for message in messages:
+        await call.write(message)
+    while await call.read() is not grpc.aio.EOF:
+        pass
 
 
 @pytest.mark.parametrize(

@@ -80,13 +80,15 @@ async def test_a_client_whose_machine_stops_is_noticed_by_the_missing_answers():
 
 
 async def test_a_killed_server_wakes_the_client_which_can_try_again():
-    async with peer("server", "127.0.0.1:0") as server:
-        async with dialling(f"127.0.0.1:{await port_of(server)}") as connection:
-            server.kill()
-            with pytest.raises(StreamEnded) as raised:
-                await connection.receive()
-            assert raised.value.status is grpc.StatusCode.UNAVAILABLE
-            assert not isinstance(raised.value, Refused)
+    async with (
+        peer("server", "127.0.0.1:0") as server,
+        dialling(f"127.0.0.1:{await port_of(server)}") as connection,
+    ):
+        server.kill()
+        with pytest.raises(StreamEnded) as raised:
+            await connection.receive()
+        assert raised.value.status is grpc.StatusCode.UNAVAILABLE
+        assert not isinstance(raised.value, Refused)
 
 
 async def test_a_stream_that_idles_behind_keepalive_stays_open():
@@ -130,7 +132,7 @@ async def test_a_client_gives_up_when_its_patience_is_at_an_end():
 async def test_a_server_that_accepts_but_never_answers_is_given_up_too():
     with (
         socket.create_server(("127.0.0.1", 0)) as mute,
-        pytest.raises(Unreachable, match="there was no answer|Deadline|UNAVAILABLE"),
+        pytest.raises(Unreachable, match="there was no answer"),
     ):
         async with dialling(f"127.0.0.1:{mute.getsockname()[1]}", patience_seconds=0.5):
             pass

@@ -9,7 +9,12 @@ from typing import Annotated
 
 import typer
 
+from pslgs.cli.client import client
 from pslgs.cli.errors import Command
+from pslgs.cli.export import export
+from pslgs.cli.report import report
+from pslgs.cli.run import run
+from pslgs.cli.server import server
 from pslgs.cli.validate import validate
 
 app = typer.Typer(
@@ -19,7 +24,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("run", cls=Command)(run)
 app.command("validate", cls=Command)(validate)
+app.command("report", cls=Command)(report)
+app.command("export", cls=Command)(export)
+app.command("server", cls=Command)(server)
+app.command("client", cls=Command)(client)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value

@@ -64,18 +64,21 @@ class Attempt(Activity):
 
     @override
     def lose(self, client: str, reason: str) -> list[Effect]:
-        return self.abandon(f"client {client} was lost: {reason}") if self._needs(client) else []
+        return (
+            self._give_up("client_lost", f"client {client} was lost: {reason}") if self._needs(client) else []
+        )
 
     @override
     def abandon(self, reason: str) -> list[Effect]:
-        if self.phase is Phase.UPDATE:
-            return []
-        self.done = True
-        return [AbandonAttempt(self._ticket, self._epoch, self._shares, reason)]
+        return [] if self.phase is Phase.UPDATE else self._give_up("stopped", reason)
 
     @override
     def overdue(self, now: float, timeout: float) -> list[str]:
         return self._owing.overdue(now, timeout)
+
+    def _give_up(self, kind: str, reason: str) -> list[Effect]:
+        self.done = True
+        return [AbandonAttempt(self._ticket, self._epoch, self._shares, kind, reason)]
 
     def _needs(self, client: str) -> bool:
         """Tell whether the attempt cannot be completed without the client."""

@@ -60,6 +60,7 @@ class Coordinator:
         self._activity: Activity | None = None
         self._effects: list[Effect] = []
         self._attempts = 0
+        self._steps_an_epoch = 0
         self._evaluated = state.evaluated if state else False
         self._checkpointed_at = self.step
         self._started = False
@@ -82,12 +83,11 @@ class Coordinator:
         return CoordinatorState(self.step, self.epoch.state(), self._evaluated, self.roster.samples(), active)
 
     def steps_in_all(self) -> int:
-        """Count the steps of the whole job, as far as can be told: those to come are taken to be undisturbed."""
-        if self.epoch.number > self._settings.epochs:
-            return self.step
-        held = [member.samples for member in self.roster.live().values()]
-        an_epoch = steps_of(self._settings.draw_schedule, held)
-        return self.step + self.epoch.steps_left() + an_epoch * (self._settings.epochs - self.epoch.number)
+        """Count the steps of the whole job, those to come as if undisturbed; 0 before the first schedule."""
+        if not self._steps_an_epoch:
+            return 0
+        epochs_to_come = max(0, self._settings.epochs - self.epoch.number)
+        return self.step + self.epoch.steps_left() + self._steps_an_epoch * epochs_to_come
 
     def lacking(self) -> str | None:
         """Say in a sentence what training needs and has not; None where nothing is lacking."""
@@ -123,7 +123,9 @@ class Coordinator:
     def _join(self, joined: Joined, now: float) -> None:
         client, session = joined.client, self.roster.session(joined.client)
         if session is not None:
-            self._do(EndSession(client, session, "a newer connection of this client took its place"))
+            self._do(
+                EndSession(client, session, "a newer connection of this client took its place", replaced=True)
+            )
             self._lose(client, "replaced", "it connected again")
         returned = client in self.roster
         if returned and (held := self.roster.member(client).samples) != joined.samples:
@@ -220,6 +222,7 @@ class Coordinator:
     def _begin_next(self, now: float) -> None:
         self._started = True
         self.epoch.plan({name: member.samples for name, member in self.roster.live().items()})
+        self._steps_an_epoch = self.epoch.steps_planned()
         if self.epoch.steps_left():
             self._begin_attempt(now)
         elif self._evaluation_due():

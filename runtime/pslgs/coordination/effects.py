@@ -58,11 +58,15 @@ class ApplyUpdate:
 
 @dataclass(frozen=True, slots=True)
 class AbandonAttempt:
-    """Forget everything of this attempt, at the server and at its clients, as if it had not begun."""
+    """Forget everything of this attempt, at the server and at its clients, as if it had not begun.
+
+    ``kind`` is one word for metrics, ``reason`` a sentence for people.
+    """
 
     ticket: Ticket
     epoch: int
     shares: tuple[Share, ...]
+    kind: str
     reason: str
 
 
@@ -107,11 +111,15 @@ class SaveCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """End a client's stream, telling it why."""
+    """End a client's stream, telling it why.
+
+    ``replaced`` says that another connection of the same client took its place, so it need not try again.
+    """
 
     client: str
     session: int
     reason: str
+    replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ class Epoch:
         self._drawn_over: dict[str, int] = {}
         self._names: tuple[str, ...] = ()
         self._taken = 0
+        self._taken_before = 0
         self._unplanned: dict[str, int] = {}
         self._schedule = self._drawn()
 
@@ -61,12 +62,17 @@ class Epoch:
         if wanted == self._unplanned:
             return
         self._draws += 1
+        self._taken_before += self._taken
         self._drawn_over, self._taken, self._unplanned = wanted, 0, dict(wanted)
         self._schedule = self._drawn()
 
     def steps_left(self) -> int:
         """Count the steps that the present schedule has left."""
         return len(self._schedule) - self._taken
+
+    def steps_planned(self) -> int:
+        """Count the steps of the whole epoch, those taken before the present draw included."""
+        return self._taken_before + len(self._schedule)
 
     def next_batch(self, ahead: int = 0) -> dict[str, int]:
         """Return the active clients' local batch sizes of the next step, or of the one ``ahead`` of it."""

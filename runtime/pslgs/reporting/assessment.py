@@ -10,6 +10,8 @@ from pslgs.reporting.wording import count, duration, percent
 
 MAX_EXCESS = 1.25
 """A mean deviation of more than this times its expectation is a concern."""
+MAX_RISE = 1.05
+"""A last tenth of the steps with more than this times the first tenth's loss is a concern."""
 MIN_STEPS = 50
 """Fewer steps say nothing about a mean."""
 
@@ -56,6 +58,9 @@ def assess(history: History) -> Assessment:
 
 
 def _outcome(history: History) -> Iterator[Finding]:
+    if not history.steps and history.finish is None:
+        yield Finding("No step has been made yet.")
+        return
     reached = f"{count(len(history.steps), 'step')} in {duration(history.seconds)}"
     end = history.finish
     if end is None:
@@ -79,7 +84,7 @@ def _deviation(history: History) -> Iterator[Finding]:
     within = sum(deviation <= bound for deviation, bound in bounded)
     yield Finding(
         f"The batch deviation was within its 99 % bound in {within:,} of {count(len(bounded), 'step')}"
-        f" ({percent(within / len(bounded))}).",
+        f" ({percent(math.floor(1000 * within / len(bounded)) / 1000)}).",
         concern=len(bounded) - within > tolerated_excesses(len(bounded)),
     )
     yield from _mean_deviation(history)
@@ -121,7 +126,9 @@ def _loss(history: History) -> Iterator[Finding]:
         tenth = max(1, len(losses) // 10)
         first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
         verb = "fell" if last < first else "did not fall; it went"
-        yield Finding(f"The training loss {verb} from {first:.3g} to {last:.3g}.", concern=last >= first)
+        yield Finding(
+            f"The training loss {verb} from {first:.3g} to {last:.3g}.", concern=last > MAX_RISE * first
+        )
 
 
 def _accuracy(history: History) -> Iterator[Finding]:
@@ -146,9 +153,7 @@ def _skipped(history: History) -> Iterator[Finding]:
 def _interruptions(history: History) -> Iterator[Finding]:
     lost, aborted = len(history.losses), len(history.aborts)
     if lost or aborted:
-        yield Finding(
-            f"Clients were lost {count(lost, 'time')}, and {count(aborted, 'attempt')} at a step given up."
-        )
+        yield Finding(f"Losses of clients: {lost:,}; attempts at a step that were given up: {aborted:,}.")
 
 
 def _checkpoints(history: History) -> Iterator[Finding]:

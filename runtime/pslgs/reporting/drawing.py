@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 # Placeholders: the page's style sheet says what they look like, in light and in dark.
 COLOURS = {
@@ -22,26 +23,13 @@ COLOURS = {
 }
 SIZE_INCHES = (5.0, 2.9)
 
-_SETTINGS: dict[str, dict[str, object]] = {
-    "svg": {"fonttype": "none", "hashsalt": "pslgs"},
-    "font": {"size": 10},
-    "text": {"color": COLOURS["ink"], "parse_math": False},
-    "axes": {"labelcolor": COLOURS["ink"], "edgecolor": COLOURS["faint"], "grid": True, "axisbelow": True},
-    "axes.spines": {"top": False, "right": False},
-    "xtick": {"color": COLOURS["ink"]},
-    "ytick": {"color": COLOURS["ink"]},
-    "grid": {"color": COLOURS["faint"], "linewidth": 0.5},
-    "legend": {"frameon": False, "fontsize": 9},
-}
-
 
 @contextmanager
 def drawing(height: float = SIZE_INCHES[1]) -> Iterator[tuple[Figure, Axes]]:
     """Open a figure of the report's style, ``height`` inches high."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        for group, settings in _SETTINGS.items():
-            mpl.rc(group, **settings)
+        _set_style()
         figure = Figure(figsize=(SIZE_INCHES[0], height), layout="constrained")
         yield figure, figure.add_subplot()
 
@@ -50,7 +38,13 @@ def over_steps(axes: Axes) -> None:
     """Label the horizontal axis with steps."""
     axes.set_xlabel("step")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    whole_numbers(axes.xaxis)
     axes.margins(x=0.01)
+
+
+def whole_numbers(axis: Axis) -> None:
+    """Write an axis' numbers without decimals, thousands set apart."""
+    axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
 def svg(figure: Figure, name: str) -> str:
@@ -65,3 +59,15 @@ def svg(figure: Figure, name: str) -> str:
     for colour, placeholder in COLOURS.items():
         text = text.replace(placeholder, f"var(--{colour})")
     return text
+
+
+def _set_style() -> None:
+    mpl.rc("svg", fonttype="none", hashsalt="pslgs")
+    mpl.rc("font", size=10)
+    mpl.rc("text", color=COLOURS["ink"], parse_math=False)
+    mpl.rc("axes", labelcolor=COLOURS["ink"], edgecolor=COLOURS["faint"], grid=True, axisbelow=True)
+    mpl.rc("axes.spines", top=False, right=False)
+    mpl.rc("xtick", color=COLOURS["ink"])
+    mpl.rc("ytick", color=COLOURS["ink"])
+    mpl.rc("grid", color=COLOURS["faint"], linewidth=0.5)
+    mpl.rc("legend", frameon=False, fontsize=9)

@@ -67,6 +67,6 @@ def _settings(manifest: Manifest, history: History) -> Iterator[tuple[str, str]]
     steps = history.steps
     yield "global batch size", f"{max(step.batch_size for step in steps):,}" if steps else ""
     yield "epochs", f"{steps[-1].epoch:,} of {manifest.value('spec', 'epochs') or '?'}" if steps else ""
-    yield "clients", f"{len({client for step in steps for client in step.allocation}):,}" if steps else ""
+    yield "clients", f"{len(history.clients()):,}" if history.clients() else ""
     yield "started", moment(history.started) if history.started is not None else ""
     yield "duration", duration(history.seconds) if history.records else ""

@@ -7,15 +7,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pslgs.observability.records import StepRecord
-from pslgs.reporting.drawing import COLOURS, drawing, over_steps, svg
+from pslgs.reporting.drawing import COLOURS, drawing, over_steps, svg, whole_numbers
 from pslgs.reporting.history import History
 from pslgs.reporting.series import condensed
 
 NAMED_CLIENTS = 40
 PHASES = {
-    "forward_wait": ("waiting for smashed data", "one"),
+    "forward_wait": ("wait: smashed data", "one"),
     "server": ("server part", "two"),
-    "backward_wait": ("waiting for client gradients", "three"),
+    "backward_wait": ("wait: gradients", "three"),
     "update": ("update", "four"),
 }
 
@@ -97,12 +97,11 @@ def time_figure(history: History) -> str | None:
 
 def samples_figure(history: History) -> str | None:
     """Draw how many samples each client contributed, and how many were skipped."""
-    used, skipped = history.used_samples(), history.skipped_samples()
-    clients = sorted(used.keys() | skipped.keys())
+    used, skipped, clients = history.used_samples(), history.skipped_samples(), history.clients()
     if not clients:
         return None
     if len(clients) > NAMED_CLIENTS:
-        return _samples_of_many([used[client] for client in clients], [skipped[client] for client in clients])
+        return _samples_of_many(history)
     with drawing(0.9 + 0.22 * len(clients)) as (figure, axes):
         rows = np.arange(len(clients))
         contributed = [used[client] for client in clients]
@@ -116,6 +115,7 @@ def samples_figure(history: History) -> str | None:
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("samples, all epochs")
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        whole_numbers(axes.xaxis)
         return svg(figure, "samples")
 
 
@@ -132,16 +132,19 @@ def active_figure(history: History) -> str | None:
         return svg(figure, "active")
 
 
-def _samples_of_many(used: Sequence[int], skipped: Sequence[int]) -> str:
+def _samples_of_many(history: History) -> str:
     """Draw clients without names, those that contributed most first."""
-    order = np.argsort(used)[::-1]
+    used, skipped = history.used_samples(), history.skipped_samples()
+    clients = sorted(history.clients(), key=lambda client: used[client], reverse=True)
+    areas = {"used": ("one", used), "skipped": ("alarm", skipped)} if skipped else {"used": ("one", used)}
     with drawing() as (figure, axes):
         axes.stackplot(
-            np.arange(1, len(used) + 1),
-            [np.array(used)[order], np.array(skipped)[order]],
-            labels=["used", "skipped"],
-            colors=[COLOURS["one"], COLOURS["alarm"]],
+            np.arange(1, len(clients) + 1),
+            [[samples[client] for client in clients] for _, samples in areas.values()],
+            labels=list(areas),
+            colors=[COLOURS[colour] for colour, _ in areas.values()],
         )
+        whole_numbers(axes.yaxis)
         axes.set_xlabel("clients, by samples used")
         axes.set_ylabel("samples, all epochs")
         _legend(axes, 2)

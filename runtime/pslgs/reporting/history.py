@@ -84,6 +84,11 @@ class History:
             used.update({client: samples for client, (_, samples) in step.allocation.items()})
         return used
 
+    def clients(self) -> list[str]:
+        """Return the names of all that ever joined or contributed, in order."""
+        joined = {record.client for record in self._all(ClientRecord)}
+        return sorted(joined | self.used_samples().keys() | self.skipped_samples().keys())
+
     def skipped_samples(self) -> Counter[str]:
         """Count what epochs ended without, by client."""
         skipped: Counter[str] = Counter()

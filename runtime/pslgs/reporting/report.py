@@ -27,14 +27,25 @@ def write_report(run: Path, output: Path) -> None:
         InputError: the folder is not a run's, or its journal is damaged.
         OSError: the report cannot be written.
     """
-    journal = run / FILE_NAME
+    output.write_text(render(read_manifest(run / MANIFEST), _history(run)), encoding="utf-8")
+
+
+def summary(run: Path) -> list[tuple[str, str]]:
+    """Return the figures of a run that matter most, each with its name.
+
+    Raises:
+        InputError: the folder is not a run's, or its journal is damaged.
+    """
+    return headline(_history(run))
+
+
+def _history(run: Path) -> History:
     try:
-        history = History(tuple(read(journal)))
+        return History(tuple(read(run / FILE_NAME)))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError.at("", f"{run} has no {FILE_NAME}; name the output folder of a run") from error
     except JournalError as error:
         raise InputError.at("", f"{error}; remove or mend this line") from error
-    output.write_text(render(read_manifest(run / MANIFEST), history), encoding="utf-8")
 
 
 def render(manifest: Manifest, history: History) -> str:

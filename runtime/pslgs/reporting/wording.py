@@ -1,26 +1,28 @@
-"""Numbers and times as a report shows them."""
+"""Numbers and times as a report shows them; a number and its unit stay on one line."""
 
 from datetime import UTC, datetime
+
+SPACE = "\N{NO-BREAK SPACE}"
 
 
 def count(number: int, noun: str) -> str:
     """Return a number with its noun: ``1 step``, ``1,000 steps``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,}{SPACE}{noun}" + ("" if number == 1 else "s")
 
 
 def percent(part: float) -> str:
     """Return a part of 1 in percent, with one digit after the point."""
-    return f"{100 * part:.1f} %"
+    return f"{100 * part:.1f}{SPACE}%"
 
 
 def duration(seconds: float) -> str:
     """Return a time span: ``4.2 s``, ``3 min 07 s``, ``2 h 05 min``."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f}{SPACE}s"
     minutes = round(seconds) // 60
     if minutes < 60:
-        return f"{minutes} min {round(seconds) % 60:02} s"
-    return f"{minutes // 60:,} h {minutes % 60:02} min"
+        return f"{minutes}{SPACE}min {round(seconds) % 60:02}{SPACE}s"
+    return f"{minutes // 60:,}{SPACE}h {minutes % 60:02}{SPACE}min"
 
 
 def moment(unix_time: float) -> str:

@@ -7,7 +7,8 @@ from pslgs.server.conductor import Conductor
 from pslgs.server.population import Population
 from pslgs.server.switchboard import Switchboard
 from pslgs.spec.errors import InputError
-from pslgs.wire.errors import ProtocolViolation, StreamEnded
+from pslgs.wire.errors import ClientFailed, ProtocolViolation, StreamEnded
+from pslgs.wire.frames import Frame
 from pslgs.wire.service import Session
 from pslgs.wire.v1 import training_pb2 as wire
 
@@ -38,6 +39,7 @@ class Attendance:
         Raises:
             InputError: what it says of itself does not fit the job; its stream ends with that message.
             ProtocolViolation: it broke the protocol, and is lost.
+            ClientFailed: it cannot go on, and is lost.
             StreamEnded: it left, and is lost.
         """
         self._check(hello)
@@ -49,19 +51,21 @@ class Attendance:
                 Joined(session.client_id, session.number, hello.samples, hello.evaluation_samples)
             )
             while True:
-                frame = await session.receive()
-                match frame.header.WhichOneof("body"):
-                    case "tensor":
-                        self._conductor.accept(session, frame.header.tensor, frame.payload)
-                    case "failure":
-                        raise ProtocolViolation(frame.header.failure.message)
-                    case body:
-                        raise ProtocolViolation(f"A {body} is not for a client to send.")
-        except (StreamEnded, ProtocolViolation) as error:
+                self._take(session, await session.receive())
+        except (StreamEnded, ProtocolViolation, ClientFailed) as error:
             self._conductor.tell(Left(session.client_id, session.number, str(error)))
             raise
         finally:
             self._switchboard.disconnect(session)
+
+    def _take(self, session: Session, frame: Frame) -> None:
+        match frame.header.WhichOneof("body"):
+            case "tensor":
+                self._conductor.accept(session, frame.header.tensor, frame.payload)
+            case "failure":
+                raise ClientFailed(frame.header.failure.message)
+            case body:
+                raise ProtocolViolation(f"A {body} is not for a client to send.")
 
     def _check(self, hello: wire.Hello) -> None:
         if hello.job_digest != self._digest:

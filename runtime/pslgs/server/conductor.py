@@ -1,7 +1,8 @@
 """Between the coordinator and the world: events in, effects out, one after another."""
 
-from collections import deque
+import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 
@@ -27,11 +28,7 @@ _SHOWN = {
 
 
 class Conductor:
-    """Tells the coordinator what happens, and has its effects carried out.
-
-    Attributes:
-        finished: How the run ended; None while it has not.
-    """
+    """Tells the coordinator what happens, and has its effects carried out."""
 
     def __init__(
         self,
@@ -39,7 +36,6 @@ class Conductor:
         coordinator: Coordinator,
         evaluations: EvaluationRunner,
         prepare_checkpoint: Callable[[], SaveNow],
-        on_finish: Callable[[], None],
     ) -> None:
         """Take what is needed.
 
@@ -48,31 +44,39 @@ class Conductor:
             coordinator: Decides.
             evaluations: Carries out evaluations.
             prepare_checkpoint: Fixes the coordinator's state for a checkpoint that the torch thread writes.
-            on_finish: Called once when the run is over.
         """
-        self.finished: do.Finish | None = None
+        self._finished: do.Finish | None = None
         self._stage = stage
         self._coordinator = coordinator
         self._steps = StepRunner(stage)
         self._evaluations = evaluations
         self._prepare_checkpoint = prepare_checkpoint
-        self._on_finish = on_finish
-        self._events: deque[told.Event] = deque()
-        self._handling = False
+        self._events: asyncio.Queue[told.Event] = asyncio.Queue()
+        self._perform: dict[type, Callable[[Any], None]] = {
+            do.RunServerStep: self._steps.run_server_step,
+            do.SendCutGradients: self._steps.send_cut_gradients,
+            do.ApplyUpdate: self._steps.apply_update,
+            do.AbandonAttempt: self._steps.abandon,
+            do.OrderEvaluation: evaluations.order,
+            do.EvaluateAtServer: evaluations.at_server,
+            do.ConcludeEvaluation: evaluations.conclude,
+            do.AbandonEvaluation: evaluations.abandon,
+            do.SaveCheckpoint: self._save_checkpoint,
+            do.EndSession: self._end_session,
+            do.Finish: self._finish,
+        }
 
     def tell(self, event: told.Event) -> None:
-        """Tell the coordinator, and carry out what it says before anything else is told."""
-        self._events.append(event)
-        if self._handling:
-            return
-        self._handling = True
-        try:
-            while self._events:
-                effects = self._coordinator.handle(self._events.popleft(), self._stage.clock())
-                self._perform_all(effects)
-        finally:
-            self._handling = False
-        self._show()
+        """Tell the coordinator of an event, after all that it has been told before."""
+        self._events.put_nowait(event)
+
+    async def conduct(self) -> do.Finish:
+        """Carry out what the coordinator says until the run is over; return how it ended."""
+        while self._finished is None:
+            event = await self._events.get()
+            self._perform_all(self._coordinator.handle(event, self._stage.clock()))
+            self._show()
+        return self._finished
 
     def accept(self, session: Session, header: wire.Tensor, payload: memoryview) -> None:
         """Take in a chunk of a client's answer; one that nobody waits for is passed over.
@@ -98,36 +102,16 @@ class Conductor:
         orders = [effect for effect in effects if isinstance(effect, do.OrderForward)]
         for effect in effects:
             if not isinstance(effect, do.OrderForward):
-                self._perform(effect)
+                self._perform.get(type(effect), self._report)(effect)
         if orders:
             self._steps.order_forward(orders)
 
-    def _perform(self, effect: do.Effect) -> None:
-        match effect:
-            case do.RunServerStep():
-                self._steps.run_server_step(effect)
-            case do.SendCutGradients():
-                self._steps.send_cut_gradients(effect)
-            case do.ApplyUpdate():
-                self._steps.apply_update(effect)
-            case do.AbandonAttempt():
-                self._steps.abandon(effect)
-            case do.OrderEvaluation():
-                self._evaluations.order(effect)
-            case do.EvaluateAtServer():
-                self._evaluations.at_server(effect)
-            case do.ConcludeEvaluation():
-                self._evaluations.conclude(effect)
-            case do.AbandonEvaluation():
-                self._evaluations.abandon()
-            case do.SaveCheckpoint(step):
-                self._stage.tasks.create_task(self._save(step, self._prepare_checkpoint()))
-            case do.EndSession(_, session, reason):
-                self._stage.switchboard.end(session, grpc.StatusCode.ABORTED, reason)
-            case do.Finish():
-                self._finish(effect)
-            case _:
-                self._report(effect)
+    def _save_checkpoint(self, effect: do.SaveCheckpoint) -> None:
+        self._stage.tasks.create_task(self._save(effect.step, self._prepare_checkpoint()))
+
+    def _end_session(self, effect: do.EndSession) -> None:
+        status_code = grpc.StatusCode.ALREADY_EXISTS if effect.replaced else grpc.StatusCode.ABORTED
+        self._stage.switchboard.end(effect.session, status_code, effect.reason)
 
     def _report(self, effect: do.Effect) -> None:
         scribe, step = self._stage.scribe, self._coordinator.step
@@ -137,7 +121,7 @@ class Conductor:
                 reason = "it returned" if returned else "it is new"
                 scribe.write(ClientRecord(now, step, client, "joined", reason, samples))
             case do.ReportLost(client, kind, reason):
-                scribe.write(ClientRecord(now, step, client, "lost", f"{kind}: {reason}"))
+                scribe.write(ClientRecord(now, step, client, "lost", reason, cause=kind))
             case do.ReportSkipped(epoch, samples_by_client):
                 scribe.write(SkippedRecord(now, epoch, samples_by_client))
             case do.ReportIgnored():
@@ -150,8 +134,7 @@ class Conductor:
         )
         header = wire.Header(finish=wire.Finish(exit_code=effect.exit_code, reason=effect.message))
         self._stage.switchboard.broadcast(lambda session: session.send(header))
-        self.finished = effect
-        self._on_finish()
+        self._finished = effect
 
     async def _save(self, step: int, save: SaveNow) -> None:
         begun = self._stage.clock()
@@ -161,7 +144,7 @@ class Conductor:
         self.tell(told.CheckpointDone())
 
     def _show(self) -> None:
-        if self.finished is None:
+        if self._finished is None:
             phase = _SHOWN.get(self._coordinator.phase, status.Phase.TRAINING)
             waiting = self._coordinator.phase is Phase.WAITING
             message = self._coordinator.lacking() or "for the expected clients" if waiting else None

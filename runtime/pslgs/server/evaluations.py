@@ -64,7 +64,7 @@ class EvaluationRunner:
         self._begin(effect.ticket)
         self._stage.tasks.create_task(self._evaluate_at_server(effect))
 
-    def abandon(self) -> None:
+    def abandon(self, _effect: do.AbandonEvaluation | None = None) -> None:
         """Forget the evaluation under way."""
         self._under_way = None
         self._intakes, self._scores = {}, {}

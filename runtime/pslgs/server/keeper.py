@@ -43,8 +43,8 @@ def restore(
     if checkpoint.state.get("job_digest") != digest.hex():
         raise InputError.at(
             "",
-            f"the checkpoint of step {checkpoint.step} is of a job with another model, data, loss, seed, strategy "
-            "or compression; use another output folder, or undo the change",
+            f"the checkpoint of step {checkpoint.step} is of a job with another model, data, loss, seed, "
+            "strategy or compression; use another output folder, or undo the change",
         )
     server.network.load_named_tensors(checkpoint.tensors["model"])
     load_optimizer(server.optimizer, checkpoint.tensors["optimizer"], checkpoint.state["optimizer"])

@@ -13,6 +13,9 @@ from pslgs.training.task import Task
 from pslgs.training.torch_thread import TorchThread
 from pslgs.wire.codec import TensorCodec
 
+Tell = Callable[[Event], None]
+"""Tells the coordinator of an event."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
@@ -39,5 +42,5 @@ class Stage:
     population: Population
     scribe: Scribe
     tasks: asyncio.TaskGroup
-    tell: Callable[[Event], None]
+    tell: Tell
     clock: Callable[[], float]

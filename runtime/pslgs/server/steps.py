@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pslgs.coordination import effects as do
@@ -38,9 +36,6 @@ class StepRunner:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._attempt: _Attempt | None = None
-        self._parameters: list[bytes] = []
-        self._parameters_of: told.Ticket | None = None
-        self._upcoming: list[do.OrderForward] = []
 
     def order_forward(self, orders: list[do.OrderForward]) -> None:
         """Begin an attempt: send every active client its order and the client part's parameters."""
@@ -101,7 +96,14 @@ class StepRunner:
             self._stage.switchboard.send(share.session, lambda session: session.send(header))
         scribe = self._stage.scribe
         scribe.write(
-            AbortRecord(scribe.now(), effect.epoch, effect.ticket.step, effect.ticket.attempt, effect.reason)
+            AbortRecord(
+                scribe.now(),
+                effect.epoch,
+                effect.ticket.step,
+                effect.ticket.attempt,
+                effect.reason,
+                effect.kind,
+            )
         )
 
     async def _send_orders(self, attempt: _Attempt, orders: list[do.OrderForward]) -> None:
@@ -136,7 +138,8 @@ class StepRunner:
         self._stage.tell(told.UpdateDone(effect.ticket))
 
     def _record(self, attempt: _Attempt, effect: do.ApplyUpdate, rate: float) -> StepRecord:
-        quality = self._stage.population.quality(_class_numbers(attempt.intake.labels))
+        classes = self._stage.task.objective.class_numbers(attempt.intake.labels).numpy()
+        quality = self._stage.population.quality(classes)
         return StepRecord(
             time=self._stage.scribe.now(),
             epoch=effect.epoch,
@@ -190,8 +193,3 @@ def _sending_order(order: do.OrderForward, parameters: list[bytes]) -> Sending:
             await session.send_encoded(frame)
 
     return send
-
-
-def _class_numbers(labels: Tensor) -> NDArray[np.int64]:
-    numbers: NDArray[np.int64] = labels[:, 0].round().long().numpy()
-    return numbers

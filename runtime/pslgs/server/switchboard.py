@@ -59,6 +59,14 @@ class Switchboard:
             self.interrupt(number)
             session.end(status, reason)
 
+    async def flush(self, seconds: float) -> None:
+        """Wait until all is sent, but no longer than ``seconds``; what then is not sent is dropped."""
+        sending = [task for tasks in self._sending.values() for task in tasks]
+        if sending:
+            await asyncio.wait(sending, timeout=seconds)
+        for number in list(self._sending):
+            self.interrupt(number)
+
     def bytes_so_far(self) -> Counter[tuple[str, str]]:
         """Count the bytes since the start by direction (sent, received) and kind."""
         return sum(map(_bytes, self._sessions.values()), self._bytes_of_the_gone.copy())

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 import torch
 import torchvision
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from pslgs.sampling.randomness import Purpose, torch_seed
 from pslgs.spec.errors import InputError
@@ -99,9 +100,14 @@ def _keyword_arguments(builder: Callable[..., Any]) -> list[str]:
     return [name for name in names if name not in ("weights", "progress")]
 
 
-def _require_modules(architecture: str, built: Any) -> nn.Module | tuple[nn.Module, nn.Module]:  # noqa: ANN401
+def _require_modules(architecture: str, built: object) -> nn.Module | tuple[nn.Module, nn.Module]:
     parts = built if isinstance(built, tuple) else (built,)
-    if len(parts) > 2 or not all(isinstance(part, nn.Module) for part in parts):
+    if len(parts) not in (1, 2) or not all(isinstance(part, nn.Module) for part in parts):
         problem = f"'{architecture}' must return an nn.Module, or the pair (client part, server part)."
+        raise InputError.at(ARCHITECTURE, problem)
+    if any(is_lazy(parameter) for part in parts for parameter in part.parameters()):
+        problem = (
+            f"'{architecture}' has lazy layers, whose parameters do not exist yet; give them their sizes."
+        )
         raise InputError.at(ARCHITECTURE, problem)
     return parts if len(parts) == 2 else parts[0]

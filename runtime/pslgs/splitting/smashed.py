@@ -90,9 +90,9 @@ def probe(network: SplitNetwork, input_shape: Sequence[int]) -> Probe:
         with torch.no_grad(), mode_of(*parts, training=False):
             few, output = _forward(network, input_shape, batch=2)
             more, longer_output = _forward(network, input_shape, batch=3)
+        layout = _layout(few, more)
         with mode_of(*parts, training=True):
             _rehearse(network, input_shape)
-    layout = _layout(few, more)
     if not _has_rows(output, longer_output):
         problem = (
             "the model must return one tensor with a row for each sample, in evaluation and in training."

@@ -82,7 +82,7 @@ class _CutTracer(Tracer):
         self,
         root_fn: Callable[..., Any],
         is_module: bool,  # noqa: ARG002, FBT001 (torch's signature)
-        concrete_args: dict[str, Any] | tuple[Any, ...] | None = None,  # noqa: ARG002
+        concrete_args: dict[str, Any] | tuple[Any, ...] | None = None,  # noqa: ARG002 (torch's signature)
     ) -> tuple[Any, list[Any]]:
         return root_fn, [self.root, self.create_proxy("placeholder", "samples", (), {})]
 

@@ -49,6 +49,17 @@ class Objective:
         """Bring labels as they are read, (B,) or (B, targets), into the form (B, label_width)."""
         return labels.reshape(len(labels), -1).to(self.label_dtype)
 
+    def class_counts(self, labels: Tensor) -> list[int]:
+        """Count the labels (N, label_width) of each class; empty where there are no classes."""
+        if self.classes is None:
+            return []
+        counts: list[int] = torch.bincount(self.class_numbers(labels), minlength=self.classes).tolist()
+        return counts
+
+    def class_numbers(self, labels: Tensor) -> Tensor:
+        """Return the class of each label (N, label_width) as a number; shape (N,)."""
+        return labels[:, 0].round().long()
+
     def violation(self, labels: Tensor) -> str | None:
         """Say what is wrong with labels (B, width) of a dataset or a client; None where nothing is."""
         if labels.shape[1] != self.label_width:

@@ -38,7 +38,7 @@ def build_task(spec: JobSpec, input_shape: Sequence[int]) -> Task:
     """Build and cut the network, and try it on samples of ``input_shape``.
 
     Raises:
-        InputError: the model cannot be built, cut there, or take such samples; or the loss does not go with it.
+        InputError: the model cannot be built, cut there or take such samples, or the loss does not fit it.
     """
     network = build_network(spec.model, spec.sampling.seed)
     found = probe(network, input_shape)

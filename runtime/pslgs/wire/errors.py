@@ -24,6 +24,10 @@ class VersionMismatch(Exception):
     """A client speaks another version of the protocol."""
 
 
+class ClientFailed(Exception):
+    """A client cannot go on, for the reason it gives: its data are damaged, say."""
+
+
 class StreamEnded(Exception):
     """The stream is over; nothing more is received or sent on it.
 
@@ -51,6 +55,7 @@ STATUS_OF_ERRORS: dict[type[Exception], grpc.StatusCode] = {
     Unidentified: grpc.StatusCode.UNAUTHENTICATED,
     Impostor: grpc.StatusCode.PERMISSION_DENIED,
     VersionMismatch: grpc.StatusCode.FAILED_PRECONDITION,
+    ClientFailed: grpc.StatusCode.ABORTED,
     InputError: grpc.StatusCode.FAILED_PRECONDITION,
     TimeoutError: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
@@ -58,6 +63,7 @@ STATUS_OF_ERRORS: dict[type[Exception], grpc.StatusCode] = {
 
 _REFUSALS = frozenset(
     {
+        grpc.StatusCode.ALREADY_EXISTS,
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.UNAUTHENTICATED,
         grpc.StatusCode.PERMISSION_DENIED,

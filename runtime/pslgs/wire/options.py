@@ -49,6 +49,8 @@ def _options(keepalive: Keepalive) -> Options:
         ("grpc.max_send_message_length", MESSAGE_LIMIT),
         ("grpc.keepalive_time_ms", _milliseconds(keepalive.interval_seconds)),
         ("grpc.keepalive_timeout_ms", _milliseconds(keepalive.timeout_seconds)),
+        # Without it gRPC waits a minute for the answer to a ping, whatever the time-out of keepalive.
+        ("grpc.http2.ping_timeout_ms", _milliseconds(keepalive.timeout_seconds)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
     ]

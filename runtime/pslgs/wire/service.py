@@ -103,7 +103,7 @@ class WireServer:
         for session in self._sessions.values():
             session.end(grpc.StatusCode.UNAVAILABLE, STOPPING)
         await _wait(self._calls, FAREWELL_SECONDS)
-        await self._server.stop(None)
+        await self._server.stop(FAREWELL_SECONDS)
         for task in list(self._sessions):
             task.cancel()
 

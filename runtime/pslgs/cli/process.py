@@ -1,0 +1,57 @@
+"""What the entry points of the two containers have in common."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pslgs.spec import ExitCode, InputError, Tls
+
+IdentityOption = Annotated[
+    Path | None, typer.Option(help="Folder with tls.crt, tls.key and ca.crt; needed unless TLS is disabled.")
+]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="Cores to compute with; 0 takes all.")]
+CacheOption = Annotated[Path, typer.Option(help="Folder for converted datasets.")]
+WithParentOption = Annotated[
+    bool, typer.Option("--with-parent", help="Stop when standard input ends.", hidden=True)
+]
+
+
+def run_process(work: Coroutine[Any, Any, ExitCode], threads: int) -> ExitCode:
+    """Run a container's work on ``threads`` cores, logging to stderr."""
+    from pslgs.training.torch_thread import configure_torch
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    configure_torch(threads or len(os.sched_getaffinity(0)))
+    return asyncio.run(work)
+
+
+def endpoint(address: str) -> tuple[str, int]:
+    """Take ``HOST:PORT`` apart; an IPv6 host stands in brackets.
+
+    Raises:
+        InputError: it has another form.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise InputError.at("", f"'{address}' is no address of the form HOST:PORT, such as 0.0.0.0:8080")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def required_identity(folder: Path | None, tls: Tls) -> Path | None:
+    """Return the folder of the certificate, None where the manifest disables TLS.
+
+    Raises:
+        InputError: the manifest asks for TLS and there is no folder.
+    """
+    if tls is Tls.DISABLED:
+        return None
+    if folder is None:
+        raise InputError.at(
+            "spec.transport.tls", "is Mutual; give --identity, a folder with tls.crt, tls.key and ca.crt"
+        )
+    return folder

@@ -1,0 +1,84 @@
+"""``pslgs run``: a server and its clients on this machine, with the same code as in a cluster."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pslgs.cli.manifest import JobArgument, SetOption
+from pslgs.spec import ExitCode, parse_job
+from pslgs.spec.document import read_document
+from pslgs.spec.overrides import with_overrides
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pslgs.launch.session import Outcome
+
+_CACHE = Path("~/.cache/pslgs")
+FILES = ("model.safetensors", "report.html", "metrics.jsonl")
+
+
+def run(  # noqa: PLR0913, PLR0917 - the options of a command
+    job: JobArgument,
+    clients: Annotated[int | None, typer.Option(min=1, help="Number of clients.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of the run; without it, one under runs/ named after the job.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,  # noqa: FBT002
+    metrics_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the metrics; 0 picks one.")
+    ] = 0,
+    cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = _CACHE,
+    overrides: SetOption = None,
+) -> None:
+    """Train a job on this machine: its server and its clients are processes here."""
+    from rich.console import Console
+
+    from pslgs.launch import preflight, run_folder, session, sites
+    from pslgs.launch.progress import ProgressView
+    from pslgs.reporting.report import write_report
+
+    console = Console(highlight=False)
+    document = with_overrides(read_document(job), overrides or ())
+    document = with_overrides(document, sites.client_overrides(parse_job(document).spec, clients))
+    manifest = parse_job(document)
+    places = sites.sites(manifest.spec, clients)
+    folder = run_folder.choose_folder(manifest.metadata.name, output, resume=resume)
+    if metrics_port:
+        preflight.check_port(metrics_port, "--metrics-port")
+    cache = cache.expanduser()
+    with console.status("Checking the model and the data"):
+        preflight.preflight(manifest.spec, places, cache)
+    cores = run_folder.prepare_folder(folder, document, len(places))
+    plan = session.Plan(
+        name=manifest.metadata.name,
+        spec=manifest.spec,
+        sites=places,
+        folder=folder,
+        cache=cache,
+        cores=cores,
+        http_port=metrics_port or preflight.free_port(),
+    )
+    console.print(f"{len(places)} clients and a server; run folder {folder}", soft_wrap=True)
+    console.print(f"metrics at http://127.0.0.1:{plan.http_port}/metrics", soft_wrap=True)
+    with ProgressView(console) as view:
+        outcome = asyncio.run(session.run_session(plan, view))
+    write_report(folder, folder / "report.html")
+    _tell(console, folder, outcome)
+    raise typer.Exit(outcome.exit_code)
+
+
+def _tell(console: "Console", folder: Path, outcome: "Outcome") -> None:
+    from pslgs.reporting.report import summary
+
+    for line in outcome.last_words:
+        typer.echo(line, err=True)
+    for name, words in summary(folder):
+        console.print(f"  {name:<16}{words}", soft_wrap=True)
+    for file in FILES:
+        if (folder / file).exists():
+            console.print(f"  {folder / file}", soft_wrap=True)
+    if outcome.exit_code == ExitCode.INTERRUPTED:
+        console.print(f"go on with: pslgs run {folder}/job.yaml --resume --output {folder}", soft_wrap=True)

@@ -1,0 +1,29 @@
+"""What a client process is told beside the manifest."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """Who a client is, and where it finds its server.
+
+    Attributes:
+        client_id: Its id, as its certificate says.
+        server: ``host:port``.
+        identity: Folder with its certificate; None for no TLS.
+        cache: Folder for converted datasets.
+        partition_index: Its share of a partitioned dataset, from 0; None without a partition.
+        http: Host and port of /metrics and /healthz; None for none.
+        patience: Seconds after which it gives up looking for its server.
+        with_parent: Whether to stop when the process that started it ends.
+    """
+
+    client_id: str
+    server: str
+    identity: Path | None
+    cache: Path
+    partition_index: int | None = None
+    http: tuple[str, int] | None = None
+    patience: float = 300.0
+    with_parent: bool = False

@@ -1,0 +1,153 @@
+"""The client process from its start to its exit code."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from prometheus_client import CollectorRegistry
+
+from pslgs.client.attend import attend
+from pslgs.client.options import ClientOptions
+from pslgs.client.participation import Tools
+from pslgs.client.worker import Holdings, Worker
+from pslgs.data.local import LocalDataset
+from pslgs.data.opening import TRAINING, open_evaluation_data, open_training_data
+from pslgs.identity.identity import Identity
+from pslgs.lifecycle.stopping import stop_reason
+from pslgs.observability.http import HttpServer
+from pslgs.observability.metrics import ClientMetrics
+from pslgs.observability.registry import ProcessRegistry
+from pslgs.spec.data import EvaluationPlace
+from pslgs.spec.digest import job_digest
+from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec.job import JobSpec
+from pslgs.training.client_step import ClientStep
+from pslgs.training.fitness import check_dataset
+from pslgs.training.task import build_task
+from pslgs.training.torch_thread import TorchThread
+from pslgs.wire.channel import connect
+from pslgs.wire.codec import codec_for
+from pslgs.wire.errors import ProtocolViolation, Refused, StreamEnded, Unreachable
+from pslgs.wire.v1 import training_pb2 as wire
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStatus:
+    """What a client's /status shows."""
+
+    client: str
+    heartbeat: float
+
+    def to_json(self) -> dict[str, object]:
+        """Return what is shown."""
+        return {"client": self.client, "heartbeat": self.heartbeat}
+
+
+async def take_part(spec: JobSpec, options: ClientOptions) -> ExitCode:
+    """Serve a job with this client's data until the server says that it is over.
+
+    Raises:
+        InputError: the data, the model or the certificate cannot be used.
+    """
+    registry = ProcessRegistry()
+    torch_thread = TorchThread()
+    try:
+        with _metrics_port(options, registry), stop_reason(with_parent=options.with_parent) as stop:
+            worker, hello = await torch_thread.run(prepare, spec, options, ClientMetrics(registry))
+            serving = asyncio.create_task(_serve(worker, hello, torch_thread, options))
+            either: list[asyncio.Future[Any]] = [serving, stop]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                return serving.result()
+            serving.cancel()
+            await asyncio.wait({serving})
+            _logger.info("%s", stop.result())
+            return ExitCode.INTERRUPTED
+    finally:
+        torch_thread.close()
+
+
+def prepare(spec: JobSpec, options: ClientOptions, metrics: ClientMetrics) -> tuple[Worker, wire.Hello]:
+    """Open the data, build the client part, and write down what the server must know of them.
+
+    Raises:
+        InputError: the data or the model cannot be used, or do not fit each other.
+    """
+    training, evaluation = _open(spec, options)
+    task = build_task(spec, spec.model.input_shape or training.input_shape)
+    check_dataset(task, training, TRAINING)
+    encoding = codec_for(spec.transport.compression, task.layout.features, task.layout.dtype)
+    hello = wire.Hello(
+        client_id=options.client_id,
+        job_digest=job_digest(spec),
+        samples=training.samples,
+        label_counts=task.objective.class_counts(task.objective.as_labels(torch.from_numpy(training.labels))),
+        class_names=training.class_names or (),
+        input_shape=task.input_shape,
+        evaluation_samples=evaluation.samples if evaluation else 0,
+    )
+    held = Holdings(training, evaluation)
+    return Worker(task, encoding, ClientStep(task, options.client_id), held, metrics), hello
+
+
+def _open(spec: JobSpec, options: ClientOptions) -> tuple[LocalDataset, LocalDataset | None]:
+    name, index, seed = options.client_id, options.partition_index, spec.sampling.seed
+    training = open_training_data(
+        spec.data, client_id=name, partition_index=index, seed=seed, cache=options.cache
+    )
+    if spec.data.evaluation is None or spec.data.evaluation.at is not EvaluationPlace.CLIENTS:
+        return training, None
+    evaluation = open_evaluation_data(
+        spec.data, client_id=name, partition_index=index, seed=seed, cache=options.cache
+    )
+    return training, evaluation
+
+
+async def _serve(
+    worker: Worker, hello: wire.Hello, torch_thread: TorchThread, options: ClientOptions
+) -> ExitCode:
+    identity = Identity.load(options.identity) if options.identity else None
+    rng = random.Random(options.client_id)  # noqa: S311 - spreads attempts over time, no secret
+    while True:
+        try:
+            async with connect(
+                options.server, identity, hello, patience_seconds=options.patience, rng=rng
+            ) as connection:
+                finish = await attend(Tools(worker, torch_thread, connection))
+            _logger.info("the job is over: %s", finish.reason)
+            return ExitCode(finish.exit_code)
+        except Refused as error:
+            _logger.warning("the server refuses this client: %s", error.details)
+            return ExitCode.REFUSED
+        except Unreachable as error:
+            _logger.warning("%s", error)
+            return ExitCode.SERVER_UNREACHABLE
+        except ProtocolViolation as error:
+            _logger.warning("the server broke the protocol: %s", error)
+            return ExitCode.INTERNAL_ERROR
+        except StreamEnded as error:
+            _logger.warning("lost the server: %s; looking for it again", error)
+
+
+@contextmanager
+def _metrics_port(options: ClientOptions, registry: CollectorRegistry) -> Iterator[None]:
+    if options.http is None:
+        yield
+        return
+    host, port = options.http
+    http = HttpServer(
+        host, port, registry, lambda: ClientStatus(options.client_id, time.time()), lambda: True, time.time
+    )
+    http.start()
+    try:
+        yield
+    finally:
+        http.stop()

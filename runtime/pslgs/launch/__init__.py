@@ -1,0 +1,1 @@
+"""A whole job on this machine: checks, certificates, processes, progress, report."""

@@ -1,0 +1,83 @@
+"""Everything that can be known to be wrong before a process is started."""
+
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from pslgs.coordination.from_spec import draw_schedule_from
+from pslgs.data.local import LocalDataset
+from pslgs.data.opening import (
+    EVALUATION,
+    TRAINING,
+    open_all_training_data,
+    open_evaluation_data,
+)
+from pslgs.launch.sites import Site
+from pslgs.spec import EvaluationPlace, InputError, JobSpec
+from pslgs.training.fitness import check_dataset
+from pslgs.training.task import build_task
+
+
+def preflight(spec: JobSpec, clients: Sequence[Site], cache: Path) -> None:
+    """Open all data, build and cut the model, and try the one on the other.
+
+    Raises:
+        InputError: with the first thing that is wrong.
+    """
+    draw_schedule_from(spec.sampling)
+    names = [site.client_id for site in clients]
+    held = open_all_training_data(spec.data, names, seed=spec.sampling.seed, cache=cache)
+    pooled = sum(data.samples for data in held)
+    if spec.sampling.global_batch_size > pooled:
+        raise InputError.at(
+            "spec.sampling.globalBatchSize",
+            f"is {spec.sampling.global_batch_size}, but the clients hold only {pooled} samples; "
+            "make it smaller",
+        )
+    task = build_task(spec, spec.model.input_shape or held[0].input_shape)
+    for data in held:
+        check_dataset(task, data, TRAINING)
+    for data in _evaluation_data(spec, clients, cache):
+        check_dataset(task, data, EVALUATION)
+
+
+def free_port() -> int:
+    """Find a port of the loopback interface that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def check_port(port: int, option: str) -> None:
+    """Make sure that nobody listens at a port of the loopback interface.
+
+    Raises:
+        InputError: somebody does.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise InputError.at(
+                option, f"port {port} cannot be listened at ({error.strerror}); choose another one, or 0"
+            ) from error
+
+
+def _evaluation_data(spec: JobSpec, clients: Sequence[Site], cache: Path) -> list[LocalDataset]:
+    evaluation = spec.data.evaluation
+    if evaluation is None:
+        return []
+    if evaluation.at is EvaluationPlace.SERVER:
+        return [open_evaluation_data(spec.data, cache=cache)]
+    return [
+        open_evaluation_data(
+            spec.data,
+            client_id=site.client_id,
+            partition_index=site.share,
+            seed=spec.sampling.seed,
+            cache=cache,
+        )
+        for site in clients
+    ]

@@ -1,0 +1,146 @@
+"""One run on this machine, from the first process to the report."""
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pslgs.launch.certificates import issue
+from pslgs.launch.preflight import free_port
+from pslgs.launch.processes import Child
+from pslgs.launch.progress import ProgressView, fetch_status
+from pslgs.launch.run_folder import JOB_FILE, Cores
+from pslgs.launch.sites import Site
+from pslgs.lifecycle.stopping import stop_reason
+from pslgs.lifecycle.tasks import together
+from pslgs.spec import ExitCode, JobSpec, Tls
+
+_POLL_SECONDS = 0.25
+_SERVER_GRACE_SECONDS = 30.0
+_CLIENT_GRACE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be run.
+
+    Attributes:
+        name: Of the job.
+        spec: What is wanted.
+        sites: The clients.
+        folder: Of the run; the manifest is in it.
+        cache: For converted datasets.
+        cores: Of each process.
+        http_port: Of metrics and status.
+    """
+
+    name: str
+    spec: JobSpec
+    sites: Sequence[Site]
+    folder: Path
+    cache: Path
+    cores: Cores
+    http_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: an exit code, and what the processes that failed said last."""
+
+    exit_code: int
+    last_words: Sequence[str]
+
+
+async def run_session(plan: Plan, view: ProgressView) -> Outcome:
+    """Start the server and the clients, show their progress, and see them to their end.
+
+    Ctrl-C, or the end of the process that started this one, stops the server, which keeps what was reached.
+    """
+    with tempfile.TemporaryDirectory(prefix="pslgs-") as scratch, stop_reason(with_parent=False) as stop:
+        issue(Path(scratch), plan.name, [site.client_id for site in plan.sites])
+        server, clients = _children(plan, Path(scratch), free_port())
+        try:
+            async with together() as tasks:
+                running = tasks.create_task(server.tend(0))
+                tended = [tasks.create_task(each.tend(plan.spec.backoff_limit)) for each in clients]
+                stopping = tasks.create_task(_stop(server, stop))
+                watching = tasks.create_task(_watch(plan.http_port, view))
+                failing = tasks.create_task(_first_failure(tended))
+                either: list[asyncio.Future[Any]] = [running, failing]
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                if not running.done():
+                    await server.stop(_SERVER_GRACE_SECONDS)
+                for beside in (stopping, watching, failing):
+                    beside.cancel()
+                await asyncio.wait(tended, timeout=_CLIENT_GRACE_SECONDS)
+                for client in tended:
+                    client.cancel()
+            return _outcome(await running, server, clients)
+        finally:
+            await asyncio.gather(*(child.stop(_CLIENT_GRACE_SECONDS) for child in (server, *clients)))
+
+
+def _children(plan: Plan, identities: Path, port: int) -> tuple[Child, list[Child]]:
+    job, logs = str(plan.folder / JOB_FILE), plan.folder / "logs"
+    logs.mkdir(exist_ok=True)
+    shared = ["--cache", str(plan.cache)]
+
+    def identity(name: str) -> list[str]:
+        return [] if plan.spec.transport.tls is Tls.DISABLED else ["--identity", str(identities / name)]
+
+    server = Child(
+        [
+            *("server", job, "--run", str(plan.folder), "--clients", str(len(plan.sites))),
+            *("--listen", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{plan.http_port}"),
+            *identity("server"),
+            *shared,
+        ],
+        logs / "server.log",
+        plan.cores.server,
+    )
+    clients = [
+        Child(
+            [
+                *("client", job, "--id", site.client_id, "--server", f"127.0.0.1:{port}"),
+                *([] if site.share is None else ["--share", str(site.share)]),
+                *identity(site.client_id),
+                *shared,
+            ],
+            logs / f"{site.client_id}.log",
+            plan.cores.client,
+        )
+        for site in plan.sites
+    ]
+    return server, clients
+
+
+async def _stop(server: Child, stop: asyncio.Future[str]) -> None:
+    await asyncio.shield(stop)
+    await server.stop(_SERVER_GRACE_SECONDS)
+
+
+async def _watch(port: int, view: ProgressView) -> None:
+    while True:
+        status = await asyncio.to_thread(fetch_status, port)
+        if status is not None:
+            view.show(status)
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _first_failure(tended: Sequence[asyncio.Task[int]]) -> None:
+    """Return once a client has ended for a reason that will not go away; wait forever if none does."""
+    for ended in asyncio.as_completed(tended):
+        if await ended == ExitCode.BAD_INPUT:
+            return
+    await asyncio.Event().wait()
+
+
+def _outcome(code: int, server: Child, clients: Sequence[Child]) -> Outcome:
+    """Name the cause: a client's bad input is why the server was stopped."""
+    for client in clients:
+        if client.exit_code == ExitCode.BAD_INPUT:
+            return Outcome(ExitCode.BAD_INPUT, client.last_words())
+    good = code in {ExitCode.FINISHED, ExitCode.INTERRUPTED}
+    return Outcome(code if code >= 0 else ExitCode.INTERNAL_ERROR, () if good else server.last_words())

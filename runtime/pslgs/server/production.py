@@ -1,0 +1,196 @@
+"""Puts a server together once it is known what is trained, and leads it to the end."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pslgs.coordination.coordinator import Coordinator
+from pslgs.coordination.effects import Finish
+from pslgs.coordination.events import Event, StopRequested
+from pslgs.coordination.from_spec import settings_from
+from pslgs.coordination.snapshot import CoordinatorState
+from pslgs.data.local import LocalDataset
+from pslgs.data.opening import EVALUATION, open_evaluation_data
+from pslgs.lifecycle.tasks import together
+from pslgs.server import keeper
+from pslgs.server.attendance import Attendance
+from pslgs.server.conductor import Conductor, SaveNow
+from pslgs.server.doorway import Doorway
+from pslgs.server.evaluations import EvaluationRunner
+from pslgs.server.options import ServerOptions
+from pslgs.server.population import Population
+from pslgs.server.scribe import Scribe
+from pslgs.server.stage import Stage, Tell
+from pslgs.server.switchboard import Switchboard
+from pslgs.spec.data import EvaluationPlace
+from pslgs.spec.digest import job_digest
+from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec.job import SplitTrainingJob
+from pslgs.splitting.weights import save_weights
+from pslgs.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore
+from pslgs.training.fitness import check_dataset
+from pslgs.training.server_step import ServerStep
+from pslgs.training.task import Task, build_task
+from pslgs.training.torch_thread import TorchThread, choose_device
+from pslgs.wire.codec import codec_for
+
+MODEL_FILE = "model.safetensors"
+_TICK_SECONDS = 0.25
+_FLUSH_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Built:
+    """What is there once the model is built and the checkpoint, if any, is put back."""
+
+    task: Task
+    server_step: ServerStep
+    population: Population
+    state: CoordinatorState | None
+
+
+class Production:
+    """One job at its server."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - everything that is opened before it
+        self,
+        job: SplitTrainingJob,
+        options: ServerOptions,
+        scribe: Scribe,
+        torch: TorchThread,
+        store: CheckpointStore,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        self._spec = job.spec
+        self._options = options
+        self._scribe = scribe
+        self._torch = torch
+        self._store = store
+        self._checkpoint = checkpoint
+        self._digest = job_digest(job.spec)
+
+    async def run(self, doorway: Doorway, stop: asyncio.Future[str]) -> Finish:
+        """Train until the job is finished or ``stop`` is resolved; write the model if it is finished.
+
+        Raises:
+            InputError: the model or the data cannot be used.
+            CheckpointError: the checkpoint cannot be put back.
+            OSError: the model cannot be written.
+        """
+        data = await self._torch.run(self._open_evaluation_data)
+        known = self._spec.model.input_shape or (data.input_shape if data else None)
+        shape = known or await self._first_shape(doorway, stop)
+        if isinstance(shape, Finish):
+            return shape
+        built = await self._torch.run(self._build, shape, data)
+        async with together() as tasks:
+            return await self._lead(tasks, built, data, doorway, stop)
+
+    async def _first_shape(self, doorway: Doorway, stop: asyncio.Future[str]) -> tuple[int, ...] | Finish:
+        """Wait for the first client to say what its samples look like."""
+        patience = self._spec.fault_tolerance.quorum_timeout_seconds
+        either: list[asyncio.Future[Any]] = [doorway.first_shape, stop]
+        await asyncio.wait(either, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        if doorway.first_shape.done():
+            return doorway.first_shape.result()
+        if stop.done():
+            return Finish(ExitCode.INTERRUPTED, stop.result())
+        return Finish(
+            ExitCode.QUORUM_LOST,
+            f"no client came within {patience} s (spec.faultTolerance.quorumTimeoutSeconds)",
+        )
+
+    async def _lead(
+        self,
+        tasks: asyncio.TaskGroup,
+        built: _Built,
+        data: LocalDataset | None,
+        doorway: Doorway,
+        stop: asyncio.Future[str],
+    ) -> Finish:
+        settings = settings_from(self._spec, self._options.expected_clients)
+        coordinator = Coordinator(settings, time.monotonic(), built.state)
+        conductor: Conductor
+
+        def tell(event: Event) -> None:
+            conductor.tell(event)
+
+        stage = self._stage(tasks, built, tell)
+        evaluations = EvaluationRunner(stage, data, settings.evaluation_range)
+        prepare = partial(self._prepare_checkpoint, coordinator, built)
+        conductor = Conductor(stage, coordinator, evaluations, prepare)
+        doorway.attendance.set_result(
+            Attendance(conductor, stage.switchboard, built.population, built.task.input_shape, self._digest)
+        )
+        beside = [tasks.create_task(_tick(conductor)), tasks.create_task(_stop(conductor, stop))]
+        finish = await conductor.conduct()
+        for task in beside:
+            task.cancel()
+        if finish.exit_code is ExitCode.FINISHED:
+            await self._torch.run(self._save_model, built.task)
+        await stage.switchboard.flush(_FLUSH_SECONDS)
+        return finish
+
+    def _stage(self, tasks: asyncio.TaskGroup, built: _Built, tell: Tell) -> Stage:
+        layout = built.task.layout
+        return Stage(
+            task=built.task,
+            server_step=built.server_step,
+            torch=self._torch,
+            encoding=codec_for(self._spec.transport.compression, layout.features, layout.dtype),
+            switchboard=Switchboard(tasks),
+            population=built.population,
+            scribe=self._scribe,
+            tasks=tasks,
+            tell=tell,
+            clock=time.monotonic,
+        )
+
+    def _open_evaluation_data(self) -> LocalDataset | None:
+        evaluation = self._spec.data.evaluation
+        if evaluation is None or evaluation.at is not EvaluationPlace.SERVER:
+            return None
+        return open_evaluation_data(self._spec.data, cache=self._options.cache)
+
+    def _build(self, shape: tuple[int, ...], data: LocalDataset | None) -> _Built:
+        task = build_task(self._spec, shape)
+        if data is not None:
+            check_dataset(task, data, EVALUATION)
+        server_step = ServerStep(task, choose_device(self._options.device))
+        population = Population(task.objective.classes)
+        state = (
+            keeper.restore(self._checkpoint, server_step, population, self._digest)
+            if self._checkpoint
+            else None
+        )
+        return _Built(task, server_step, population, state)
+
+    def _prepare_checkpoint(self, coordinator: Coordinator, built: _Built) -> SaveNow:
+        """Fix what the coordinator remembers now; the torch thread writes it when it comes to it."""
+        rest = keeper.snapshot(coordinator.state(time.monotonic()), built.population, self._digest)
+
+        def save(step: int) -> str | None:
+            try:
+                keeper.save(self._store, step, built.server_step, rest)
+            except CheckpointError as error:
+                return str(error)
+            return None
+
+        return save
+
+    def _save_model(self, task: Task) -> None:
+        new = self._options.run / f"{MODEL_FILE}.new"
+        save_weights(task.network.named_tensors(), new)
+        new.replace(self._options.run / MODEL_FILE)
+
+
+async def _tick(conductor: Conductor) -> None:
+    while True:
+        conductor.tick()
+        await asyncio.sleep(_TICK_SECONDS)
+
+
+async def _stop(conductor: Conductor, stop: asyncio.Future[str]) -> None:
+    conductor.tell(StopRequested(await asyncio.shield(stop)))

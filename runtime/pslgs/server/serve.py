@@ -1,0 +1,117 @@
+"""The server process from its start to its exit code."""
+
+import asyncio
+import errno
+import json
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from pslgs.coordination.effects import Finish
+from pslgs.identity.identity import Identity
+from pslgs.lifecycle.stopping import stop_reason
+from pslgs.observability.http import HttpServer
+from pslgs.observability.records import FinishRecord
+from pslgs.observability.registry import ProcessRegistry
+from pslgs.server.accounts import open_accounts
+from pslgs.server.doorway import Doorway
+from pslgs.server.options import ServerOptions
+from pslgs.server.production import Production
+from pslgs.server.scribe import Scribe
+from pslgs.spec.errors import InputError
+from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec.job import SplitTrainingJob
+from pslgs.training.checkpoint import CheckpointStore
+from pslgs.training.torch_thread import TorchThread
+from pslgs.wire.service import WireServer
+
+GRACE_SECONDS = 5.0
+CHECKPOINTS = "checkpoints"
+ENDPOINTS_FILE = "endpoints.json"
+_logger = logging.getLogger(__name__)
+
+
+async def serve(job: SplitTrainingJob, options: ServerOptions) -> ExitCode:
+    """Run the server of a job to its end; one that was interrupted goes on from its last checkpoint.
+
+    Raises:
+        InputError: the manifest, or what it names, cannot be used; or a port is in use.
+        CheckpointError: there are checkpoints, and none can be read.
+        OSError: the run folder cannot be written.
+    """
+    options.run.mkdir(parents=True, exist_ok=True)
+    store = CheckpointStore(options.run / CHECKPOINTS, job.spec.checkpoint.keep)
+    checkpoint = store.load_latest()
+    registry = ProcessRegistry()
+    scribe = open_accounts(job, options.run, checkpoint, registry, options.expected_clients)
+    torch = TorchThread()
+    try:
+        with stop_reason(with_parent=options.with_parent) as stop:
+            async with _listening(options, scribe, registry) as doorway:
+                production = Production(job, options, scribe, torch, store, checkpoint)
+                finish = await _to_the_end(production, doorway, stop, scribe)
+        return finish.exit_code
+    finally:
+        torch.close()
+
+
+async def _to_the_end(
+    production: Production, doorway: Doorway, stop: asyncio.Future[str], scribe: Scribe
+) -> Finish:
+    try:
+        return await production.run(doorway, stop)
+    except InputError as error:
+        # The clients that wait are told by the end of their streams, the operator by this record.
+        record = FinishRecord(scribe.now(), scribe.status.step, ExitCode.BAD_INPUT.name, str(error))
+        scribe.write(record)
+        raise
+
+
+@asynccontextmanager
+async def _listening(
+    options: ServerOptions, scribe: Scribe, registry: CollectorRegistry
+) -> AsyncIterator[Doorway]:
+    doorway = Doorway()
+    identity = Identity.load(options.identity) if options.identity else None
+    wire = WireServer(options.listen, identity, doorway.attend, refused=scribe.metrics.client_refused)
+    host, port = options.http
+    http = HttpServer(host, port, registry, lambda: scribe.status, lambda: True, time.time)
+    scribe.beat()
+    http_port = _open(http, f"{host}:{port}")
+    try:
+        try:
+            wire_port = await wire.start()
+        except OSError as error:
+            raise _unavailable(options.listen, error) from error
+        _logger.info("clients connect to port %d, metrics are on port %d", wire_port, http_port)
+        _write_endpoints(options.run, {"grpc": wire_port, "http": http_port})
+        try:
+            yield doorway
+        finally:
+            await wire.stop(GRACE_SECONDS)
+    finally:
+        http.stop()
+
+
+def _open(http: HttpServer, address: str) -> int:
+    try:
+        return http.start()
+    except OSError as error:
+        raise _unavailable(address, error) from error
+
+
+def _unavailable(address: str, error: OSError) -> InputError:
+    if error.errno == errno.EADDRINUSE:
+        return InputError.at("", f"the address {address} is in use by another process; choose another port")
+    return InputError.at("", f"the address {address} cannot be listened at: {error.strerror or error}")
+
+
+def _write_endpoints(run: Path, ports: dict[str, int]) -> None:
+    """Tell whoever started this process where it listens; the file appears whole."""
+    new = run / f"{ENDPOINTS_FILE}.new"
+    new.write_text(json.dumps(ports), encoding="utf-8")
+    new.replace(run / ENDPOINTS_FILE)

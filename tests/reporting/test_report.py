@@ -1,0 +1,258 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from pslgs.observability.journal import Journal
+from pslgs.observability.records import (
+    CheckpointRecord,
+    ClientRecord,
+    EvaluationRecord,
+    FinishRecord,
+    StepRecord,
+)
+from pslgs.reporting.report import write_report
+from pslgs.spec.errors import InputError
+from reporting.synthetic import run
+
+MANIFEST = """
+apiVersion: pslgs.dev/v1alpha1
+kind: SplitTrainingJob
+metadata: {name: cifar10}
+spec:
+  model: {architecture: resnet18-cifar, cutLayer: layer1}
+  epochs: 4
+  sampling: {strategy: Global}   # as in the paper
+"""
+TITLES = [
+    "Batch deviation",
+    "Loss",
+    "Accuracy",
+    "Where a step's time goes",
+    "Samples by client",
+    "Active clients",
+]
+
+
+class Page(HTMLParser):
+    """Checks that elements are closed in order, and collects what a test asks for."""
+
+    VOID = frozenset({"meta", "br", "link", "img", "hr", "input"})
+
+    def __init__(self, html):
+        super().__init__()
+        self.open = []
+        self.attributes = []
+        self.text = ""
+        self.ids = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.note(attrs)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, _tag, attrs):
+        self.note(attrs)
+
+    def note(self, attrs):
+        self.attributes += attrs
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] not in {"style", "script"}:
+            self.text += data
+
+
+@pytest.fixture
+def report(tmp_path):
+    def report(records, manifest=MANIFEST):
+        with Journal(tmp_path / "metrics.jsonl") as journal:
+            for record in records:
+                journal.append(record)
+        if manifest is not None:
+            (tmp_path / "job.yaml").write_text(manifest, encoding="utf-8")
+        write_report(tmp_path, tmp_path / "report.html")
+        return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    return report
+
+
+def plain(html):
+    return re.sub(r"\s+", " ", Page(html).text)
+
+
+def test_a_report_tells_what_was_trained_and_how_it_went(report):
+    text = plain(report(run(troubles=False)))
+
+    for expected in (
+        "cifar10",
+        "outcome finished",
+        "final accuracy 83.2 %",
+        "steps 628",
+        "model resnet18-cifar",
+        "cut layer layer1",
+        "sampling strategy Global",
+        "epochs 4 of 4",
+        "clients 16",
+        "Healthy",
+        "The batch deviation was within its 99 % bound in",
+        "# as in the paper",
+    ):
+        assert expected in text
+
+
+def test_all_charts_are_drawn(report):
+    html = report(run())
+
+    assert html.count("<svg") == len(TITLES)
+    assert [title for title in TITLES if title not in plain(html)] == []
+    assert "nothing to show" not in html
+
+
+def test_the_page_needs_nothing_from_elsewhere(report):
+    page = Page(report(run()))
+
+    links = [
+        value for name, value in page.attributes if name in {"src", "href", "xlink:href", "data", "action"}
+    ]
+    assert links
+    assert all(link.startswith("#") for link in links)
+    assert "@import" not in page.rawdata
+    assert re.findall(r"url\((?!#)", page.rawdata) == []
+    assert set(re.findall(r'https?://[^"\s<]+', page.rawdata)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+
+
+def test_what_a_figure_refers_to_is_in_that_figure(report):
+    html = report(run())
+
+    for name, figure in zip(
+        ("deviation", "loss", "accuracy", "time", "samples", "active"),
+        re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL),
+        strict=True,
+    ):
+        ids = set(re.findall(r'\bid="([^"]+)"', figure))
+        references = set(re.findall(r'(?:href="#|url\(#)([^")]+)', figure))
+        assert references <= ids
+        assert all(identifier.startswith(f"{name}-") for identifier in ids)
+
+
+def test_figures_take_all_their_colours_from_the_page(report):
+    html = report(run())
+
+    for figure in re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL):
+        assert re.findall(r"(?:fill|stroke): (?!none|var\()[^;\"]+", figure) == []
+    used = set(re.findall(r"var\((--\w+)\)", html))
+    light, dark = re.findall(r":root \{(.*?)\}", html, flags=re.DOTALL)
+    assert used <= set(re.findall(r"--\w+(?=:)", light))
+    assert set(re.findall(r"--\w+(?=:)", light)) == set(re.findall(r"--\w+(?=:)", dark))
+
+
+def test_the_same_run_gives_the_same_report_byte_for_byte(tmp_path, report):
+    first = report(run())
+    write_report(tmp_path, tmp_path / "again.html")
+
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == first
+
+
+def test_a_long_run_of_many_clients_makes_no_large_report(report):
+    html = report(run(epochs=5, clients=150, samples=60_000, troubles=False))
+
+    assert len(html) < 400_000
+    assert "100 of 150 clients" in plain(html)
+
+
+def test_troubles_are_in_the_table_of_events(report):
+    text = plain(report(run()))
+
+    for expected in (
+        "16 clients joined, the last: client edge-015-0 joined",
+        "client edge-002-0 was lost: no answer within 30 s",
+        "attempt 1 at step 178 was given up",
+        "the checkpoint of step 150 could not be written: No space left on device",
+        "epoch 2 ended without 214 samples of edge-002-0 (214)",
+        "client edge-002-0 joined again",
+        "evaluation without edge-002-0",
+        "finished: the training is complete",
+    ):
+        assert expected in text
+
+
+def test_a_run_that_did_nothing_yet_has_a_report(report):
+    html = report([], manifest=None)
+
+    text = plain(html)
+    assert "Nothing trained yet" in text
+    assert "No step has been made yet" in text
+    assert "<svg" not in html
+
+
+STEP = StepRecord(10.0, 1, 1, 1, 2.0, 8, 0.2, 0.2, 0.5, 0.1, {"a": (0, 8)}, {"server": 0.1})
+REGRESSION = StepRecord(10.0, 1, 1, 1, 2.0, 8, None, None, None, 0.1, {"a": (0, 8)}, {"server": 0.1})
+DIVERGED = StepRecord(10.0, 1, 1, 1, float("nan"), 8, 0.2, 0.2, 0.5, 0.1, {"a": (0, 8)}, {})
+
+
+@pytest.mark.parametrize(
+    ("records", "drawn"),
+    [
+        ([ClientRecord(1.0, 0, "a", "joined", "", 8)], 1),
+        ([STEP], 5),
+        ([REGRESSION, EvaluationRecord(11.0, 1, 1, 5, 0.5, None)], 4),
+        ([DIVERGED], 4),
+        ([EvaluationRecord(11.0, 1, 0, 5, float("inf"), 0.1)], 2),
+        ([FinishRecord(1.0, 0, "QUORUM_LOST", "fewer than 2 clients")], 0),
+        ([CheckpointRecord(1.0, 0, 0.1)], 0),
+    ],
+    ids=[
+        "joined",
+        "one step",
+        "regression",
+        "diverged",
+        "evaluation only",
+        "failed at once",
+        "checkpoint only",
+    ],
+)
+def test_a_partial_run_has_a_report(report, records, drawn):
+    assert report(records).count("<svg") == drawn
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    ["", "- a list", "spec: [", "metadata: 3", "metadata: {name: }", "spec: {model: resnet18}"],
+    ids=["empty", "list", "no YAML", "wrong type", "no name", "wrong shape"],
+)
+def test_a_strange_manifest_does_not_keep_a_report_from_being_written(report, manifest):
+    assert "a run" in plain(report([STEP], manifest))
+
+
+def test_names_and_messages_are_text_and_never_markup(report):
+    evil = '<script>alert("$x$")</script>'
+    step = StepRecord(10.0, 1, 1, 1, 2.0, 8, 0.2, 0.2, 0.5, 0.1, {evil: (0, 8), "$a$": (0, 1)}, {evil: 0.1})
+    manifest = f"metadata: {{name: '{evil}'}}\n"
+
+    html = report([ClientRecord(1.0, 0, evil, "lost", evil), step], manifest)
+
+    assert "<script" not in html
+    assert "$a$" in plain(html)
+
+
+def test_a_folder_without_a_journal_is_refused_in_a_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"has no metrics\.jsonl; name the output folder of a run"):
+        write_report(tmp_path / "nowhere", tmp_path / "report.html")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_journal_is_refused_with_its_line(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+
+    with pytest.raises(InputError, match=r"metrics\.jsonl, line 1: .*; remove or mend this line"):
+        write_report(tmp_path, tmp_path / "report.html")
