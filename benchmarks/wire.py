@@ -44,8 +44,7 @@ BARE_OPTIONS = [
 Rates = tuple[float, float]
 
 
-async def send_tensors(stream: Stream, count: int) -> None:
-    tensor = torch.ones(SAMPLES, FEATURES)
+async def send_tensors(stream: Stream, tensor: torch.Tensor, count: int) -> None:
     for step in range(count):
         await stream.send_tensor(Tensor.SMASHED_DATA, step, 1, 0, SAMPLES, CODEC.encode(tensor))
 
@@ -62,12 +61,12 @@ async def receive_tensors(stream: Stream, out: torch.Tensor, count: int) -> None
 
 
 async def serve_ours(identity: Identity | None, pipe: Pipe, tensors: int) -> None:
-    out = torch.empty(SAMPLES, FEATURES)
+    tensor, out = torch.ones(SAMPLES, FEATURES), torch.ones(SAMPLES, FEATURES)
 
     async def attend(session: Session, _hello: Hello) -> None:
         await receive_tensors(session, out, tensors)
         await session.send(Header(finish=Finish()))
-        await send_tensors(session, tensors)
+        await send_tensors(session, tensor, tensors)
 
     server = WireServer("127.0.0.1:0", identity, attend)
     pipe.send(await server.start())
@@ -103,12 +102,12 @@ async def serve_bare(identity: Identity | None, pipe: Pipe, tensors: int) -> Non
 
 
 async def measure_ours(port: int, identity: Identity | None, tensors: int) -> Rates:
-    out = torch.empty(SAMPLES, FEATURES)
+    tensor, out = torch.ones(SAMPLES, FEATURES), torch.ones(SAMPLES, FEATURES)
     hello = Hello(client_id="client-0")
     rng = random.Random(0)  # noqa: S311 - spreads attempts to connect, protects nothing
     async with connect(f"127.0.0.1:{port}", identity, hello, patience_seconds=30, rng=rng) as connection:
         start = time.perf_counter()
-        await send_tensors(connection, tensors)
+        await send_tensors(connection, tensor, tensors)
         await connection.receive()
         middle = time.perf_counter()
         await receive_tensors(connection, out, tensors)

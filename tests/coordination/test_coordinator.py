@@ -258,7 +258,9 @@ def test_a_job_without_any_samples_waits_instead_of_racing_through_its_epochs():
 def test_a_batch_larger_than_the_pooled_data_is_refused():
     made = joined(global_batch_size=55)
     assert made.finished.exit_code is ExitCode.BAD_INPUT
-    assert made.finished.message.startswith("spec.sampling.globalBatchSize: is 55, but the clients hold only 54")
+    assert made.finished.message.startswith(
+        "spec.sampling.globalBatchSize: is 55, but the clients hold only 54"
+    )
 
 
 def test_the_deadline_ends_the_job():

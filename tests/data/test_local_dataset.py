@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ def test_augmentation_does_not_depend_on_how_batches_are_cut(cuts):
     local = view(Counting(np.arange(12)), range(12), *CROP_AND_FLIP)
     whole = local.batch(5, 0, 12)
     bounds = [0, *sorted(cuts), 12]
-    parts = [local.batch(5, a, b - a) for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [local.batch(5, a, b - a) for a, b in pairwise(bounds)]
     assert torch.equal(torch.cat([part.inputs for part in parts]), whole.inputs)
     assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)
 
@@ -152,7 +153,7 @@ def test_the_random_state_is_restored_when_a_sample_fails(source):
     local = view(source, range(9), *CROP_AND_FLIP)
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    source.load = lambda index: torch.ones(3)
+    source.load = lambda _: torch.ones(3)
     with pytest.raises(InputError, match="RandomCrop cannot take"):
         local.batch(0, 0, 9)
     assert torch.equal(torch.get_rng_state(), before)

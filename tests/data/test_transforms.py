@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from pslgs.data.transform_names import KNOWN
+from pslgs.data.transform_library import KNOWN
 from pslgs.data.transforms import evaluation_pipeline, training_pipeline
 from pslgs.spec.data import DataSpec
 from pslgs.spec.errors import InputError
@@ -47,7 +47,7 @@ def test_an_image_becomes_float_before_it_is_normalised():
 
 def test_what_treats_elements_by_themselves_is_applied_to_the_batch_with_the_same_result():
     pipeline = training_pipeline(spec({"name": "CenterCrop", "size": 4}, NORMALIZE))
-    assert [each.name for each in pipeline.together] == ["ToTensor", "Normalize"]
+    assert [each.name for each in pipeline.together] == ["ToFloat", "Normalize"]
     images = [IMAGE, IMAGE.flip(0), 255 - IMAGE]
     singly = torch.cat([applied(pipeline, image) for image in images])
     assert torch.equal(applied(pipeline, *images), singly)
@@ -142,7 +142,7 @@ def test_an_evaluation_leaves_out_what_is_random_and_keeps_sizes():
         {"name": "RandomErasing"},
     )
     pipeline = evaluation_pipeline(training)
-    assert names(pipeline) == ["Resize", "CenterCrop", "ToTensor", "Normalize"]
+    assert names(pipeline) == ["Resize", "CenterCrop", "ToFloat", "Normalize"]
     assert not pipeline.is_random
     assert applied(pipeline, IMAGE).shape == (1, 3, 4, 4)
 
@@ -155,8 +155,8 @@ def test_a_random_crop_with_padding_leaves_the_evaluation_image_whole():
 @pytest.mark.parametrize(
     ("own", "expected"),
     [
-        pytest.param([{"name": "Grayscale"}], ["Grayscale", "ToTensor"], id="one"),
-        pytest.param([], ["ToTensor"], id="none"),
+        pytest.param([{"name": "Grayscale"}], ["Grayscale", "ToFloat"], id="one"),
+        pytest.param([], ["ToFloat"], id="none"),
     ],
 )
 def test_an_evaluation_may_have_transforms_of_its_own(own, expected):

@@ -31,7 +31,8 @@ def test_uniform_batches_lie_on_the_expectation_and_under_the_bound():
     labels = np.repeat(np.arange(10), 5_000)
     p = np.full(10, 0.1)
     deviations = [
-        batch_deviation(np.bincount(rng.choice(labels, 128, replace=False), minlength=10), p) for _ in range(1_000)
+        batch_deviation(np.bincount(rng.choice(labels, 128, replace=False), minlength=10), p)
+        for _ in range(1_000)
     ]
     assert np.mean(deviations) == pytest.approx(expected_deviation(p, 128, 50_000), rel=0.02)
     assert np.mean(np.array(deviations) > deviation_bound(10, 128, 50_000, 0.99)) < 0.01

@@ -4,7 +4,9 @@ A command is added in two lines: the import of its module and its ``app.command`
 import (torch) is imported inside the commands, so that ``pslgs --help`` answers at once.
 """
 
+import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -51,4 +53,6 @@ def options(
 
 def main() -> None:
     """Run the command line and exit with an `ExitCode`."""
+    # A manifest's package.module:function may lie in the working folder.
+    sys.path.insert(0, str(Path.cwd()))
     app()

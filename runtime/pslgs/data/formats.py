@@ -6,9 +6,7 @@ from pslgs.data.arrays import open_numpy
 from pslgs.data.custom import open_custom
 from pslgs.data.image_folder import open_image_folder
 from pslgs.data.parquet import open_parquet
-from pslgs.data.scikit_learn import open_scikit_learn
 from pslgs.data.source import Source
-from pslgs.data.torchvision_datasets import open_torchvision
 from pslgs.spec.source import CLIENT_PLACEHOLDER, DataFormat, DataSource
 
 
@@ -31,8 +29,12 @@ def open_source(source: DataSource, field: str, cache: Path) -> Source:
         case DataFormat.NUMPY:
             return open_numpy(source, field)
         case DataFormat.TORCHVISION:
+            from pslgs.data.torchvision_datasets import open_torchvision  # noqa: PLC0415 - 4 s and 90 MB
+
             return open_torchvision(source, field)
         case DataFormat.SCIKIT_LEARN:
+            from pslgs.data.scikit_learn import open_scikit_learn  # noqa: PLC0415 - 2 s and 50 MB
+
             return open_scikit_learn(source, field)
         case DataFormat.CUSTOM:
             return open_custom(source, field)

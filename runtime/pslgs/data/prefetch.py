@@ -38,17 +38,18 @@ class BatchCache:
 
     def prefetch(self, epoch: int, offset: int, count: int) -> None:
         """Load a batch now, for the `take` that will come; what was held is dropped."""
-        self._held = None  # before loading, so that never two are in memory
+        self._held = None
         self._held = _Held(epoch, offset, self._load(epoch, offset, count))
 
     def take(self, epoch: int, offset: int, count: int) -> Batch:
         """Return the batch, loading it unless it was loaded ahead; afterwards none is held."""
-        held, self._held = self._held, None
-        batch = held.part(epoch, offset, count) if held else None
-        if batch is not None:
-            self.load_seconds = 0.0
-            return batch
-        return self._load(epoch, offset, count)
+        batch = self._part_of_held(epoch, offset, count)
+        self._held = None  # before loading, so that never two are in memory
+        self.load_seconds = 0.0
+        return self._load(epoch, offset, count) if batch is None else batch
+
+    def _part_of_held(self, epoch: int, offset: int, count: int) -> Batch | None:
+        return None if self._held is None else self._held.part(epoch, offset, count)
 
     def _load(self, epoch: int, offset: int, count: int) -> Batch:
         start = self._clock()

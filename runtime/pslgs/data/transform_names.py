@@ -1,4 +1,4 @@
-"""What the names in ``transforms`` stand for."""
+"""Transforms as a manifest lists them, and what takes their place in an evaluation."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -6,28 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
 
 from pslgs.spec.data import Transform
 from pslgs.spec.errors import InputError
-from pslgs.spec.violations import nearest
 
-# These take functions, other transforms or several samples, or return no single tensor.
-UNSUITABLE = {
-    "Compose",
-    "CutMix",
-    "FiveCrop",
-    "Lambda",
-    "MixUp",
-    "RandomApply",
-    "RandomChoice",
-    "RandomOrder",
-} | {
-    "TenCrop",
-    "ToPILImage",
-    "Transform",
-    "UniformTemporalSubsample",
-}
 RANDOM = {
     "AugMix",
     "AutoAugment",
@@ -41,11 +23,6 @@ RANDOM = {
     "ScaleJitter",
     "TrivialAugmentWide",
 }
-KNOWN: Mapping[str, Callable[..., Any]] = {
-    name: found
-    for name, found in vars(v2).items()
-    if isinstance(found, type) and issubclass(found, v2.Transform) and name not in UNSUITABLE
-} | {"ToTensor": lambda: v2.ToDtype(torch.float32, scale=True)}  # torchvision's own takes no tensors
 
 FAULTS = (TypeError, ValueError, RuntimeError, AttributeError, LookupError)
 
@@ -119,31 +96,6 @@ def _only(arguments: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name in names}
 
 
-def build(listed: Named) -> BuiltTransform:
-    """Make a transform.
-
-    Raises:
-        InputError: no transform has this name, or it does not take these arguments.
-    """
-    if listed.name not in KNOWN:
-        reason = "cannot be used on single samples" if listed.name in UNSUITABLE else "is unknown"
-        suggestion = nearest(listed.name, [*KNOWN]) or "; see torchvision.transforms.v2"
-        raise InputError.at(f"{listed.field}.name", f"is '{listed.name}', which {reason}{suggestion}")
-    try:
-        arguments = {name: _value(name, value) for name, value in listed.arguments.items()}
-        function = KNOWN[listed.name](**arguments)
-    except FAULTS as error:
-        raise InputError.at(listed.field, f"{listed.name} does not take these arguments: {error}") from error
-    return BuiltTransform(listed.name, listed.field, function, listed.is_random)
-
-
-def _value(name: str, value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if name == "dtype":
-        return getattr(torch, value)
-    if name == "interpolation":
-        return v2.InterpolationMode(value.lower())
-    if name == "policy":
-        return v2.AutoAugmentPolicy(value.lower())
-    return value
+def to_float(sample: Tensor) -> Tensor:
+    """Turn uint8 to float32 in 0…1, and anything else to float32 as it is; by itself or a whole batch."""
+    return sample.to(torch.float32).div_(255) if sample.dtype == torch.uint8 else sample.to(torch.float32)

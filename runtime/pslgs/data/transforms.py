@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
 
-from pslgs.data.transform_names import BuiltTransform, Named, build, evaluation_counterpart, named
+from pslgs.data.transform_names import BuiltTransform, Named, evaluation_counterpart, named, to_float
 from pslgs.spec.data import DataSpec
 from pslgs.spec.errors import InputError, Violation
 
@@ -16,7 +15,7 @@ EVALUATION_FIELD = "spec.data.evaluation.transforms"
 IMAGE_DIMENSIONS = 3
 
 NEED_FLOAT = frozenset({"GaussianNoise", "LinearTransformation", "Normalize"})
-ELEMENTWISE = frozenset({"ConvertImageDtype", "Normalize", "ToDtype", "ToTensor"})
+ELEMENTWISE = frozenset({"ConvertImageDtype", "Normalize", "ToDtype", "ToFloat", "ToTensor"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +103,18 @@ def build_pipeline(listed: Sequence[Named], field: str) -> Pipeline:
     Raises:
         InputError: unknown names or bad arguments, all of them.
     """
+    built = _build_all(listed) if listed else []
+    position = next((i for i, transform in enumerate(built) if transform.name in NEED_FLOAT), len(built))
+    built.insert(position, BuiltTransform("ToFloat", field, to_float, is_random=False))
+    tail = len(built)
+    while tail and built[tail - 1].name in ELEMENTWISE:
+        tail -= 1
+    return Pipeline(tuple(built[:tail]), tuple(built[tail:]), field)
+
+
+def _build_all(listed: Sequence[Named]) -> list[BuiltTransform]:
+    from pslgs.data.transform_library import build  # noqa: PLC0415 - torchvision takes 4 s and 90 MB
+
     built: list[BuiltTransform] = []
     violations: list[Violation] = []
     for each in listed:
@@ -113,11 +124,4 @@ def build_pipeline(listed: Sequence[Named], field: str) -> Pipeline:
             violations += error.violations
     if violations:
         raise InputError(*violations)
-    position = next((i for i, transform in enumerate(built) if transform.name in NEED_FLOAT), len(built))
-    built.insert(
-        position, BuiltTransform("ToTensor", field, v2.ToDtype(torch.float32, scale=True), is_random=False)
-    )
-    tail = len(built)
-    while tail and built[tail - 1].name in ELEMENTWISE:
-        tail -= 1
-    return Pipeline(tuple(built[:tail]), tuple(built[tail:]), field)
+    return built

@@ -6,7 +6,6 @@ from difflib import get_close_matches
 from typing import Any, get_type_hints
 
 import torch
-import torchvision
 from torch import nn
 from torch.nn.parameter import is_lazy
 
@@ -31,7 +30,9 @@ _BUILD_FAILURES = (TypeError, ValueError, RuntimeError, KeyError, IndexError, At
 
 def architectures() -> tuple[str, ...]:
     """Name every architecture that needs no code of the user's: ours, then torchvision's classifiers."""
-    return (*_OURS, *torchvision.models.list_models(module=torchvision.models))
+    from torchvision import models
+
+    return (*_OURS, *models.list_models(module=models))
 
 
 def build_model(
@@ -68,7 +69,9 @@ def _find_builder(architecture: str) -> Callable[..., Any]:
             "Name one of ours or torchvision's, or your own as package.module:function."
         )
         raise InputError.at(ARCHITECTURE, problem)
-    builder: Callable[..., Any] = torchvision.models.get_model_builder(architecture)
+    from torchvision import models
+
+    builder: Callable[..., Any] = models.get_model_builder(architecture)
     return builder
 
 

@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 
-import torchvision
 from torch import nn
 
 
@@ -52,7 +51,9 @@ def resnet18_cifar(num_classes: int = 10) -> nn.Module:
 
     The layers keep torchvision's names (``layer1`` gives 64×32×32 smashed data); ``maxpool`` does nothing.
     """
-    network: nn.Module = torchvision.models.resnet18(num_classes=num_classes)
+    from torchvision.models import resnet18
+
+    network: nn.Module = resnet18(num_classes=num_classes)
     network.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
     network.maxpool = nn.Identity()

@@ -47,7 +47,8 @@ class Objective:
 
     def as_labels(self, labels: Tensor) -> Tensor:
         """Bring labels as they are read, (B,) or (B, targets), into the form (B, label_width)."""
-        return labels.reshape(len(labels), -1).to(self.label_dtype)
+        rows = labels.unsqueeze(1) if labels.dim() == 1 else labels.flatten(1)
+        return rows.to(self.label_dtype)
 
     def class_counts(self, labels: Tensor) -> list[int]:
         """Count the labels (N, label_width) of each class; empty where there are no classes."""

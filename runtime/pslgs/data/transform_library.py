@@ -1,0 +1,63 @@
+"""The transforms of torchvision.transforms.v2; imported only where a manifest lists some."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torchvision.transforms import v2
+
+from pslgs.data.transform_names import FAULTS, BuiltTransform, Named, to_float
+from pslgs.spec.errors import InputError
+from pslgs.spec.violations import nearest
+
+# These take functions, other transforms or several samples, or return no single tensor.
+UNSUITABLE = {
+    "Compose",
+    "CutMix",
+    "FiveCrop",
+    "Lambda",
+    "MixUp",
+    "RandomApply",
+    "RandomChoice",
+    "RandomOrder",
+} | {
+    "TenCrop",
+    "ToPILImage",
+    "Transform",
+    "UniformTemporalSubsample",
+}
+KNOWN: Mapping[str, Callable[..., Any]] = {
+    name: found
+    for name, found in vars(v2).items()
+    if isinstance(found, type) and issubclass(found, v2.Transform) and name not in UNSUITABLE
+} | {"ToTensor": lambda: to_float}  # torchvision's own takes no tensors
+
+
+def build(listed: Named) -> BuiltTransform:
+    """Make a transform.
+
+    Raises:
+        InputError: no transform has this name, or it does not take these arguments.
+    """
+    if listed.name not in KNOWN:
+        reason = "cannot be used on single samples" if listed.name in UNSUITABLE else "is unknown"
+        suggestion = nearest(listed.name, [*KNOWN]) or "; see torchvision.transforms.v2"
+        raise InputError.at(f"{listed.field}.name", f"is '{listed.name}', which {reason}{suggestion}")
+    try:
+        arguments = {name: _value(name, value) for name, value in listed.arguments.items()}
+        function = KNOWN[listed.name](**arguments)
+    except FAULTS as error:
+        raise InputError.at(listed.field, f"{listed.name} does not take these arguments: {error}") from error
+    return BuiltTransform(listed.name, listed.field, function, listed.is_random)
+
+
+def _value(name: str, value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if name == "dtype":
+        return getattr(torch, value)
+    if name == "interpolation":
+        return v2.InterpolationMode(value.lower())
+    if name == "policy":
+        return v2.AutoAugmentPolicy(value.lower())
+    return value

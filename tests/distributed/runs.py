@@ -1,0 +1,72 @@
+"""Whole runs on this machine, started as a user would, with the tests' own models and data in reach."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import yaml
+
+from pslgs.observability.journal import read
+from pslgs.observability.records import Record, StepRecord
+
+TESTS = Path(__file__).parent.parent
+LIMIT_SECONDS = 240
+
+
+def pslgs(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "pslgs.cli", *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(TESTS)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        check=False,
+    )
+
+
+def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    """Start the command."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pslgs.cli", *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(TESTS)} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def write_manifest(folder: Path, document: dict) -> str:
+    """Write a manifest and return its name in that folder."""
+    (folder / "job.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    return "job.yaml"
+
+
+def records(run: Path) -> list[Record]:
+    """Return what a run tells of itself."""
+    return read(run / "metrics.jsonl")
+
+
+def steps(run: Path) -> list[StepRecord]:
+    """Return the committed steps of a run."""
+    return [record for record in records(run) if isinstance(record, StepRecord)]
+
+
+def usage(run: Path) -> Counter[tuple[int, str, int]]:
+    """Count how often each position of each client's order was used in each epoch."""
+    used: Counter[tuple[int, str, int]] = Counter()
+    for step in steps(run):
+        for client, (offset, samples) in step.allocation.items():
+            used.update((step.epoch, client, position) for position in range(offset, offset + samples))
+    return used
+
+
+def described(result: subprocess.CompletedProcess[str], run: Path) -> str:
+    """Say what a run printed and logged, for the message of a failing test."""
+    logs = [f"--- {log.name}\n{log.read_text()[-2000:]}" for log in sorted(run.glob("logs/*.log"))]
+    return json.dumps(result.returncode) + "\n" + result.stdout + result.stderr + "\n".join(logs)

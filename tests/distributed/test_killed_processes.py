@@ -1,0 +1,87 @@
+"""Processes that are killed in the middle of a step, for real."""
+
+import random
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from distributed import mortal
+from distributed.runs import described, pslgs, records, steps, usage, write_manifest
+from pslgs.observability.records import AbortRecord, ClientRecord
+from pslgs.spec import ExitCode
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    result = pslgs("run", write_manifest(folder, mortal.manifest()), "--output", "run", cwd=folder)
+    assert result.returncode == 0, described(result, folder / "run")
+    return folder / "run"
+
+
+def assert_equal_models(one, other):
+    first, second = load_file(one / "model.safetensors"), load_file(other / "model.safetensors")
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+
+
+def test_two_runs_of_one_job_end_with_the_same_bits(undisturbed, tmp_path):
+    result = pslgs("run", write_manifest(tmp_path, mortal.manifest()), "--output", "run", cwd=tmp_path)
+    assert result.returncode == 0, described(result, tmp_path / "run")
+    assert_equal_models(tmp_path / "run", undisturbed)
+
+
+@pytest.mark.parametrize("point", ["server forward", "server backward"], ids=str)
+def test_a_server_killed_at_a_random_step_resumes_to_the_same_bits(undisturbed, tmp_path, point):
+    after = random.Random(point).randrange(len(steps(undisturbed)))
+    job, run = write_manifest(tmp_path, mortal.manifest()), tmp_path / "run"
+    killed = pslgs(
+        *("run", job, "--output", "run"),
+        cwd=tmp_path,
+        MORTAL_POINT=point,
+        MORTAL_PROCESS="server",
+        MORTAL_AFTER=str(after + 1),  # the server has tried a step on blank samples before
+        MORTAL_MARK=str(tmp_path / "mark"),
+    )
+    assert killed.returncode == ExitCode.INTERNAL_ERROR, described(killed, run)
+    assert len(steps(run)) == after
+    resumed = pslgs("run", job, "--output", "run", "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, described(resumed, run)
+    assert_equal_models(run, undisturbed)
+    assert usage(run) == usage(undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("point", "after"),
+    [("load", 40), ("client forward", 12), ("load", 45), ("client backward", 12)],
+    ids=["loading", "forward", "loading the next batch", "backward"],
+)
+def test_a_killed_client_costs_at_most_one_attempt_and_contributes_again(tmp_path, point, after):
+    job, run = write_manifest(tmp_path, mortal.manifest()), tmp_path / "run"
+    result = pslgs(
+        *("run", job, "--output", "run"),
+        cwd=tmp_path,
+        MORTAL_POINT=point,
+        MORTAL_PROCESS="client-1",
+        MORTAL_AFTER=str(after),
+        MORTAL_MARK=str(tmp_path / "mark"),
+    )
+    assert result.returncode == 0, described(result, run)
+    assert (tmp_path / "mark").exists()
+    aborts = [record for record in records(run) if isinstance(record, AbortRecord)]
+    assert len(aborts) <= 1
+    assert all(abort.cause == "client_lost" for abort in aborts)
+    lost, returned = [
+        [record for record in records(run) if isinstance(record, ClientRecord) and record.change == change]
+        for change in ("lost", "joined")
+    ]
+    assert [record.client for record in lost] == ["client-1"]
+    assert lost[0].cause == "disconnected"
+    assert [record.client for record in returned[3:]] == ["client-1"]
+    later = [step for step in steps(run) if step.time > returned[3].time]
+    assert any("client-1" in step.allocation for step in later)
+    assert set(usage(run).values()) == {1}

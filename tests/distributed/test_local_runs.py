@@ -1,0 +1,160 @@
+"""`pslgs run` as its user sees it: what it writes, how it stops, what it survives."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from distributed import mortal
+from distributed.runs import described, pslgs, records, start, steps, usage, write_manifest
+from pslgs.observability.records import CheckpointRecord, EvaluationRecord, FinishRecord
+from pslgs.spec import ExitCode, parse_job
+from pslgs.splitting.network import build_network
+
+pytestmark = pytest.mark.slow
+
+LIMIT_SECONDS = 120
+TRAIN = {"format": "Custom", "entrypoint": "distributed.mortal:Vectors"}
+
+
+def until(condition, what: str) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {LIMIT_SECONDS} s"
+        time.sleep(0.05)
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Find the processes whose command line names the folder's run."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                working, command = os.readlink(entry / "cwd"), (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if Path(working) == folder and b"pslgs.cli" in command:
+                found.append(int(entry.name))
+    return found
+
+
+def committed(run: Path) -> int:
+    return len(steps(run)) if (run / "metrics.jsonl").exists() else 0
+
+
+def test_a_run_leaves_a_model_a_report_and_a_journal(tmp_path):
+    document = mortal.manifest(
+        epochs=3,
+        data=mortal.manifest()["spec"]["data"] | {"evaluation": {"at": "Clients"} | TRAIN},
+        transport={"compression": "Int8"},
+    )
+    result = pslgs("run", write_manifest(tmp_path, document), cwd=tmp_path)
+    run = tmp_path / "runs" / "mortal"
+    assert result.returncode == 0, described(result, run)
+    assert f"{Path('runs/mortal/report.html')}" in result.stdout
+
+    evaluations = [record for record in records(run) if isinstance(record, EvaluationRecord)]
+    assert [record.epoch for record in evaluations] == [1, 2, 3]
+    last = evaluations[-1]
+    assert list(last.clients) == ["client-0", "client-1", "client-2"]
+    assert last.samples == sum(client.samples for client in last.clients.values()) == mortal.SAMPLES
+    pooled = sum(client.accuracy * client.samples for client in last.clients.values()) / last.samples
+    assert last.accuracy == pytest.approx(pooled)
+    assert last.accuracy > evaluations[0].accuracy
+
+    network = build_network(parse_job(document).spec.model, seed=0)
+    assert load_file(run / "model.safetensors").keys() == network.named_tensors().keys()
+    assert "<svg" in (run / "report.html").read_text()
+    assert set(usage(run).values()) == {1}
+    again = pslgs("report", str(run), "--output", "again.html", cwd=tmp_path)
+    assert (tmp_path / "again.html").read_bytes() == (run / "report.html").read_bytes(), again.stderr
+    exported = pslgs("export", str(run), "--output", "m.safetensors", cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    one, other = load_file(tmp_path / "m.safetensors"), load_file(run / "model.safetensors")
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def test_ctrl_c_leaves_a_resumable_run_and_no_process(tmp_path):
+    job, run = write_manifest(tmp_path, mortal.manifest(epochs=4000)), tmp_path / "run"
+    process = start("run", job, "--output", "run", cwd=tmp_path)
+    until(lambda: committed(run) > 3, "the third step")
+    assert len(processes_of(tmp_path)) == 5
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == ExitCode.INTERRUPTED, output
+    assert "--resume" in output
+    assert processes_of(tmp_path) == []
+    reached = len(steps(run))
+    finish = records(run)[-1]
+    assert isinstance(finish, FinishRecord)
+    assert finish.outcome == "INTERRUPTED"
+
+    short = [*("--set", f"spec.epochs={steps(run)[-1].epoch + 1}"), *("--output", "run", "--resume")]
+    resumed = pslgs("run", job, *short, cwd=tmp_path)
+    assert resumed.returncode == 0, described(resumed, run)
+    assert [step.step for step in steps(run)][reached - 1 : reached + 1] == [reached, reached + 1]
+    assert set(usage(run).values()) == {1}
+
+
+def test_no_process_outlives_the_one_that_started_it(tmp_path):
+    job, run = write_manifest(tmp_path, mortal.manifest(epochs=4000)), tmp_path / "run"
+    process = start("run", job, "--output", "run", cwd=tmp_path)
+    until(lambda: committed(run) > 0, "the first step")
+    process.kill()
+    process.communicate(timeout=LIMIT_SECONDS)
+    until(lambda: processes_of(tmp_path) == [], "the end of all processes")
+    assert isinstance(records(run)[-1], FinishRecord)
+
+
+def test_clients_with_folders_of_their_own_train_together(tmp_path):
+    rng = np.random.default_rng(0)
+    for site, samples in {"berlin": 90, "oslo": 30, "rome": 7}.items():
+        labels = rng.integers(0, 4, samples)
+        vectors = rng.normal(size=(samples, 16)).astype(np.float32)
+        np.savez(tmp_path / f"{site}.npz", x=vectors, y=labels)
+    document = mortal.manifest(epochs=2, data={"train": {"format": "NumPy", "path": "{client}.npz"}})
+    result = pslgs("run", write_manifest(tmp_path, document), "--output", "run", cwd=tmp_path)
+    assert result.returncode == 0, described(result, tmp_path / "run")
+    held = {client for _, client, _ in usage(tmp_path / "run")}
+    assert held == {"berlin", "oslo", "rome"}
+    assert len(usage(tmp_path / "run")) == 2 * 127
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs root to mount a small disk")
+def test_a_full_disk_costs_a_checkpoint_and_not_the_run(tmp_path):
+    checkpoints = tmp_path / "run" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24k", "none", str(checkpoints)], check=True)
+    try:
+        job = write_manifest(tmp_path, mortal.manifest(epochs=2))
+        result = pslgs("run", job, "--output", "run", cwd=tmp_path)
+        assert result.returncode == 0, described(result, tmp_path / "run")
+        saved = [record for record in records(tmp_path / "run") if isinstance(record, CheckpointRecord)]
+        assert all("No space left" in (record.error or "") for record in saved)
+        assert saved
+        assert "could not be written" in (tmp_path / "run" / "logs" / "server.log").read_text()
+    finally:
+        subprocess.run(["umount", str(checkpoints)], check=True)
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_told_of(tmp_path):
+    job, run = write_manifest(tmp_path, mortal.manifest(epochs=3)), tmp_path / "run"
+    assert pslgs("run", job, "--output", "run", cwd=tmp_path).returncode == 0
+    newest = max(run.glob("checkpoints/step-*"))
+    damaged = newest / "model.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    before = load_file(run / "model.safetensors")
+    resumed = pslgs("run", job, "--output", "run", "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, described(resumed, run)
+    log = (run / "logs" / "server.log").read_text()
+    assert f"passed over a damaged checkpoint, {newest.relative_to(tmp_path)}" in log
+    after = load_file(run / "model.safetensors")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in after.items())
