@@ -48,7 +48,7 @@ REFUSALS = {
     "wrong type": (["spec.epochs=many"], "spec.epochs", "integer"),
     "unknown architecture": (["spec.model.architecture=resnet81"], "spec.model.architecture", "resnet18"),
     "unknown cut layer": (["spec.model.cutLayer=hiden1"], "spec.model.cutLayer", "hidden1"),
-    "cut at the last layer": (["spec.model.cutLayer=output"], "spec.model.cutLayer", "output"),
+    "cut at the last layer": (["spec.model.cutLayer=output"], "spec.model.cutLayer", "earlier layer"),
     "untraceable cut": (
         ["spec.model.architecture=untraceable:Branching", "spec.model.options=", "spec.model.cutLayer=first"],
         "spec.model.cutLayer",

@@ -132,7 +132,7 @@ def test_clients_with_folders_of_their_own_train_together(tmp_path):
 def test_a_full_disk_costs_a_checkpoint_and_not_the_run(tmp_path):
     checkpoints = tmp_path / "run" / "checkpoints"
     checkpoints.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24k", "none", str(checkpoints)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "none", str(checkpoints)], check=True)
     try:
         job = write_manifest(tmp_path, mortal.manifest(epochs=2))
         result = pslgs("run", job, "--output", "run", cwd=tmp_path)

@@ -17,7 +17,7 @@ IdentityOption = Annotated[
 ThreadsOption = Annotated[int, typer.Option(min=0, help="Cores to compute with; 0 takes all.")]
 CacheOption = Annotated[Path, typer.Option(help="Folder for converted datasets.")]
 WithParentOption = Annotated[
-    bool, typer.Option("--with-parent", help="Stop when standard input ends.", hidden=True)
+    bool, typer.Option("--with-parent", help="Stop when the process that started this one ends.", hidden=True)
 ]
 
 
@@ -25,7 +25,7 @@ def run_process(work: Coroutine[Any, Any, ExitCode], threads: int) -> ExitCode:
     """Run a container's work on ``threads`` cores, logging to stderr."""
     from pslgs.training.torch_thread import configure_torch
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
     configure_torch(threads or len(os.sched_getaffinity(0)))
     return asyncio.run(work)
 

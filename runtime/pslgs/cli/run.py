@@ -36,9 +36,9 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     """Train a job on this machine: its server and its clients are processes here."""
     from rich.console import Console
 
-    from pslgs.launch import preflight, run_folder, session, sites
+    from pslgs.launch import ports, run_folder, sites
+    from pslgs.launch.processes import needed_modules, warm_up
     from pslgs.launch.progress import ProgressView
-    from pslgs.reporting.report import write_report
 
     console = Console(highlight=False)
     document = with_overrides(read_document(job), overrides or ())
@@ -47,8 +47,11 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     places = sites.sites(manifest.spec, clients)
     folder = run_folder.choose_folder(manifest.metadata.name, output, resume=resume)
     if metrics_port:
-        preflight.check_port(metrics_port, "--metrics-port")
+        ports.check_port(metrics_port, "--metrics-port")
     cache = cache.expanduser()
+    warm_up(*needed_modules(manifest.spec))
+    from pslgs.launch import preflight, session
+
     with console.status("Checking the model and the data"):
         preflight.preflight(manifest.spec, places, cache)
     cores = run_folder.prepare_folder(folder, document, len(places))
@@ -59,12 +62,14 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
         folder=folder,
         cache=cache,
         cores=cores,
-        http_port=metrics_port or preflight.free_port(),
+        http_port=metrics_port or ports.free_port(),
     )
     console.print(f"{len(places)} clients and a server; run folder {folder}", soft_wrap=True)
     console.print(f"metrics at http://127.0.0.1:{plan.http_port}/metrics", soft_wrap=True)
     with ProgressView(console) as view:
         outcome = asyncio.run(session.run_session(plan, view))
+    from pslgs.reporting.report import write_report
+
     write_report(folder, folder / "report.html")
     _tell(console, folder, outcome)
     raise typer.Exit(outcome.exit_code)

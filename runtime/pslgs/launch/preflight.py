@@ -1,6 +1,5 @@
 """Everything that can be known to be wrong before a process is started."""
 
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,30 +38,6 @@ def preflight(spec: JobSpec, clients: Sequence[Site], cache: Path) -> None:
         check_dataset(task, data, TRAINING)
     for data in _evaluation_data(spec, clients, cache):
         check_dataset(task, data, EVALUATION)
-
-
-def free_port() -> int:
-    """Find a port of the loopback interface that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def check_port(port: int, option: str) -> None:
-    """Make sure that nobody listens at a port of the loopback interface.
-
-    Raises:
-        InputError: somebody does.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise InputError.at(
-                option, f"port {port} cannot be listened at ({error.strerror}); choose another one, or 0"
-            ) from error
 
 
 def _evaluation_data(spec: JobSpec, clients: Sequence[Site], cache: Path) -> list[LocalDataset]:

@@ -1,17 +1,23 @@
 """Starts the processes of a run and sees to it that none outlives it."""
 
 import asyncio
-import contextlib
+import importlib
+import multiprocessing
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from multiprocessing import forkserver
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from pslgs.spec import ExitCode
+from pslgs.spec import DataFormat, ExitCode, JobSpec
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerProcess
 
 _LAST_WORDS = 20
 _RETRY_SECONDS = 1.0
-_FINAL = {
+_FINAL: Final = {
     ExitCode.FINISHED,
     ExitCode.BAD_INPUT,
     ExitCode.QUORUM_LOST,
@@ -20,50 +26,53 @@ _FINAL = {
     ExitCode.REFUSED,
     ExitCode.INTERRUPTED,
 }
+_PRELOADED: Final = ("pslgs.client.take_part", "pslgs.server.serve", "pslgs.cli.main", "torch._dynamo")
+_context = multiprocessing.get_context("forkserver")
+
+
+def warm_up(*modules: str) -> None:
+    """Start the process from which all others are forked; it imports what they need once for all of them.
+
+    Importing torch takes seconds, so a run of many clients starts many times faster than with new
+    interpreters, and the clients share the memory of what is imported.  ``modules`` are imported as well.
+    """
+    # Server and clients take turns on the same cores: a thread that waits gives its core away.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _context.set_forkserver_preload([*_PRELOADED, *modules])
+    forkserver.ensure_running()
+
+
+def needed_modules(spec: JobSpec) -> list[str]:
+    """Name the modules that the processes of a job will import, and that take long."""
+    formats = {source.format for source in (spec.data.train, spec.data.evaluation) if source}
+    wanted = {
+        "torchvision": spec.data.transforms or spec.model.architecture not in {"mlp", "cnn"},
+        "pslgs.data.scikit_learn": DataFormat.SCIKIT_LEARN in formats,
+        "pslgs.data.parquet": DataFormat.PARQUET in formats,
+    }
+    return [name for name, needed in wanted.items() if needed]
 
 
 class Child:
-    """A process of this run, started with the same command as in a container.
+    """A process of this run; it enters through the same command as one in a container.
 
-    It is in a session of its own, so Ctrl-C reaches it only through us; and it holds one end of a pipe to
-    us, so it stops by itself if we die.
+    It is in a session of its own, so Ctrl-C reaches it only through us; and it stops by itself if we die.
     """
 
     def __init__(self, command: Sequence[str], log: Path, cores: int) -> None:
-        self._command = [
-            sys.executable,
-            "-m",
-            "pslgs.cli",
-            *command,
-            "--threads",
-            str(cores),
-            "--with-parent",
-        ]
+        self._command = (*command, "--threads", str(cores), "--with-parent")
         self._log = log
-        self._environment = _environment(cores)
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        """Start it; what it says goes to its log file."""
-        with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env=self._environment,
-                start_new_session=True,
-            )
-
-    @property
-    def process_id(self) -> int | None:
-        """Its process id; None before it is started."""
-        return self._process.pid if self._process else None
+        self._process: ForkServerProcess | None = None
 
     @property
     def exit_code(self) -> int | None:
         """Its exit code, negative for a signal; None while it runs."""
-        return self._process.returncode if self._process else None
+        return self._process.exitcode if self._process else None
+
+    def start(self) -> None:
+        """Start it; what it says goes to its log file."""
+        self._process = _context.Process(target=_enter, args=(self._command, str(self._log)))
+        self._process.start()
 
     async def ended(self) -> int:
         """Wait for its end and return its exit code, negative for a signal.
@@ -73,30 +82,30 @@ class Child:
         """
         if self._process is None:
             raise LookupError("the process was not started")
-        return await self._process.wait()
+        await _readable(self._process.sentinel)
+        self._process.join()
+        return self._process.exitcode or 0
 
     async def tend(self, restarts: int) -> int:
         """Start it again when it dies of something that need not happen again, up to ``restarts`` times."""
-        await self.start()
+        self.start()
         while (code := await self.ended()) not in _FINAL and restarts > 0:
             restarts -= 1
             await asyncio.sleep(_RETRY_SECONDS)
-            await self.start()
+            self.start()
         return code
 
     async def stop(self, seconds: float) -> None:
         """Ask it to stop, and end it if it has not after ``seconds``."""
-        if self._process is None or self._process.returncode is not None:
+        if self._process is None or self._process.exitcode is not None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+        self._process.terminate()
         try:
             async with asyncio.timeout(seconds):
-                await self._process.wait()
+                await self.ended()
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+            self._process.kill()
+            await self.ended()
 
     def last_words(self) -> list[str]:
         """Return the errors at the end of its log, or else its last lines."""
@@ -104,6 +113,22 @@ class Child:
         return [line for line in lines if line.startswith("error: ")] or lines
 
 
-def _environment(cores: int) -> Mapping[str, str]:
-    """Let threads that wait give their core away, since server and clients take turns on the same ones."""
-    return os.environ | {"OMP_NUM_THREADS": str(cores), "OMP_WAIT_POLICY": "PASSIVE"}
+async def _readable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(descriptor, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(descriptor)
+
+
+def _enter(command: Sequence[str], log: str) -> None:
+    """In the new process: be what a shell would have started."""
+    os.setsid()
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(descriptor, stream.fileno())
+    sys.argv = ["pslgs", *command]
+    importlib.import_module("pslgs.cli.main").main()

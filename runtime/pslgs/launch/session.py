@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pslgs.launch.certificates import issue
-from pslgs.launch.preflight import free_port
+from pslgs.launch.ports import free_port
 from pslgs.launch.processes import Child
 from pslgs.launch.progress import ProgressView, fetch_status
 from pslgs.launch.run_folder import JOB_FILE, Cores

@@ -43,8 +43,8 @@ def sites(spec: JobSpec, clients: int | None) -> list[Site]:
         if (clients or 1) > 1:
             raise InputError.at(
                 "spec.data",
-                f"gives each of the {clients} clients the same samples; deal them out with data.partition, or "
-                f"put {CLIENT_PLACEHOLDER} into data.train.path",
+                f"gives each of the {clients} clients the same samples; deal them out with data.partition, "
+                f"or put {CLIENT_PLACEHOLDER} into data.train.path",
             )
         return [Site("client-0", None)]
     found = _found(spec.data.train.path or "")
