@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
@@ -69,35 +70,35 @@ class Arrival:
         await self._complete.wait()
 
 
-class Sender:
-    """Sends slices of smashed data, each while the next one is computed."""
+async def send_answer(
+    tools: Tools,
+    ticket: tuple[int, int],
+    slices: list[tuple[int, int]],
+    begin: Callable[[], memoryview],
+    compute: Callable[[int, int], memoryview],
+) -> None:
+    """Send the labels that ``begin`` returns and the smashed data that ``compute`` returns for each slice.
 
-    def __init__(self, tools: Tools, ticket: tuple[int, int]) -> None:
-        self._tools = tools
-        self._ticket = ticket
+    A slice is sent while the next one is computed; at most one waits to be sent.
+    """
+    connection = tools.connection
 
-    async def labels(self, data: memoryview) -> None:
-        """Send the labels."""
-        await self._tools.connection.send_tensor(wire.Tensor.LABELS, *self._ticket, 0, 0, data)
+    def begin_with_first() -> tuple[memoryview, memoryview]:
+        return begin(), compute(*slices[0])
 
-    async def smashed(self, slices: list[tuple[int, int]], compute: Callable[[int, int], memoryview]) -> None:
-        """Compute and send all slices; at most one waits to be sent."""
-        sending: asyncio.Task[None] | None = None
-        try:
-            for first, samples in slices:
-                data = await self._tools.torch.run(compute, first, samples)
-                if sending:
-                    await sending
-                sending = asyncio.create_task(self._send(first, samples, data))
-            if sending:
-                await sending
-        finally:
-            if sending:
-                sending.cancel()
+    async def send(first: int, samples: int, data: memoryview) -> None:
+        await connection.send_tensor(wire.Tensor.SMASHED_DATA, *ticket, first, samples, data)
 
-    async def _send(self, first: int, samples: int, data: memoryview) -> None:
-        kind = wire.Tensor.SMASHED_DATA
-        await self._tools.connection.send_tensor(kind, *self._ticket, first, samples, data)
+    async def send_first(labels: memoryview, data: memoryview) -> None:
+        await connection.send_tensor(wire.Tensor.LABELS, *ticket, 0, 0, labels)
+        await send(*slices[0], data)
+
+    async with asyncio.TaskGroup() as sending:
+        task = sending.create_task(send_first(*await tools.torch.run(begin_with_first)))
+        for first, samples in slices[1:]:
+            data = await tools.torch.run(compute, first, samples)
+            await task
+            task = sending.create_task(send(first, samples, data))
 
 
 class StepParticipation(Participation):
@@ -127,16 +128,18 @@ class StepParticipation(Participation):
             raise ProtocolViolation(f"A tensor of kind {header.kind} was not asked for.")
 
     async def run(self) -> None:  # noqa: D102
-        worker, torch, sender = self._tools.worker, self._tools.torch, Sender(self._tools, self.ticket)
+        worker, torch = self._tools.worker, self._tools.torch
         await self._parameters.complete()
-        await sender.labels(await torch.run(worker.begin, self._order, self._parameters.tensor))
-        await sender.smashed(self._slices, worker.forward)
+        begin = partial(worker.begin, self._order, self._parameters.tensor)
+        await send_answer(self._tools, self.ticket, self._slices, begin, worker.forward)
         prefetching = torch.submit(worker.prefetch, self._order)
-        for gradient in self._gradients:
-            await gradient.complete()
-            await torch.run(worker.backward, gradient.buffer, gradient.tensor)
+        for arrival in self._gradients[:-1]:
+            await arrival.complete()
+            await torch.run(worker.backward, arrival.buffer, arrival.tensor)
+        last = self._gradients[-1]
+        await last.complete()
+        data = await torch.run(worker.finish, last.buffer, last.tensor)
         prefetching.result()
-        data = await torch.run(worker.gradient)
         await self._tools.connection.send_tensor(wire.Tensor.CLIENT_GRADIENT, *self.ticket, 0, 0, data)
 
 
@@ -159,9 +162,10 @@ class EvaluationParticipation(Participation):
         self._parameters.accept(header, payload)
 
     async def run(self) -> None:  # noqa: D102
-        worker, torch, sender = self._tools.worker, self._tools.torch, Sender(self._tools, self.ticket)
+        worker, torch = self._tools.worker, self._tools.torch
         if self._order.first == 0:
             await self._parameters.complete()
             await torch.run(worker.load_parameters, self._parameters.tensor)
-        await sender.labels(await torch.run(worker.begin_evaluation, self._order))
-        await sender.smashed(worker.slices(self._order.samples), worker.evaluate)
+        slices = worker.slices(self._order.samples)
+        begin = partial(worker.begin_evaluation, self._order)
+        await send_answer(self._tools, self.ticket, slices, begin, worker.evaluate)

@@ -94,8 +94,9 @@ class Worker:
         _, seconds = _timed(lambda: self._step.backward(gradient))
         self._backward_seconds += seconds
 
-    def gradient(self) -> memoryview:
-        """Return the client part's gradient."""
+    def finish(self, buffer: memoryview, gradient: torch.Tensor) -> memoryview:
+        """Take the last slice's cut gradient; return the client part's gradient."""
+        self.backward(buffer, gradient)
         self._metrics.backward(self._backward_seconds)
         return tensor_bytes(self._step.gradient())
 

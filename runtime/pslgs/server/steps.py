@@ -36,13 +36,17 @@ class StepRunner:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._attempt: _Attempt | None = None
+        self._parameters: Tensor | None = None
 
     def order_forward(self, orders: list[do.OrderForward]) -> None:
         """Begin an attempt: send every active client its order and the client part's parameters."""
         ticket = orders[0].ticket
         intake = Intake(self._stage.task, self._stage.encoding, ticket, [order.share for order in orders])
         self._attempt = _Attempt(intake, Stopwatch(self._stage.clock))
-        self._stage.tasks.create_task(self._send_orders(self._attempt, orders))
+        if self._parameters is None:
+            self._stage.tasks.create_task(self._read_parameters(self._attempt, orders))
+        else:
+            self._send_orders(self._parameters, orders)
 
     def accept(self, session: Session, header: wire.Tensor, payload: memoryview) -> told.Event | None:
         """Take in a chunk of a client's answer; return the event if it completed one.
@@ -106,12 +110,14 @@ class StepRunner:
             )
         )
 
-    async def _send_orders(self, attempt: _Attempt, orders: list[do.OrderForward]) -> None:
-        ticket = attempt.intake.ticket
-        vector = await self._stage.torch.run(self._stage.server_step.parameters)
-        if attempt.abandoned:
-            return
-        data = tensor_bytes(vector)
+    async def _read_parameters(self, attempt: _Attempt, orders: list[do.OrderForward]) -> None:
+        """Read the parameters with which the process begins; later ones come with each update."""
+        self._parameters = await self._stage.torch.run(self._stage.server_step.parameters)
+        if not attempt.abandoned:
+            self._send_orders(self._parameters, orders)
+
+    def _send_orders(self, parameters: Tensor, orders: list[do.OrderForward]) -> None:
+        ticket, data = orders[0].ticket, tensor_bytes(parameters)
         frames = list(tensor_frames(wire.Tensor.PARAMETERS, ticket.step, ticket.attempt, 0, 0, data))
         for order in orders:
             self._stage.switchboard.send(order.share.session, _sending_order(order, frames))
@@ -129,13 +135,18 @@ class StepRunner:
         return self._stage.server_step.run(attempt.intake.smashed, attempt.intake.labels, ticket.step)
 
     async def _apply_update(self, attempt: _Attempt, effect: do.ApplyUpdate) -> None:
-        rate = await self._stage.torch.run(
-            self._stage.server_step.apply, attempt.intake.gradients(), effect.epoch
+        rate, self._parameters = await self._stage.torch.run(
+            self._update, attempt.intake.gradients(), effect.epoch
         )
         attempt.watch.lap("update")
         self._stage.scribe.write(self._record(attempt, effect, rate))
         self._attempt = None
         self._stage.tell(told.UpdateDone(effect.ticket))
+
+    def _update(self, gradients: list[Tensor], epoch: int) -> tuple[float, Tensor]:
+        """In the torch thread: apply the update, and read the parameters that the next step needs."""
+        rate = self._stage.server_step.apply(gradients, epoch)
+        return rate, self._stage.server_step.parameters()
 
     def _record(self, attempt: _Attempt, effect: do.ApplyUpdate, rate: float) -> StepRecord:
         classes = self._stage.task.objective.class_numbers(attempt.intake.labels).numpy()

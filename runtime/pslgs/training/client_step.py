@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from pslgs.sampling.randomness import Purpose, client_key, torch_seed
+from pslgs.training.seeding import seed_torch
 from pslgs.training.task import Task
 from pslgs.training.vectors import concatenated, floating_tensors, trainable
 
@@ -30,7 +31,7 @@ class ClientStep:
         self._part.train()
         self._smashed.clear()
         self._gradients = [torch.zeros_like(parameter) for parameter in self._trained]
-        torch.manual_seed(torch_seed(self._seed, Purpose.CLIENT_DROPOUT, epoch, self._key, offset))
+        seed_torch(torch_seed(self._seed, Purpose.CLIENT_DROPOUT, epoch, self._key, offset))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the smashed data of a slice of inputs (rows, *input_shape); shape (rows, features)."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pslgs.sampling.randomness import Purpose, torch_seed
 from pslgs.training.optimization import apply_step, build_optimizer, learning_rate
+from pslgs.training.seeding import seed_torch
 from pslgs.training.task import Task
 from pslgs.training.vectors import concatenated, floating_tensors, split_like, trainable
 
@@ -60,7 +61,7 @@ class ServerStep:
         part = self.network.server_part
         part.train()
         self._buffers_before = [buffer.clone() for buffer in part.buffers()]
-        torch.manual_seed(torch_seed(self._task.seed, Purpose.SERVER_DROPOUT, step))
+        seed_torch(torch_seed(self._task.seed, Purpose.SERVER_DROPOUT, step))
         leaf = smashed.to(self._device).detach().requires_grad_()
         loss = self._task.objective.mean_loss(part(*self._task.layout.unpack(leaf)), labels.to(self._device))
         torch.autograd.backward(loss)

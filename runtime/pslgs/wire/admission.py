@@ -22,7 +22,7 @@ def admit(first_message: bytes, certified: Sequence[str] | None) -> Hello:
         Unidentified: the certificate names nobody.
         Impostor: the certificate does not name the client that says Hello.
     """
-    header = decode(first_message).header
+    header = decode(first_message)[0].header
     body = header.WhichOneof("body")
     if body != "hello":
         raise ProtocolViolation(f"A stream must begin with hello and not with {body}.")

@@ -1,4 +1,4 @@
-"""Frames: one gRPC message, a header and the raw bytes that may follow it (see ``v1/training.proto``)."""
+"""Frames: a header and the raw bytes that may follow it, one or more a message (``v1/training.proto``)."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,17 @@ from pslgs.wire.errors import ProtocolViolation
 from pslgs.wire.limits import HEADER_LIMIT
 from pslgs.wire.v1.training_pb2 import Header, Tensor
 
-_PREFIX = 4  # bytes of the header's length, little endian
+_PREFIX = 8  # the lengths of header and payload, 4 bytes each, little endian
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A decoded message; ``payload`` is a view of it, empty behind any header but a tensor's."""
+    """A decoded frame; ``payload`` is a view of its message, empty behind any header but a tensor's."""
 
     header: Header
     payload: memoryview
+    size: int
+    """Bytes of the whole frame."""
 
     @property
     def kind(self) -> str:
@@ -37,23 +39,39 @@ def encode(header: Header, payload: bytes | memoryview = b"") -> bytes:
     head = header.SerializeToString()
     if len(head) > HEADER_LIMIT:
         raise ValueError(f"A header of {len(head)} bytes is longer than the {HEADER_LIMIT} that fit a frame.")
-    return b"".join((len(head).to_bytes(_PREFIX, "little"), head, payload))
+    lengths = len(head) | len(payload) << 32
+    return b"".join((lengths.to_bytes(_PREFIX, "little"), head, payload))
 
 
-def decode(message: bytes) -> Frame:
-    """Take a frame apart without copying its payload.
+def decode(message: bytes) -> list[Frame]:
+    """Take a message apart into its frames, at least one, without copying a payload.
 
     Raises:
-        ProtocolViolation: the message is no frame.
+        ProtocolViolation: the message is not made of frames.
     """
-    payload_at = _PREFIX + int.from_bytes(message[:_PREFIX], "little")
-    if len(message) < _PREFIX or payload_at > min(len(message), _PREFIX + HEADER_LIMIT):
-        raise ProtocolViolation(f"A message of {len(message)} bytes is no frame: its header does not fit.")
-    header = _header(message[_PREFIX:payload_at])
-    payload = memoryview(message)[payload_at:]
+    frames: list[Frame] = []
+    start = 0
+    while start < len(message) or not frames:
+        frame = _frame(message, start)
+        frames.append(frame)
+        start += frame.size
+    return frames
+
+
+def _frame(message: bytes, start: int) -> Frame:
+    lengths = message[start : start + _PREFIX]
+    head = int.from_bytes(lengths[:4], "little")
+    payload_at = start + _PREFIX + head
+    end = payload_at + int.from_bytes(lengths[4:], "little")
+    if len(lengths) < _PREFIX or head > HEADER_LIMIT or end > len(message):
+        raise ProtocolViolation(
+            f"A message of {len(message)} bytes is not made of frames: its lengths are wrong."
+        )
+    header = _header(message[start + _PREFIX : payload_at])
+    payload = memoryview(message)[payload_at:end]
     if payload and header.WhichOneof("body") != "tensor":
         raise ProtocolViolation(f"{len(payload)} bytes of payload came behind a header that is no tensor's.")
-    return Frame(header, payload)
+    return Frame(header, payload, end - start)
 
 
 def _header(encoded: bytes) -> Header:

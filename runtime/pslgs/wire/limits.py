@@ -6,11 +6,14 @@ PROTOCOL_VERSION = 1
 CHUNK_BYTES = 1 << 20
 """Payload of a tensor's chunks; 1 MiB is where a loopback stream is fastest."""
 
-HEADER_LIMIT = (64 << 10) - 4
-"""Bytes of a header at most; with its length before it, 64 KiB."""
+HEADER_LIMIT = (64 << 10) - 8
+"""Bytes of a header at most; with the two lengths before it, 64 KiB."""
 
 MESSAGE_LIMIT = CHUNK_BYTES + (64 << 10)
 """Bytes of a gRPC message at most, on both sides."""
+
+MERGED_BYTES = 64 << 10
+"""Frames that wait to be sent are merged into one message up to this size."""
 
 HELLO_SECONDS = 10.0
 """Until a new client has said Hello, and until it has been answered."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -36,6 +37,14 @@ class Mailbox(Generic[Item]):
             if self._closed is not None:
                 raise self._closed.with_traceback(None)
             await _wait_in(self._getters)
+        item = self._items.popleft()
+        _wake_one(self._putters)
+        return item
+
+    def get_now(self, accept: Callable[[Item], bool]) -> Item | None:
+        """Take the oldest item if there is one and ``accept`` says so; None otherwise."""
+        if not self._items or not accept(self._items[0]):
+            return None
         item = self._items.popleft()
         _wake_one(self._putters)
         return item

@@ -1,9 +1,10 @@
 """The life of one stream, which both ends share: its queues, the tasks that move messages, its end."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import grpc
@@ -11,7 +12,7 @@ import grpc
 from pslgs.wire.chunks import tensor_frames
 from pslgs.wire.errors import LOST, StreamEnded, ended
 from pslgs.wire.frames import Frame, decode, encode
-from pslgs.wire.limits import FLUSH_SECONDS, STALL_SECONDS
+from pslgs.wire.limits import FLUSH_SECONDS, MERGED_BYTES, STALL_SECONDS
 from pslgs.wire.mailbox import Mailbox
 from pslgs.wire.v1.training_pb2 import Header, Tensor
 
@@ -44,6 +45,7 @@ class Stream:
         self.sent: Counter[str] = Counter()
         self._inbox: Mailbox[bytes] = Mailbox(_PLACES)
         self._outbox: Mailbox[bytes] = Mailbox(_PLACES)
+        self._frames: deque[Frame] = deque()
         self._end: asyncio.Future[StreamEnded] = asyncio.get_running_loop().create_future()
 
     async def receive(self) -> Frame:
@@ -53,9 +55,10 @@ class Stream:
             StreamEnded: the stream is over.
             ProtocolViolation: what came is no frame.
         """
-        message = await self._inbox.get()
-        frame = decode(message)
-        self.received[frame.kind] += len(message)
+        if not self._frames:
+            self._frames.extend(decode(await self._inbox.get()))
+        frame = self._frames.popleft()
+        self.received[frame.kind] += frame.size
         return frame
 
     async def send(self, header: Header) -> None:
@@ -131,10 +134,11 @@ class Stream:
     async def _write(self, write: Write) -> None:
         try:
             while True:
-                message = await self._outbox.get()
+                message = await self._next_message()
                 async with asyncio.timeout(STALL_SECONDS):
                     await write(message)
-                self.sent[decode(message).kind] += len(message)
+                for frame in decode(message):
+                    self.sent[frame.kind] += frame.size
         except StreamEnded as reason:
             self.lose(reason)
         except TimeoutError:
@@ -142,8 +146,24 @@ class Stream:
                 grpc.StatusCode.DEADLINE_EXCEEDED, f"The peer took no message for {STALL_SECONDS:.0f} s."
             )
 
+    async def _next_message(self) -> bytes:
+        """Take what is to be sent next; small frames that wait together go as one message.
+
+        A message costs gRPC a fraction of a millisecond on either side, whatever its length.
+        """
+        frames = [await self._outbox.get()]
+        room = MERGED_BYTES - len(frames[0])
+        while (following := self._outbox.get_now(partial(_fits, room))) is not None:
+            frames.append(following)
+            room -= len(following)
+        return frames[0] if len(frames) == 1 else b"".join(frames)
+
     def _finish(self, reason: StreamEnded, *, keep_received: bool, keep_queued: bool) -> None:
         if not self._end.done():
             self._end.set_result(reason)
             self._inbox.close(reason, discard=not keep_received)
             self._outbox.close(reason, discard=not keep_queued)
+
+
+def _fits(room: int, frame: bytes) -> bool:
+    return len(frame) <= room
