@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -64,6 +66,19 @@ def usage(run: Path) -> Counter[tuple[int, str, int]]:
         for client, (offset, samples) in step.allocation.items():
             used.update((step.epoch, client, position) for position in range(offset, offset + samples))
     return used
+
+
+def committed(run: Path) -> int:
+    """Count the committed steps of a run that may not have begun."""
+    return len(steps(run)) if (run / "metrics.jsonl").exists() else 0
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = LIMIT_SECONDS) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.1)
 
 
 def described(result: subprocess.CompletedProcess[str], run: Path) -> str:

@@ -53,7 +53,7 @@ def test_local_batch_sizes_follow_the_multivariate_hypergeometric_law():
 
 
 def test_what_remains_after_a_loss_is_drawn_by_the_same_law():
-    """Two steps, then client 0 is lost: the next batch must be hypergeometric over what the others have left."""
+    """Two steps, then a client is lost: the next batch is hypergeometric over what the others have left."""
     draw = partial(draw_global_schedule, global_batch_size=10)
     observed, expected = [], []
     for seed in range(3000):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from pslgs.spec import ExitCode, InputError, Tls
+
+KIB_PER_MIB = 1024
 
 IdentityOption = Annotated[
     Path | None, typer.Option(help="Folder with tls.crt, tls.key and ca.crt; needed unless TLS is disabled.")
@@ -27,7 +30,11 @@ def run_process(work: Coroutine[Any, Any, ExitCode], threads: int) -> ExitCode:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
     configure_torch(threads or len(os.sched_getaffinity(0)))
-    return asyncio.run(work)
+    try:
+        return asyncio.run(work)
+    finally:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        logging.getLogger(__name__).info("peak memory %d MiB", peak // KIB_PER_MIB)
 
 
 def endpoint(address: str) -> tuple[str, int]:

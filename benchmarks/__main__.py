@@ -1,0 +1,38 @@
+"""Measures what the distributed run costs, side by side with what it is compared to.
+
+python -m benchmarks [--repeats 3] [--only mlp,resnet,wire]
+"""
+
+import argparse
+import os
+import platform
+
+import torch
+from benchmarks import jobs, training, wire
+
+
+def main() -> None:
+    """Measure, and print tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="pairs of each comparison")
+    parser.add_argument("--only", default="mlp,resnet,wire", help="what to measure")
+    arguments = parser.parse_args()
+    chosen = set(arguments.only.split(","))
+    cores = len(os.sched_getaffinity(0))
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    print(f"{platform.machine()}, {cores} cores, {versions}\n")
+    measured = []
+    if "mlp" in chosen:
+        measured.append(training.compare(jobs.mlp(4), arguments.repeats))
+    if "resnet" in chosen:
+        measured += [training.compare(jobs.resnet(clients), arguments.repeats) for clients in (2, 4)]
+    if measured:
+        print(training.table(measured), training.phase_table(measured), sep="\n\n", end="\n\n", flush=True)
+    if "wire" in chosen:
+        wire.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The paper's setting on its data: CIFAR-10 over sixteen clients, each with two of the ten classes."""
+
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distributed.runs import LIMIT_SECONDS, committed, start, steps, until, usage
+from pslgs.spec import ExitCode
+
+ROOT = Path(__file__).parents[2]
+CIFAR10 = ROOT.parent / "shared" / "data" / "cifar10"
+STEPS = 40
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not CIFAR10.exists(), reason="CIFAR-10 is not at ../shared/data/cifar10"),
+]
+
+
+def test_the_loss_falls_over_the_first_steps_of_cifar10(tmp_path):
+    shutil.copy(ROOT / "examples" / "cifar10.yaml", tmp_path / "job.yaml")
+    paths = [
+        f"spec.data.{name}.path={CIFAR10}/{file}-*.parquet"
+        for name, file in (("train", "train"), ("evaluation", "test"))
+    ]
+    overrides = [argument for path in paths for argument in ("--set", path)]
+    run = tmp_path / "run"
+    process = start("run", "job.yaml", "--output", "run", *overrides, cwd=tmp_path)
+    try:
+        until(lambda: committed(run) >= STEPS or process.poll() is not None, "forty steps", 800)
+    finally:
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == ExitCode.INTERRUPTED, output
+    losses = [step.loss for step in steps(run)]
+    assert np.mean(losses[STEPS - 10 : STEPS]) < np.mean(losses[:5]) - 0.1
+    assert all(step.deviation < step.deviation_bound for step in steps(run))
+    assert max(step.batch_size for step in steps(run)) <= 128
+    assert set(usage(run).values()) == {1}
