@@ -108,9 +108,9 @@ class Child:
             await self.ended()
 
     def last_words(self) -> list[str]:
-        """Return the errors at the end of its log, or else its last lines."""
+        """Return what is wrong as far as the end of its log says so, or else its last lines."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_WORDS:]
-        return [line for line in lines if line.startswith("error: ")] or lines
+        return [line for line in lines if line.startswith("error: ") or " WARNING " in line] or lines
 
 
 async def _readable(descriptor: int) -> None:

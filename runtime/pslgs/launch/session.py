@@ -20,6 +20,7 @@ from pslgs.spec import ExitCode, JobSpec, Tls
 _POLL_SECONDS = 0.25
 _SERVER_GRACE_SECONDS = 30.0
 _CLIENT_GRACE_SECONDS = 10.0
+_LASTING = frozenset({ExitCode.BAD_INPUT, ExitCode.REFUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +133,15 @@ async def _watch(port: int, view: ProgressView) -> None:
 async def _first_failure(tended: Sequence[asyncio.Task[int]]) -> None:
     """Return once a client has ended for a reason that will not go away; wait forever if none does."""
     for ended in asyncio.as_completed(tended):
-        if await ended == ExitCode.BAD_INPUT:
+        if await ended in _LASTING:
             return
     await asyncio.Event().wait()
 
 
 def _outcome(code: int, server: Child, clients: Sequence[Child]) -> Outcome:
-    """Name the cause: a client's bad input is why the server was stopped."""
+    """Name the cause: a client that cannot take part is why the server was stopped."""
     for client in clients:
-        if client.exit_code == ExitCode.BAD_INPUT:
-            return Outcome(ExitCode.BAD_INPUT, client.last_words())
+        if client.exit_code in _LASTING:
+            return Outcome(client.exit_code or code, client.last_words())
     good = code in {ExitCode.FINISHED, ExitCode.INTERRUPTED}
     return Outcome(code if code >= 0 else ExitCode.INTERNAL_ERROR, () if good else server.last_words())

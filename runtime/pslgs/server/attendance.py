@@ -1,7 +1,5 @@
 """Attends one client: checks what it says of itself, then takes its answers until its stream ends."""
 
-import logging
-
 from pslgs.coordination.events import Joined, Left
 from pslgs.server.conductor import Conductor
 from pslgs.server.population import Population
@@ -12,7 +10,8 @@ from pslgs.wire.frames import Frame
 from pslgs.wire.service import Session
 from pslgs.wire.v1 import training_pb2 as wire
 
-_logger = logging.getLogger(__name__)
+SAMPLES_LIMIT = 10**9
+"""Samples that one client may claim to hold; the schedule takes 4 bytes for each of them."""
 
 
 class Attendance:
@@ -75,6 +74,10 @@ class Attendance:
                 "spec.data.train",
                 f"this client's samples have the shape {list(hello.input_shape)}, the job's "
                 f"{list(self._input_shape)}; transform them alike or set spec.model.inputShape",
+            )
+        if max(hello.samples, hello.evaluation_samples) > SAMPLES_LIMIT:
+            raise InputError.at(
+                "spec.data", f"more than {SAMPLES_LIMIT:,} samples at one client are not believed"
             )
         violation = self._population.violation(hello.samples, hello.label_counts)
         if violation:

@@ -95,7 +95,7 @@ class Conductor:
         """Note that time has passed."""
         self._stage.scribe.beat()
         self._stage.scribe.count_bytes(self._stage.switchboard.bytes_so_far())
-        self._stage.scribe.metrics.set_remaining(self._remaining())
+        self._show_clients()
         self.tell(told.Tick())
 
     def _perform_all(self, effects: list[do.Effect]) -> None:
@@ -150,6 +150,8 @@ class Conductor:
             message = self._coordinator.lacking() or "for the expected clients" if waiting else None
             self._stage.scribe.show(phase, self._coordinator.steps_in_all(), message)
 
-    def _remaining(self) -> dict[str, int]:
-        epoch, live = self._coordinator.epoch, self._coordinator.roster.live()
-        return {client: epoch.remaining(client, member.samples) for client, member in live.items()}
+    def _show_clients(self) -> None:
+        metrics, roster, epoch = self._stage.scribe.metrics, self._coordinator.roster, self._coordinator.epoch
+        live = roster.live()
+        metrics.set_clients(dict.fromkeys(live, "live") | dict.fromkeys(roster.lost(), "lost"))
+        metrics.set_remaining({name: epoch.remaining(name, member.samples) for name, member in live.items()})

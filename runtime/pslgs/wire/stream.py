@@ -16,7 +16,7 @@ from pslgs.wire.limits import FLUSH_SECONDS, MERGED_BYTES, STALL_SECONDS
 from pslgs.wire.mailbox import Mailbox
 from pslgs.wire.v1.training_pb2 import Header, Tensor
 
-_PLACES = 4  # messages in each queue: gRPC has the next at hand, and a peer that lags costs 8 MiB at most
+_PLACES = 2  # messages in each queue: gRPC has the next at hand, and memory is used again while it is warm
 
 Read = Callable[[], Awaitable[bytes]]
 """Waits for gRPC's next message; raises `StreamEnded`."""
