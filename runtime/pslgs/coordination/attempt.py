@@ -64,27 +64,22 @@ class Attempt(Activity):
 
     @override
     def lose(self, client: str, reason: str) -> list[Effect]:
-        return (
-            self._give_up("client_lost", f"client {client} was lost: {reason}") if self._needs(client) else []
-        )
+        needed = client in (self._owing.since if self.phase is Phase.BACKWARD else self._clients)
+        return self._give_up("client_lost", f"client {client} was lost: {reason}") if needed else []
 
     @override
     def abandon(self, reason: str) -> list[Effect]:
-        return [] if self.phase is Phase.UPDATE else self._give_up("stopped", reason)
+        return self._give_up("stopped", reason)
 
     @override
     def overdue(self, now: float, timeout: float) -> list[str]:
         return self._owing.overdue(now, timeout)
 
     def _give_up(self, kind: str, reason: str) -> list[Effect]:
+        if self.phase is Phase.UPDATE:
+            return []
         self.done = True
         return [AbandonAttempt(self._ticket, self._epoch, self._shares, kind, reason)]
-
-    def _needs(self, client: str) -> bool:
-        """Tell whether the attempt cannot be completed without the client."""
-        if self.phase is Phase.BACKWARD:
-            return client in self._owing.since
-        return client in self._clients
 
     def _once_all_answered(self, phase: Phase, effect: Effect) -> list[Effect]:
         if self._owing.since:
