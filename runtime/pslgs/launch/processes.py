@@ -63,6 +63,7 @@ class Child:
         self._command = (*command, "--threads", str(cores), "--with-parent")
         self._log = log
         self._process: ForkServerProcess | None = None
+        self._ended: asyncio.Future[int] | None = None
 
     @property
     def exit_code(self) -> int | None:
@@ -71,8 +72,18 @@ class Child:
 
     def start(self) -> None:
         """Start it; what it says goes to its log file."""
-        self._process = _context.Process(target=_enter, args=(self._command, str(self._log)))
-        self._process.start()
+        process = _context.Process(target=_enter, args=(self._command, str(self._log)))
+        process.start()
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[int] = loop.create_future()
+
+        def note_end() -> None:
+            loop.remove_reader(process.sentinel)
+            process.join()
+            ended.set_result(process.exitcode or 0)
+
+        loop.add_reader(process.sentinel, note_end)
+        self._process, self._ended = process, ended
 
     async def ended(self) -> int:
         """Wait for its end and return its exit code, negative for a signal.
@@ -80,11 +91,9 @@ class Child:
         Raises:
             LookupError: it was not started.
         """
-        if self._process is None:
+        if self._ended is None:
             raise LookupError("the process was not started")
-        await _readable(self._process.sentinel)
-        self._process.join()
-        return self._process.exitcode or 0
+        return await asyncio.shield(self._ended)
 
     async def tend(self, restarts: int) -> int:
         """Start it again when it dies of something that need not happen again, up to ``restarts`` times."""
@@ -111,16 +120,6 @@ class Child:
         """Return what is wrong as far as the end of its log says so, or else its last lines."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_WORDS:]
         return [line for line in lines if line.startswith("error: ") or " WARNING " in line] or lines
-
-
-async def _readable(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    readable = asyncio.Event()
-    loop.add_reader(descriptor, readable.set)
-    try:
-        await readable.wait()
-    finally:
-        loop.remove_reader(descriptor)
 
 
 def _enter(command: Sequence[str], log: str) -> None:
