@@ -20,6 +20,9 @@ from pslgs.spec import ExitCode, JobSpec, Tls
 _POLL_SECONDS = 0.25
 _SERVER_GRACE_SECONDS = 30.0
 _CLIENT_GRACE_SECONDS = 10.0
+_FAREWELL_SECONDS = 2.0
+"""For clients that the server has told of the end; one that looks for the server is stopped after it."""
+
 _LASTING = frozenset({ExitCode.BAD_INPUT, ExitCode.REFUSED})
 
 
@@ -75,7 +78,7 @@ async def run_session(plan: Plan, view: ProgressView) -> Outcome:
                     await server.stop(_SERVER_GRACE_SECONDS)
                 for beside in (stopping, watching, failing):
                     beside.cancel()
-                await asyncio.wait(tended, timeout=_CLIENT_GRACE_SECONDS)
+                await asyncio.wait(tended, timeout=_FAREWELL_SECONDS)
                 for client in tended:
                     client.cancel()
             return _outcome(await running, server, clients)
