@@ -28,13 +28,16 @@ def hello(client_id: str = "client-0", protocol: int = PROTOCOL_VERSION) -> byte
 @pytest.mark.parametrize(
     ("message", "certified", "error", "problem"),
     [
-        pytest.param(b"GET /", None, ProtocolViolation, "no frame", id="garbage"),
+        pytest.param(b"GET /", None, ProtocolViolation, "not made of frames", id="garbage"),
         pytest.param(
             encode(Header(abort=Abort())),
             None,
             ProtocolViolation,
-            "must begin with hello and not with abort",
+            "must begin with a hello alone and not with abort",
             id="abort",
+        ),
+        pytest.param(
+            hello() + hello(), None, ProtocolViolation, "a hello alone", id="hello with more behind it"
         ),
         pytest.param(hello(protocol=0), None, VersionMismatch, "speaks version 0", id="another version"),
         pytest.param(hello(""), None, ProtocolViolation, "client id '' must", id="no name"),
@@ -144,9 +147,14 @@ async def send_and_read(call, messages: tuple[bytes, ...]) -> None:
 @pytest.mark.parametrize(
     ("messages", "status", "details"),
     [
-        pytest.param([b"\xff" * 100], grpc.StatusCode.INVALID_ARGUMENT, "no frame", id="garbage first"),
         pytest.param(
-            [hello(), b"\xff" * 100], grpc.StatusCode.INVALID_ARGUMENT, "no frame", id="garbage later"
+            [b"\xff" * 100], grpc.StatusCode.INVALID_ARGUMENT, "not made of frames", id="garbage first"
+        ),
+        pytest.param(
+            [hello(), b"\xff" * 100],
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "not made of frames",
+            id="garbage later",
         ),
         pytest.param([hello(protocol=99)], grpc.StatusCode.FAILED_PRECONDITION, "version 99", id="version"),
         pytest.param(

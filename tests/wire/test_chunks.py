@@ -15,7 +15,7 @@ from pslgs.wire.v1.training_pb2 import Tensor
 
 def frames_of(data: bytes) -> list[Frame]:
     messages = tensor_frames(Tensor.CUT_GRADIENT, 7, 2, 30, 4, memoryview(data))
-    return [decode(message) for message in messages]
+    return [frame for message in messages for frame in decode(message)]
 
 
 @pytest.mark.parametrize(

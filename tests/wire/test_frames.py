@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pslgs.wire.errors import ProtocolViolation
 from pslgs.wire.frames import decode, encode
-from pslgs.wire.limits import CHUNK_BYTES, HEADER_LIMIT, MESSAGE_LIMIT
+from pslgs.wire.limits import CHUNK_BYTES, HEADER_LIMIT, MERGED_BYTES, MESSAGE_LIMIT
 from pslgs.wire.v1.training_pb2 import Abort, Failure, Header, Hello, Tensor
 
 BODIES = st.one_of(
@@ -24,27 +24,45 @@ BODIES = st.one_of(
 )
 
 
-def prefixed(length: int, rest: bytes = b"") -> bytes:
-    return length.to_bytes(4, "little") + rest
+def prefixed(length: int, rest: bytes = b"", payload: int = 0) -> bytes:
+    return length.to_bytes(4, "little") + payload.to_bytes(4, "little") + rest
 
 
 @given(BODIES, st.binary(max_size=2000))
 def test_a_frame_is_decoded_as_it_was_encoded(header, payload):
     if header.WhichOneof("body") != "tensor":
         payload = b""
-    frame = decode(encode(header, payload))
+    message = encode(header, payload)
+    (frame,) = decode(message)
     assert frame.header == header
     assert frame.payload == payload
+    assert frame.size == len(message)
+
+
+@given(st.lists(st.tuples(BODIES, st.binary(max_size=200)), min_size=1, max_size=8))
+def test_frames_merged_into_one_message_come_out_one_by_one(parts):
+    parts = [(header, payload if header.WhichOneof("body") == "tensor" else b"") for header, payload in parts]
+    frames = decode(b"".join(encode(header, payload) for header, payload in parts))
+    assert [(frame.header, bytes(frame.payload)) for frame in frames] == parts
+
+
+def test_small_frames_do_not_come_in_large_messages():
+    frame = encode(Header(abort=Abort(step=1)))
+    decode(frame * (MERGED_BYTES // len(frame)))
+    with pytest.raises(ProtocolViolation, match="longer than merged frames may be"):
+        decode(frame * (MERGED_BYTES // len(frame) + 1))
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_frame_or_a_violation(message):
     try:
-        frame = decode(message)
+        frames = decode(message)
     except ProtocolViolation:
         return
-    assert frame.header.WhichOneof("body") is not None
-    assert not frame.payload or frame.header.WhichOneof("body") == "tensor"
+    assert sum(frame.size for frame in frames) == len(message)
+    for frame in frames:
+        assert frame.header.WhichOneof("body") is not None
+        assert not frame.payload or frame.header.WhichOneof("body") == "tensor"
 
 
 @given(BODIES, st.binary(max_size=50), st.data())
@@ -56,14 +74,14 @@ def test_a_frame_with_a_damaged_byte_is_a_frame_or_a_violation(header, payload, 
 
 def test_the_payload_is_not_copied_by_decoding():
     message = encode(Header(tensor=Tensor(step=1)), b"payload")
-    assert decode(message).payload.obj is message
+    assert decode(message)[0].payload.obj is message
 
 
 def test_a_full_chunk_fits_a_message():
     largest = 2**64 - 1
     tensor = Tensor(kind=Tensor.CLIENT_GRADIENT, step=largest, attempt=2**32 - 1, offset=largest)
     assert len(encode(Header(tensor=tensor), bytes(CHUNK_BYTES))) <= MESSAGE_LIMIT
-    assert 4 + HEADER_LIMIT <= MESSAGE_LIMIT - CHUNK_BYTES
+    assert 8 + HEADER_LIMIT <= MESSAGE_LIMIT - CHUNK_BYTES
 
 
 TENSOR = Header(tensor=Tensor(step=1)).SerializeToString()
@@ -73,19 +91,23 @@ ABORT = Header(abort=Abort(step=1)).SerializeToString()
 @pytest.mark.parametrize(
     ("message", "problem"),
     [
-        pytest.param(b"", "header does not fit", id="empty"),
-        pytest.param(b"\1\0\0", "header does not fit", id="shorter than the length of a header"),
-        pytest.param(prefixed(10, b"123"), "header does not fit", id="header longer than the message"),
+        pytest.param(b"", "lengths are wrong", id="empty"),
+        pytest.param(b"\1\0\0", "lengths are wrong", id="shorter than the length of a header"),
+        pytest.param(prefixed(10, b"123"), "lengths are wrong", id="header longer than the message"),
         pytest.param(
             prefixed(HEADER_LIMIT + 1, bytes(HEADER_LIMIT + 1)),
-            "header does not fit",
+            "lengths are wrong",
             id="header above the limit",
         ),
-        pytest.param(prefixed(2**32 - 1), "header does not fit", id="largest length"),
+        pytest.param(prefixed(2**32 - 1), "lengths are wrong", id="largest length"),
         pytest.param(prefixed(3, b"\xff\xff\xff"), "cannot be parsed", id="header that is no protobuf"),
+        pytest.param(prefixed(len(TENSOR), TENSOR + b"x", 2), "lengths are wrong", id="payload cut off"),
+        pytest.param(prefixed(len(TENSOR), TENSOR + b"x"), "lengths are wrong", id="bytes behind the frame"),
         pytest.param(prefixed(0), "no body", id="header without a body"),
         pytest.param(prefixed(3, b"\xf8\x07\x01"), "no body", id="body of another version"),
-        pytest.param(prefixed(len(ABORT), ABORT + b"x"), "1 bytes of payload", id="payload behind an abort"),
+        pytest.param(
+            prefixed(len(ABORT), ABORT + b"x", 1), "1 bytes of payload", id="payload behind an abort"
+        ),
     ],
 )
 def test_what_is_no_frame_is_a_violation(message, problem):
@@ -107,4 +129,4 @@ def test_a_header_that_no_peer_would_take_is_not_encoded():
     ],
 )
 def test_bytes_are_counted_by_kind(header, kind):
-    assert decode(encode(header)).kind == kind
+    assert decode(encode(header))[0].kind == kind

@@ -9,6 +9,7 @@ import pytest
 from pslgs.spec.errors import InputError
 from pslgs.wire.chunks import Assembly
 from pslgs.wire.errors import ProtocolViolation, Refused, StreamEnded
+from pslgs.wire.frames import encode
 from pslgs.wire.limits import CHUNK_BYTES
 from pslgs.wire.service import Session
 from pslgs.wire.v1.training_pb2 import Abort, Failure, Finish, Header, Tensor
@@ -219,8 +220,7 @@ async def test_a_hundred_and_twenty_clients_are_served_at_once():
 
 async def test_one_message_is_sent_to_many_sessions():
     async with serving(receive_all) as served:
-        message = abort(5).SerializeToString()
-        encoded = len(message).to_bytes(4, "little") + message
+        encoded = encode(abort(5))
         async with dialling(served.address, client_id="a") as a, dialling(served.address, client_id="b") as b:
             for session in (await served.session(), await served.session()):
                 await session.send_encoded(encoded)

@@ -22,10 +22,10 @@ def admit(first_message: bytes, certified: Sequence[str] | None) -> Hello:
         Unidentified: the certificate names nobody.
         Impostor: the certificate does not name the client that says Hello.
     """
-    header = decode(first_message)[0].header
+    header, *others = (frame.header for frame in decode(first_message))
     body = header.WhichOneof("body")
-    if body != "hello":
-        raise ProtocolViolation(f"A stream must begin with hello and not with {body}.")
+    if body != "hello" or others:
+        raise ProtocolViolation(f"A stream must begin with a hello alone and not with {body}.")
     hello = header.hello
     if hello.protocol != PROTOCOL_VERSION:
         raise VersionMismatch(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from pslgs.wire.errors import ProtocolViolation
-from pslgs.wire.limits import HEADER_LIMIT
+from pslgs.wire.limits import HEADER_LIMIT, MERGED_BYTES
 from pslgs.wire.v1.training_pb2 import Header, Tensor
 
 _PREFIX = 8  # the lengths of header and payload, 4 bytes each, little endian
@@ -52,6 +52,8 @@ def decode(message: bytes) -> list[Frame]:
     frames: list[Frame] = []
     start = 0
     while start < len(message) or not frames:
+        if frames and len(message) > MERGED_BYTES:
+            raise ProtocolViolation(f"A message of {len(message)} bytes is longer than merged frames may be.")
         frame = _frame(message, start)
         frames.append(frame)
         start += frame.size

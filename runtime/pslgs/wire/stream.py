@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -16,12 +16,12 @@ from pslgs.wire.limits import FLUSH_SECONDS, MERGED_BYTES, STALL_SECONDS
 from pslgs.wire.mailbox import Mailbox
 from pslgs.wire.v1.training_pb2 import Header, Tensor
 
-_PLACES = 2  # messages in each queue: gRPC has the next at hand, and memory is used again while it is warm
+_PLACES = 4  # messages in each queue: gRPC has the next at hand, and small ones can be merged
 
 Read = Callable[[], Awaitable[bytes]]
 """Waits for gRPC's next message; raises `StreamEnded`."""
 
-HalfClose = Callable[[], Awaitable[None]]
+HalfClose = Callable[[], Coroutine[Any, Any, None]]
 """Tells the peer that nothing more will come."""
 
 Write = Callable[[bytes], Awaitable[None]]
@@ -106,8 +106,9 @@ class Stream:
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             if self._end.done() and self._end.result().status is grpc.StatusCode.OK:
                 await asyncio.wait({writer}, timeout=FLUSH_SECONDS)
-                if half_close is not None and not reader.done():
-                    await half_close()
+                if half_close is not None and writer.done():
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(half_close(), FLUSH_SECONDS)
                     await asyncio.wait({reader}, timeout=FLUSH_SECONDS)
         except asyncio.CancelledError:
             self.lose(ended(grpc.StatusCode.CANCELLED, LOST))
@@ -161,6 +162,8 @@ class Stream:
     def _finish(self, reason: StreamEnded, *, keep_received: bool, keep_queued: bool) -> None:
         if not self._end.done():
             self._end.set_result(reason)
+            if not keep_received:
+                self._frames.clear()
             self._inbox.close(reason, discard=not keep_received)
             self._outbox.close(reason, discard=not keep_queued)
 

@@ -1,0 +1,169 @@
+"""A stream ends once, for one reason, and takes everyone who waits on it along, whatever gRPC does."""
+
+import asyncio
+
+import grpc
+import pytest
+
+from pslgs.wire import stream as stream_module
+from pslgs.wire.errors import StreamEnded, ended
+from pslgs.wire.frames import decode, encode
+from pslgs.wire.stream import Stream
+from pslgs.wire.v1.training_pb2 import Abort, Header
+from wire.loopback import DEADLINE, dialling, receive_all, serving
+
+pytestmark = pytest.mark.timeout(60)
+ABORT = Header(abort=Abort(step=1))
+
+
+async def silent() -> bytes:
+    return await asyncio.get_running_loop().create_future()
+
+
+async def taken(message: bytes) -> None:
+    pass
+
+
+async def stuck(message: bytes) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+async def broken(*_: object) -> bytes:
+    raise ZeroDivisionError
+
+
+async def fill(stream: Stream) -> None:
+    while True:
+        await stream.send(ABORT)
+
+
+@pytest.mark.parametrize(
+    "status", [grpc.StatusCode.OK, grpc.StatusCode.ABORTED], ids=lambda status: status.name
+)
+async def test_ending_wakes_a_receiver_and_a_sender_that_is_held_up(status):
+    stream = Stream()
+    carrying = asyncio.create_task(stream.carry(silent, stuck))
+    waiting = [asyncio.create_task(each) for each in (fill(stream), fill(stream), stream.receive())]
+    await asyncio.wait(waiting, timeout=0.05)
+    assert not any(each.done() for each in waiting)
+    stream.end(status, "over")
+    outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), DEADLINE)
+    assert [outcome.status for outcome in outcomes] == [status] * 3
+    carrying.cancel()
+    await asyncio.wait({carrying})
+
+
+async def test_a_peer_that_takes_nothing_for_too_long_ends_the_stream(monkeypatch):
+    monkeypatch.setattr(stream_module, "STALL_SECONDS", 0.05)
+    stream = Stream()
+    await stream.send(ABORT)
+    reason = await asyncio.wait_for(stream.carry(silent, stuck), DEADLINE)
+    assert reason.status is grpc.StatusCode.DEADLINE_EXCEEDED
+    with pytest.raises(StreamEnded, match="took no message"):
+        await stream.receive()
+
+
+async def test_a_stream_that_ends_in_order_does_not_wait_for_ever_for_a_peer_that_takes_nothing(monkeypatch):
+    monkeypatch.setattr(stream_module, "FLUSH_SECONDS", 0.05)
+    stream = Stream()
+    await stream.send(ABORT)
+    stream.end(grpc.StatusCode.OK, "")
+    reason = await asyncio.wait_for(stream.carry(silent, stuck, silent), DEADLINE)
+    assert reason.status is grpc.StatusCode.OK
+    assert not stream.sent
+
+
+@pytest.mark.parametrize(
+    ("read", "write"),
+    [pytest.param(broken, taken, id="reading"), pytest.param(silent, broken, id="writing")],
+)
+async def test_a_fault_while_messages_are_moved_is_raised_and_wakes_all_who_wait(read, write):
+    stream = Stream()
+    await stream.send(ABORT)
+    receiving = asyncio.create_task(stream.receive())
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(stream.carry(read, write), DEADLINE)
+    with pytest.raises(StreamEnded, match="INTERNAL"):
+        await receiving
+
+
+async def test_what_a_peer_sent_before_it_left_is_received_and_what_it_was_to_get_is_dropped():
+    messages = iter([encode(ABORT), encode(ABORT)])
+
+    async def read() -> bytes:
+        for message in messages:
+            return message
+        raise ended(grpc.StatusCode.CANCELLED, "left")
+
+    stream = Stream()
+    await stream.send(ABORT)
+    reason = await asyncio.wait_for(stream.carry(read, stuck), DEADLINE)
+    assert reason.details == "left"
+    assert [(await stream.receive()).header for _ in range(2)] == [ABORT, ABORT]
+    assert stream.received == {"control": 2 * len(encode(ABORT))}
+    with pytest.raises(StreamEnded, match="left"):
+        await stream.receive()
+
+
+async def test_small_messages_that_wait_together_are_merged_in_order():
+    written: list[bytes] = []
+    stream = Stream()
+    for step in range(3):
+        await stream.send(Header(abort=Abort(step=step)))
+    stream.end(grpc.StatusCode.OK, "")
+
+    async def write(message: bytes) -> None:
+        written.append(message)
+
+    await asyncio.wait_for(stream.carry(silent, write), DEADLINE)
+    (message,) = written
+    assert [frame.header.abort.step for frame in decode(message)] == [0, 1, 2]
+    assert stream.sent == {"control": len(message)}
+
+
+async def test_a_stream_that_was_ended_here_gives_out_nothing_that_came_before():
+    async def read() -> bytes:
+        if not came.done():
+            came.set_result(None)
+            return encode(ABORT) * 3
+        return await silent()
+
+    came = asyncio.get_running_loop().create_future()
+    stream = Stream()
+    carrying = asyncio.create_task(stream.carry(read, taken))
+    await stream.receive()
+    stream.end(grpc.StatusCode.ABORTED, "enough")
+    with pytest.raises(StreamEnded, match="enough"):
+        await stream.receive()
+    await carrying
+
+
+async def test_a_half_close_that_never_comes_through_holds_up_nobody(monkeypatch):
+    monkeypatch.setattr(stream_module, "FLUSH_SECONDS", 0.05)
+    stream = Stream()
+    stream.end(grpc.StatusCode.OK, "")
+    assert (
+        await asyncio.wait_for(stream.carry(silent, taken, silent), DEADLINE)
+    ).status is grpc.StatusCode.OK
+
+
+async def test_an_error_in_the_clients_own_work_is_raised_and_ends_its_session():
+    async with serving(receive_all) as served:
+        with pytest.raises(ZeroDivisionError):
+            async with dialling(served.address):
+                await broken()
+        await served.end_of(await served.session())
+
+
+async def test_a_client_that_is_cancelled_leaves_at_once():
+    async def client() -> None:
+        async with dialling(served.address) as connection:
+            await connection.receive()
+
+    async with serving(receive_all) as served:
+        running = asyncio.create_task(client())
+        session = await served.session()
+        running.cancel()
+        await asyncio.wait({running}, timeout=DEADLINE)
+        assert running.cancelled()
+        await served.end_of(session)
