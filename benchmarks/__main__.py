@@ -31,7 +31,7 @@ def main() -> None:
     if measured:
         print(training.table(measured), training.phase_table(measured), sep="\n\n", end="\n\n", flush=True)
     if "wire" in chosen:
-        wire.main()
+        wire.main(arguments.repeats)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Our wire against a bare grpc.aio stream: the same bytes over loopback between two processes.
 
-    python benchmarks/wire.py [--repeats 5] [--tensors 6]
+    python -m benchmarks --only wire
 
 Both move tensors of 33.5 MB (a global batch of 128 samples of smashed data, 64 x 32 x 32 float32) up and
 then down, in messages of 1 MiB.  The bare stream sends one buffer over and over and drops what it gets;
@@ -8,14 +8,14 @@ ours encodes frames from a tensor's memory and assembles them in another tensor'
 that both meet the same machine.
 """
 
-import argparse
 import asyncio
 import multiprocessing
 import random
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
@@ -42,6 +42,28 @@ BARE_OPTIONS = [
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
 ]
 Rates = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """MB/s of one direction, ours and the bare stream's, measured in turn.
+
+    Attributes:
+        tls: ``none`` or ``mutual``.
+        way: ``up``, from the client to the server, or ``down``.
+        bare: Of each run of the bare stream.
+        ours: Of each run of ours.
+    """
+
+    tls: str
+    way: str
+    bare: Sequence[float]
+    ours: Sequence[float]
+
+    @property
+    def ratio(self) -> float:
+        """Ours over the bare stream, median of the pairs."""
+        return statistics.median(ours / bare for bare, ours in zip(self.bare, self.ours, strict=True))
 
 
 async def send_tensors(stream: Stream, tensor: torch.Tensor, count: int) -> None:
@@ -183,35 +205,45 @@ def make_identities() -> tuple[Identity, Identity]:
     return server, authority.issue_client("client-0", now, timedelta(days=1))
 
 
-async def compare(
-    label: str, identities: tuple[Identity | None, Identity | None], repeats: int, tensors: int
-) -> None:
-    kinds: dict[str, tuple[Serve, Measure]] = {
-        "bare": (serve_bare, measure_bare),
-        "ours": (serve_ours, measure_ours),
-    }
-    rates: dict[str, list[Rates]] = {name: [] for name in kinds}
-    for _ in range(repeats):
-        for name, kind in kinds.items():
-            rates[name].append(await measure_once(kind, identities, tensors))
-    for direction, index in (("up", 0), ("down", 1)):
-        bare, ours = (statistics.median(each[index] for each in rates[name]) for name in kinds)
-        print(f"{label:6} {direction:5} {bare:10.0f} {ours:10.0f} {ours / bare:8.2f}")
+def measure(repeats: int = 5, tensors: int = 6) -> list[Comparison]:
+    """Measure both wires in turn, ``repeats`` times, without TLS and with it.
 
-
-async def compare_all(repeats: int, tensors: int) -> None:
-    print("TLS    way    bare MB/s  ours MB/s    ratio")
-    await compare("none", (None, None), repeats, tensors)
-    await compare("mutual", make_identities(), repeats, tensors)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--tensors", type=int, default=6, help="of 33.5 MB, in each direction")
-    arguments = parser.parse_args()
+    Args:
+        repeats: Pairs of each comparison.
+        tensors: Of 33.5 MB, in each direction of each run.
+    """
     torch.set_num_threads(1)
-    asyncio.run(compare_all(arguments.repeats, arguments.tensors))
+    settings = {"none": (None, None), "mutual": make_identities()}
+    return [
+        comparison
+        for tls, identities in settings.items()
+        for comparison in asyncio.run(compare(tls, identities, repeats, tensors))
+    ]
+
+
+async def compare(
+    tls: str, identities: tuple[Identity | None, Identity | None], repeats: int, tensors: int
+) -> list[Comparison]:
+    kinds: list[tuple[Serve, Measure]] = [(serve_bare, measure_bare), (serve_ours, measure_ours)]
+    pairs = [[await measure_once(kind, identities, tensors) for kind in kinds] for _ in range(repeats)]
+    return [
+        Comparison(tls, way, *([rates[index] for rates in runs] for runs in zip(*pairs, strict=True)))
+        for index, way in enumerate(("up", "down"))
+    ]
+
+
+def table(comparisons: Sequence[Comparison]) -> str:
+    """Return the figures as a Markdown table."""
+    lines = ["| TLS | way | bare, MB/s | ours, MB/s | ours / bare |", "|---|---|---|---|---|"]
+    for each in comparisons:
+        bare, ours = statistics.median(each.bare), statistics.median(each.ours)
+        lines.append(f"| {each.tls} | {each.way} | {bare:.0f} | {ours:.0f} | {each.ratio:.2f} |")
+    return "\n".join(lines)
+
+
+def main(repeats: int = 5, tensors: int = 6) -> None:
+    """Measure, and print a table."""
+    print(table(measure(repeats, tensors)))
 
 
 if __name__ == "__main__":

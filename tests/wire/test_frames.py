@@ -1,5 +1,7 @@
 """Frames come out as they went in, and nothing else passes for one."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,11 +41,38 @@ def test_a_frame_is_decoded_as_it_was_encoded(header, payload):
     assert frame.size == len(message)
 
 
-@given(st.lists(st.tuples(BODIES, st.binary(max_size=200)), min_size=1, max_size=8))
-def test_frames_merged_into_one_message_come_out_one_by_one(parts):
-    parts = [(header, payload if header.WhichOneof("body") == "tensor" else b"") for header, payload in parts]
-    frames = decode(b"".join(encode(header, payload) for header, payload in parts))
+PARTS = st.lists(
+    st.tuples(BODIES, st.binary(max_size=200)).map(
+        lambda part: part if part[0].WhichOneof("body") == "tensor" else (part[0], b"")
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(PARTS, st.sets(st.integers(1, 7)))
+def test_frames_come_out_one_by_one_however_they_were_merged_into_messages(parts, cuts):
+    encoded = [encode(header, payload) for header, payload in parts]
+    bounds = [0, *sorted(cut for cut in cuts if cut < len(parts)), len(parts)]
+    messages = [b"".join(encoded[start:end]) for start, end in itertools.pairwise(bounds)]
+    frames = [frame for message in messages for frame in decode(message)]
     assert [(frame.header, bytes(frame.payload)) for frame in frames] == parts
+    assert [frame.size for frame in frames] == list(map(len, encoded))
+
+
+@given(PARTS, st.binary(min_size=1, max_size=7))
+def test_bytes_that_are_too_few_for_a_frame_behind_whole_ones_are_a_violation(parts, garbage):
+    message = b"".join(encode(header, payload) for header, payload in parts) + garbage
+    with pytest.raises(ProtocolViolation, match="lengths are wrong"):
+        decode(message)
+
+
+@given(PARTS, st.data())
+def test_a_message_that_is_cut_off_within_a_frame_is_a_violation(parts, data):
+    encoded = [encode(header, payload) for header, payload in parts]
+    lost = data.draw(st.integers(1, len(encoded[-1]) - 1))
+    with pytest.raises(ProtocolViolation, match="lengths are wrong"):
+        decode(b"".join(encoded)[:-lost])
 
 
 def test_small_frames_do_not_come_in_large_messages():
@@ -103,6 +132,12 @@ ABORT = Header(abort=Abort(step=1)).SerializeToString()
         pytest.param(prefixed(3, b"\xff\xff\xff"), "cannot be parsed", id="header that is no protobuf"),
         pytest.param(prefixed(len(TENSOR), TENSOR + b"x", 2), "lengths are wrong", id="payload cut off"),
         pytest.param(prefixed(len(TENSOR), TENSOR + b"x"), "lengths are wrong", id="bytes behind the frame"),
+        pytest.param(
+            prefixed(len(ABORT), ABORT) + prefixed(9, b"\xff"),
+            "lengths are wrong",
+            id="damaged frame behind a whole one",
+        ),
+        pytest.param(prefixed(len(ABORT), ABORT) + bytes(8), "no body", id="zeros behind a whole frame"),
         pytest.param(prefixed(0), "no body", id="header without a body"),
         pytest.param(prefixed(3, b"\xf8\x07\x01"), "no body", id="body of another version"),
         pytest.param(

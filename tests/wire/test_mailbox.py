@@ -31,6 +31,47 @@ async def test_items_come_out_in_order_and_never_more_than_fit():
     await putting
 
 
+def anything(item: int) -> bool:
+    return True
+
+
+async def test_what_is_taken_without_waiting_comes_in_order_too():
+    mailbox: Mailbox[int] = Mailbox(3)
+    for item in range(3):
+        await mailbox.put(item)
+    assert [mailbox.get_now(anything), await mailbox.get(), mailbox.get_now(anything)] == [0, 1, 2]
+    assert mailbox.get_now(anything) is None
+
+
+async def test_an_item_that_is_not_accepted_stays_first():
+    mailbox: Mailbox[int] = Mailbox(2)
+    await mailbox.put(5)
+    await mailbox.put(1)
+    assert mailbox.get_now(lambda item: item < 5) is None
+    assert [await mailbox.get(), await mailbox.get()] == [5, 1]
+
+
+async def test_taking_without_waiting_makes_place_for_one_that_waits_to_put():
+    mailbox: Mailbox[int] = Mailbox(1)
+    await mailbox.put(0)
+    putting = asyncio.create_task(mailbox.put(1))
+    await settle()
+    assert mailbox.get_now(lambda item: item != 0) is None
+    await settle()
+    assert not putting.done()
+    assert mailbox.get_now(anything) == 0
+    await settle()
+    assert putting.done()
+    assert mailbox.get_now(anything) == 1
+
+
+async def test_a_closed_mailbox_gives_what_is_left_without_waiting_and_then_nothing():
+    mailbox: Mailbox[int] = Mailbox(2)
+    await mailbox.put(1)
+    mailbox.close(ClosedError(), discard=False)
+    assert [mailbox.get_now(anything), mailbox.get_now(anything)] == [1, None]
+
+
 async def test_closing_wakes_every_task_that_waits_to_put():
     mailbox: Mailbox[int] = Mailbox(1)
     await mailbox.put(0)

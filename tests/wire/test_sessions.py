@@ -8,7 +8,7 @@ import pytest
 
 from pslgs.spec.errors import InputError
 from pslgs.wire.chunks import Assembly
-from pslgs.wire.errors import ProtocolViolation, Refused, StreamEnded
+from pslgs.wire.errors import ClientFailed, ProtocolViolation, Refused, StreamEnded
 from pslgs.wire.frames import encode
 from pslgs.wire.limits import CHUNK_BYTES
 from pslgs.wire.service import Session
@@ -143,6 +143,24 @@ async def test_an_error_of_the_attending_task_refuses_the_client(error, status, 
         with pytest.raises(Refused) as raised:
             await connection.receive()
     assert (raised.value.status, raised.value.details) == (status, details)
+
+
+async def test_a_client_that_failed_is_told_so_and_may_come_again():
+    async def fail(session: Session) -> None:
+        raise ClientFailed("The data of client-0 are damaged.")
+
+    async with serving(fail) as served, dialling(served.address) as connection:
+        with pytest.raises(StreamEnded, match="damaged") as raised:
+            await connection.receive()
+    assert raised.value.status is grpc.StatusCode.ABORTED
+    assert not isinstance(raised.value, Refused)
+
+
+async def test_a_client_whose_place_another_connection_took_need_not_try_again():
+    async with serving(receive_all) as served, dialling(served.address) as connection:
+        (await served.session()).end(grpc.StatusCode.ALREADY_EXISTS, "A newer connection took its place.")
+        with pytest.raises(Refused, match="took its place"):
+            await connection.receive()
 
 
 async def test_a_fault_of_ours_is_logged_and_not_told(caplog):

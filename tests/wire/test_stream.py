@@ -1,15 +1,19 @@
 """A stream ends once, for one reason, and takes everyone who waits on it along, whatever gRPC does."""
 
 import asyncio
+from collections.abc import Sequence
 
 import grpc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pslgs.wire import stream as stream_module
 from pslgs.wire.errors import StreamEnded, ended
 from pslgs.wire.frames import decode, encode
+from pslgs.wire.limits import CHUNK_BYTES, MERGED_BYTES
 from pslgs.wire.stream import Stream
-from pslgs.wire.v1.training_pb2 import Abort, Header
+from pslgs.wire.v1.training_pb2 import Abort, Header, Tensor
 from wire.loopback import DEADLINE, dialling, receive_all, serving
 
 pytestmark = pytest.mark.timeout(60)
@@ -105,20 +109,100 @@ async def test_what_a_peer_sent_before_it_left_is_received_and_what_it_was_to_ge
         await stream.receive()
 
 
-async def test_small_messages_that_wait_together_are_merged_in_order():
+def chunk(payload_bytes: int, step: int = 1) -> bytes:
+    return encode(Header(tensor=Tensor(kind=Tensor.SMASHED_DATA, step=step)), bytes(payload_bytes))
+
+
+async def messages_for(stream: Stream, frames: Sequence[bytes]) -> list[bytes]:
+    """Send all frames and return what gRPC was given to carry them."""
     written: list[bytes] = []
-    stream = Stream()
-    for step in range(3):
-        await stream.send(Header(abort=Abort(step=step)))
-    stream.end(grpc.StatusCode.OK, "")
 
     async def write(message: bytes) -> None:
         written.append(message)
 
-    await asyncio.wait_for(stream.carry(silent, write), DEADLINE)
-    (message,) = written
+    async def send() -> None:
+        for frame in frames:
+            await stream.send_encoded(frame)
+        stream.end(grpc.StatusCode.OK, "")
+
+    async with asyncio.timeout(DEADLINE):
+        await asyncio.gather(stream.carry(silent, write), send())
+    return written
+
+
+async def test_small_frames_that_wait_together_are_merged_in_order():
+    stream = Stream()
+    (message,) = await messages_for(stream, [encode(Header(abort=Abort(step=step))) for step in range(3)])
     assert [frame.header.abort.step for frame in decode(message)] == [0, 1, 2]
     assert stream.sent == {"control": len(message)}
+
+
+# Sizes on both sides of what can be merged, and pairs that fill a message exactly or miss by one byte.
+HALF = MERGED_BYTES // 2 - len(chunk(0))
+SIZES = st.one_of(
+    st.integers(0, 300),
+    st.integers(0, 2 * MERGED_BYTES),
+    st.sampled_from([HALF - 1, HALF, HALF + 1, MERGED_BYTES, CHUNK_BYTES]),
+)
+
+
+@given(st.lists(SIZES, max_size=12))
+def test_merged_messages_keep_the_order_and_the_limit_and_every_byte_is_counted(sizes):
+    async def exchange() -> tuple[Stream, list[bytes]]:
+        stream = Stream()
+        return stream, await messages_for(stream, frames)
+
+    frames = [chunk(size, step) for step, size in enumerate(sizes, 1)]
+    stream, messages = asyncio.run(exchange())
+    assert b"".join(messages) == b"".join(frames)
+    for message in messages:
+        assert len(decode(message)) == 1 or len(message) <= MERGED_BYTES
+    assert stream.sent["smashed_data"] == sum(map(len, frames))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "messages"),
+    [
+        pytest.param([HALF, HALF], [[0, 1]], id="two that fill a message"),
+        pytest.param([HALF, HALF + 1], [[0], [1]], id="two of a byte too many"),
+        pytest.param([10, CHUNK_BYTES, 10, 10], [[0], [1], [2, 3]], id="a chunk between small ones"),
+        pytest.param([CHUNK_BYTES, 10], [[0], [1]], id="a small one behind a chunk"),
+    ],
+)
+async def test_what_does_not_fit_begins_a_message_of_its_own(sizes, messages):
+    frames = [chunk(size) for size in sizes]
+    assert await messages_for(Stream(), frames) == [
+        b"".join(frames[place] for place in places) for places in messages
+    ]
+
+
+async def test_a_full_chunk_is_given_to_grpc_without_a_copy():
+    small, large = chunk(10), chunk(CHUNK_BYTES)
+    messages = await messages_for(Stream(), [small, large, small])
+    assert [message is frame for message, frame in zip(messages, (small, large, small), strict=True)] == [
+        True,
+        True,
+        True,
+    ]
+
+
+async def test_merged_frames_are_received_one_by_one_and_counted_each_by_its_kind():
+    tensor = chunk(100)
+
+    async def read() -> bytes:
+        for message in messages:
+            return message
+        raise ended(grpc.StatusCode.CANCELLED, "left")
+
+    messages = iter([encode(ABORT) + tensor + encode(ABORT), tensor])
+    stream = Stream()
+    await asyncio.wait_for(stream.carry(read, taken), DEADLINE)
+    bodies = []
+    for control, data in [(1, 0), (1, 1), (2, 1), (2, 2)]:
+        bodies.append((await stream.receive()).header.WhichOneof("body"))
+        assert stream.received["control"] == control * len(encode(ABORT))
+        assert stream.received["smashed_data"] == data * len(tensor)
+    assert bodies == ["abort", "tensor", "abort", "tensor"]
 
 
 async def test_a_stream_that_was_ended_here_gives_out_nothing_that_came_before():
