@@ -28,6 +28,8 @@ def run_process(work: Coroutine[Any, Any, ExitCode], threads: int) -> ExitCode:
     """Run a container's work on ``threads`` cores, logging to stderr."""
     from pslgs.training.torch_thread import configure_torch
 
+    # gRPC would tell of every connection that a peer closes; what matters of it we tell ourselves.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
     configure_torch(threads or len(os.sched_getaffinity(0)))
     try:

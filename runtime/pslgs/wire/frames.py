@@ -10,6 +10,8 @@ from pslgs.wire.v1.training_pb2 import Header, Tensor
 
 _PREFIX = 8  # the lengths of header and payload, 4 bytes each, little endian
 
+_KINDS = {number: name.lower() for name, number in Tensor.Kind.items()}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
@@ -25,9 +27,8 @@ class Frame:
         """What the bytes are for, as a label of metrics: ``smashed_data`` and so on, or ``control``."""
         if self.header.WhichOneof("body") != "tensor":
             return "control"
-        number = self.header.tensor.kind
         # Enums of proto3 are open: a peer may send a number that has no name here.
-        return Tensor.Kind.Name(number).lower() if number in Tensor.Kind.values() else "unknown"
+        return _KINDS.get(self.header.tensor.kind, "unknown")
 
 
 def encode(header: Header, payload: bytes | memoryview = b"") -> bytes:
