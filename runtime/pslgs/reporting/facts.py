@@ -65,7 +65,8 @@ def _settings(manifest: Manifest, history: History) -> Iterator[tuple[str, str]]
     yield "cut layer", manifest.value("spec", "model", "cutLayer")
     yield "sampling strategy", manifest.value("spec", "sampling", "strategy")
     steps = history.steps
-    yield "global batch size", f"{max(step.batch_size for step in steps):,}" if steps else ""
+    largest = f"{max(step.batch_size for step in steps):,}" if steps else ""
+    yield "global batch size", manifest.value("spec", "sampling", "globalBatchSize") or largest
     yield "epochs", f"{steps[-1].epoch:,} of {manifest.value('spec', 'epochs') or '?'}" if steps else ""
     yield "clients", f"{len(history.clients()):,}" if history.clients() else ""
     yield "started", moment(history.started) if history.started is not None else ""
