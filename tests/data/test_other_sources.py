@@ -310,8 +310,8 @@ def test_bad_data_are_refused(make, path, words, tmp_path, cache):
 @pytest.mark.parametrize(
     ("entrypoint", "make", "words"),
     [
-        pytest.param("no_such.place:make", fails, "cannot import", id="no module"),
-        pytest.param("made_for_tests:no", fails, "finds no 'no'", id="no function"),
+        pytest.param("no_such.place:make", fails, "cannot be imported", id="no module"),
+        pytest.param("made_for_tests:no", fails, "no function .no.", id="no function"),
         pytest.param("made_for_tests:__name__", fails, "no function", id="a value"),
         pytest.param("made_for_tests:make", fails, "OSError: the scanner is off", id="failing function"),
         pytest.param("made_for_tests:make", lambda: 3, "returned a int", id="no dataset"),

@@ -1,7 +1,7 @@
 """A dataset made by the user's own function."""
 
-from pslgs.data.entrypoint import load_entrypoint
 from pslgs.data.pairs import FAULTS, PairsSource, labels_of
+from pslgs.spec.entrypoints import load_entrypoint
 from pslgs.spec.errors import InputError
 from pslgs.spec.source import DataSource
 

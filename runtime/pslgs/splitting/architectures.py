@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from pslgs.sampling.randomness import Purpose, torch_seed
+from pslgs.spec.entrypoints import load_entrypoint
 from pslgs.spec.errors import InputError
-from pslgs.splitting.entrypoints import load_entrypoint
 from pslgs.splitting.networks import cnn, mlp, resnet18_cifar
 
 ARCHITECTURE = "spec.model.architecture"

@@ -1,4 +1,4 @@
-"""A user's own builder, named in the manifest as ``package.module:function``."""
+"""A user's own function, named in the manifest as ``package.module:function``."""
 
 import importlib
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def load_entrypoint(entrypoint: str, path: str) -> Callable[..., Any]:
         raise InputError.at(path, problem) from failure
     function = getattr(module, function_name, None)
     if not callable(function):
-        problem = f"'{module_name}' has no function '{function_name}'; name one that returns the model."
+        problem = f"'{module_name}' has no function '{function_name}'; name one that it has."
         raise InputError.at(path, problem)
     result: Callable[..., Any] = function
     return result
