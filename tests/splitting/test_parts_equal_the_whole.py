@@ -1,7 +1,7 @@
 """The two parts composed equal the whole: output, gradients and BatchNorm statistics, in both modes."""
 
 from copy import deepcopy
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import pytest
@@ -175,7 +175,7 @@ def test_the_parts_composed_again_give_what_the_whole_gave() -> None:
     assert torch.equal(composed(samples), network.eval()(samples))
 
 
-@cache
+@lru_cache(maxsize=2)  # tests come architecture by architecture, and some take gigabytes
 def network_of(architecture: str) -> nn.Module:
     built = build_model(architecture, OPTIONS.get(architecture, {"num_classes": 5}), seed=3)
     assert isinstance(built, nn.Module)
@@ -191,7 +191,7 @@ def samples_of(shape: tuple[int, ...]) -> Tensor:
     return torch.rand(4, *shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
 
 
-@cache
+@lru_cache(maxsize=2)
 def expected_step(architecture: str, training: bool) -> Step:  # noqa: FBT001 (a key of the cache)
     network, samples = network_of(architecture), samples_of(SHAPES.get(architecture, IMAGE))
     return from_the_same_start(network, lambda: whole_step(network, samples, training=training))
