@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _LAST_WORDS = 20
 _RETRY_SECONDS = 1.0
+_WARNING = " WARNING "
 _FINAL: Final = {
     ExitCode.FINISHED,
     ExitCode.BAD_INPUT,
@@ -62,6 +63,7 @@ class Child:
     def __init__(self, command: Sequence[str], log: Path, cores: int) -> None:
         self._command = (*command, "--threads", str(cores), "--with-parent")
         self._log = log
+        self._said_before = log.stat().st_size if log.exists() else 0
         self._process: ForkServerProcess | None = None
         self._ended: asyncio.Future[int] | None = None
 
@@ -116,10 +118,19 @@ class Child:
             self._process.kill()
             await self.ended()
 
+    def warnings(self) -> list[str]:
+        """Return what it has warned of since it was started."""
+        return [line.split(_WARNING, 1)[1] for line in self._lines() if _WARNING in line]
+
     def last_words(self) -> list[str]:
-        """Return what is wrong as far as the end of its log says so, or else its last lines."""
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_WORDS:]
-        return [line for line in lines if line.startswith("error: ") or " WARNING " in line] or lines
+        """Return what is wrong as far as its log says so, or else the log's last lines."""
+        errors = [line for line in self._lines() if line.startswith("error: ")]
+        return errors or self.warnings() or self._lines()[-_LAST_WORDS:]
+
+    def _lines(self) -> list[str]:
+        with self._log.open(encoding="utf-8", errors="replace") as log:
+            log.seek(self._said_before)
+            return log.read().splitlines()
 
 
 def _enter(command: Sequence[str], log: str) -> None:

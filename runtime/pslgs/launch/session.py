@@ -51,7 +51,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: an exit code, and what the processes that failed said last."""
+    """How a run ended: an exit code, and what the process that decided it warned of or said last."""
 
     exit_code: int
     last_words: Sequence[str]
@@ -147,4 +147,5 @@ def _outcome(code: int, server: Child, clients: Sequence[Child]) -> Outcome:
         if client.exit_code in _LASTING:
             return Outcome(client.exit_code or code, client.last_words())
     good = code in {ExitCode.FINISHED, ExitCode.INTERRUPTED}
-    return Outcome(code if code >= 0 else ExitCode.INTERNAL_ERROR, () if good else server.last_words())
+    words = server.warnings() if good else server.last_words()
+    return Outcome(code if code >= 0 else ExitCode.INTERNAL_ERROR, words)
