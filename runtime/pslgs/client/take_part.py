@@ -33,6 +33,7 @@ from pslgs.training.task import build_task
 from pslgs.training.torch_thread import TorchThread
 from pslgs.wire.channel import connect
 from pslgs.wire.codec import codec_for
+from pslgs.wire.dialling import back_off
 from pslgs.wire.errors import ProtocolViolation, Refused, StreamEnded, Unreachable
 from pslgs.wire.v1 import training_pb2 as wire
 
@@ -116,6 +117,7 @@ async def _serve(
 ) -> ExitCode:
     identity = Identity.load(options.identity) if options.identity else None
     rng = random.Random(options.client_id)  # noqa: S311 - spreads attempts over time, no secret
+    delays = back_off(rng)
     while True:
         try:
             async with connect(
@@ -135,6 +137,8 @@ async def _serve(
             return ExitCode.INTERNAL_ERROR
         except StreamEnded as error:
             _logger.warning("lost the server: %s; looking for it again", error)
+            # A server that ends every stream at once must not be called in a hot loop.
+            await asyncio.sleep(next(delays))
 
 
 @contextmanager

@@ -1,0 +1,58 @@
+"""Jobs without classes, and with two, from the manifest to the trained model."""
+
+import pytest
+
+from pslgs.coordination.from_spec import settings_from
+from pslgs.data.opening import open_all_training_data, open_evaluation_data
+from pslgs.simulation.in_process import InProcessTraining, VirtualClient
+from pslgs.spec import parse_job
+from pslgs.training.evaluation import score_samples
+from pslgs.training.fitness import check_dataset
+from pslgs.training.task import build_task
+
+
+@pytest.mark.parametrize(
+    ("loss", "dataset", "inputs"),
+    [("MeanSquaredError", "diabetes", 10), ("BinaryCrossEntropy", "breast_cancer", 30)],
+    ids=["regression", "two classes"],
+)
+def test_the_loss_falls(tmp_path, loss, dataset, inputs):
+    source = {"format": "ScikitLearn", "name": dataset}
+    spec = parse_job(
+        {
+            "apiVersion": "pslgs.dev/v1alpha1",
+            "kind": "SplitTrainingJob",
+            "metadata": {"name": "losses"},
+            "spec": {
+                "model": {
+                    "architecture": "mlp",
+                    "options": {"inputs": inputs, "hidden": [16, 8], "outputs": 1, "dropout": 0.1},
+                    "cutLayer": "hidden1",
+                },
+                "data": {
+                    "train": source | {"split": "Train"},
+                    "evaluation": source,
+                    "partition": {"scheme": "IID", "clients": 3},
+                },
+                "loss": loss,
+                "epochs": 5,
+                "optimizer": {"name": "Adam", "learningRate": 0.02},
+                "sampling": {"globalBatchSize": 32},
+            },
+        }
+    ).spec
+    names = ["a", "b", "c"]
+    opened = open_all_training_data(spec.data, names, seed=0, cache=tmp_path)
+    task = build_task(spec, (inputs,))
+    evaluation = open_evaluation_data(spec.data, cache=tmp_path)
+    for data in (*opened, evaluation):
+        check_dataset(task, data, "spec.data")
+    before = score_samples(task, evaluation, 0, evaluation.samples)
+    clients = {name: VirtualClient(data) for name, data in zip(names, opened, strict=True)}
+    settings = settings_from(
+        spec.model_copy(update={"data": spec.data.model_copy(update={"evaluation": None})}), 3
+    )
+    InProcessTraining(task, settings, clients).run()
+    after = score_samples(task, evaluation, 0, evaluation.samples)
+    assert after.loss < before.loss
+    assert (after.accuracy is None) == (loss == "MeanSquaredError")
