@@ -60,7 +60,7 @@ class Outcome:
 async def run_session(plan: Plan, view: ProgressView) -> Outcome:
     """Start the server and the clients, show their progress, and see them to their end.
 
-    Ctrl-C, or the end of the process that started this one, stops the server, which keeps what was reached.
+    Ctrl-C stops the server, which keeps what was reached and tells the clients.
     """
     with tempfile.TemporaryDirectory(prefix="pslgs-") as scratch, stop_reason(with_parent=False) as stop:
         issue(Path(scratch), plan.name, [site.client_id for site in plan.sites])
