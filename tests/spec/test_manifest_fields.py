@@ -6,8 +6,7 @@ from typing import Annotated, Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import TypeAdapter, ValidationError
 
 from pslgs.spec import (
     Compression,
@@ -27,22 +26,7 @@ from pslgs.spec import (
     Tls,
     parse_job,
 )
-
-
-def all_fields(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in model.model_fields.items():
-        here = f"{path}.{field.alias or name}".removeprefix(".")
-        yield here, field
-        for inner in models_in(field.annotation):
-            yield from all_fields(inner, here)
-
-
-def models_in(annotation: object) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from models_in(argument)
-
+from spec.fields import all_fields
 
 FIELDS = dict(all_fields(SplitTrainingJob))
 

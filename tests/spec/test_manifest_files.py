@@ -129,4 +129,4 @@ def test_an_example_is_valid_and_survives_a_round_trip(path: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert [path.stem for path in EXAMPLES] == ["cifar10", "digits"]
+    assert {"cifar10", "digits"} < {path.stem for path in EXAMPLES}

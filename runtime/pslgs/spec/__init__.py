@@ -9,7 +9,7 @@ from pslgs.spec.data import (
     PartitionScheme,
     Transform,
 )
-from pslgs.spec.deployment import ClientsSpec, ServerSpec, ServiceSpec, ServiceType
+from pslgs.spec.deployment import ClientsSpec, PodTemplate, ServerSpec, ServiceSpec, ServiceType
 from pslgs.spec.digest import job_digest
 from pslgs.spec.errors import InputError, Violation
 from pslgs.spec.exit_codes import ExitCode
@@ -45,6 +45,7 @@ __all__ = [
     "OptimizerSpec",
     "Partition",
     "PartitionScheme",
+    "PodTemplate",
     "SamplingSpec",
     "SamplingStrategy",
     "ScheduleName",

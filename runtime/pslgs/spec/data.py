@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pydantic import ConfigDict, Field
 
@@ -25,6 +25,9 @@ class PartitionScheme(StrEnum):
 
     IID = "IID"
     EXTENDED_DIRICHLET = "ExtendedDirichlet"
+
+
+MAX_TRANSFORMS: Final = 64
 
 
 class Transform(SpecModel):
@@ -53,6 +56,7 @@ class EvaluationSource(DataSource):
     )
     transforms: tuple[Transform, ...] | None = Field(
         default=None,
+        max_length=MAX_TRANSFORMS,
         description="Transforms of the evaluation data. Without them, those of the training data but the "
         "random ones.",
     )
@@ -103,7 +107,9 @@ class DataSpec(SpecModel):
         default=None, description="The data that the model is measured on; without it, it is not measured."
     )
     transforms: tuple[Transform, ...] = Field(
-        default=(), description="Transforms of a training sample, in this order, drawn anew in each epoch."
+        default=(),
+        max_length=MAX_TRANSFORMS,
+        description="Transforms of a training sample, in this order, drawn anew in each epoch.",
     )
     partition: Partition | None = Field(
         default=None,

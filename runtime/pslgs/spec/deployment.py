@@ -33,6 +33,13 @@ class ServiceSpec(SpecModel):
     )
 
 
+class PodTemplate(SpecModel):
+    """A pod template that is laid over the generated one by strategic merge."""
+
+    metadata: Mapping[str, Any] = Field(default={}, description="Labels and annotations of the pod.")
+    spec: Mapping[str, Any] = Field(default={}, description="Spec of the pod.")
+
+
 class ServerSpec(SpecModel):
     """The server's pod."""
 
@@ -40,10 +47,10 @@ class ServerSpec(SpecModel):
         default=0, description="GPUs of the server (nvidia.com/gpu); 0 trains on its CPU."
     )
     service: ServiceSpec = Field(default=ServiceSpec(), description="How clients reach the server.")
-    template: Mapping[str, Any] = Field(
-        default={},
+    template: PodTemplate = Field(
+        default=PodTemplate(),
         description="Pod template laid over the generated one by strategic merge: resources, nodeSelector, "
-        "tolerations, volumes, image.",
+        "tolerations, volumes, image. The main container is named server.",
     )
 
 
@@ -56,8 +63,8 @@ class ClientsSpec(SpecModel):
         "appears later.",
     )
     per_node: Count = Field(default=1, description="Clients on each node.")
-    template: Mapping[str, Any] = Field(
-        default={},
-        description="Pod template laid over the generated one by strategic merge; the volume with the node's "
-        "data.",
+    template: PodTemplate = Field(
+        default=PodTemplate(),
+        description="Pod template laid over the generated one by strategic merge: the volume with the node's "
+        "data, resources, tolerations, image. The main container is named client.",
     )

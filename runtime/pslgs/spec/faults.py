@@ -31,7 +31,7 @@ def _count_or_percentage(value: object) -> object:
 CountOrPercentage = Annotated[
     int | str,
     BeforeValidator(_count_or_percentage),
-    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True, "maxLength": 16}),
 ]
 
 

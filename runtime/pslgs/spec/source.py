@@ -15,6 +15,9 @@ CLIENT_PLACEHOLDER: Final = "{client}"
 """Stands in a path for the client's id."""
 
 
+MAX_CLASSES: Final = 2**15
+
+
 class DataFormat(StrEnum):
     """How samples are stored."""
 
@@ -34,25 +37,27 @@ class Split(StrEnum):
     ALL = "All"
 
 
-class _Fields(NamedTuple):
+class FormatFields(NamedTuple):
+    """Fields of a format: those that it needs, and those that it may have besides."""
+
     required: Set[str]
     allowed: Set[str]
 
 
-_FIELDS: Final[Mapping[DataFormat, _Fields]] = MappingProxyType(
+FORMAT_FIELDS: Final[Mapping[DataFormat, FormatFields]] = MappingProxyType(
     {
-        DataFormat.PARQUET: _Fields({"path"}, {"input_column", "label_column"}),
-        DataFormat.IMAGE_FOLDER: _Fields({"path"}, set()),
-        DataFormat.NUMPY: _Fields({"path"}, set()),
-        DataFormat.TORCHVISION: _Fields({"name", "path"}, {"split"}),
-        DataFormat.SCIKIT_LEARN: _Fields({"name"}, {"split"}),
-        DataFormat.CUSTOM: _Fields({"entrypoint"}, {"options"}),
+        DataFormat.PARQUET: FormatFields({"path"}, {"input_column", "label_column"}),
+        DataFormat.IMAGE_FOLDER: FormatFields({"path"}, set()),
+        DataFormat.NUMPY: FormatFields({"path"}, set()),
+        DataFormat.TORCHVISION: FormatFields({"name", "path"}, {"split"}),
+        DataFormat.SCIKIT_LEARN: FormatFields({"name"}, {"split"}),
+        DataFormat.CUSTOM: FormatFields({"entrypoint"}, {"options"}),
     }
 )
-"""The fields that a format needs, and those that it may have besides ``classes``."""
+"""What each format has besides ``classes``."""
 
-_OF_SOME_FORMATS: Final = sorted(
-    {name for fields in _FIELDS.values() for name in fields.required | fields.allowed}
+FIELDS_OF_SOME_FORMATS: Final = sorted(
+    {name for fields in FORMAT_FIELDS.values() for name in fields.required | fields.allowed}
 )
 
 
@@ -86,6 +91,8 @@ class DataSource(SpecModel):
     classes: tuple[Text, ...] | None = Field(
         default=None,
         min_length=1,
+        max_length=MAX_CLASSES,
+        json_schema_extra={"x-kubernetes-list-type": "set"},
         description="Names of the classes in the order of their numbers. ImageFolder needs them where "
         "clients hold different classes; without them, its folders are numbered in the order of their names.",
     )
@@ -121,8 +128,8 @@ class DataSource(SpecModel):
             yield Violation("split", "is All, must be Train or Test for a Torchvision dataset")
 
     def _field_rules(self) -> Iterator[Violation]:
-        required, allowed = _FIELDS[self.format]
-        for name in _OF_SOME_FORMATS:
+        required, allowed = FORMAT_FIELDS[self.format]
+        for name in FIELDS_OF_SOME_FORMATS:
             field = DataSource.model_fields[name]
             given = getattr(self, name) != field.default
             if name in required and not given:
