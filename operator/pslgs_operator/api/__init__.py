@@ -1,0 +1,1 @@
+"""The cluster's API, by Kubernetes' own asynchronous client."""

@@ -1,0 +1,68 @@
+"""Whether the training is going on, and if not, what it waits for."""
+
+from pslgs_operator.address import dialled_address
+from pslgs_operator.assessment.members import Members
+from pslgs_operator.assessment.pod_trouble import failed
+from pslgs_operator.assessment.silence import silence
+from pslgs_operator.assessment.view import ENDED, View
+from pslgs_operator.names import server_name
+from pslgs_operator.observed import ChildPod, PodPhase, ServerReport
+from pslgs_operator.status.conditions import Finding, Truth
+
+
+def ready(view: View, members: Members) -> Finding:
+    """Say whether the server trains; a pod that runs is not enough."""
+    if view.job.spec.suspend:
+        return _not_yet("Suspended", "spec.suspend is true")
+    if view.report is not None:
+        return _by_report(view, view.report, members)
+    if silent := silence(view):
+        return _not_yet(silent.reason, silent.message)
+    return _before_the_server(view) if view.server is None else _by_pods(view, view.server_pod)
+
+
+def _by_report(view: View, report: ServerReport, members: Members) -> Finding:
+    if view.moving:
+        notice = f"; the server says: {report.notice}" if report.notice else ""
+        training = f"training with {len(members.live)} of {members.expected} clients{notice}"
+        return Finding(Truth.TRUE, "Training", training)
+    if report.phase == "Waiting":
+        waits = report.message if report.message.startswith("for ") else f"for clients: {report.message}"
+        return _not_yet("WaitingForClients", f"the server waits {waits.removesuffix(': ')}")
+    if report.phase == "Finished":
+        return _not_yet("Finishing", "the training is over, and the server is about to end")
+    if report.phase in {"Interrupted", "Failed"}:
+        return _not_yet("ServerRestarting", f"the server ends: {report.message}")
+    return _not_yet(_starting(view), "the server reads its model and its data")
+
+
+def _before_the_server(view: View) -> Finding:
+    if problem := view.placements.problem:
+        return _not_yet(problem.reason, problem.message)
+    if dialled_address(view.job, view.observed) is None:
+        service = server_name(view.job.name)
+        return _not_yet("WaitingForAddress", f"Service {service} has no address that clients can dial yet")
+    return _not_yet("Starting", "the server's Job is being made")
+
+
+def _by_pods(view: View, pod: ChildPod | None) -> Finding:
+    if pod is None:
+        return _not_yet("Starting", "the server's pod is being made")
+    if pod.phase in ENDED:
+        done = pod.phase is PodPhase.SUCCEEDED
+        return _not_yet("Finishing" if done else "ServerRestarting", "" if done else failed(pod))
+    if pod.deleting:
+        return _not_yet("ServerRestarting", f"the server's pod {pod.name} is being deleted")
+    if pod.phase is PodPhase.RUNNING:
+        return _not_yet(_starting(view), f"the server's pod {pod.name} runs, and has not answered yet")
+    gated = pod.unscheduled is not None and pod.unscheduled.reason == "SchedulingGated"
+    waits = "waits for its scheduling gates to be removed" if gated else "does not run yet"
+    return _not_yet(_starting(view), f"the server's pod {pod.name} {waits}")
+
+
+def _starting(view: View) -> str:
+    return "ServerRestarting" if len(view.server_pods) > 1 else "Starting"
+
+
+def _not_yet(reason: str, message: str) -> Finding:
+    return Finding(Truth.FALSE, reason, message)

@@ -1,0 +1,103 @@
+"""One look at a job: what was observed, put in order once for everybody who judges it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from pslgs_operator.job import Job
+from pslgs_operator.observed import ChildJob, ChildPod, JobState, Node, Observed, PodPhase, ServerReport
+from pslgs_operator.placement import Placements
+from pslgs_operator.settings import Settings
+
+ENDED: Final = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
+MOVING: Final = frozenset({"Training", "Evaluating"})
+"""Phases of a server that is at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A job, and what is known of it at this moment.
+
+    Attributes:
+        now: Without fractions of a second.
+        server: The server's Job; None also while an old one is on its way out.
+        server_pods: Its pods, the newest first.
+        client_pods: Client -> pods of its present Job, the newest first.
+        report: What the server said lately; None if it is silent, or has not answered yet.
+        nodes: By name.
+    """
+
+    job: Job
+    observed: Observed
+    placements: Placements
+    settings: Settings
+    now: datetime
+    server: ChildJob | None
+    server_pods: tuple[ChildPod, ...]
+    client_pods: Mapping[str, tuple[ChildPod, ...]]
+    report: ServerReport | None
+    nodes: Mapping[str, Node]
+
+    @property
+    def server_pod(self) -> ChildPod | None:
+        """The newest pod of the server."""
+        return self.server_pods[0] if self.server_pods else None
+
+    @property
+    def moving(self) -> bool:
+        """Whether the server was training or evaluating just now."""
+        return self.report is not None and self.report.phase in MOVING
+
+    def is_ready(self, node: str | None) -> bool:
+        """Tell whether a node is there and ready."""
+        return node is not None and node in self.nodes and self.nodes[node].ready
+
+
+def look(job: Job, observed: Observed, placements: Placements, settings: Settings, now: datetime) -> View:
+    """Put in order what was observed."""
+    server = observed.server if observed.server and not observed.server.deleting else None
+    by_job: dict[str, list[ChildPod]] = defaultdict(list)
+    for pod in observed.pods:
+        by_job[pod.job].append(pod)
+    server_pods = _of(server, by_job[server.name]) if server else ()
+    return View(
+        job=job,
+        observed=observed,
+        placements=placements,
+        settings=settings,
+        now=now.replace(microsecond=0),
+        server=server,
+        server_pods=server_pods,
+        client_pods={
+            client: _of(child, by_job[child.name])
+            for client, child in observed.clients.items()
+            if child.name in by_job
+        },
+        report=_fresh_report(observed, server_pods, settings, now),
+        nodes={node.name: node for node in observed.nodes},
+    )
+
+
+def holding(view: View) -> tuple[str, ...]:
+    """Name what still holds a node's resources, or will: pods that have not ended, Jobs not yet deleted."""
+    pods = {pod.name for pod in view.observed.pods if pod.phase not in ENDED}
+    jobs = (view.observed.server, *view.observed.clients.values())
+    active = {each.name for each in jobs if each and each.state is JobState.ACTIVE and not each.deleting}
+    return tuple(sorted(pods or active))
+
+
+def _of(child: ChildJob, pods: Iterable[ChildPod]) -> tuple[ChildPod, ...]:
+    """Leave out pods of a deleted Job of the same name."""
+    own = (pod for pod in pods if pod.created >= child.created)
+    return tuple(sorted(own, key=lambda pod: (pod.created, pod.name), reverse=True))
+
+
+def _fresh_report(
+    observed: Observed, server_pods: tuple[ChildPod, ...], settings: Settings, now: datetime
+) -> ServerReport | None:
+    heartbeat = observed.heartbeat
+    if heartbeat is None or not server_pods or server_pods[0].phase is not PodPhase.RUNNING:
+        return None
+    return heartbeat.report if now - heartbeat.heard < settings.silence_bound else None

@@ -1,0 +1,59 @@
+"""What kopf calls: wiring only.
+
+Of kopf's handlers only those are used that leave no trace in the cluster: events and indices, which need
+neither annotations nor finalizers.
+"""
+
+import os
+import socket
+
+import kopf
+
+from pslgs_operator.api.connecting import login
+from pslgs_operator.process import Process
+from pslgs_operator.resources import Resource
+from pslgs_operator.settings import Settings
+from pslgs_operator.watching import tune, watched
+
+SETTINGS = Settings.from_environ(os.environ)
+PROCESS = Process(SETTINGS, socket.gethostname())
+
+kopf.on.login()(login)
+
+
+@kopf.on.startup(backoff=5)
+async def start(settings: kopf.OperatorSettings, **_: object) -> None:
+    """Begin to work."""
+    tune(settings, watched(SETTINGS))
+    await PROCESS.start()
+
+
+@kopf.on.cleanup()
+async def stop(**_: object) -> None:
+    """Leave nothing open."""
+    await PROCESS.stop()
+
+
+@kopf.on.probe(errors=kopf.ErrorsMode.PERMANENT)
+async def hearing(**_: object) -> None:
+    """Fail once the operator is deaf, so that the kubelet starts it again."""
+    PROCESS.check()
+
+
+def attach(resource: Resource) -> None:
+    """Watch a kind of objects."""
+    where = (resource.group, resource.version, resource.plural)
+
+    @kopf.index(*where, id=f"existing-{resource.plural}")
+    async def exists(body: kopf.Body, **_: object) -> None:
+        """Know of every object before anything is done about one."""
+        PROCESS.controller.exists(resource, body)
+
+    @kopf.on.event(*where, id=f"events-of-{resource.plural}")
+    async def happened(event: kopf.RawEvent, **_: object) -> None:
+        """Hear what becomes of it."""
+        PROCESS.controller.happened(resource, event["type"], event["object"])
+
+
+for each in watched(SETTINGS):
+    attach(each)

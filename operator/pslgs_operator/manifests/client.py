@@ -1,0 +1,72 @@
+"""A client's Job."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from pslgs.spec import ExitCode
+from pslgs.spec.scalars import INT32_MAX
+from pslgs_operator import names
+from pslgs_operator.address import Address
+from pslgs_operator.job import Job
+from pslgs_operator.manifests.child import child_metadata, expiry_annotation
+from pslgs_operator.manifests.child_job import child_job, on_exit_codes
+from pslgs_operator.manifests.pod import Part, pod_template
+from pslgs_operator.manifests.template import pinned, with_user_template
+from pslgs_operator.placement import Placement
+from pslgs_operator.settings import Settings
+
+FOR_GOOD = frozenset({ExitCode.BAD_INPUT, ExitCode.REFUSED})
+"""Exit codes after which another attempt would end alike."""
+
+_GRACE_SECONDS = 30
+_PATIENCE_SECONDS = 3600
+"""How long a client looks for its server, which may wait for a GPU: a new pod comes later than a look."""
+
+_STAYS: Final = [
+    {"key": f"node.kubernetes.io/{taint}", "operator": "Exists", "effect": "NoExecute"}
+    for taint in ("not-ready", "unreachable")
+]
+"""Without limit of time: a client whose node comes back is there, and nobody else may take its place."""
+
+
+def client_job(
+    job: Job, placement: Placement, server: Address, expires: datetime | None, settings: Settings
+) -> dict[str, Any]:
+    """Return the Job of the client at ``placement``.
+
+    ``expires`` is the end of its certificate, None without TLS.
+    """
+    annotations = {names.CLIENT_ANNOTATION: placement.client, names.NODE_ANNOTATION: placement.node}
+    if placement.share is not None:
+        annotations[names.SHARE_ANNOTATION] = str(placement.share)
+    template = pod_template(job, _part(job, placement, server), settings)
+    template["spec"]["tolerations"] = list(_STAYS)
+    return child_job(
+        child_metadata(
+            job,
+            names.client_name(job.name, placement.client),
+            names.CLIENT,
+            annotations | expiry_annotation(expires),
+        ),
+        INT32_MAX,
+        [on_exit_codes(names.CLIENT, "FailJob", FOR_GOOD)],
+        pinned(with_user_template(template, job.spec.clients.template), placement.node),
+    )
+
+
+def _part(job: Job, placement: Placement, server: Address) -> Part:
+    share = () if placement.share is None else (f"--share={placement.share}",)
+    return Part(
+        role=names.CLIENT,
+        arguments=(
+            f"--id={placement.client}",
+            f"--server={server}",
+            f"--patience={_PATIENCE_SECONDS}",
+            *share,
+        ),
+        identity=names.client_identity_name(job.name, placement.client) if job.mutual_tls else None,
+        annotations={names.CLIENT_ANNOTATION: placement.client},
+        grace_seconds=_GRACE_SECONDS,
+        container={"ports": [{"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"}]},
+        volumes={},
+    )

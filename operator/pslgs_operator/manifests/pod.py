@@ -1,0 +1,123 @@
+"""What the pods of both roles have in common: Pod Security *restricted*, the job and the identity."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pslgs.identity.identity import AUTHORITY_FILE, CERTIFICATE_FILE, PRIVATE_KEY_FILE
+from pslgs_operator import names
+from pslgs_operator.job import Job
+from pslgs_operator.settings import Settings
+
+_USER = 65532
+_READABLE_BY_THE_GROUP = 0o440
+_CPU_LIMIT = "CPU_LIMIT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """How the pods of a role differ.
+
+    Attributes:
+        arguments: Of the command, beside those that both roles have.
+        identity: Name of the Secret with the certificate; None without TLS.
+        container: Fields of the container, beside those that both roles have.
+        volumes: Where each further volume is mounted -> the volume.
+    """
+
+    role: str
+    arguments: Sequence[str]
+    identity: str | None
+    annotations: Mapping[str, str]
+    grace_seconds: int
+    container: Mapping[str, Any]
+    volumes: Mapping[str, dict[str, Any]]
+
+
+def pod_template(job: Job, part: Part, settings: Settings) -> dict[str, Any]:
+    """Return the pod template of a role, before the user's is laid over it."""
+    return {
+        "metadata": {"labels": names.labels(job.name, part.role), "annotations": dict(part.annotations)},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": part.grace_seconds,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": _USER,
+                "runAsGroup": _USER,
+                "fsGroup": _USER,
+                "fsGroupChangePolicy": "OnRootMismatch",
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
+            "containers": [_container(part, settings)],
+            "volumes": [
+                {"name": "job", "projected": _projected(job, part.identity)},
+                {"name": "scratch", "emptyDir": {}},
+                *part.volumes.values(),
+            ],
+        },
+    }
+
+
+def _container(part: Part, settings: Settings) -> dict[str, Any]:
+    return {
+        "name": part.role,
+        "image": settings.server_image if part.role == names.SERVER else settings.client_image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "command": ["pslgs", part.role],
+        "args": _arguments(part),
+        "env": [{"name": _CPU_LIMIT, "valueFrom": {"resourceFieldRef": _cpu_limit(part.role)}}],
+        # Importing torch from a slow disk and converting a dataset come before the first answer.
+        "startupProbe": probe("/healthz", periodSeconds=5, failureThreshold=60),
+        "livenessProbe": probe("/healthz", periodSeconds=10, failureThreshold=6),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePath": names.TERMINATION_MESSAGE,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "job", "mountPath": names.MANIFEST_FOLDER, "readOnly": True},
+            {"name": "scratch", "mountPath": names.SCRATCH_FOLDER},
+            *({"name": volume["name"], "mountPath": path} for path, volume in part.volumes.items()),
+        ],
+        **part.container,
+    }
+
+
+def _arguments(part: Part) -> list[str]:
+    return [
+        f"{names.MANIFEST_FOLDER}/{names.MANIFEST_KEY}",
+        *part.arguments,
+        f"--http=[::]:{names.HTTP_PORT}",
+        f"--threads=$({_CPU_LIMIT})",
+        *([f"--identity={names.IDENTITY_FOLDER}"] if part.identity else []),
+        f"--termination-message={names.TERMINATION_MESSAGE}",
+    ]
+
+
+def _cpu_limit(container: str) -> dict[str, str]:
+    return {"containerName": container, "resource": "limits.cpu", "divisor": "1"}
+
+
+def probe(path: str, **numbers: int) -> dict[str, Any]:
+    """Ask the container's HTTP port; ``numbers`` are the probe's other fields."""
+    return {"httpGet": {"path": path, "port": "http"}, "timeoutSeconds": 5, **numbers}
+
+
+def _projected(job: Job, identity: str | None) -> dict[str, Any]:
+    """Show job and identity in one volume, because one volume cannot be mounted within a read-only other."""
+    folder = names.IDENTITY_FOLDER.removeprefix(f"{names.MANIFEST_FOLDER}/")
+    files = (CERTIFICATE_FILE, PRIVATE_KEY_FILE, AUTHORITY_FILE)
+    secret = {"name": identity, "items": [{"key": name, "path": f"{folder}/{name}"} for name in files]}
+    return {
+        "defaultMode": _READABLE_BY_THE_GROUP,
+        "sources": [
+            {"configMap": {"name": names.manifest_name(job.name)}},
+            *([{"secret": secret}] if identity else []),
+        ],
+    }

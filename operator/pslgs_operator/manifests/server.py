@@ -1,0 +1,67 @@
+"""The server's Job."""
+
+from datetime import datetime
+from typing import Any
+
+from pslgs.spec import ExitCode
+from pslgs_operator import names
+from pslgs_operator.job import Job
+from pslgs_operator.manifests.child import child_metadata, expiry_annotation
+from pslgs_operator.manifests.child_job import child_job, on_exit_codes
+from pslgs_operator.manifests.pod import Part, pod_template, probe
+from pslgs_operator.manifests.template import with_user_template
+from pslgs_operator.settings import Settings
+
+FOR_GOOD = frozenset(
+    {ExitCode.BAD_INPUT, ExitCode.QUORUM_LOST, ExitCode.CLIENT_LOST, ExitCode.DEADLINE_EXCEEDED}
+)
+"""Exit codes after which another attempt would end alike."""
+
+_GRACE_SECONDS = 60  # for a checkpoint on a slow volume
+_GPU = "nvidia.com/gpu"
+
+
+def server_job(job: Job, clients: int, expires: datetime | None, settings: Settings) -> dict[str, Any]:
+    """Return the Job of a server that waits for ``clients`` clients before its first step.
+
+    ``expires`` is the end of its certificate, None without TLS.
+    """
+    return child_job(
+        child_metadata(job, names.server_name(job.name), names.SERVER, expiry_annotation(expires)),
+        job.spec.backoff_limit,
+        [
+            on_exit_codes(names.SERVER, "FailJob", FOR_GOOD),
+            # A server that was told to stop has written its checkpoint; that costs none of the retries.
+            on_exit_codes(names.SERVER, "Ignore", [ExitCode.INTERRUPTED]),
+        ],
+        with_user_template(pod_template(job, _part(job, clients), settings), job.spec.server.template),
+    )
+
+
+def _part(job: Job, clients: int) -> Part:
+    gpus = job.spec.server.gpus
+    return Part(
+        role=names.SERVER,
+        arguments=(
+            f"--run={names.RUN_FOLDER}",
+            f"--clients={clients}",
+            f"--listen=[::]:{names.GRPC_PORT}",
+            *(() if gpus else ("--device=cpu",)),
+        ),
+        identity=names.server_identity_name(job.name) if job.mutual_tls else None,
+        annotations={"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+        grace_seconds=_GRACE_SECONDS,
+        container={
+            "ports": [
+                {"name": "grpc", "containerPort": names.GRPC_PORT, "protocol": "TCP"},
+                {"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"},
+            ],
+            "readinessProbe": probe("/readyz", periodSeconds=5, failureThreshold=3),
+            **({"resources": {"limits": {_GPU: gpus}}} if gpus else {}),
+        },
+        volumes={names.RUN_FOLDER: {"name": "run", **_state_volume(job.claim_name)}},
+    )
+
+
+def _state_volume(claim: str | None) -> dict[str, Any]:
+    return {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}

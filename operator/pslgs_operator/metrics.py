@@ -1,0 +1,101 @@
+"""The operator's own metrics."""
+
+from collections import Counter as Counts
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import perf_counter
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from pslgs_operator.audit import Hearing
+from pslgs_operator.cache import Cache
+from pslgs_operator.caches import Listed
+from pslgs_operator.cluster import Key
+from pslgs_operator.status.model import Phase
+
+_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+Reconcile = Callable[[Key], Awaitable[timedelta | None]]
+
+
+class Metrics:
+    """All of them, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._seconds = Histogram(
+            "pslgs_operator_reconcile_seconds",
+            "How long a look at a job took.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._results = Counter(
+            "pslgs_operator_reconciles_total", "Looks at jobs.", ["result"], registry=self.registry
+        )
+        for result in ("success", "error"):
+            self._results.labels(result)
+        ProcessCollector(registry=self.registry)
+
+    def watch(self, jobs: Cache[Listed], hearings: Iterable[Hearing], now: Callable[[], datetime]) -> None:
+        """Tell from now on how many jobs there are, and how well the watches hear."""
+        self.registry.register(_State(jobs, tuple(hearings), now))
+
+    def measured(self, reconcile: Reconcile) -> Reconcile:
+        """Count and time every call."""
+
+        async def measure(key: Key) -> timedelta | None:
+            began, result = perf_counter(), "error"
+            try:
+                again = await reconcile(key)
+                result = "success"
+            finally:
+                self._seconds.observe(perf_counter() - began)
+                self._results.labels(result).inc()
+            return again
+
+        return measure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _State(Collector):
+    jobs: Cache[Listed]
+    hearings: tuple[Hearing, ...]
+    now: Callable[[], datetime]
+
+    def collect(self) -> Iterator[Metric]:
+        phases = Counts(entry.value.phase for entry in self.jobs.all().values())
+        jobs = GaugeMetricFamily("pslgs_jobs", "SplitTrainingJobs by phase.", labels=["phase"])
+        for phase in Phase:
+            jobs.add_metric([phase.value], phases[phase.value])
+        yield jobs
+        ages = GaugeMetricFamily(
+            "pslgs_operator_watch_age_seconds",
+            "For how long the watch is not known to have told everything; about a minute while it hears.",
+            labels=["resource"],
+        )
+        for hearing in self.hearings:
+            ages.add_metric([hearing.resource.plural], hearing.age(self.now()).total_seconds())
+        yield ages
+
+
+async def serve_metrics(metrics: Metrics, port: int) -> web.AppRunner:
+    """Answer ``/metrics`` on all addresses, until the result is cleaned up."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    app = web.Application()
+    app.router.add_get("/metrics", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, port=port).start()
+    return runner

@@ -1,0 +1,118 @@
+"""The one place that makes names: labels and annotations, a job's children, paths and ports in pods."""
+
+import hashlib
+import re
+from typing import Final
+
+GROUP: Final = "pslgs.dev"
+VERSION: Final = "v1alpha1"
+PLURAL: Final = "splittrainingjobs"
+FIELD_MANAGER: Final = "pslgs-operator"
+
+JOB_LABEL: Final = f"{GROUP}/job"
+ROLE_LABEL: Final = f"{GROUP}/role"
+CLIENT_ANNOTATION: Final = f"{GROUP}/client-id"
+NODE_ANNOTATION: Final = f"{GROUP}/node"
+SHARE_ANNOTATION: Final = f"{GROUP}/share"
+"""A client's number in a partition, from 0; it stays the client's for as long as its Job exists."""
+SPEC_ANNOTATION: Final = f"{GROUP}/spec-digest"
+"""Digest of the spec that a child was made from; not of the child, which a new operator makes otherwise."""
+EXPIRY_ANNOTATION: Final = f"{GROUP}/certificate-expires"
+
+SERVER: Final = "server"
+CLIENT: Final = "client"
+"""Roles, and the names of the containers."""
+
+GRPC_PORT: Final = 7443
+HTTP_PORT: Final = 8080
+MANIFEST_KEY: Final = "job.yaml"
+MANIFEST_FOLDER: Final = "/etc/pslgs"
+IDENTITY_FOLDER: Final = "/etc/pslgs/identity"
+RUN_FOLDER: Final = "/var/lib/pslgs"
+MODEL_FILE: Final = "model.safetensors"
+SCRATCH_FOLDER: Final = "/tmp"  # noqa: S108 - an empty volume of the pod's own
+TERMINATION_MESSAGE: Final = "/dev/termination-log"
+
+_LONGEST_LABEL = 63
+_HASH_LENGTH = 10
+
+
+def labels(job: str, role: str | None = None) -> dict[str, str]:
+    """Label a child of the job called ``job``; ``role`` is `SERVER` or `CLIENT`, None for what both share."""
+    common = {
+        JOB_LABEL: job,
+        "app.kubernetes.io/name": "pslgs",
+        "app.kubernetes.io/instance": job,
+        "app.kubernetes.io/managed-by": FIELD_MANAGER,
+    }
+    return common | ({ROLE_LABEL: role, "app.kubernetes.io/component": role} if role else {})
+
+
+def selector(job: str, role: str) -> dict[str, str]:
+    """The labels by which a role's pods are found, within the job's namespace."""
+    return {JOB_LABEL: job, ROLE_LABEL: role}
+
+
+def server_name(job: str) -> str:
+    """Name the server's Job and its Service."""
+    return f"{job}-server"
+
+
+def clients_name(job: str) -> str:
+    """Name what all clients share."""
+    return f"{job}-clients"
+
+
+def manifest_name(job: str) -> str:
+    """Name the ConfigMap with the manifest."""
+    return f"{job}-manifest"
+
+
+def checkpoints_name(job: str) -> str:
+    """Name the claim of checkpoints and model."""
+    return f"{job}-checkpoints"
+
+
+def authority_name(job: str) -> str:
+    """Name the Secret of the job's certificate authority; it is mounted nowhere."""
+    return f"{job}-ca"
+
+
+def server_identity_name(job: str) -> str:
+    """Name the Secret of the server's certificate."""
+    return f"{server_name(job)}-tls"
+
+
+def client_id(node: str, number: int) -> str:
+    """Name the node's client ``number``, counted from 0: in certificates, metrics and the status."""
+    return f"{node}-{number}"
+
+
+def client_name(job: str, client: str) -> str:
+    """Name a client's Job: a DNS label, the same for the same client.
+
+    Nodes are often called by their DNS names, with dots and up to 253 characters; where such a name has to
+    be changed, a hash keeps it unique.
+    """
+    plain = f"{job}-client-{client}"
+    if len(plain) <= _LONGEST_LABEL and re.fullmatch(r"[a-z0-9-]+", plain):
+        return plain
+    digest = hashlib.sha256(client.encode()).hexdigest()[:_HASH_LENGTH]
+    cut = re.sub(r"[^a-z0-9-]", "-", plain)[: _LONGEST_LABEL - _HASH_LENGTH - 1].rstrip("-")
+    return f"{cut}-{digest}"
+
+
+def client_identity_name(job: str, client: str) -> str:
+    """Name the Secret of a client's certificate."""
+    return f"{client_name(job, client)}-tls"
+
+
+def server_hosts(job: str, namespace: str) -> tuple[str, ...]:
+    """All names of the server's Service within the cluster; the second is the one that clients dial."""
+    service = server_name(job)
+    return (
+        f"{service}.{namespace}.svc.cluster.local",
+        f"{service}.{namespace}.svc",
+        f"{service}.{namespace}",
+        service,
+    )

@@ -1,0 +1,90 @@
+"""What the operator is told by its environment."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from pslgs.spec.document import parse_yaml
+from pslgs.spec.errors import InputError, Violation
+
+_PREFIX = "PSLGS_"
+
+Duration = Annotated[timedelta, Field(gt=timedelta(0))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The operator's settings.
+
+    Attributes:
+        server_image: Image of server pods, e.g. one whose torch has CUDA.
+        client_image: Image of client pods.
+        image_pull_policy: As in a pod.
+        image_pull_secrets: Names of Secrets in the job's namespace.
+        namespace: The operator's own namespace; its pods may read the servers' status.
+        monitoring_namespaces: Namespaces whose pods may read metrics, beside the operator's.
+        pod_monitors: Whether to make a PodMonitor for each job.
+        pod_monitor_labels: Labels of those, by which a Prometheus selects them.
+        poll_interval: How often a running server's status is asked for.
+        silence_bound: A server that has not answered for so long is not Ready.
+        certificate_lifetime: Of servers' and clients' certificates; they are renewed in the last third.
+        watch_namespaces: Namespaces whose jobs are looked after; empty for all.
+        liveness_port: Where the operator answers ``/healthz``.
+        metrics_port: Where it answers ``/metrics``.
+        json_logs: Whether it logs JSON, one object a line.
+    """
+
+    server_image: str = "pslgs-runtime"
+    client_image: str = "pslgs-runtime"
+    image_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+    namespace: str = "pslgs-system"
+    monitoring_namespaces: tuple[str, ...] = ("monitoring",)
+    pod_monitors: bool = False
+    pod_monitor_labels: Mapping[str, str] | None = None
+    poll_interval: Duration = timedelta(seconds=5)
+    silence_bound: Duration = timedelta(seconds=30)
+    certificate_lifetime: Duration = timedelta(days=365)
+    watch_namespaces: tuple[str, ...] = ()
+    liveness_port: int = 8080
+    metrics_port: int = 9090
+    json_logs: bool = True
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read ``PSLGS_SERVER_IMAGE`` and so on: texts as they are, durations in seconds, the rest YAML.
+
+        Raises:
+            InputError: a variable has another type than its setting, or names no setting.
+        """
+        known = {_PREFIX + field.name.upper(): field for field in fields(cls)}
+        unknown = [name for name in environ if name.startswith(_PREFIX) and name not in known]
+        if wrong := sorted(name for name in unknown if not _SERVICE_LINK.search(name)):
+            raise InputError(
+                *(Violation(name, f"names no setting; known are {', '.join(known)}") for name in wrong)
+            )
+        values = {
+            field.name: environ[name] if field.type is str else parse_yaml(environ[name], name)
+            for name, field in known.items()
+            if name in environ
+        }
+        try:
+            return _ADAPTER.validate_python(values)
+        except ValidationError as error:
+            raise InputError(*(_violation(each, environ) for each in error.errors())) from error
+
+
+_ADAPTER = TypeAdapter(Settings)
+_SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT(_[0-9]+_\w+)?)$")
+"""What the kubelet tells every container of a Service whose name begins with ``pslgs-``."""
+
+
+def _violation(error: ErrorDetails, environ: Mapping[str, str]) -> Violation:
+    name = _PREFIX + str(error["loc"][0]).upper()
+    problem = error["msg"][0].lower() + error["msg"][1:]
+    return Violation(name, f"is {environ[name]!r}, which is refused: {problem}")

@@ -1,0 +1,108 @@
+"""Conditions, as the API conventions have them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from pslgs_operator.document import mappings, moment, text, timestamp, whole
+from pslgs_operator.wording import cut, word
+
+_LONGEST_MESSAGE: Final = 4000
+"""Bytes; the API allows eight times as many, but nobody reads them."""
+
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class ConditionType(StrEnum):
+    """What can be true of a job."""
+
+    ACCEPTED = "Accepted"
+    READY = "Ready"
+    DEGRADED = "Degraded"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+    SUSPENDED = "Suspended"
+
+
+class Truth(StrEnum):
+    """Whether it is."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition, as the API conventions have it."""
+
+    type: ConditionType
+    status: Truth
+    reason: str
+    message: str
+    observed_generation: int
+    last_transition_time: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it as the API server is given it."""
+        return {
+            "type": self.type.value,
+            "status": self.status.value,
+            "observedGeneration": self.observed_generation,
+            "lastTransitionTime": timestamp(self.last_transition_time),
+            "reason": self.reason,
+            "message": self.message,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found about one condition at one look."""
+
+    status: Truth
+    reason: str
+    message: str = ""
+
+
+Conditions = Mapping[ConditionType, Condition]
+
+
+def with_findings(
+    old: Conditions, findings: Mapping[ConditionType, Finding], generation: int, now: datetime
+) -> dict[ConditionType, Condition]:
+    """Compute the conditions after a look at a generation; a transition time moves only with its status."""
+    return {
+        **old,
+        **{kind: _found(kind, old.get(kind), each, generation, now) for kind, each in findings.items()},
+    }
+
+
+def parse_conditions(status: Mapping[str, Any]) -> dict[ConditionType, Condition]:
+    """Read the conditions that are known here."""
+    return {each.type: each for each in _parsed(mappings(status, "conditions"))}
+
+
+def _found(
+    kind: ConditionType, old: Condition | None, finding: Finding, generation: int, now: datetime
+) -> Condition:
+    message = cut(finding.message, _LONGEST_MESSAGE)
+    new = Condition(kind, finding.status, word(finding.reason), message, generation, now)
+    if old is None or old.status is not new.status:
+        return new
+    return replace(new, last_transition_time=old.last_transition_time)
+
+
+def _parsed(documents: Iterable[Mapping[str, Any]]) -> Iterable[Condition]:
+    for each in documents:
+        kind, status = text(each, "type"), text(each, "status")
+        if kind in list(ConditionType) and status in list(Truth):
+            yield Condition(
+                type=ConditionType(kind),
+                status=Truth(status),
+                reason=text(each, "reason"),
+                message=text(each, "message"),
+                observed_generation=whole(each, "observedGeneration") or 0,
+                last_transition_time=moment(each, "lastTransitionTime") or _LONG_AGO,
+            )

@@ -1,0 +1,168 @@
+"""The status subresource as values; `JobStatus.parse` and `JobStatus.to_json` are each other's inverse."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pslgs_operator.document import mapping, moment, timestamp, whole
+from pslgs_operator.status.conditions import Condition, ConditionType, Truth, parse_conditions
+from pslgs_operator.status.records import known, read, written
+
+__all__ = [
+    "Clients",
+    "Condition",
+    "ConditionType",
+    "JobStatus",
+    "ModelPlace",
+    "Phase",
+    "SavedCheckpoint",
+    "Server",
+    "Training",
+    "Truth",
+]
+
+
+class Phase(StrEnum):
+    """The conditions in one word, for people; programs read the conditions."""
+
+    INVALID = "Invalid"
+    PENDING = "Pending"
+    RUNNING = "Running"
+    DEGRADED = "Degraded"
+    SUSPENDED = "Suspended"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The job's clients; ``lost`` names at most the first 20 of ``lost_count``."""
+
+    expected: int = 0
+    live: int = 0
+    lost: tuple[str, ...] = ()
+    lost_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """The training's figures, as printed; empty where not known."""
+
+    epoch: int = 0
+    epochs: int = 0
+    step: int = 0
+    steps: int = 0
+    progress: str = ""
+    loss: str = ""
+    accuracy: str = ""
+    deviation: str = ""
+    deviation_expected: str = ""
+    deviation_bound: str = ""
+    samples_per_second: str = ""
+    eta: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where the server is; ``address`` is the one that clients dial."""
+
+    pod: str = ""
+    node: str = ""
+    address: str = ""
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCheckpoint:
+    """The last checkpoint."""
+
+    step: int
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlace:
+    """Where the finished model lies: a file in a volume claim."""
+
+    claim_name: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """Everything that the operator says of a job; times have no fractions of a second."""
+
+    observed_generation: int = 0
+    conditions: Mapping[ConditionType, Condition] = field(default_factory=dict)
+    start_time: datetime | None = None
+    training_start_time: datetime | None = None
+    completion_time: datetime | None = None
+    clients: Clients = field(default_factory=Clients)
+    training: Training = field(default_factory=Training)
+    server: Server = field(default_factory=Server)
+    checkpoint: SavedCheckpoint | None = None
+    model: ModelPlace | None = None
+
+    def holds(self, kind: ConditionType) -> bool:
+        """Tell whether a condition is True."""
+        condition = self.conditions.get(kind)
+        return condition is not None and condition.status is Truth.TRUE
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job is over, for good or ill; it is never begun again."""
+        return self.holds(ConditionType.COMPLETE) or self.holds(ConditionType.FAILED)
+
+    @property
+    def phase(self) -> Phase:
+        """Derive the one word from the conditions."""
+        accepted = self.conditions.get(ConditionType.ACCEPTED)
+        refused = accepted is not None and accepted.status is Truth.FALSE
+        said = (
+            (Phase.COMPLETE, self.holds(ConditionType.COMPLETE)),
+            (Phase.FAILED, self.holds(ConditionType.FAILED)),
+            (Phase.INVALID, refused),
+            (Phase.SUSPENDED, self.holds(ConditionType.SUSPENDED)),
+            (Phase.DEGRADED, self.holds(ConditionType.DEGRADED)),
+            (Phase.RUNNING, self.holds(ConditionType.READY)),
+        )
+        return next((phase for phase, holds in said if holds), Phase.PENDING)
+
+    @classmethod
+    def parse(cls, status: Mapping[str, Any]) -> "JobStatus":
+        """Read the status of an object; what is missing is not known."""
+        saved, model = mapping(status, "checkpoint"), read(ModelPlace, mapping(status, "model"))
+        step, time = whole(saved, "step"), moment(saved, "time")
+        return cls(
+            observed_generation=whole(status, "observedGeneration") or 0,
+            conditions=parse_conditions(status),
+            start_time=moment(status, "startTime"),
+            training_start_time=moment(status, "trainingStartTime"),
+            completion_time=moment(status, "completionTime"),
+            clients=read(Clients, mapping(status, "clients")),
+            training=read(Training, mapping(status, "training")),
+            server=read(Server, mapping(status, "server")),
+            checkpoint=None if step is None or time is None else SavedCheckpoint(step, time),
+            model=model if model.claim_name else None,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it as the API server is given it; what is not known is left out."""
+        clients, training, saved = self.clients, self.training, self.checkpoint
+        members = {**written(clients), "summary": f"{clients.live}/{clients.expected}"}
+        figures = {**written(training), "epochSummary": f"{training.epoch}/{training.epochs}"}
+        return known(
+            observed_generation=self.observed_generation,
+            phase=self.phase.value,
+            conditions=[each.to_json() for each in self.conditions.values()],
+            start_time=timestamp(self.start_time),
+            training_start_time=timestamp(self.training_start_time),
+            completion_time=timestamp(self.completion_time),
+            clients=None if clients == Clients() else members,
+            training=None if training == Training() else figures,
+            server=None if self.server == Server() else written(self.server),
+            checkpoint=saved and {"step": saved.step, "time": timestamp(saved.time)},
+            model=self.model and written(self.model),
+        )

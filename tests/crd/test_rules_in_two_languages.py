@@ -1,0 +1,131 @@
+"""Rules over several fields stand in Python and in CEL; both blame the same field in the same words."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crd.jobs import Jobs
+from pslgs.spec import InputError, Violation, parse_job
+from pslgs.spec.overrides import with_overrides
+from pslgs_operator.crd.rule import Rule
+from pslgs_operator.crd.rules import NAME_RULES, RULES
+from spec.bad_manifests import ALL, TOGETHER, Bad
+
+ALL_RULES = [*(rule for rules in RULES.values() for rule in rules), *NAME_RULES]
+SET_OF_CLASSES = "names a class twice"
+"""A list whose entries are unique needs no rule of CEL."""
+
+VALUES = {
+    "metadata.name": ["a", "A", "a" * 40, "a" * 41],
+    "spec.model": [
+        "{architecture: mlp}",
+        "{architecture: 'a.b:c'}",
+        "{architecture: 'a b:c', cutLayer: x}",
+        "{architecture: mlp, cutLayer: x, inputShape: [3, 0]}",
+    ],
+    "spec.data.train": [
+        "{format: Parquet, path: x}",
+        "{format: Parquet, path: x, inputColumn: a, classes: [a, b]}",
+        "{format: Parquet, path: x, name: y}",
+        "{format: NumPy, path: '/data/{client}.npz'}",
+        "{format: NumPy, path: '/data/{node}.npz', options: {}}",
+        "{format: NumPy, path: x, options: {a: 1}}",
+        "{format: ImageFolder, path: x, classes: [a, a]}",
+        "{format: ImageFolder, inputColumn: img}",
+        "{format: Torchvision, name: A, path: x}",
+        "{format: Torchvision, name: A, path: x, split: Test}",
+        "{format: Torchvision, name: A, path: x, split: All}",
+        "{format: ScikitLearn, name: digits, split: Train}",
+        "{format: Custom, entrypoint: 'a:b', options: {a: null, b: [1]}}",
+        "{format: Custom, entrypoint: a}",
+    ],
+    "spec.data.evaluation": [
+        "{format: Parquet, path: x}",
+        "{format: NumPy, path: '/data/{client}.npz'}",
+        "{format: NumPy, path: '/data/{client}.npz', at: Clients}",
+        "{format: Torchvision, name: A, path: x}",
+        "{format: Torchvision, name: A, path: x, split: Train}",
+        "{format: Torchvision, name: B, path: x, split: Train}",
+        "{format: ScikitLearn, name: digits}",
+        "{format: ScikitLearn, name: wine, split: All}",
+        "{format: ScikitLearn, name: digits, transforms: [{name: a-b}]}",
+    ],
+    "spec.data.partition": [
+        "{scheme: IID, clients: 4}",
+        "{scheme: IID, clients: 4, classesPerClient: 3}",
+        "{scheme: IID, clients: 4, concentration: 3}",
+        "{scheme: ExtendedDirichlet, clients: 4, concentration: 1}",
+    ],
+    "spec.data.transforms": ["[{name: Pad, padding: 4}]", "[{name: Pad, fill: null}]", "[{padding: 4}]"],
+    "spec.loss": ["CrossEntropy", "MeanSquaredError", "Hinge"],
+    "spec.optimizer": [
+        "{}",
+        "{name: Adam}",
+        "{name: Adam, momentum: 0.9}",
+        "{name: AdamW, momentum: 0}",
+        "{betas: [0.9, 0.999]}",
+        "{name: Adam, betas: [0, 0]}",
+        "{betas: [0, 0]}",
+        "{learningRate: 1}",
+    ],
+    "spec.faultTolerance.minAvailableClients": ["1", "4", "5", "0", "80%", "100%", "101%", "1.5"],
+    "spec.checkpoint.storage": ["{}", "{size: 1Gi}", "{claimName: a}", "{size: 1Gi, claimName: a}"],
+    "spec.server": ["{gpus: 1}", "{template: {spec: {nodeSelector: {a: b}}}}", "{template: {a: 1}}"],
+    "spec.activeDeadlineSeconds": ["null", "0", "1", "2147483647", "2147483648"],
+}
+"""Fields and what may be given in them, right and wrong."""
+
+
+def violations(manifest: object) -> tuple[Violation, ...]:
+    try:
+        parse_job(manifest)
+    except InputError as error:
+        return error.violations
+    return ()
+
+
+def says(rule: Rule, violation: Violation) -> bool:
+    """Tell whether a violation is the rule's, in its words."""
+    words = ".*".join(map(re.escape, re.split("«.*?»", rule.problem)))
+    return violation.path.endswith(rule.path) and re.search(f"(^|, ){words}$", violation.problem) is not None
+
+
+@pytest.mark.parametrize("rule", ALL_RULES, ids=lambda rule: f"{rule.path}-{rule.problem[:30]}")
+def test_each_rule_of_cel_is_said_by_the_parser_too(rule: Rule, manifest: dict[str, Any]) -> None:
+    said = (each for bad in ALL for each in violations(with_overrides(manifest, bad.settings)))
+    assert any(says(rule, each) for each in said)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [each for each in TOGETHER if each.words != SET_OF_CLASSES],
+    ids=lambda bad: bad.name.replace(" ", "-"),
+)
+def test_each_rule_of_the_parser_is_one_of_cel_too(bad: Bad, manifest: dict[str, Any]) -> None:
+    for violation in violations(with_overrides(manifest, bad.settings)):
+        assert any(says(rule, violation) for rule in ALL_RULES)
+
+
+@st.composite
+def choices(draw: st.DrawFn) -> list[str]:
+    paths = draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=5, unique=True))
+    return [f"{path}={draw(st.sampled_from(VALUES[path]))}" for path in paths]
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(chosen=choices())
+def test_parser_and_api_server_agree(chosen: list[str], manifest: dict[str, Any], tried_out: Jobs) -> None:
+    candidate = with_overrides(manifest, chosen)
+    parser, api_server = violations(candidate), tried_out.refusals(candidate)
+    assert bool(parser) == bool(api_server), (parser, api_server)
+    in_both = set(heads(each.path for each in parser)) & set(heads(each.path for each in api_server))
+    assert in_both or not parser, (parser, api_server)
+
+
+def heads(paths: Iterator[str]) -> Iterator[str]:
+    """Cut paths off at their first list, whose entry the API server names more exactly."""
+    return (path.partition("[")[0] for path in paths)

@@ -1,0 +1,45 @@
+"""Jobs as the API server would show them, with the least that they need."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pslgs.spec import parse_job
+from pslgs_operator.job import Job
+from pslgs_operator.status.model import JobStatus
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+UID = "11111111-2222-3333-4444-555555555555"
+EDGE = {"pslgs.dev/edge": "true"}
+
+
+def body(name: str = "digits", namespace: str = "lab", **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "pslgs.dev/v1alpha1",
+        "kind": "SplitTrainingJob",
+        "metadata": {"name": name, "namespace": namespace, "uid": UID, "generation": 1},
+        "spec": {
+            "model": {"architecture": "mlp", "cutLayer": "hidden1"},
+            "data": {"train": {"format": "NumPy", "path": "/data/{client}.npz"}},
+            "epochs": 3,
+            "clients": {"nodeSelector": EDGE},
+        }
+        | spec,
+    }
+
+
+def job(name: str = "digits", namespace: str = "lab", status: JobStatus | None = None, **spec: Any) -> Job:
+    """A job with these fields of its spec."""
+    manifest = parse_job(body(name, namespace, **spec))
+    return Job(name, namespace, UID, 1, status or JobStatus(), manifest)
+
+
+def partition(clients: int) -> dict[str, Any]:
+    return {
+        "train": {"format": "ScikitLearn", "name": "digits"},
+        "partition": {"scheme": "IID", "clients": clients},
+    }
+
+
+def clients(**fields: Any) -> Mapping[str, Any]:
+    return {"nodeSelector": EDGE, **fields}

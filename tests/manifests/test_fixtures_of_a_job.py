@@ -1,0 +1,139 @@
+from typing import Any
+
+import pytest
+
+from manifests.jobs import UID, clients, job, partition
+from pslgs.spec import job_digest, load_job
+from pslgs_operator import names
+from pslgs_operator.job import Job
+from pslgs_operator.manifests.fixtures import config_map, fixtures, pod_monitor, service, volume_claim
+from pslgs_operator.manifests.network import client_policy, server_policy
+from pslgs_operator.settings import Settings
+
+SETTINGS = Settings(pod_monitors=True, pod_monitor_labels={"release": "x"})
+STORED = job(checkpoint={"storage": {"size": "5Gi", "storageClassName": "fast"}})
+
+
+def policy(wanted: Job, role: str) -> list[dict[str, Any]]:
+    made = (server_policy if role == "server" else client_policy)(wanted, SETTINGS)
+    assert made["spec"]["podSelector"]["matchLabels"] == names.selector("digits", role)
+    assert made["spec"]["policyTypes"] == ["Ingress"]
+    return made["spec"]["ingress"]
+
+
+@pytest.mark.parametrize("which", fixtures(STORED, SETTINGS), ids=lambda which: which[0])
+def test_each_is_called_as_it_is_planned_and_belongs_to_the_job(which):
+    made = fixtures(STORED, SETTINGS)[which](STORED, SETTINGS)
+    metadata = made["metadata"]
+    assert (made["kind"], metadata["name"]) == which
+    assert metadata["namespace"] == "lab"
+    assert metadata["labels"][names.JOB_LABEL] == "digits"
+    assert metadata["annotations"][names.SPEC_ANNOTATION] == STORED.spec_digest
+    (owner,) = metadata["ownerReferences"]
+    assert (owner["uid"], owner["controller"]) == (UID, True)
+    assert "finalizers" not in metadata
+
+
+class TestTheManifestForTheContainers:
+    wanted = job(
+        data=partition(2),
+        faultTolerance={"minAvailableClients": "50%"},
+        suspend=False,
+        activeDeadlineSeconds=5,
+        server={"gpus": 1, "template": {"spec": {"tolerations": []}}},
+        clients=clients(
+            template={"spec": {"containers": [{"name": "client", "env": [{"name": "SECRET", "value": "x"}]}]}}
+        ),
+    )
+    text = config_map(wanted, SETTINGS)["data"]["job.yaml"]
+
+    def test_is_read_by_them_as_the_same_job(self, tmp_path):
+        file = tmp_path / "job.yaml"
+        file.write_text(self.text)
+        read = load_job(file)
+        assert job_digest(read.spec) == job_digest(self.wanted.spec)
+        assert read.metadata.name == "digits"
+        assert read.metadata.namespace == "lab"
+        assert read.spec.fault_tolerance == self.wanted.spec.fault_tolerance
+
+    @pytest.mark.parametrize("word", ["template", "SECRET", "tolerations", "activeDeadlineSeconds"])
+    def test_leaves_out_what_is_no_concern_of_theirs(self, word):
+        assert word not in self.text
+
+
+class TestTheService:
+    def test_has_no_address_of_its_own_within_the_cluster(self):
+        spec = service(job(), SETTINGS)["spec"]
+        assert spec["clusterIP"] == "None"
+        assert spec["publishNotReadyAddresses"] is True
+        assert spec["selector"] == names.selector("digits", "server")
+
+    @pytest.mark.parametrize("kind", ["NodePort", "LoadBalancer"])
+    def test_can_be_reached_from_outside_with_the_users_annotations(self, kind):
+        annotations = {"example.com/internal": "true", names.SPEC_ANNOTATION: "x"}
+        wanted = job(server={"service": {"type": kind, "address": "h", "annotations": annotations}})
+        made = service(wanted, SETTINGS)
+        assert made["spec"]["type"] == kind
+        assert "clusterIP" not in made["spec"]
+        assert made["metadata"]["annotations"] == {
+            "example.com/internal": "true",
+            names.SPEC_ANNOTATION: wanted.spec_digest,
+        }
+
+    def test_leaves_metrics_within(self):
+        assert [port["port"] for port in service(job(), SETTINGS)["spec"]["ports"]] == [names.GRPC_PORT]
+
+
+NAMESPACES = {
+    "key": "kubernetes.io/metadata.name",
+    "operator": "In",
+    "values": ["monitoring", "pslgs-system"],
+}
+MONITORING = {
+    "from": [{"namespaceSelector": {"matchExpressions": [NAMESPACES]}}],
+    "ports": [{"protocol": "TCP", "port": 8080}],
+}
+STREAMING = {"ports": [{"protocol": "TCP", "port": 7443}]}
+
+
+class TestNetworkPolicies:
+    def test_let_this_jobs_clients_stream_to_the_server_and_monitoring_read(self):
+        clients_of_this_job = {"podSelector": {"matchLabels": names.selector("digits", "client")}}
+        assert policy(job(), "server") == [{"from": [clients_of_this_job], **STREAMING}, MONITORING]
+
+    def test_let_nobody_but_monitoring_to_clients(self):
+        assert policy(job(), "client") == [MONITORING]
+
+    @pytest.mark.parametrize(
+        "reached",
+        [{"type": "NodePort", "address": "h"}, {"type": "LoadBalancer"}, {"address": "h"}],
+        ids=["node-port", "load-balancer", "address-of-the-user"],
+    )
+    def test_let_everybody_stream_where_clients_come_from_outside(self, reached):
+        assert policy(job(server={"service": reached}), "server") == [STREAMING, MONITORING]
+
+
+def test_the_claim_is_what_the_user_asks_for():
+    assert volume_claim(STORED, SETTINGS)["spec"] == {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "5Gi"}},
+        "storageClassName": "fast",
+    }
+
+
+def test_the_default_class_is_the_clusters():
+    plain = job(checkpoint={"storage": {"size": "5Gi"}})
+    assert "storageClassName" not in volume_claim(plain, SETTINGS)["spec"]
+
+
+@pytest.mark.parametrize("storage", [None, {"claimName": "mine"}], ids=["none", "given"])
+def test_no_claim_is_made_where_none_is_asked_for(storage):
+    kinds = {kind for kind, _ in fixtures(job(checkpoint={"storage": storage} if storage else {}), SETTINGS)}
+    assert "PersistentVolumeClaim" not in kinds
+
+
+def test_the_monitor_selects_the_jobs_pods_and_is_selected_by_its_labels():
+    made = pod_monitor(job(), SETTINGS)
+    assert made["spec"]["selector"]["matchLabels"] == {names.JOB_LABEL: "digits"}
+    assert made["spec"]["podMetricsEndpoints"] == [{"port": "http", "path": "/metrics"}]
+    assert made["metadata"]["labels"]["release"] == "x"

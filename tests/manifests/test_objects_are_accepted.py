@@ -1,0 +1,191 @@
+"""What is made for a job is what the API server wants."""
+
+import json
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.testcluster.access import ApiServer
+from cluster.testcluster.process import ClusterError
+from manifests.jobs import NOW, clients, job
+from pslgs.spec import load_job
+from pslgs_operator import names
+from pslgs_operator.actions import IssueClient, IssueServer
+from pslgs_operator.address import Address
+from pslgs_operator.authority import issue_client, issue_server
+from pslgs_operator.job import Job
+from pslgs_operator.manifests.child import expiry_annotation
+from pslgs_operator.manifests.client import client_job
+from pslgs_operator.manifests.fixtures import fixtures, service
+from pslgs_operator.manifests.server import server_job
+from pslgs_operator.placement import Placement
+from pslgs_operator.settings import Settings
+
+SETTINGS = Settings()
+TEMPLATE = {
+    "metadata": {"labels": {"team": "a"}},
+    "spec": {
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "volumes": [
+            {"name": "data", "persistentVolumeClaim": {"claimName": "x"}},
+            {"name": "scratch", "emptyDir": {"medium": "Memory"}},
+        ],
+        "containers": [
+            {
+                "name": "client",
+                "resources": {"limits": {"cpu": "500m", "memory": "1Gi"}},
+                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+            }
+        ],
+    },
+}
+JOBS = {
+    "plain": {},
+    "stored": {"checkpoint": {"storage": {"size": "1Gi"}}, "server": {"gpus": 1}},
+    "without-tls": {"transport": {"tls": "Disabled"}},
+    "node-port": {"server": {"service": {"type": "NodePort", "address": "h"}}},
+    "load-balancer": {"server": {"service": {"type": "LoadBalancer", "annotations": {"a.b/c": "d"}}}},
+    "overlaid": {"clients": clients(template=TEMPLATE)},
+}
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PLACEMENT = Placement("edge-0.example.com-0", "edge-0.example.com", 0)
+
+
+def children(wanted: Job) -> list[dict[str, Any]]:
+    """Everything that is made for a job with one client."""
+    expires = NOW + timedelta(days=1)
+    until = expires if wanted.mutual_tls else None
+    return [
+        *(make(wanted, SETTINGS) for make in fixtures(wanted, SETTINGS).values()),
+        *secrets(wanted, expires),
+        server_job(wanted, 2, until, SETTINGS),
+        client_job(wanted, PLACEMENT, Address("h", 7443), until, SETTINGS),
+    ]
+
+
+def secrets(wanted: Job, expires: datetime) -> list[dict[str, Any]]:
+    authority, server = issue_server(wanted, None, IssueServer(("h",), expires), NOW)
+    stored = {name: b64decode(content) for name, content in authority["data"].items()}
+    return [authority, server, issue_client(wanted, stored, IssueClient(PLACEMENT.client, expires), NOW)]
+
+
+def apply(api_server: ApiServer, manifests: Sequence[Mapping[str, Any]], *more: str) -> None:
+    listed = {"apiVersion": "v1", "kind": "List", "items": manifests}
+    manager = f"--field-manager={names.FIELD_MANAGER}"
+    api_server.run(
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        manager,
+        "--filename=-",
+        *more,
+        stdin=json.dumps(listed),
+    )
+
+
+def versions(api_server: ApiServer, namespace: str) -> dict[str, str]:
+    kinds = "configmaps,services,networkpolicies,persistentvolumeclaims,secrets,jobs"
+    found = api_server.run.json("get", kinds, f"--namespace={namespace}", f"--selector={names.JOB_LABEL}")
+    return {
+        f"{each['kind']}/{each['metadata']['name']}": each["metadata"]["resourceVersion"]
+        for each in found["items"]
+        if each["kind"] in {"ConfigMap", "Service", "NetworkPolicy", "Secret"}
+    }
+
+
+@pytest.mark.parametrize("spec", JOBS.values(), ids=JOBS)
+def test_all_children_of_a_job_are_accepted(api_server, namespace, spec):
+    apply(api_server, children(job("n" * 40, namespace, **spec)), "--dry-run=server")
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_all_children_of_an_example_are_accepted(api_server, namespace, example):
+    spec = load_job(example).spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    apply(api_server, children(job("example", namespace, **spec)), "--dry-run=server")
+
+
+@pytest.mark.parametrize("spec", JOBS.values(), ids=JOBS)
+def test_its_pods_are_admitted_to_a_restricted_namespace(api_server, namespace, spec):
+    api_server.run("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    api_server.run(
+        "wait", "--for=create", "serviceaccount/default", f"--namespace={namespace}", "--timeout=30s"
+    )
+    templates = [
+        child["spec"]["template"]
+        for child in children(job("digits", namespace, **spec))
+        if child["kind"] == "Job"
+    ]
+    pods = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            **template,
+            "metadata": template["metadata"] | {"name": f"pod-{number}", "namespace": namespace},
+        }
+        for number, template in enumerate(templates)
+    ]
+    apply(api_server, pods, "--dry-run=server")
+
+
+def test_applying_them_again_changes_nothing(api_server, namespace):
+    made = children(job("digits", namespace, **JOBS["stored"]))
+    apply(api_server, made)
+    before = versions(api_server, namespace)
+    apply(api_server, made)
+    assert len(before) == 7
+    assert versions(api_server, namespace) == before
+
+
+def test_the_end_of_a_renewed_certificate_is_written_down_and_leaves_the_rest(api_server, namespace):
+    wanted = job("digits", namespace)
+    apply(api_server, [server_job(wanted, 2, NOW, SETTINGS)])
+    get = ("get", "job", "digits-server", f"--namespace={namespace}")
+    before = api_server.run.json(*get)
+    patch = {"metadata": {"annotations": expiry_annotation(NOW + timedelta(days=1))}}
+    api_server.run(
+        "patch",
+        "job",
+        "digits-server",
+        f"--namespace={namespace}",
+        "--type=merge",
+        f"--patch={json.dumps(patch)}",
+    )
+    after = api_server.run.json(*get)
+    assert after["spec"] == before["spec"]
+    assert after["metadata"]["labels"] == before["metadata"]["labels"]
+    assert (
+        after["metadata"]["annotations"]
+        == before["metadata"]["annotations"] | patch["metadata"]["annotations"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param({}, {"type": "NodePort", "address": "h"}, id="headless-to-node-port"),
+        pytest.param({"type": "LoadBalancer"}, {}, id="load-balancer-to-headless"),
+    ],
+)
+def test_a_service_cannot_become_headless_or_cease_to_be_so_it_is_replaced(
+    api_server, namespace, before, after
+):
+    old, new = (
+        service(job("digits", namespace, server={"service": each}), SETTINGS) for each in (before, after)
+    )
+    apply(api_server, [old])
+    with pytest.raises(ClusterError, match="clusterIP"):
+        apply(api_server, [new])
+    api_server.run("delete", "service", "digits-server", f"--namespace={namespace}", "--wait=false")
+    apply(api_server, [new])
+
+
+def test_services_of_two_other_types_become_each_other(api_server, namespace):
+    for kind in ("NodePort", "LoadBalancer", "NodePort"):
+        apply(
+            api_server,
+            [service(job("digits", namespace, server={"service": {"type": kind, "address": "h"}}), SETTINGS)],
+        )

@@ -1,0 +1,239 @@
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from manifests.jobs import NOW, clients, job, partition
+from manifests.pod_security import offences
+from pslgs.cli.main import app
+from pslgs_operator import names
+from pslgs_operator.address import Address
+from pslgs_operator.job import Job
+from pslgs_operator.manifests.client import client_job
+from pslgs_operator.manifests.server import server_job
+from pslgs_operator.placement import Placement
+from pslgs_operator.settings import Settings
+
+SETTINGS = Settings(server_image="gpu:1", client_image="edge:1", image_pull_secrets=("pull",))
+WITH_TLS = job(checkpoint={"storage": {"size": "1Gi"}}, server={"gpus": 2})
+WITHOUT = job(transport={"tls": "Disabled"}, data=partition(4))
+
+
+def server(wanted: Job) -> dict[str, Any]:
+    return server_job(wanted, 3, NOW if wanted.mutual_tls else None, SETTINGS)
+
+
+def client(wanted: Job, node: str = "edge-0", share: int | None = None) -> dict[str, Any]:
+    expires = NOW if wanted.mutual_tls else None
+    placement = Placement(f"{node}-0", node, share)
+    return client_job(wanted, placement, Address("host", 7443), expires, SETTINGS)
+
+
+def spec(child: Mapping[str, Any]) -> dict[str, Any]:
+    return child["spec"]["template"]["spec"]
+
+
+def container(child: Mapping[str, Any]) -> dict[str, Any]:
+    (found,) = spec(child)["containers"]
+    return found
+
+
+ALL = [
+    pytest.param(server(WITH_TLS), id="server"),
+    pytest.param(client(WITH_TLS), id="client"),
+    pytest.param(server(WITHOUT), id="server-without-tls"),
+    pytest.param(client(WITHOUT, share=1), id="client-without-tls"),
+]
+
+
+@pytest.mark.parametrize("child", ALL)
+class TestEveryPod:
+    def test_meets_the_restricted_standard(self, child):
+        assert list(offences(spec(child))) == []
+
+    def test_has_a_read_only_root_and_no_token(self, child):
+        assert container(child)["securityContext"]["readOnlyRootFilesystem"] is True
+        assert spec(child)["automountServiceAccountToken"] is False
+
+    def test_runs_once_and_is_never_started_again_by_the_kubelet(self, child):
+        assert spec(child)["restartPolicy"] == "Never"
+        assert (child["spec"]["parallelism"], child["spec"]["completions"]) == (1, 1)
+        assert child["spec"]["podReplacementPolicy"] == "Failed"
+        assert "activeDeadlineSeconds" not in child["spec"]
+
+    def test_is_found_by_the_labels_of_its_role(self, child):
+        labels = child["spec"]["template"]["metadata"]["labels"]
+        role = container(child)["name"]
+        assert names.selector("digits", role).items() <= labels.items()
+        assert child["metadata"]["labels"] == labels
+
+    def test_mounts_only_volumes_that_it_has(self, child):
+        mounted = {mount["name"] for mount in container(child)["volumeMounts"]}
+        assert mounted == {volume["name"] for volume in spec(child)["volumes"]}
+
+    def test_starts_with_a_command_that_takes_these_arguments(self, child, tmp_path):
+        manifest = tmp_path / "job.yaml"
+        manifest.write_text("")
+        pslgs, command, *rest = (*container(child)["command"], *container(child)["args"])
+        assert pslgs == "pslgs"
+        written = [
+            each.replace("$(CPU_LIMIT)", "2").replace("/etc/pslgs/job.yaml", str(manifest)) for each in rest
+        ]
+        parsed = get_command(app).commands[command].make_context(command, written).params
+        assert parsed["job"] == manifest
+        assert parsed["threads"] == 2
+        assert parsed["http"] == "[::]:8080"
+        assert parsed["termination_message"] == Path("/dev/termination-log")
+
+    def test_is_told_of_its_certificate_if_there_are_certificates(self, child):
+        (volume,) = (each["projected"] for each in spec(child)["volumes"] if each["name"] == "job")
+        secrets = [source["secret"]["name"] for source in volume["sources"] if "secret" in source]
+        certified = names.EXPIRY_ANNOTATION in child["metadata"]["annotations"]
+        assert secrets == ([f"{child['metadata']['name']}-tls"] if certified else [])
+        assert ("--identity=/etc/pslgs/identity" in container(child)["args"]) is certified
+
+    def test_is_pulled_as_the_operator_is_told(self, child):
+        assert container(child)["image"] == {"server": "gpu:1", "client": "edge:1"}[container(child)["name"]]
+        assert spec(child)["imagePullSecrets"] == [{"name": "pull"}]
+
+
+def rules(child: Mapping[str, Any]) -> list[tuple[str, object]]:
+    return [
+        (rule["action"], rule["onExitCodes"]["values"] if "onExitCodes" in rule else "disruption")
+        for rule in child["spec"]["podFailurePolicy"]["rules"]
+    ]
+
+
+class TestTheServer:
+    def test_is_not_tried_again_where_that_would_end_alike(self):
+        assert rules(server(WITH_TLS)) == [
+            ("FailJob", [2, 3, 4, 5]),
+            ("Ignore", [75]),
+            ("Ignore", "disruption"),
+        ]
+
+    def test_has_as_many_retries_as_the_user_says(self):
+        assert server(job(backoffLimit=1))["spec"]["backoffLimit"] == 1
+
+    def test_asks_for_gpus(self):
+        assert container(server(WITH_TLS))["resources"] == {"limits": {"nvidia.com/gpu": 2}}
+        assert "--device=cpu" not in container(server(WITH_TLS))["args"]
+
+    def test_trains_on_its_cpu_without_them(self):
+        assert "resources" not in container(server(job()))
+        assert "--device=cpu" in container(server(job()))["args"]
+
+    @pytest.mark.parametrize(
+        ("checkpoint", "volume"),
+        [
+            pytest.param({}, {"emptyDir": {}}, id="none"),
+            pytest.param(
+                {"storage": {"size": "1Gi"}},
+                {"persistentVolumeClaim": {"claimName": "digits-checkpoints"}},
+                id="new",
+            ),
+            pytest.param(
+                {"storage": {"claimName": "x"}}, {"persistentVolumeClaim": {"claimName": "x"}}, id="given"
+            ),
+        ],
+    )
+    def test_keeps_checkpoints_where_the_user_says(self, checkpoint, volume):
+        volumes = {each.pop("name"): each for each in spec(server(job(checkpoint=checkpoint)))["volumes"]}
+        assert volumes["run"] == volume
+
+    def test_is_not_evicted_by_the_autoscaler(self):
+        annotations = server(WITH_TLS)["spec"]["template"]["metadata"]["annotations"]
+        assert annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+
+
+class TestAClient:
+    def test_is_tried_again_without_end_but_for_bad_input_and_refusal(self):
+        assert rules(client(WITH_TLS)) == [("FailJob", [2, 7]), ("Ignore", "disruption")]
+        assert client(WITH_TLS)["spec"]["backoffLimit"] == 2**31 - 1
+
+    def test_runs_on_its_node_only(self):
+        affinity = spec(client(WITH_TLS, "a.b"))["affinity"]["nodeAffinity"]
+        (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        assert term == {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a.b"]}]}
+
+    def test_stays_on_a_node_that_is_away_for_a_while(self):
+        assert {each["key"]: each["effect"] for each in spec(client(WITH_TLS))["tolerations"]} == {
+            "node.kubernetes.io/not-ready": "NoExecute",
+            "node.kubernetes.io/unreachable": "NoExecute",
+        }
+
+    def test_is_told_its_share_of_a_partition(self):
+        assert "--share=3" in container(client(WITHOUT, share=3))["args"]
+        assert not any("share" in each for each in container(client(WITH_TLS))["args"])
+
+    def test_writes_down_who_it_is(self):
+        annotations = client(WITHOUT, "a.b", share=3)["metadata"]["annotations"]
+        assert annotations == {
+            names.SPEC_ANNOTATION: WITHOUT.spec_digest,
+            names.CLIENT_ANNOTATION: "a.b-0",
+            names.NODE_ANNOTATION: "a.b",
+            names.SHARE_ANNOTATION: "3",
+        }
+
+
+class TestTheUsersTemplate:
+    def test_adds_data_resources_and_tolerations(self):
+        template = {
+            "spec": {
+                "tolerations": [{"key": "edge", "operator": "Exists"}],
+                "volumes": [{"name": "data", "hostPath": {"path": "/srv"}}],
+                "containers": [
+                    {
+                        "name": "client",
+                        "image": "own:1",
+                        "resources": {"limits": {"cpu": "2"}},
+                        "volumeMounts": [{"name": "data", "mountPath": "/data", "readOnly": True}],
+                        "env": [{"name": "A", "value": "b"}],
+                    }
+                ],
+            }
+        }
+        child = client(job(clients=clients(template=template)))
+        assert len(spec(child)["tolerations"]) == 3
+        assert container(child)["image"] == "own:1"
+        assert container(child)["resources"] == {"limits": {"cpu": "2"}}
+        assert [mount["mountPath"] for mount in container(child)["volumeMounts"]] == [
+            "/etc/pslgs",
+            names.SCRATCH_FOLDER,
+            "/data",
+        ]
+        assert [each["name"] for each in container(child)["env"]] == ["CPU_LIMIT", "A"]
+        assert list(offences(spec(child))) == ["volumes[data]: hostPath"]
+
+    def test_cannot_take_away_what_the_operator_relies_on(self):
+        elsewhere = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]}
+        template = {
+            "metadata": {"labels": {names.JOB_LABEL: "other", "mine": "x"}},
+            "spec": {
+                "restartPolicy": "OnFailure",
+                "nodeName": "other",
+                "affinity": {
+                    "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": elsewhere},
+                    "podAffinity": {},
+                },
+            },
+        }
+        child, plain = client(job(clients=clients(template=template))), client(job())
+        assert child["spec"]["template"]["metadata"]["labels"] == (
+            plain["spec"]["template"]["metadata"]["labels"] | {"mine": "x"}
+        )
+        assert spec(child) == spec(plain) | {"affinity": spec(plain)["affinity"] | {"podAffinity": {}}}
+
+    def test_of_the_server_keeps_its_gpus_beside_other_limits(self):
+        template = {"spec": {"containers": [{"name": "server", "resources": {"limits": {"memory": "8Gi"}}}]}}
+        child = server(job(server={"gpus": 1, "template": template}))
+        assert container(child)["resources"]["limits"] == {"nvidia.com/gpu": 1, "memory": "8Gi"}
+
+    def test_may_leave_the_users_id_to_the_cluster(self):
+        child = server(
+            job(server={"template": {"spec": {"securityContext": {"runAsUser": None, "fsGroup": None}}}})
+        )
+        assert "runAsUser" not in spec(child)["securityContext"]
+        assert spec(child)["securityContext"]["runAsNonRoot"] is True

@@ -1,0 +1,82 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from manifests.jobs import NOW, job
+from planning_jobs.statuses import complete, failed, in_training
+from planning_jobs.world import DEFAULTS, World, carried_out
+from pslgs_operator.job import Job
+from pslgs_operator.observed import Heartbeat, JobState, PodPhase, ServerReport
+from pslgs_operator.plan import next_look
+from pslgs_operator.settings import Settings
+from pslgs_operator.status.model import JobStatus
+
+STARTED = carried_out(World(NOW).with_nodes("edge-0"), job(), JobStatus())
+PENDING = replace(
+    STARTED, pods={name: replace(pod, phase=PodPhase.PENDING) for name, pod in STARTED.pods.items()}
+)
+RESYNC = timedelta(minutes=10)
+HOURLY = Settings(certificate_lifetime=timedelta(hours=1))
+
+
+def looked(world: World, wanted: Job, status: JobStatus, settings: Settings = DEFAULTS) -> timedelta:
+    return next_look(wanted, status, world.observed(), settings, world.now)
+
+
+@pytest.mark.parametrize(
+    ("world", "wanted", "status", "expected"),
+    [
+        pytest.param(PENDING, job(), in_training(), RESYNC, id="nothing-is-expected"),
+        pytest.param(STARTED, job(), in_training(), timedelta(seconds=5), id="the-server-is-asked"),
+        pytest.param(
+            PENDING, job(activeDeadlineSeconds=60), in_training(), timedelta(seconds=60), id="the-deadline"
+        ),
+        pytest.param(
+            PENDING.later(seconds=60),
+            job(activeDeadlineSeconds=60),
+            in_training(),
+            RESYNC,
+            id="a-deadline-that-is-over",
+        ),
+        pytest.param(PENDING, job(activeDeadlineSeconds=3600), in_training(), RESYNC, id="a-far-deadline"),
+        pytest.param(
+            PENDING, job(suspend=True, activeDeadlineSeconds=60), in_training(), RESYNC, id="suspended"
+        ),
+        pytest.param(STARTED, job(), complete(), timedelta(seconds=60), id="clients-that-linger"),
+        pytest.param(World(NOW), job(), complete(), RESYNC, id="no-client-that-lingers"),
+        pytest.param(
+            World(NOW), job(ttlSecondsAfterFinished=7), failed(), timedelta(seconds=7), id="time-to-live"
+        ),
+    ],
+)
+def test_a_job_is_looked_at_again_when_something_will_have_to_be_done(world, wanted, status, expected):
+    assert looked(world, wanted, status) == expected
+
+
+@pytest.mark.parametrize(
+    ("world", "expected"),
+    [
+        pytest.param(PENDING.later(minutes=35), timedelta(minutes=5), id="before"),
+        pytest.param(PENDING.later(minutes=50), RESYNC, id="due-and-so-done-just-now"),
+        pytest.param(
+            PENDING.later(minutes=35)
+            .with_job_state("digits-server", JobState.COMPLETE)
+            .with_job_state("digits-client-edge-0-0", JobState.FAILED),
+            RESYNC,
+            id="over",
+        ),
+    ],
+)
+def test_certificates_are_renewed_in_time(world, expected):
+    started = {
+        name: replace(child, certificate_expires=NOW + timedelta(hours=1))
+        for name, child in world.jobs.items()
+    }
+    assert looked(replace(world, jobs=started), job(), in_training(), HOURLY) == expected
+
+
+def test_a_server_that_falls_silent_is_noticed():
+    heard = Heartbeat(ServerReport("Training"), NOW - timedelta(seconds=10))
+    observed = replace(PENDING.observed(), heartbeat=heard)
+    assert next_look(job(), in_training(), observed, DEFAULTS, NOW) == timedelta(seconds=20)

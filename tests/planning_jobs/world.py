@@ -1,0 +1,136 @@
+"""A cluster as a value: actions change it as they would change the real one, and it can be observed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from pslgs.spec import ServiceType
+from pslgs_operator import names
+from pslgs_operator.actions import Action, Annotate, Apply, Delete, DeleteJob, IssueClient, IssueServer
+from pslgs_operator.job import Job
+from pslgs_operator.observed import ChildJob, ChildPod, JobState, Node, Observed, PodPhase
+from pslgs_operator.placement import place_clients
+from pslgs_operator.plan import plan
+from pslgs_operator.reading.jobs import read_job
+from pslgs_operator.settings import Settings
+from pslgs_operator.status.model import JobStatus
+
+DEFAULTS = Settings()
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Nodes, and the children of one job.
+
+    Attributes:
+        objects: Manifests of everything but Jobs, by kind and name.
+        pods: The pod of each Job, by its name; that of a deleted one stays until it has ended.
+        gone: Whether the job itself was deleted.
+    """
+
+    now: datetime
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    objects: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    jobs: Mapping[str, ChildJob] = field(default_factory=dict)
+    pods: Mapping[str, ChildPod] = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset()
+    load_balancer: str | None = None
+    gone: bool = False
+
+    def observed(self) -> Observed:
+        service = next((each for (kind, _), each in self.objects.items() if kind == "Service"), None)
+        kind = service["spec"]["type"] if service else ServiceType.CLUSTER_IP
+        return Observed(
+            nodes=tuple(self.nodes.values()),
+            server=next((each for each in self.jobs.values() if each.client is None), None),
+            clients={each.client: each for each in self.jobs.values() if each.client is not None},
+            pods=tuple(self.pods.values()),
+            fixtures={
+                which: each["metadata"]["annotations"][names.SPEC_ANNOTATION]
+                for which, each in self.objects.items()
+            },
+            service_address=self.load_balancer if kind == ServiceType.LOAD_BALANCER else None,
+            node_port=None if kind == ServiceType.CLUSTER_IP else 30123,
+        )
+
+    def after(self, actions: Iterable[Action]) -> "World":
+        world = self
+        for action in actions:
+            world = world._after(action)
+        return world
+
+    def _after(self, action: Action) -> "World":
+        match action:
+            case Apply(manifest) if manifest["kind"] == "Job":
+                world = self._with_job(manifest)
+            case Apply(manifest):
+                which = (manifest["kind"], manifest["metadata"]["name"])
+                world = replace(self, objects={**self.objects, which: manifest})
+            case IssueServer():
+                world = replace(self, secrets=self.secrets | {"server"})
+            case IssueClient(client=client):
+                world = replace(self, secrets=self.secrets | {client})
+            case Annotate(name=name, annotations=annotations):
+                expires = datetime.fromisoformat(annotations[names.EXPIRY_ANNOTATION])
+                renewed = replace(self.jobs[name], certificate_expires=expires)
+                world = replace(self, jobs={**self.jobs, name: renewed})
+            case Delete("Job", name):
+                world = self.without_job(name)
+            case Delete(kind, name):
+                world = self.without_object(kind, name)
+            case DeleteJob():
+                world = World(self.now, self.nodes, gone=True)
+        return world
+
+    def _with_job(self, manifest: Mapping[str, Any]) -> "World":
+        name = manifest["metadata"]["name"]
+        assert name not in self.jobs, f"the template of {name} cannot be changed"
+        assert name not in self.pods, f"a pod of the last {name} has not ended"
+        child = read_job(manifest)
+        pod = ChildPod(f"{name}-0", name, child.client, self.now, PodPhase.PENDING, node=child.node)
+        return replace(self, jobs={**self.jobs, name: child}, pods={**self.pods, name: pod})
+
+    def without_object(self, kind: str, name: str) -> "World":
+        left = {which: each for which, each in self.objects.items() if which != (kind, name)}
+        return replace(self, objects=left)
+
+    def without_job(self, name: str) -> "World":
+        left = {each: job for each, job in self.jobs.items() if each != name}
+        pods = {each: replace(pod, deleting=True) if each == name else pod for each, pod in self.pods.items()}
+        return replace(self, jobs=left, pods=pods)
+
+    def settled(self) -> "World":
+        """Pods of deleted Jobs have ended, and the others run."""
+        pods = {
+            name: replace(pod, phase=PodPhase.RUNNING) for name, pod in self.pods.items() if name in self.jobs
+        }
+        return replace(self, pods=pods)
+
+    def with_nodes(self, *names_of_nodes: str, **labels: str) -> "World":
+        made = {name: Node(name, labels or {"pslgs.dev/edge": "true"}, ready=True) for name in names_of_nodes}
+        return replace(self, nodes={**self.nodes, **made})
+
+    def without_node(self, name: str) -> "World":
+        return replace(self, nodes={each: node for each, node in self.nodes.items() if each != name})
+
+    def with_job_state(self, name: str, state: JobState) -> "World":
+        return replace(self, jobs={**self.jobs, name: replace(self.jobs[name], state=state)})
+
+    def later(self, **duration: float) -> "World":
+        return replace(self, now=self.now + timedelta(**duration))
+
+
+def planned(world: World, job: Job, status: JobStatus, settings: Settings = DEFAULTS) -> tuple[Action, ...]:
+    observed = world.observed()
+    return plan(job, status, observed, place_clients(job, observed), settings, world.now)
+
+
+def carried_out(world: World, job: Job, status: JobStatus, settings: Settings = DEFAULTS) -> World:
+    """Plan and carry out, over and over, until nothing is left to do."""
+    for _ in range(5):
+        actions = planned(world, job, status, settings)
+        if not actions:
+            return world
+        world = world.after(actions).settled()
+    raise AssertionError(f"there is always something to do: {actions}")

@@ -1,0 +1,67 @@
+"""The training's figures, as people read them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pslgs_operator.assessment.figures import figures, saved
+from pslgs_operator.observed import ServerReport
+from pslgs_operator.status.model import SavedCheckpoint, Training
+from status.sights import report
+
+KNOWN = figures(Training(), report(), 3)
+
+
+def test_figures_are_printed_for_people() -> None:
+    printed = figures(Training(), report(), 3)
+    assert printed == Training(
+        epoch=2,
+        epochs=3,
+        step=42,
+        steps=100,
+        progress="42%",
+        loss="0.0180",
+        accuracy="96.1%",
+        deviation="0.320",
+        samples_per_second="5,829",
+        eta="1h 3m",
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "name", "expected"),
+    [
+        pytest.param("loss", 0.0, "loss", "0.0000", id="no-loss"),
+        pytest.param("loss", 0.00012, "loss", "1.20e-04", id="tiny-loss"),
+        pytest.param("loss", 3.2e9, "loss", "3.20e+09", id="huge-loss"),
+        pytest.param("loss", -12.5, "loss", "-12.5000", id="negative-loss"),
+        pytest.param("accuracy", 1.0, "accuracy", "100.0%", id="all-right"),
+        pytest.param("accuracy", 7.0, "accuracy", "96.1%", id="no-share"),
+        pytest.param("progress", 0.9999, "progress", "99%", id="not-quite-done"),
+        pytest.param("samples_per_second", 3.25, "samples_per_second", "3.2", id="slow"),
+        pytest.param("samples_per_second", 1e15, "samples_per_second", "", id="incredible"),
+        pytest.param("eta_seconds", 42.9, "eta", "42s", id="seconds"),
+        pytest.param("eta_seconds", 62, "eta", "1m 2s", id="minutes"),
+        pytest.param("eta_seconds", 200_000, "eta", "2d 7h", id="days"),
+        pytest.param("eta_seconds", 1e18, "eta", "", id="never"),
+        pytest.param("eta_seconds", None, "eta", "", id="unknown"),
+        pytest.param("epoch", 10**12, "epoch", 3, id="an-epoch-beyond-the-last"),
+    ],
+)
+def test_extremes_are_printed_too(field: str, value: float | None, name: str, expected: object) -> None:
+    assert getattr(figures(KNOWN, report(**{field: value}), 3), name) == expected
+
+
+def test_a_server_that_is_silent_or_loads_has_no_pace_but_takes_nothing_back() -> None:
+    for nothing in (None, report("Starting", step=0, epoch=0)):
+        assert figures(KNOWN, nothing, 3) == figures(KNOWN, ServerReport("Waiting"), 3)
+    assert figures(KNOWN, None, 3).loss == "0.0180"
+    assert figures(KNOWN, None, 3).eta == ""
+
+
+def test_a_checkpoint_is_kept_until_a_newer_one_is_known() -> None:
+    newest = saved(None, report(checkpoint_step=40, checkpoint_time=1_767_323_045.7))
+    assert newest == SavedCheckpoint(40, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    assert saved(newest, None) == newest
+    assert saved(newest, report()) == newest
+    assert saved(newest, report(checkpoint_step=41, checkpoint_time=1e200)) == newest

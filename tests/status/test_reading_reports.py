@@ -1,0 +1,152 @@
+"""What servers say of themselves, and what containers leave behind, hostile ones among them."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pslgs.observability.records import ClientRecord
+from pslgs.observability.status import Status, next_status
+from pslgs_operator.observed import LastWords, ServerReport
+from pslgs_operator.reading.reports import read_last_words, read_report
+
+ANSWER = {
+    "phase": "Training", "epoch": 2, "epochs": 3, "step": 42, "steps": 100, "progress": 0.42,
+    "etaSeconds": 60.5, "loss": 0.018, "accuracy": None, "deviation": 0.32, "deviationExpected": 0.3,
+    "deviationBound": 0.5, "samplesPerSecond": 5829.4, "clients": {"live": ["b", "a"], "lost": ["c"]},
+    "clientsExpected": 3, "lastCheckpoint": {"step": 40, "time": 1767323045.7}, "heartbeat": 1767323050.0,
+    "message": "", "exitCode": None, "started": 1767320000.0,
+}  # fmt: skip
+
+
+def test_an_answer_is_read() -> None:
+    assert read_report(json.dumps(ANSWER)) == ServerReport(
+        phase="Training",
+        epoch=2,
+        epochs=3,
+        step=42,
+        steps=100,
+        progress=0.42,
+        eta_seconds=60.5,
+        loss=0.018,
+        deviation=0.32,
+        deviation_expected=0.3,
+        deviation_bound=0.5,
+        samples_per_second=5829.4,
+        live=("a", "b"),
+        lost=("c",),
+        checkpoint_step=40,
+        checkpoint_time=1767323045.7,
+    )
+
+
+def test_what_the_runtime_writes_is_what_the_operator_reads() -> None:
+    status = Status(started=0, epochs=3, clients_expected=2, steps=10)
+    for client in ("edge-0-0", "edge-1-0"):
+        status = next_status(status, ClientRecord(1.0, 0, client, "joined", "it is new", 9))
+    status = next_status(status, ClientRecord(1.0, 0, "edge-1-0", "lost", "gone", cause="silent"))
+    report = read_report(json.dumps(status.to_json()).encode())
+    assert report is not None
+    assert (report.phase, report.live, report.lost) == ("Starting", ("edge-0-0",), ("edge-1-0",))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param(b"\xff\xfe{}", id="no-text"),
+        pytest.param("<html>502</html>", id="a-proxy's-page"),
+        pytest.param("[1]", id="no-mapping"),
+        pytest.param("{}", id="no-phase"),
+        pytest.param('{"phase": 7}', id="a-phase-that-is-a-number"),
+        pytest.param("[" * 100_000, id="deep"),
+        pytest.param('{"phase": ' * 5000, id="deep-mappings"),
+        pytest.param('{"phase": "' + "9" * 5000, id="cut-off"),
+        pytest.param("9" * 5000, id="a-number-too-long-to-read"),
+    ],
+)
+def test_an_answer_that_is_none_is_none(answer: str | bytes) -> None:
+    assert read_report(answer) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "name", "expected"),
+    [
+        pytest.param("step", 2**63, "step", 0, id="a-step-beyond-64-bits"),
+        pytest.param("step", -1, "step", 0, id="a-negative-step"),
+        pytest.param("step", True, "step", 0, id="a-step-that-is-true"),
+        pytest.param("loss", 10**400, "loss", None, id="a-loss-beyond-floats"),
+        pytest.param("loss", float("nan"), "loss", None, id="a-loss-that-is-none"),
+        pytest.param("loss", "0.1", "loss", None, id="a-loss-in-words"),
+        pytest.param("progress", 7, "progress", 1.0, id="more-than-everything"),
+        pytest.param("clients", ["a"], "live", (), id="clients-in-a-list"),
+        pytest.param("clients", {"live": ["a", 7, "", None]}, "live", ("a",), id="clients-without-names"),
+        pytest.param("message", "a\x1b[31mb\n\n c\u202e", "message", "a [31mb c", id="control-characters"),
+        pytest.param("lastCheckpoint", [40], "checkpoint_step", None, id="a-checkpoint-in-a-list"),
+    ],
+)
+def test_what_is_odd_is_as_good_as_missing(field: str, value: object, name: str, expected: object) -> None:
+    report = read_report(json.dumps(ANSWER | {field: value}))
+    assert getattr(report, name) == expected
+
+
+def test_a_notice_is_told_from_a_message() -> None:
+    notice = read_report(json.dumps(ANSWER | {"message": "no CUDA", "notice": "no CUDA"}))
+    assert notice is not None
+    assert (notice.message, notice.notice) == ("", "no CUDA")
+
+
+def test_last_words_of_a_server_hold_its_report_with_numbers_of_clients() -> None:
+    words = ANSWER | {
+        "phase": "Finished",
+        "clients": {"live": 3, "lost": 0},
+        "exitCode": 0,
+        "message": "done",
+    }
+    found = read_last_words(json.dumps(words), 0)
+    assert (found.exit_code, found.message) == (0, "done")
+    assert found.report is not None
+    assert (found.report.live_count, found.report.lost_count, found.report.live) == (3, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        pytest.param('{"exitCode": 7, "message": "refused"}', LastWords(1, "refused"), id="a-client's"),
+        pytest.param("", LastWords(1, ""), id="none"),
+        pytest.param(
+            "Traceback …\n  File x\nOSError: no disk\n\n---\n", LastWords(1, "OSError: no disk"), id="a-log"
+        ),
+        pytest.param('{"exitCode": 7, "mess', LastWords(1, '{"exitCode": 7, "mess'), id="cut-off"),
+        pytest.param("x" * 5000, LastWords(1, "x" * 297 + "…"), id="long"),
+    ],
+)
+def test_last_words_are_read(message: str, expected: LastWords) -> None:
+    assert read_last_words(message, 1) == expected
+
+
+def test_the_exit_code_of_last_words_counts_only_where_kubernetes_knows_none() -> None:
+    assert read_last_words('{"exitCode": 7, "message": "refused"}', None).exit_code == 7
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from([*ANSWER, "live", "lost", "time"]), inner)
+    ),
+)
+
+
+@given(st.one_of(st.text(), st.binary(), JSON.map(json.dumps)))
+def test_no_answer_is_too_odd_to_be_read(answer: Any) -> None:
+    report = read_report(answer)
+    assert report is None or len(report.message.encode()) <= 300
+
+
+@given(st.text() | JSON.map(json.dumps), st.none() | st.integers(0, 255))
+def test_no_last_words_are_too_odd_to_be_read(message: str, exit_code: int | None) -> None:
+    found = read_last_words(message, exit_code)
+    assert len(found.message.encode()) <= 300
+    assert found.message.isprintable()
