@@ -61,7 +61,11 @@ REFUSALS = {
     "samples of another shape": (numpy_data("wide.npz"), "spec.", "65"),
     "batch larger than the data": (numpy_data("few.npz"), "spec.sampling.globalBatchSize", "5 samples"),
     "no data for a client": (numpy_data("{client}.csv"), "spec.data.train.path", "0 clients"),
-    "unavailable strategy": (["spec.sampling.strategy=LatentDirichlet"], "spec.sampling.strategy", "Global"),
+    "baseline of simulations": (
+        ["spec.sampling.strategy=FederatedAveraging"],
+        "spec.sampling.strategy",
+        "Global",
+    ),
     "unknown dataset": (["spec.data.train.name=digit"], "spec.data.train.name", "digits"),
     "no initial weights": (
         ["spec.model.initialWeights=w.safetensors"],

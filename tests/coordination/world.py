@@ -18,7 +18,7 @@ def settings(clients: int, **changes) -> Settings:
     values = {
         "epochs": 2,
         "seed": 7,
-        "draw_schedule": lambda remaining, rng: draw_global_schedule(remaining, batch, rng),
+        "draw_schedule": lambda holdings, rng: draw_global_schedule(holdings.remaining, batch, rng),
         "expected_clients": clients,
         "global_batch_size": batch,
         "checkpoint_every": 5,
@@ -30,6 +30,7 @@ def settings(clients: int, **changes) -> Settings:
 class World:
     """Delivers events in an order of the test's choosing and keeps an audit of every sample.
 
+    A client's answer takes its ``answer_seconds`` after what was delivered before.
     ``pending`` holds the answers under way; ``used`` counts, for each epoch, client and position in the
     client's order, how often it was committed.
     """
@@ -48,6 +49,8 @@ class World:
     saved: CoordinatorState | None = None
     finished: do.Finish | None = None
     mute: set[str] = field(default_factory=set)
+    label_counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    answer_seconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self):
         self.coordinator = Coordinator(self.settings, self.now, self.state)
@@ -64,7 +67,8 @@ class World:
 
     def join(self, client: str) -> list[do.Effect]:
         self.sessions += 1
-        return self.tell(told.Joined(client, self.sessions, self.holdings[client], self.evaluation))
+        counts = self.label_counts.get(client, ())
+        return self.tell(told.Joined(client, self.sessions, self.holdings[client], self.evaluation, counts))
 
     def join_all(self) -> None:
         for client in self.holdings:
@@ -81,7 +85,9 @@ class World:
         return self.tell(told.Tick())
 
     def deliver(self, index: int = 0) -> list[do.Effect]:
-        return self.tell(self.pending.pop(index))
+        event = self.pending.pop(index)
+        self.now += self.answer_seconds.get(getattr(event, "client", ""), 0.0)
+        return self.tell(event)
 
     def run(self, rng: np.random.Generator | None = None, limit: int = 100_000) -> None:
         """Deliver what is pending, in random order if ``rng`` is given, until nothing is."""

@@ -10,6 +10,7 @@ from pslgs.sampling.schedule import (
     draw_global_schedule,
     fixed_local_schedule,
     fixed_proportional_schedule,
+    sequential_schedule,
 )
 
 HOLDINGS = st.lists(st.integers(0, 200), min_size=1, max_size=12)
@@ -57,7 +58,7 @@ def test_what_remains_after_a_loss_is_drawn_by_the_same_law():
     draw = partial(draw_global_schedule, global_batch_size=10)
     observed, expected = [], []
     for seed in range(3000):
-        epoch = Epoch(1, seed, lambda remaining, rng: draw(remaining, rng=rng))
+        epoch = Epoch(1, seed, lambda holdings, rng: draw(holdings.remaining, rng=rng))
         samples = {"a": 30, "b": 20, "c": 50}
         epoch.plan(samples)
         epoch.commit()
@@ -91,3 +92,15 @@ def test_fixed_proportional_batches_round_half_to_even():
 def test_a_batch_size_below_one_is_refused():
     with pytest.raises(ValueError, match="must be at least 1"):
         draw_global_schedule([3], 0, np.random.default_rng(0))
+
+
+@given(HOLDINGS, st.integers(1, 64))
+def test_a_sequential_schedule_takes_one_client_after_another(held, batch):
+    schedule = sequential_schedule(held, batch)
+    sizes = table(schedule, len(held))
+    assert sizes.sum(axis=0).tolist() == held
+    assert (np.count_nonzero(sizes, axis=1) == 1).all()
+    assert sizes.max(initial=0) <= batch
+    order = sizes.argmax(axis=1)
+    assert (np.diff(order) >= 0).all()
+    assert len(schedule) == sum(-(-samples // batch) for samples in held)

@@ -14,9 +14,11 @@ import typer
 from pslgs.cli.client import client
 from pslgs.cli.errors import Command
 from pslgs.cli.export import export
+from pslgs.cli.plan import plan
 from pslgs.cli.report import report
 from pslgs.cli.run import run
 from pslgs.cli.server import server
+from pslgs.cli.simulate import simulate
 from pslgs.cli.validate import validate
 
 app = typer.Typer(
@@ -27,7 +29,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run", cls=Command)(run)
+app.command("simulate", cls=Command)(simulate)
 app.command("validate", cls=Command)(validate)
+app.command("plan", cls=Command)(plan)
 app.command("report", cls=Command)(report)
 app.command("export", cls=Command)(export)
 app.command("server", cls=Command)(server)

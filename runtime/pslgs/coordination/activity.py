@@ -71,18 +71,23 @@ class Owing:
     Attributes:
         ticket: An answer under another one does not count.
         since: Client -> time since which it owes its answer.
+        answered: Client -> seconds that its answers so far took.
     """
 
     ticket: Ticket
     since: dict[str, float] = field(default_factory=dict)
+    answered: dict[str, float] = field(default_factory=dict)
 
     def ask(self, clients: Iterable[str], now: float) -> None:
         """Note that each of ``clients`` owes an answer from now on."""
         self.since.update(dict.fromkeys(clients, now))
 
-    def settle(self, client: str, ticket: Ticket) -> bool:
+    def settle(self, client: str, ticket: Ticket, now: float) -> bool:
         """Note an answer; False where none was owed under that ticket."""
-        return ticket == self.ticket and self.since.pop(client, None) is not None
+        if ticket != self.ticket or client not in self.since:
+            return False
+        self.answered[client] = self.answered.get(client, 0.0) + now - self.since.pop(client)
+        return True
 
     def overdue(self, now: float, timeout: float) -> list[str]:
         """Return the clients that have owed their answer for longer than ``timeout`` seconds."""

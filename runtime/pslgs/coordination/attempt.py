@@ -1,5 +1,7 @@
 """One attempt at a step: forward, server step, backward, update; all of it or nothing."""
 
+from collections.abc import Mapping
+
 from typing_extensions import override
 
 from pslgs.coordination.activity import Activity, Owing, Phase
@@ -33,6 +35,11 @@ class Attempt(Activity):
         self._clients = frozenset(share.client for share in shares)
         self._owing = Owing(ticket)
 
+    @property
+    def answer_seconds(self) -> Mapping[str, float]:
+        """Client -> seconds that it kept the step waiting, forward and backward together."""
+        return self._owing.answered
+
     def begin(self, following: dict[str, int], now: float) -> list[Effect]:
         """Send the orders; ``following`` are the local batch sizes that the schedule has next."""
         self._owing.ask(self._clients, now)
@@ -44,7 +51,9 @@ class Attempt(Activity):
     @override
     def take(self, event: Event, now: float) -> list[Effect] | None:
         match event, self.phase:
-            case SmashedDataReceived(client, ticket), Phase.FORWARD if self._owing.settle(client, ticket):
+            case SmashedDataReceived(client, ticket), Phase.FORWARD if self._owing.settle(
+                client, ticket, now
+            ):
                 return self._once_all_answered(
                     Phase.SERVER_STEP, RunServerStep(self._ticket, self._epoch, self._shares)
                 )
@@ -52,7 +61,9 @@ class Attempt(Activity):
                 self.phase = Phase.BACKWARD
                 self._owing.ask(self._clients, now)
                 return [SendCutGradients(self._ticket, self._shares)]
-            case ClientGradientReceived(client, ticket), Phase.BACKWARD if self._owing.settle(client, ticket):
+            case ClientGradientReceived(client, ticket), Phase.BACKWARD if self._owing.settle(
+                client, ticket, now
+            ):
                 return self._once_all_answered(
                     Phase.UPDATE, ApplyUpdate(self._ticket, self._epoch, self._shares)
                 )

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from pslgs.coordination.activity import Activity, Checkpointing, Phase
 from pslgs.coordination.attempt import Attempt
+from pslgs.coordination.delays import Delays, DelayState
 from pslgs.coordination.effects import (
     Effect,
     EndSession,
@@ -50,13 +51,15 @@ class Coordinator:
 
     def __init__(self, settings: Settings, now: float, state: CoordinatorState | None = None) -> None:
         self.step = state.step if state else 0
+        self._delays = Delays(state.delays if state else DelayState(settings.known_delays))
         self.epoch = (
-            Epoch.restore(state.epoch, settings.seed, settings.draw_schedule)
+            Epoch.restore(state.epoch, settings.seed, settings.draw_schedule, self._delays.known)
             if state
-            else Epoch(1, settings.seed, settings.draw_schedule)
+            else Epoch(1, settings.seed, settings.draw_schedule, self._delays.known)
         )
-        self.roster = Roster(dict(state.samples) if state else None)
+        self.roster = Roster(state.samples if state else None)
         self._settings = settings
+        self._planned_for: tuple[int, int] | None = None
         self._activity: Activity | None = None
         self._effects: list[Effect] = []
         self._attempts = 0
@@ -80,7 +83,14 @@ class Coordinator:
     def state(self, now: float) -> CoordinatorState:
         """Return what a checkpoint must keep; an attempt under way is not in it."""
         active = now - self._opened_at
-        return CoordinatorState(self.step, self.epoch.state(), self._evaluated, self.roster.samples(), active)
+        return CoordinatorState(
+            step=self.step,
+            epoch=self.epoch.state(),
+            evaluated=self._evaluated,
+            samples=self.roster.samples(),
+            active_seconds=active,
+            delays=self._delays.state(),
+        )
 
     def steps_in_all(self) -> int:
         """Count the steps of the whole job, those to come as if undisturbed; 0 before the first schedule."""
@@ -131,12 +141,14 @@ class Coordinator:
         if returned and (held := self.roster.member(client).samples) != joined.samples:
             # Its order of this epoch was another one: no offset into it means anything until the next epoch.
             self.epoch.offsets[client] = max(held, joined.samples)
-        self.roster.admit(client, Member(joined.samples, joined.evaluation_samples, joined.session))
+        self.roster.admit(
+            client, Member(joined.samples, joined.evaluation_samples, joined.session, joined.label_counts)
+        )
         self._last_join = now
         self._do(ReportJoined(client, joined.samples, returned))
 
     def _lose(self, client: str, kind: str, reason: str) -> None:
-        self.roster.member(client).session = None
+        self.roster.lose(client)
         self._do(ReportLost(client, kind, reason))
         if self._activity and not self._activity.done:
             self._do(*self._activity.lose(client, reason))
@@ -200,8 +212,10 @@ class Coordinator:
 
     def _settle(self, now: float) -> None:
         match self._activity:
-            case Attempt(completed=True):
+            case Attempt(completed=True) as attempt:
                 self.epoch.commit()
+                if self._settings.weighs_clients:
+                    self._delays.note(attempt.answer_seconds)
                 self.step += 1
                 self._attempts = 0
             case ServerEvaluation(completed=True) | ClientEvaluation(completed=True):
@@ -221,8 +235,7 @@ class Coordinator:
 
     def _begin_next(self, now: float) -> None:
         self._started = True
-        self.epoch.plan({name: member.samples for name, member in self.roster.live().items()})
-        self._steps_an_epoch = self.epoch.steps_planned()
+        self._plan()
         if self.epoch.steps_left():
             self._begin_attempt(now)
         elif self._evaluation_due():
@@ -230,8 +243,20 @@ class Coordinator:
         else:
             self._end_epoch()
 
+    def _plan(self) -> None:
+        """Draw what is to be drawn; nothing is as long as the same clients are there in the same epoch."""
+        present = self.epoch.number, self.roster.changes
+        if present == self._planned_for:
+            return
+        live = self.roster.live()
+        samples = {name: member.samples for name, member in live.items()}
+        weighed = live if self._settings.weighs_clients else {}
+        self.epoch.plan(samples, {name: member.label_counts for name, member in weighed.items()})
+        self._steps_an_epoch = self.epoch.steps_planned()
+        self._planned_for = present
+
     def _begin_attempt(self, now: float) -> None:
-        batch_size, pooled = self._settings.global_batch_size, sum(self.roster.samples().values())
+        batch_size, pooled = self._settings.global_batch_size, self.roster.pooled_samples
         if batch_size > pooled and len(self.roster) >= self._settings.expected_clients:
             self._end(
                 ExitCode.BAD_INPUT,
@@ -276,7 +301,10 @@ class Coordinator:
         if skipped:
             self._do(ReportSkipped(self.epoch.number, skipped))
         self._evaluated = False
-        self.epoch = Epoch(self.epoch.number + 1, self._settings.seed, self._settings.draw_schedule)
+        self._delays.end_epoch()
+        self.epoch = Epoch(
+            self.epoch.number + 1, self._settings.seed, self._settings.draw_schedule, self._delays.known
+        )
 
     # The end
 

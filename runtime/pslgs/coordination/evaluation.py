@@ -68,7 +68,7 @@ class ClientEvaluation(Activity):
     @override
     def take(self, event: Event, now: float) -> list[Effect] | None:
         match event:
-            case EvaluationAnswered(client, ticket) if self._owing.settle(client, ticket):
+            case EvaluationAnswered(client, ticket) if self._owing.settle(client, ticket, now):
                 if self._reached[client] < self._members[client].evaluation_samples:
                     return [self._ask(client, now)]
                 return self._conclusion()

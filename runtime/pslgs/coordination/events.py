@@ -18,12 +18,13 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A client opened a stream and said what it holds."""
+    """A client opened a stream and said what it holds; label counts are empty where there are no classes."""
 
     client: str
     session: int
     samples: int
     evaluation_samples: int = 0
+    label_counts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

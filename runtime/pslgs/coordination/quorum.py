@@ -7,14 +7,13 @@ from pslgs.spec.faults import OnLostClient
 
 def lacking(roster: Roster, settings: Settings, *, started: bool) -> str | None:
     """Say in a sentence what training needs and has not; None where nothing is lacking."""
-    live, lost = roster.live(), roster.lost()
-    named = f"; lost: {', '.join(lost)}" if lost else ""
-    if len(live) < settings.quorum:
-        return f"{len(live)} of at least {settings.quorum} clients are connected{named}"
-    if not any(member.samples for member in live.values()):
-        return f"none of the {len(live)} connected clients has training samples{named}"
-    if started and settings.on_lost is OnLostClient.WAIT and lost:
-        return f"spec.faultTolerance.onLostClient is Wait{named}"
+    live = roster.live_count
+    if live < settings.quorum:
+        return f"{live} of at least {settings.quorum} clients are connected{_lost(roster)}"
+    if not roster.live_samples:
+        return f"none of the {live} connected clients has training samples{_lost(roster)}"
+    if started and settings.on_lost is OnLostClient.WAIT and live < len(roster):
+        return f"spec.faultTolerance.onLostClient is Wait{_lost(roster)}"
     return None
 
 
@@ -24,5 +23,10 @@ def may_start(roster: Roster, settings: Settings, since_last_join: float) -> boo
     It waits for the clients that are expected, those of the checkpoint among them, but not for longer than
     a client may owe any other answer.
     """
-    everybody = len(roster.live()) >= max(settings.expected_clients, len(roster))
+    everybody = roster.live_count >= max(settings.expected_clients, len(roster))
     return everybody or since_last_join > settings.client_timeout
+
+
+def _lost(roster: Roster) -> str:
+    lost = roster.lost()
+    return f"; lost: {', '.join(lost)}" if lost else ""

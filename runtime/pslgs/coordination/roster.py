@@ -1,9 +1,10 @@
 """Who belongs to the job, and who is there."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """A client that has joined at least once.
 
@@ -11,11 +12,13 @@ class Member:
         samples: Training samples it holds.
         evaluation_samples: Evaluation samples it holds.
         session: The number of its open stream; None while it is lost.
+        label_counts: Its training samples of each class; empty where there are no classes.
     """
 
     samples: int
     evaluation_samples: int = 0
     session: int | None = None
+    label_counts: tuple[int, ...] = ()
 
     def open_session(self) -> int:
         """Return the number of the open stream.
@@ -29,10 +32,23 @@ class Member:
 
 
 class Roster:
-    """The members by name; the order of names is the order of everything that is summed or concatenated."""
+    """The members by name; the order of names is the order of everything that is summed or concatenated.
 
-    def __init__(self, samples: dict[str, int] | None = None) -> None:
-        self._members = {name: Member(count) for name, count in sorted((samples or {}).items())}
+    What is asked for at every step is kept up to date, so that a step costs nothing for those who rest.
+
+    Attributes:
+        changes: Grows whenever a client joins, returns or is lost.
+        live_count: Members with an open stream.
+        live_samples: Training samples that these hold.
+        pooled_samples: Training samples of all members, lost ones included.
+    """
+
+    def __init__(self, samples: Mapping[str, int] | None = None) -> None:
+        self.changes = 0
+        self.live_count = self.live_samples = 0
+        self._members = {name: Member(count) for name, count in (samples or {}).items()}
+        self.pooled_samples = sum(member.samples for member in self._members.values())
+        self._in_order = False
 
     def __contains__(self, client: str) -> bool:
         return client in self._members
@@ -55,19 +71,42 @@ class Roster:
 
     def admit(self, client: str, member: Member) -> None:
         """Add a member, or put one that returns in its old place."""
-        known = client in self._members
-        self._members[client] = member
-        if not known:
-            self._members = dict(sorted(self._members.items()))
+        self._in_order = self._in_order and client in self._members
+        self._replace(client, member)
+
+    def lose(self, client: str) -> None:
+        """Note that a member's stream is over."""
+        self._replace(client, replace(self._members[client], session=None))
 
     def live(self) -> dict[str, Member]:
         """Return the members with an open stream, in order of their names."""
-        return {name: member for name, member in self._members.items() if member.session is not None}
+        return {name: member for name, member in self._ordered().items() if member.session is not None}
 
     def lost(self) -> tuple[str, ...]:
         """Return the names of the members without an open stream."""
-        return tuple(name for name, member in self._members.items() if member.session is None)
+        return tuple(name for name, member in self._ordered().items() if member.session is None)
 
     def samples(self) -> dict[str, int]:
         """Return how many training samples each member holds, lost ones included."""
-        return {name: member.samples for name, member in self._members.items()}
+        return {name: member.samples for name, member in self._ordered().items()}
+
+    def _replace(self, client: str, member: Member) -> None:
+        self._count(self._members.get(client), -1)
+        self._members[client] = member
+        self._count(member, 1)
+        self.changes += 1
+
+    def _count(self, member: Member | None, sign: int) -> None:
+        if member is None:
+            return
+        self.pooled_samples += sign * member.samples
+        if member.session is not None:
+            self.live_count += sign
+            self.live_samples += sign * member.samples
+
+    def _ordered(self) -> dict[str, Member]:
+        """Sort when somebody asks, not whenever one of thousands joins."""
+        if not self._in_order:
+            self._members = dict(sorted(self._members.items()))
+            self._in_order = True
+        return self._members

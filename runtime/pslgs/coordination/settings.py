@@ -1,6 +1,7 @@
 """What the coordinator is set to, taken from the job's spec."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pslgs.coordination.epoch import DrawSchedule
 from pslgs.spec.data import EvaluationPlace
@@ -15,6 +16,8 @@ class Settings:
         epochs: Epochs to train.
         seed: Of the schedule.
         draw_schedule: The sampling strategy.
+        weighs_clients: Whether the strategy heeds label counts and delays; they are kept only for it.
+        known_delays: Client -> seconds, where they are known before any is measured (simulations).
         expected_clients: How many clients the start waits for.
         quorum: Fewer live clients than this, and the job waits.
         client_timeout: Seconds after which a client that owes an answer is lost.
@@ -33,6 +36,8 @@ class Settings:
     draw_schedule: DrawSchedule
     expected_clients: int
     global_batch_size: int
+    weighs_clients: bool = False
+    known_delays: Mapping[str, float] = field(default_factory=dict)
     quorum: int = 1
     client_timeout: float = 30.0
     quorum_timeout: float = 600.0

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pslgs.coordination.delays import DelayState
 from pslgs.coordination.epoch import EpochState
 
 
@@ -17,6 +18,7 @@ class CoordinatorState:
         evaluated: Whether the epoch under way has been evaluated already.
         samples: Training samples of every member, lost ones included.
         active_seconds: How long the job has been running, stops left out.
+        delays: How long clients take to answer, where the strategy heeds it.
     """
 
     step: int
@@ -24,6 +26,7 @@ class CoordinatorState:
     evaluated: bool
     samples: Mapping[str, int]
     active_seconds: float
+    delays: DelayState
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dictionaries, lists and numbers."""
@@ -42,4 +45,5 @@ class CoordinatorState:
             evaluated=document["evaluated"],
             samples=document["samples"],
             active_seconds=document["active_seconds"],
+            delays=DelayState(**document.get("delays", {})),
         )

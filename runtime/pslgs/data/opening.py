@@ -102,6 +102,31 @@ def open_evaluation_data(
     return LocalDataset(source, index, pipeline, Owner(name, seed, EVALUATION))
 
 
+def open_all_evaluation_data(
+    data: DataSpec, client_ids: Sequence[str], *, seed: int, cache: Path
+) -> list[LocalDataset]:
+    """Open the evaluation samples of all clients, for simulations.
+
+    Each equals what `open_evaluation_data` gives the client with its position as ``partition_index``.
+
+    Raises:
+        InputError: the data are missing, damaged or do not fit the manifest.
+        ValueError: the manifest has no evaluation.
+    """
+    if data.evaluation is None or data.partition is None or data.evaluation.is_per_client:
+        return [
+            open_evaluation_data(data, client_id=name, partition_index=i, seed=seed, cache=cache)
+            for i, name in enumerate(client_ids)
+        ]
+    source = open_source(data.evaluation, EVALUATION, cache)
+    pipeline = evaluation_pipeline(data)
+    shares = partition_iid(len(source), data.partition.clients, generator(seed, Purpose.PARTITION, 1))
+    return [
+        LocalDataset(source, shares[_share_of(name, i, data)], pipeline, Owner(name, seed, EVALUATION))
+        for i, name in enumerate(client_ids)
+    ]
+
+
 def _all_of(source: Source) -> NDArray[np.int64]:
     return np.arange(len(source), dtype=np.int64)
 

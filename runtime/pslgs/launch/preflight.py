@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pslgs.coordination.from_spec import draw_schedule_from
 from pslgs.data.local import LocalDataset
 from pslgs.data.opening import (
     EVALUATION,
@@ -23,7 +22,6 @@ def preflight(spec: JobSpec, clients: Sequence[Site], cache: Path) -> None:
     Raises:
         InputError: with the first thing that is wrong.
     """
-    draw_schedule_from(spec.sampling)
     names = [site.client_id for site in clients]
     held = open_all_training_data(spec.data, names, seed=spec.sampling.seed, cache=cache)
     pooled = sum(data.samples for data in held)

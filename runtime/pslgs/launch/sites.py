@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pslgs.sampling.partition import share_names
 from pslgs.spec import CLIENT_PLACEHOLDER, InputError, JobSpec
 
 
@@ -38,7 +39,7 @@ def sites(spec: JobSpec, clients: int | None) -> list[Site]:
         InputError: there are no data for them.
     """
     if spec.data.partition is not None:
-        return [Site(name, share) for share, name in enumerate(_numbered(spec.data.partition.clients))]
+        return [Site(name, share) for share, name in enumerate(share_names(spec.data.partition.clients))]
     if not spec.data.train.is_per_client:
         if (clients or 1) > 1:
             raise InputError.at(
@@ -55,11 +56,6 @@ def sites(spec: JobSpec, clients: int | None) -> list[Site]:
             + (f", not of {clients}" if clients else f"; {CLIENT_PLACEHOLDER} stands for the client's name"),
         )
     return [Site(name, None) for name in found[:clients]]
-
-
-def _numbered(count: int) -> list[str]:
-    width = len(str(count - 1))
-    return [f"client-{number:0{width}}" for number in range(count)]
 
 
 def _found(pattern: str) -> list[str]:

@@ -31,6 +31,8 @@ class StepRecord:
     """Phase -> duration: forward_wait, server, backward_wait, update."""
     response_seconds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Active client -> time until its smashed data, its gradient were complete."""
+    modelled_seconds: float | None = None
+    """Of a simulation: what the step would have taken over the links and machines that were assumed."""
 
 
 @dataclass(frozen=True, slots=True)

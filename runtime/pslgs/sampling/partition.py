@@ -9,6 +9,12 @@ from pslgs.spec.errors import InputError
 FIELD = "spec.data.partition"
 
 
+def share_names(clients: int) -> list[str]:
+    """Name the clients of a partition that are all on one machine, so that sorting keeps their order."""
+    width = len(str(clients - 1))
+    return [f"client-{number:0{width}}" for number in range(clients)]
+
+
 def partition(
     scheme: Partition, labels: NDArray[np.int64] | NDArray[np.float32], rng: np.random.Generator
 ) -> list[NDArray[np.int64]]:

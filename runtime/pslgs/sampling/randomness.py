@@ -16,6 +16,8 @@ class Purpose(IntEnum):
     SERVER_DROPOUT = 5
     PARTITION = 6
     INITIAL_WEIGHTS = 7
+    VIRTUAL_LOSS = 8
+    CLIENT_PROFILE = 9
 
 
 def client_key(client_id: str) -> int:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from pslgs.sampling.pool import shuffled_pool
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LocalBatches:
@@ -34,6 +36,11 @@ class Schedule(Protocol):
         ...
 
 
+def chunk_of(step: int, samples: int, steps: int) -> tuple[int, int]:
+    """Return where chunk ``step`` of ``steps`` near-equal ones begins and ends; sizes differ by at most 1."""
+    return step * samples // steps, (step + 1) * samples // steps
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class GlobalSchedule(Schedule):
     """Global batches drawn uniformly, without replacement, from the pooled samples.
@@ -51,13 +58,13 @@ class GlobalSchedule(Schedule):
 
     @override
     def local_batches(self, step: int) -> LocalBatches:
-        start, stop = (step * len(self.pool) // self.steps, (step + 1) * len(self.pool) // self.steps)
+        start, stop = chunk_of(step, len(self.pool), self.steps)
         clients, sizes = np.unique(self.pool[start:stop], return_counts=True)
         return LocalBatches(clients.astype(np.int64), sizes.astype(np.int64))
 
 
 def draw_global_schedule(
-    remaining: Sequence[int], global_batch_size: int, rng: np.random.Generator
+    remaining: Sequence[int] | NDArray[np.int64], global_batch_size: int, rng: np.random.Generator
 ) -> GlobalSchedule:
     """Schedule what ``remaining`` samples each client still has.
 
@@ -68,15 +75,14 @@ def draw_global_schedule(
     Args:
         remaining: Samples left at each client, none negative; shape (clients,).
         global_batch_size: B, the size that no batch exceeds.
-        rng: Consumed by one shuffle.
+        rng: Source of the pool's order.
 
     Raises:
         ValueError: the global batch size is below 1.
     """
     if global_batch_size < 1:
         raise ValueError(f"the global batch size is {global_batch_size}, must be at least 1")
-    pool = np.repeat(np.arange(len(remaining), dtype=np.uint32), remaining)
-    rng.shuffle(pool)
+    pool = shuffled_pool(np.asarray(remaining, dtype=np.int64), rng)
     return GlobalSchedule(pool, steps=-(-len(pool) // global_batch_size))
 
 
@@ -103,7 +109,9 @@ class FixedSchedule(Schedule):
         return LocalBatches(active, sizes[active])
 
 
-def fixed_local_schedule(remaining: Sequence[int], global_batch_size: int) -> FixedSchedule:
+def fixed_local_schedule(
+    remaining: Sequence[int] | NDArray[np.int64], global_batch_size: int
+) -> FixedSchedule:
     """Schedule b_k = max(1, round(B/K)) (FLS of arXiv 2407.15738); K counts the clients with samples."""
     left = np.asarray(remaining, dtype=np.int64)
     share = global_batch_size / max(1, int(np.count_nonzero(left)))
@@ -111,8 +119,57 @@ def fixed_local_schedule(remaining: Sequence[int], global_batch_size: int) -> Fi
     return FixedSchedule(left, sizes)
 
 
-def fixed_proportional_schedule(remaining: Sequence[int], global_batch_size: int) -> FixedSchedule:
+def fixed_proportional_schedule(
+    remaining: Sequence[int] | NDArray[np.int64], global_batch_size: int
+) -> FixedSchedule:
     """Schedule b_k = max(1, round(B·N_k/N)) (FPLS of arXiv 2407.15738), rounding half to even."""
     left = np.asarray(remaining, dtype=np.int64)
     shares = global_batch_size * left / max(1, left.sum())
     return FixedSchedule(left, np.maximum(1, np.round(shares).astype(np.int64)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SequentialSchedule(Schedule):
+    """One client after another, each in near-equal batches of its own data: sequential split learning.
+
+    Attributes:
+        remaining: Samples at each client; shape (clients,).
+        ends: Steps up to each client's last one; shape (clients,).
+    """
+
+    remaining: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    @override
+    def local_batches(self, step: int) -> LocalBatches:
+        client = int(np.searchsorted(self.ends, step, side="right"))
+        first = int(self.ends[client - 1]) if client else 0
+        start, stop = chunk_of(step - first, int(self.remaining[client]), int(self.ends[client]) - first)
+        return LocalBatches(np.array([client]), np.array([stop - start]))
+
+
+def sequential_schedule(remaining: Sequence[int] | NDArray[np.int64], batch_size: int) -> SequentialSchedule:
+    """Schedule ⌈N_k/B⌉ batches of each client, in the clients' order (a baseline, not for skewed data)."""
+    left = np.asarray(remaining, dtype=np.int64)
+    return SequentialSchedule(left, np.cumsum(-(-left // batch_size)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnSchedule(Schedule):
+    """Batches that were drawn one after another, each depending on those before.
+
+    Attributes:
+        batches: Of all steps, only the active clients of each.
+    """
+
+    batches: Sequence[LocalBatches]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    @override
+    def local_batches(self, step: int) -> LocalBatches:
+        return self.batches[step]

@@ -47,7 +47,13 @@ class Attendance:
         try:
             await session.send(wire.Header(welcome=wire.Welcome(input_shape=self._input_shape)))
             self._conductor.tell(
-                Joined(session.client_id, session.number, hello.samples, hello.evaluation_samples)
+                Joined(
+                    session.client_id,
+                    session.number,
+                    hello.samples,
+                    hello.evaluation_samples,
+                    tuple(hello.label_counts),
+                )
             )
             while True:
                 self._take(session, await session.receive())

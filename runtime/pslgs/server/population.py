@@ -1,23 +1,11 @@
 """The classes of all clients' data together, against which a global batch is judged."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pslgs.sampling.deviation import batch_deviation, deviation_bound, expected_deviation
-
-CONFIDENCE = 0.99
-"""Of the bound that is reported."""
-
-
-class Quality(NamedTuple):
-    """How far a batch's class mix lies from the pooled one: as it is, as expected, as bounded."""
-
-    deviation: float | None = None
-    expected: float | None = None
-    bound: float | None = None
+from pslgs.sampling.quality import Quality, judge
 
 
 class Population:
@@ -51,14 +39,4 @@ class Population:
 
     def quality(self, labels: NDArray[np.int64]) -> Quality:
         """Judge a global batch by its labels, as class numbers; shape (B,)."""
-        samples = int(self._pooled.sum())
-        if self._classes is None or not samples:
-            return Quality()
-        proportions = self._pooled / samples
-        counts = np.bincount(labels, minlength=self._classes)
-        batch = min(len(labels), samples)
-        return Quality(
-            batch_deviation(counts, proportions),
-            expected_deviation(proportions, batch, samples),
-            deviation_bound(self._classes, batch, samples, CONFIDENCE),
-        )
+        return judge(labels, None if self._classes is None else self._pooled)

@@ -16,3 +16,12 @@ def slice_rows(samples: int, bytes_per_sample: int) -> list[tuple[int, int]]:
     slices = -(-samples // most)
     edges = [samples * i // slices for i in range(slices + 1)] if slices else [0]
     return [(first, stop - first) for first, stop in pairwise(edges)]
+
+
+def overlapped(one: float, other: float, slices: int) -> float:
+    """Return how long two activities take of which the second follows the first slice by slice.
+
+    While the one works on a slice, the other works on the slice before, so the slower of them waits for one
+    slice of the faster only: max + min / slices.
+    """
+    return max(one, other) + min(one, other) / max(1, slices)

@@ -1,0 +1,1 @@
+"""What a job will cost, found out before anything runs: batches, traffic and time for each cut layer."""

@@ -1,0 +1,67 @@
+"""The shuffled pool: each client's index once for each of its samples, in uniformly random order."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+CACHED = 1 << 22
+"""Entries up to which a plain shuffle is fast; a longer pool's jumps miss the processor's cache."""
+BUCKETS = 256
+PIECE = 1 << 20
+
+Pool = NDArray[np.uint32]
+
+
+def shuffled_pool(
+    remaining: NDArray[np.int64], rng: np.random.Generator, *, cached: int = CACHED, piece: int = PIECE
+) -> Pool:
+    """Return a pool over clients that have ``remaining`` samples each; shape (samples,).
+
+    A long pool is dealt out at random to buckets that are shuffled one by one (Rao 1961, Sandelius 1962):
+    a uniform permutation, too, whose time stays linear in the samples.
+
+    Args:
+        remaining: Samples of each client, none negative; shape (clients,).
+        rng: Source of the order.
+        cached: Entries of the longest pool that is shuffled at once.
+        piece: Entries that are dealt out at a time.
+    """
+    samples = int(remaining.sum())
+    if samples <= cached:
+        pool = np.repeat(np.arange(len(remaining), dtype=np.uint32), remaining)
+        rng.shuffle(pool)
+        return pool
+    keys = rng.integers(0, BUCKETS, size=samples, dtype=np.uint8)
+    sizes = np.zeros(BUCKETS, dtype=np.int64)
+    for first in range(0, samples, piece):
+        sizes += np.bincount(keys[first : first + piece], minlength=BUCKETS)
+    pool = _dealt_out(_pieces(remaining, piece), keys, np.cumsum(sizes) - sizes)
+    for bucket in np.split(pool, np.cumsum(sizes)[:-1]):
+        rng.shuffle(bucket)
+    return pool
+
+
+def _pieces(remaining: NDArray[np.int64], piece: int) -> Iterator[Pool]:
+    """Yield the ordered pool in pieces, so that it is never in memory as a whole."""
+    ends = np.cumsum(remaining)
+    for first in range(0, int(ends[-1]), piece):
+        stop = min(first + piece, int(ends[-1]))
+        low, high = np.searchsorted(ends, (first, stop - 1), side="right")
+        inside = np.minimum(ends[low : high + 1], stop)
+        yield np.repeat(np.arange(low, high + 1, dtype=np.uint32), np.diff(inside, prepend=first))
+
+
+def _dealt_out(pieces: Iterator[Pool], keys: NDArray[np.uint8], starts: NDArray[np.int64]) -> Pool:
+    """Put each entry into the bucket of its key; the buckets begin at ``starts``."""
+    pool = np.empty(len(keys), dtype=np.uint32)
+    free, first = starts.copy(), 0
+    for entries in pieces:
+        chosen = keys[first : first + len(entries)]
+        counts = np.bincount(chosen, minlength=BUCKETS)
+        in_order = entries[np.argsort(chosen, kind="stable")]
+        for bucket, part in enumerate(np.split(in_order, np.cumsum(counts)[:-1])):
+            pool[free[bucket] : free[bucket] + len(part)] = part
+        free += counts
+        first += len(entries)
+    return pool

@@ -1,0 +1,60 @@
+"""Federated averaging as a simulation: a round is recorded as a step."""
+
+import time
+
+import torch
+
+from pslgs.observability.records import ClientEvaluation, EvaluationRecord, FinishRecord, StepRecord
+from pslgs.simulation.accounts import Write
+from pslgs.simulation.cast import Cast
+from pslgs.simulation.federated import FederatedTraining, Round
+from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec.job import JobSpec
+from pslgs.training.evaluation import Score
+
+
+def run_federated(spec: JobSpec, cast: Cast, write: Write) -> None:
+    """Train as many rounds as the job has epochs, and write a record of each, evaluations and the end.
+
+    A round's batch is all data, so it has no deviation worth telling.
+    """
+    datasets = {name: client.training for name, client in cast.clients.items()}
+    training = FederatedTraining(cast.task, datasets, spec.sampling.global_batch_size)
+    before = time.perf_counter()
+    for done in training.rounds():
+        write(_step_record(done, cast, time.perf_counter() - before))
+        due = done.number % spec.evaluate_every_epochs == 0 or done.number == spec.epochs
+        if due and spec.data.evaluation is not None:
+            write(_evaluate(training, cast, done.number))
+        before = time.perf_counter()
+    message = f"trained {spec.epochs} rounds of federated averaging"
+    write(FinishRecord(time.time(), spec.epochs, ExitCode.FINISHED.name, message))
+
+
+def _step_record(done: Round, cast: Cast, seconds: float) -> StepRecord:
+    sizes = {name: (0, samples) for name, samples in cast.dataset_sizes.items() if samples}
+    return StepRecord(
+        time=time.time(),
+        epoch=done.number,
+        step=done.number,
+        attempt=1,
+        loss=done.loss,
+        batch_size=sum(samples for _, samples in sizes.values()),
+        deviation=None,
+        deviation_expected=None,
+        deviation_bound=None,
+        learning_rate=done.learning_rate,
+        allocation=sizes,
+        seconds={"round": seconds},
+    )
+
+
+@torch.no_grad()
+def _evaluate(training: FederatedTraining, cast: Cast, number: int) -> EvaluationRecord:
+    held = {name: client.evaluation for name, client in cast.clients.items() if client.evaluation}
+    scores = {name: training.evaluate(data) for name, data in held.items()}
+    total = training.evaluate(cast.evaluation) if cast.evaluation else sum(scores.values(), Score())
+    clients = {
+        name: ClientEvaluation(score.samples, score.loss, score.accuracy) for name, score in scores.items()
+    }
+    return EvaluationRecord(time.time(), number, number, total.samples, total.loss, total.accuracy, clients)

@@ -1,0 +1,39 @@
+"""What carrying out an effect gave, to be recorded; and who carries effects out."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pslgs.coordination.effects import Effect
+from pslgs.training.evaluation import Score
+
+
+class StepOutcome(NamedTuple):
+    """A step that is applied.
+
+    Attributes:
+        loss: Mean over the global batch; NaN where nothing is trained.
+        learning_rate: Of the step.
+        classes: The class of each sample of the global batch, where there are classes; shape (B,).
+    """
+
+    loss: float
+    learning_rate: float
+    classes: NDArray[np.int64]
+
+
+class EvaluationOutcome(NamedTuple):
+    """An evaluation: of the server's own data, or client -> score."""
+
+    total: Score
+    clients: Mapping[str, Score]
+
+
+class Work(Protocol):
+    """Carries out the coordinator's effects, with tensors or without."""
+
+    def perform(self, effect: Effect) -> StepOutcome | EvaluationOutcome | None:
+        """Carry out an effect; return what there is to record, if anything."""
+        ...

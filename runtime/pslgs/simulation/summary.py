@@ -1,0 +1,121 @@
+"""A simulation in a few figures, for people and for programs."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pslgs.simulation.result import SimulationResult, Steps
+
+END_OF_EPOCH = 0.2
+"""The part of an epoch in which strategies differ most: its last fifth of steps."""
+
+
+def summary(result: SimulationResult) -> dict[str, object]:
+    """Return the figures by name, with None for what is not known; shares and accuracies are 0 … 1."""
+    steps = result.steps
+    epochs = int(steps.epoch.max(initial=0))
+    judged = ~np.isnan(steps.deviation)
+    return {
+        "strategy": result.strategy.value,
+        "clients": result.clients,
+        "samples": result.samples,
+        "seed": result.seed,
+        "epochs": epochs,
+        "steps": len(steps),
+        "stepsPerEpoch": len(steps) / epochs if epochs else None,
+        "activeClients": _mean(steps.active_clients),
+        "batchSize": {
+            "mean": _mean(steps.batch_size),
+            "smallest": int(steps.batch_size.min(initial=0) if not len(steps) else steps.batch_size.min()),
+            "largest": int(steps.batch_size.max(initial=0)),
+        },
+        "deviation": {
+            "mean": _mean(steps.deviation),
+            "endOfEpoch": _mean(steps.deviation[ends_of_epochs(steps)]),
+            "expected": _mean(steps.deviation_expected),
+            "bound": _mean(steps.deviation_bound),
+            "aboveBound": _mean((steps.deviation > steps.deviation_bound)[judged]),
+        },
+        "bytesPerStep": {"up": _mean(steps.bytes_up), "down": _mean(steps.bytes_down)},
+        "bytes": int(steps.bytes_up.sum() + steps.bytes_down.sum()),
+        "attempts": int(steps.attempt.sum()),
+        "loss": _number(steps.loss[-1]) if len(steps) else None,
+        "accuracy": result.accuracy,
+        "measuredSeconds": float(steps.measured_seconds.sum()),
+        "modelledSeconds": _number(steps.modelled_seconds.sum()),
+        "outcome": result.finish.outcome,
+        "message": result.finish.message,
+    }
+
+
+def ends_of_epochs(steps: Steps) -> NDArray[np.bool_]:
+    """Tell which steps are in the last fifth of their epoch; shape (steps,)."""
+    late = np.zeros(len(steps), dtype=np.bool_)
+    for epoch in np.unique(steps.epoch):
+        members = np.flatnonzero(steps.epoch == epoch)
+        late[members[-max(1, round(END_OF_EPOCH * len(members))) :]] = True
+    return late
+
+
+def words(figures: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Put a summary's figures into lines of a name and what it is; what is not known is left out."""
+    batch, deviation, traffic = (figures[name] for name in ("batchSize", "deviation", "bytesPerStep"))
+    if not (isinstance(batch, dict) and isinstance(deviation, dict) and isinstance(traffic, dict)):
+        raise TypeError("not the figures of `summary`")
+    lines = [
+        (
+            "strategy",
+            f"{figures['strategy']}, {figures['clients']:,} clients, {figures['samples']:,} samples",
+        ),
+        ("steps", f"{figures['steps']:,}, {_written(figures['stepsPerEpoch'], ',.0f')} an epoch"),
+        ("active clients", f"{_written(figures['activeClients'], '.1f')} a step"),
+        ("batch size", f"{_written(batch['mean'], '.1f')} ({batch['smallest']} to {batch['largest']})"),
+        ("deviation", _deviation(deviation)),
+        (
+            "bytes a step",
+            f"{_written(traffic['up'], ',.0f')} up, {_written(traffic['down'], ',.0f')} down",
+        ),
+        ("loss", _written(figures["loss"], ".4f")),
+        ("accuracy", _written(figures["accuracy"], ".2%")),
+        ("computed in", f"{_written(figures['measuredSeconds'], '.1f')} s"),
+        ("would take", f"{_written(figures['modelledSeconds'], ',.1f')} s"),
+    ]
+    return [(name, line) for name, line in lines if line and not line.startswith(" ")]
+
+
+def write_table(steps: Steps, path: Path) -> None:
+    """Write the figures of every step as CSV.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    table = steps.table()
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(table)
+        writer.writerows(zip(*table.values(), strict=True))
+
+
+def _deviation(figures: Mapping[str, float | None]) -> str:
+    if figures["mean"] is None:
+        return ""
+    return (
+        f"{_written(figures['mean'], '.3f')}, {_written(figures['endOfEpoch'], '.3f')} in an epoch's last "
+        f"fifth; expected {_written(figures['expected'], '.3f')}, 99 % bound "
+        f"{_written(figures['bound'], '.3f')}"
+    )
+
+
+def _mean(values: NDArray[np.float64] | NDArray[np.int64] | NDArray[np.bool_]) -> float | None:
+    return _number(values.mean()) if len(values) else None
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _written(value: object, form: str) -> str:
+    return format(value, form) if isinstance(value, int | float) else ""

@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from pslgs.simulation.cast import assemble
+from pslgs.simulation.choices import BASELINES
+from pslgs.simulation.federated import FederatedTraining
+from pslgs.simulation.simulate import simulate
+from pslgs.spec import InputError, parse_job
+from simulation.jobs import document, job
+
+
+def without_dropout(**spec):
+    changed = document(**spec)
+    del changed["spec"]["model"]["options"]["dropout"]
+    return parse_job(changed)
+
+
+def federated(tmp_path, members: list[str] | None = None):
+    """Train one round over some of the clients; return the tensors and how many samples there were."""
+    cast = assemble(without_dropout(epochs=1).spec, None, tmp_path, evaluated=False)
+    chosen = {
+        name: client.training for name, client in cast.clients.items() if members is None or name in members
+    }
+    list(FederatedTraining(cast.task, chosen, 64).rounds())
+    tensors = {name: tensor.detach().clone() for name, tensor in cast.task.network.named_tensors().items()}
+    return tensors, sum(data.samples for data in chosen.values())
+
+
+def test_federated_averaging_weighs_each_clients_weights_by_its_samples(tmp_path):
+    averaged, pooled = federated(tmp_path)
+    alone = [federated(tmp_path, [f"client-{i}"]) for i in range(8)]
+    assert sum(samples for _, samples in alone) == pooled
+    for name, tensor in averaged.items():
+        expected = sum(tensors[name] * (samples / pooled) for tensors, samples in alone)
+        torch.testing.assert_close(tensor, expected)
+
+
+def test_federated_averaging_of_one_client_is_plain_training(tmp_path):
+    """Each round begins with a new optimizer, so without momentum nothing tells it from Centralized."""
+    plain = {"optimizer": {"name": "SGD", "learningRate": 0.1, "momentum": 0.0}, "epochs": 3}
+    one = without_dropout(
+        **plain, data=document()["spec"]["data"] | {"partition": {"scheme": "IID", "clients": 1}}
+    )
+    federated_result, centralized = (
+        simulate(one, strategy=name) for name in ("FederatedAveraging", "Centralized")
+    )
+    assert federated_result.accuracy == pytest.approx(centralized.accuracy, abs=0.01)
+    for name, tensor in federated_result.model.items():
+        torch.testing.assert_close(tensor, centralized.model[name], rtol=1e-4, atol=1e-5)
+
+
+def test_federated_averaging_learns_and_tells_its_rounds():
+    sampling = {"globalBatchSize": 16}
+    result = simulate(job(epochs=12, sampling=sampling), strategy="FederatedAveraging", partition="iid")
+    assert result.steps.epoch.tolist() == list(range(1, 13))
+    assert result.steps.loss[-1] < 0.7 * result.steps.loss[0]
+    assert result.accuracy > 0.6
+    assert result.steps.bytes_up[0] == result.steps.bytes_down[0] == 8 * 4 * 2_778
+
+
+def test_centralized_is_global_sampling_of_one_client_with_all_data():
+    result = simulate(job(), strategy="Centralized")
+    assert (result.clients, result.samples) == (1, 1_437)
+    assert set(result.steps.active_clients) == {1}
+
+
+def test_sequential_split_learning_asks_one_client_at_a_time():
+    steps = simulate(job(), strategy="SequentialSplit", partition="severe").steps
+    assert set(steps.active_clients) == {1}
+    assert steps.deviation.mean() > 1.2
+
+
+@pytest.mark.parametrize("strategy", sorted(BASELINES), ids=str)
+def test_a_manifest_cannot_name_a_baseline(strategy):
+    with pytest.raises(InputError, match=r"spec.sampling.strategy: is '\w+', must be one of Global"):
+        job(sampling={"strategy": strategy.value})
+
+
+def test_federated_averaging_has_no_schedule_to_look_at():
+    with pytest.raises(InputError, match="has no schedule"):
+        simulate(job(), strategy="FederatedAveraging", schedule_only=True)

@@ -1,0 +1,50 @@
+import io
+
+import pytest
+import yaml
+from rich.console import Console
+from safetensors.torch import load_file
+
+from pslgs.launch.progress import ProgressView
+from pslgs.launch.simulated import train_in_folder
+from pslgs.observability.journal import read
+from pslgs.observability.records import FinishRecord, StepRecord
+from pslgs.reporting.report import write_report
+from pslgs.simulation.choices import SimulatedStrategy
+from pslgs.simulation.options import Simulation, SimulationOptions
+from simulation.jobs import job
+
+
+@pytest.fixture
+def simulated(tmp_path):
+    def run(strategy: SimulatedStrategy, profile: str | None = None):
+        simulation = Simulation(job(), strategy, SimulationOptions(profile))
+        shown = io.StringIO()
+        with ProgressView(Console(file=shown)) as view:
+            train_in_folder(simulation, tmp_path, [f"client-{i}" for i in range(8)], view)
+        return tmp_path, shown.getvalue()
+
+    return run
+
+
+def test_a_simulation_leaves_the_folder_of_a_run(simulated):
+    folder, shown = simulated(SimulatedStrategy.GLOBAL, "lte")
+    records = read(folder / "metrics.jsonl")
+    assert isinstance(records[-1], FinishRecord)
+    steps = [record for record in records if isinstance(record, StepRecord)]
+    assert len(steps) == 46
+    assert all(step.modelled_seconds > 0 for step in steps)
+    assert set(steps[0].seconds) == {"forward_wait", "server", "backward_wait", "update"}
+    assert "hidden1.0.weight" in load_file(folder / "model.safetensors")
+    assert {"job.yaml", "machine.json"} <= {path.name for path in folder.iterdir()}
+    assert "step 1/46" in shown
+    assert "clients 8/8" in shown
+    write_report(folder, folder / "report.html")
+
+
+def test_a_baseline_is_named_in_the_folder(simulated):
+    folder, _ = simulated(SimulatedStrategy.FEDERATED_AVERAGING)
+    written = yaml.safe_load((folder / "job.yaml").read_text(encoding="utf-8"))
+    assert written["spec"]["sampling"]["strategy"] == "FederatedAveraging"
+    write_report(folder, folder / "report.html")
+    assert "FederatedAveraging" in (folder / "report.html").read_text(encoding="utf-8")
