@@ -62,6 +62,8 @@ class Process:
         Raises:
             DeafError: what happens in the cluster is not heard or not acted upon any more.
         """
-        if self._work is None or self._work.done():
-            raise DeafError("the operator has stopped working")
+        if self._work is None or self._work.cancelled():
+            raise DeafError("the operator doesn't work")
+        if self._work.done():
+            raise DeafError("the operator has stopped working") from self._work.exception()
         self.controller.check_hearing()

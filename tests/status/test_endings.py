@@ -147,6 +147,12 @@ def test_a_job_fails_when_its_deadline_is_over(seconds: int, phase: Phase) -> No
     if phase is Phase.FAILED:
         assert said(status, ConditionType.FAILED).reason == "DeadlineExceeded"
         assert status.completion_time == NOW
+        assert (status.training.samples_per_second, status.training.eta) == ("5,829", "")
+
+
+def test_a_deadline_that_was_over_before_anybody_looked_is_over_at_the_first_look() -> None:
+    seen = sight(server=server_job(created=LONG_AGO))
+    assert assessed(seen, job(activeDeadlineSeconds=3600)).phase is Phase.FAILED
 
 
 def test_a_training_that_finished_is_complete_though_its_deadline_is_over_and_it_is_suspended() -> None:

@@ -311,8 +311,10 @@ def test_a_client_that_failed_for_good_is_named_with_its_words_and_the_way_out()
 
 def test_a_client_that_failed_before_the_spec_was_changed_is_made_anew_and_no_trouble() -> None:
     outdated = replace(DONE_FOR, spec_digest="another")
-    seen = with_client("edge-1-0", clients={**sight().clients, "edge-1-0": outdated})
-    assert assessed(seen).phase is Phase.RUNNING
+    jobs = {**sight().clients, "edge-1-0": outdated}
+    seen = with_client("edge-1-0", clients=jobs, heartbeat=heartbeat(phase="Waiting", step=0, live=()))
+    assert assessed(seen).phase is Phase.PENDING
+    assert degraded(seen, TRAINED)[0] == "ClientFailed"
 
 
 def test_containers_may_take_minutes_but_not_forever() -> None:

@@ -43,8 +43,8 @@ def _under_way(view: View) -> JobStatus:
     status = replace(
         old,
         observed_generation=job.generation,
-        start_time=None if suspend else old.start_time or _start(view),
-        training_start_time=old.training_start_time or (view.now if report and report.step else None),
+        start_time=None if suspend else view.start_time,
+        training_start_time=view.training_start_time,
         clients=Clients(len(view.placements.clients)) if suspend else counted(members, old.clients),
         training=figures(old.training, report, job.spec.epochs),
         server=_whereabouts(view, old),
@@ -56,12 +56,11 @@ def _under_way(view: View) -> JobStatus:
 def _at_the_end(view: View, end: Ending) -> JobStatus:
     job, old, report = view.job, view.job.status, end.report or view.report
     model = ModelPlace(job.claim_name, MODEL_FILE) if job.claim_name else None
-    trained = end.time if report and report.step else None
     status = replace(
         old,
         observed_generation=job.generation,
-        start_time=old.start_time or _start(view),
-        training_start_time=old.training_start_time or trained,
+        start_time=view.start_time,
+        training_start_time=view.training_start_time or (end.time if report and report.step else None),
         completion_time=end.time,
         clients=final_count(_last_known(view), end.report, len(view.placements.clients)),
         training=figures(old.training, report, job.spec.epochs),
@@ -83,10 +82,6 @@ def _concluded(view: View, status: JobStatus, findings: dict[ConditionType, Find
     found = {ConditionType.ACCEPTED: _accepted(view), **findings}
     old = view.job.status.conditions
     return replace(status, conditions=with_findings(old, found, view.job.generation, view.now))
-
-
-def _start(view: View) -> datetime | None:
-    return view.server.created.replace(microsecond=0) if view.server else None
 
 
 def _whereabouts(view: View, old: JobStatus) -> Server:

@@ -102,7 +102,7 @@ def _consequence(view: View, members: Members) -> str:
 
 def _is_outdated(view: View, child: ChildJob) -> bool:
     """Tell whether the job was changed after this failed, so that it will be made anew."""
-    return view.job.status.training_start_time is None and child.spec_digest != view.job.spec_digest
+    return view.training_start_time is None and child.spec_digest != view.job.spec_digest
 
 
 def _clients(names: Sequence[str]) -> str:

@@ -56,7 +56,7 @@ def _by_server(view: View, server: ChildJob) -> Ending | None:
     if server.state is JobState.COMPLETE:
         return Ending(ConditionType.COMPLETE, "TrainingFinished", _result(view, words), time, report)
     code = _exit_code(server, pod)
-    if server.reason != _BACKOFF and code in _VERDICTS:
+    if code in _VERDICTS:
         said = words.message if words and words.message else server.message
         return Ending(ConditionType.FAILED, _VERDICTS[ExitCode(code)], said, time, report)
     last = f"; the last time, {failed(pod)}" if pod else ""
@@ -87,7 +87,7 @@ def _exit_code(server: ChildJob, pod: ChildPod | None) -> int | None:
 
 
 def _by_deadline(view: View) -> Ending | None:
-    started, seconds = view.job.status.start_time, view.job.spec.active_deadline_seconds
+    started, seconds = view.start_time, view.job.spec.active_deadline_seconds
     if started is None or seconds is None or view.now - started < timedelta(seconds=seconds):
         return None
     said = f"the job ran for longer than spec.activeDeadlineSeconds ({seconds} seconds)"

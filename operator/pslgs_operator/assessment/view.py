@@ -46,6 +46,18 @@ class View:
         return self.server_pods[0] if self.server_pods else None
 
     @property
+    def start_time(self) -> datetime | None:
+        """When pods were first asked for since the last resume."""
+        asked = self.server.created.replace(microsecond=0) if self.server else None
+        return self.job.status.start_time or asked
+
+    @property
+    def training_start_time(self) -> datetime | None:
+        """When the first step was seen."""
+        seen = self.now if self.report and self.report.step else None
+        return self.job.status.training_start_time or seen
+
+    @property
     def moving(self) -> bool:
         """Whether the server was training or evaluating just now."""
         return self.report is not None and self.report.phase in MOVING
