@@ -26,6 +26,7 @@ import torch
 
 from pslgs.identity.authority import CertificateAuthority
 from pslgs.identity.identity import Identity
+from pslgs.identity.renewal import IdentitySource
 from pslgs.wire.channel import connect
 from pslgs.wire.chunks import Assembly
 from pslgs.wire.codec import codec_for
@@ -82,6 +83,10 @@ async def receive_tensors(stream: Stream, out: torch.Tensor, count: int) -> None
         CODEC.decode(buffer, out)
 
 
+def source(identity: Identity | None) -> IdentitySource | None:
+    return (lambda: identity) if identity else None
+
+
 async def serve_ours(identity: Identity | None, pipe: Pipe, tensors: int) -> None:
     tensor, out = torch.ones(SAMPLES, FEATURES), torch.ones(SAMPLES, FEATURES)
 
@@ -90,7 +95,7 @@ async def serve_ours(identity: Identity | None, pipe: Pipe, tensors: int) -> Non
         await session.send(Header(finish=Finish()))
         await send_tensors(session, tensor, tensors)
 
-    server = WireServer("127.0.0.1:0", identity, attend)
+    server = WireServer("127.0.0.1:0", source(identity), attend)
     pipe.send(await server.start())
     await asyncio.to_thread(pipe.recv)
     await server.stop(1.0)
@@ -127,7 +132,9 @@ async def measure_ours(port: int, identity: Identity | None, tensors: int) -> Ra
     tensor, out = torch.ones(SAMPLES, FEATURES), torch.ones(SAMPLES, FEATURES)
     hello = Hello(client_id="client-0")
     rng = random.Random(0)  # noqa: S311 - spreads attempts to connect, protects nothing
-    async with connect(f"127.0.0.1:{port}", identity, hello, patience_seconds=30, rng=rng) as connection:
+    async with connect(
+        f"127.0.0.1:{port}", source(identity), hello, patience_seconds=30, rng=rng
+    ) as connection:
         start = time.perf_counter()
         await send_tensors(connection, tensor, tensors)
         await connection.receive()

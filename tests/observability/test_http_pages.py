@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from pslgs.observability.http import HttpServer
-from pslgs.observability.metrics import JobLabels, ServerMetrics
+from pslgs.observability.metrics import JobLabels, JobSeries, ServerMetrics
 from pslgs.observability.registry import ProcessRegistry
 from pslgs.observability.status import Status
 
@@ -23,7 +23,8 @@ class World:
         self.ready = False
         self.status = STATUS
         self.registry = ProcessRegistry()
-        ServerMetrics(self.registry, JobLabels("job", "mlp", "0", "Global"), epochs=2)
+        series = JobSeries(JobLabels("job", "mlp", "0", "Global"), epochs=2, quorum=1, client_series=9)
+        ServerMetrics(self.registry, series)
 
     def server(self, host="127.0.0.1", port=0):
         return HttpServer(
@@ -182,6 +183,16 @@ def test_it_can_listen_on_ipv6(world):
     except OSError:
         pytest.skip("this machine has no IPv6")
     connection = http.client.HTTPConnection("::1", port, timeout=10)
+    connection.request("GET", "/healthz")
+    assert connection.getresponse().status == 200
+    connection.close()
+    server.stop()
+
+
+def test_all_addresses_are_those_of_ipv4_where_there_is_no_ipv6(world, monkeypatch):
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    server = world.server(host="::")
+    connection = http.client.HTTPConnection("127.0.0.1", server.start(), timeout=10)
     connection.request("GET", "/healthz")
     assert connection.getresponse().status == 200
     connection.close()

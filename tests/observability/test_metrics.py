@@ -4,7 +4,7 @@ import pytest
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from pslgs.observability.metrics import ClientMetrics, JobLabels, ServerMetrics
+from pslgs.observability.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
 from pslgs.observability.records import (
     AbortRecord,
     CheckpointRecord,
@@ -15,8 +15,11 @@ from pslgs.observability.records import (
     SkippedRecord,
 )
 from pslgs.observability.registry import ProcessRegistry
+from pslgs.observability.series.faults import REFUSED
+from pslgs.observability.status import Phase
 
 JOB = JobLabels(name="cifar10", architecture="resnet18", cut_layer="layer1", strategy="Global")
+SERIES = JobSeries(JOB, epochs=3, quorum=1, client_series=2)
 
 SERVER = {
     "pslgs_steps": ("counter", set()),
@@ -28,6 +31,7 @@ SERVER = {
     "pslgs_global_batch_size": ("gauge", set()),
     "pslgs_active_clients": ("gauge", set()),
     "pslgs_clients": ("gauge", {"state"}),
+    "pslgs_quorum_clients": ("gauge", set()),
     "pslgs_client_samples": ("counter", {"client"}),
     "pslgs_client_remaining_samples": ("gauge", {"client"}),
     "pslgs_client_response_seconds": ("summary", {"client", "phase"}),
@@ -41,6 +45,8 @@ SERVER = {
     "pslgs_evaluation_loss": ("gauge", set()),
     "pslgs_evaluation_accuracy": ("gauge", set()),
     "pslgs_client_evaluation_accuracy": ("gauge", {"client"}),
+    "pslgs_evaluation_timestamp_seconds": ("gauge", set()),
+    "pslgs_phase": ("gauge", {"phase"}),
     "pslgs_epoch": ("gauge", set()),
     "pslgs_epochs": ("gauge", set()),
     "pslgs_checkpoint_timestamp_seconds": ("gauge", set()),
@@ -62,7 +68,7 @@ def registry():
 
 @pytest.fixture
 def metrics(registry):
-    return ServerMetrics(registry, JOB, epochs=3, per_client_limit=2)
+    return ServerMetrics(registry, SERIES)
 
 
 @pytest.fixture
@@ -85,6 +91,7 @@ def busy(metrics, step):
     metrics.client_refused("impostor")
     metrics.answer_ignored("late")
     metrics.heartbeat(1300.0)
+    metrics.show_phase(Phase.TRAINING)
     return metrics
 
 
@@ -136,8 +143,8 @@ def test_the_memory_of_the_process_is_shown(registry):
 
 def test_two_servers_in_one_process_do_not_mix(step):
     one, other = ProcessRegistry(), ProcessRegistry()
-    ServerMetrics(one, JOB, epochs=3).observe(step())
-    ServerMetrics(other, JOB, epochs=3)
+    ServerMetrics(one, SERIES).observe(step())
+    ServerMetrics(other, SERIES)
 
     assert one.get_sample_value("pslgs_steps_total") == 1
     assert other.get_sample_value("pslgs_steps_total") == 0
@@ -153,6 +160,10 @@ def test_two_servers_in_one_process_do_not_mix(step):
         ("pslgs_active_clients", {}, 2),
         ("pslgs_clients", {"state": "live"}, 2),
         ("pslgs_clients", {"state": "lost"}, 1),
+        ("pslgs_quorum_clients", {}, 1),
+        ("pslgs_phase", {"phase": "Training"}, 1),
+        ("pslgs_phase", {"phase": "Starting"}, 0),
+        ("pslgs_evaluation_timestamp_seconds", {}, 1.0),
         ("pslgs_client_samples_total", {"client": "a"}, 5),
         ("pslgs_client_remaining_samples", {"client": "b"}, 9),
         ("pslgs_client_response_seconds_sum", {"client": "a", "phase": "backward"}, 0.2),
@@ -182,6 +193,7 @@ def test_values_are_those_of_the_records(busy, registry, sample, labels, value):
         "pslgs_batch_deviation",
         "pslgs_evaluation_accuracy",
         "pslgs_checkpoint_timestamp_seconds",
+        "pslgs_evaluation_timestamp_seconds",
         "pslgs_epoch",
     ],
 )
@@ -243,13 +255,22 @@ def test_an_evaluation_replaces_the_accuracies_of_the_one_before(busy, registry)
     assert registry.get_sample_value("pslgs_client_evaluation_accuracy", {"client": "b"}) == 0.8
 
 
+@pytest.mark.parametrize(
+    ("counter", "reason"),
+    [("clients_lost", "disconnected"), ("steps_aborted", "client_lost"), ("clients_refused", "Impostor")],
+    ids=["lost", "aborted", "refused"],
+)
+def test_a_known_reason_is_counted_from_zero(metrics, registry, counter, reason):
+    assert registry.get_sample_value(f"pslgs_{counter}_total", {"reason": reason}) == 0
+
+
 def test_endlessly_many_reasons_do_not_make_endlessly_many_series(metrics, registry):
     for number in range(100):
         metrics.client_refused(f"reason {number}")
 
     [refused] = [metric for metric in registry.collect() if metric.name == "pslgs_clients_refused"]
     assert len(refused.samples) == 32
-    assert registry.get_sample_value("pslgs_clients_refused_total", {"reason": "other"}) == 100 - 31
+    assert registry.get_sample_value("pslgs_clients_refused_total", {"reason": "other"}) == 100 - 31 + len(REFUSED)
 
 
 def test_a_client_counts_its_three_durations(registry):

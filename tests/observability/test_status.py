@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from functools import reduce
 
 import pytest
@@ -16,6 +17,7 @@ from pslgs.observability.records import (
 )
 from pslgs.observability.speed import WINDOW, Speed
 from pslgs.observability.status import Phase, Status, next_status, resumed_status
+from pslgs.spec import ExitCode
 
 FRESH = Status(started=900.0, epochs=2, steps=10, clients_expected=3)
 
@@ -46,6 +48,7 @@ def test_a_fresh_status_knows_nothing_and_is_json():
         "lastCheckpoint": None,
         "heartbeat": 0.0,
         "message": "",
+        "notice": "",
         "exitCode": None,
         "started": 900.0,
     }
@@ -150,3 +153,24 @@ def test_without_two_steps_apart_there_is_no_speed(times):
 def test_progress_never_exceeds_one_and_needs_a_known_length(step):
     assert after(step(step=11)).progress == 1.0
     assert after(step(), status=Status(started=0.0, epochs=1, clients_expected=1)).progress == 0.0
+
+
+def test_what_holds_all_the_time_is_shown_where_nothing_is_more_urgent(step):
+    status = replace(FRESH, notice="there is no GPU")
+    assert status.to_json()["message"] == status.to_json()["notice"] == "there is no GPU"
+    assert after(step(step=1), status=status).to_json()["message"] == "there is no GPU"
+    failed = after(CheckpointRecord(1.0, 1, 0.1, "disk full"), status=status)
+    assert "disk full" in failed.to_json()["message"]
+    assert failed.ended(ExitCode.FINISHED, "trained").to_json()["message"] == "trained"
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "phase"),
+    [
+        pytest.param(code, {0: Phase.FINISHED, 75: Phase.INTERRUPTED}.get(code, Phase.FAILED), id=code.name)
+        for code in ExitCode
+    ],
+)
+def test_a_run_that_has_ended_has_the_phase_of_its_exit_code(exit_code, phase):
+    ended = FRESH.ended(exit_code, "so it is")
+    assert (ended.phase, ended.exit_code, ended.message) == (phase, exit_code, "so it is")

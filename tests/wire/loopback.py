@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 from pslgs.identity.identity import Identity
+from pslgs.identity.renewal import IdentitySource
 from pslgs.wire.channel import Connection, connect
 from pslgs.wire.errors import StreamEnded
 from pslgs.wire.options import DEFAULT_KEEPALIVE, Keepalive
@@ -46,6 +47,11 @@ class Served:
             return self.ended[session.number]
 
 
+def source(identity: Identity | IdentitySource | None) -> IdentitySource | None:
+    """Let a test that renews nothing say just who it is."""
+    return (lambda: identity) if isinstance(identity, Identity) else identity
+
+
 Attendant = Callable[[Session], Awaitable[None]]
 
 
@@ -65,7 +71,7 @@ async def receive_all(stream: Stream) -> None:
 async def serving(
     attendant: Attendant = echo,
     *,
-    identity: Identity | None = None,
+    identity: Identity | IdentitySource | None = None,
     address: str = "127.0.0.1:0",
     keepalive: Keepalive = DEFAULT_KEEPALIVE,
 ) -> AsyncIterator[Served]:
@@ -81,7 +87,7 @@ async def serving(
     def refused(reason: str) -> None:
         served.refused[reason] += 1
 
-    server = WireServer(address, identity, attend, refused=refused, keepalive=keepalive)
+    server = WireServer(address, source(identity), attend, refused=refused, keepalive=keepalive)
     served = Served(port=0, server=server, sessions=asyncio.Queue())
     served.port = await server.start()
     try:
@@ -92,7 +98,7 @@ async def serving(
 
 def dialling(
     address: str,
-    identity: Identity | None = None,
+    identity: Identity | IdentitySource | None = None,
     *,
     client_id: str = "client-0",
     patience_seconds: float = DEADLINE,
@@ -100,7 +106,7 @@ def dialling(
 ) -> AbstractAsyncContextManager[Connection]:
     return connect(
         address,
-        identity,
+        source(identity),
         Hello(client_id=client_id),
         patience_seconds=patience_seconds,
         rng=random.Random(0),  # noqa: S311 - spreads attempts to connect, protects nothing

@@ -9,9 +9,11 @@ from pslgs.cli.manifest import JobArgument, SetOption
 from pslgs.cli.process import (
     CacheOption,
     IdentityOption,
+    TerminationMessageOption,
     ThreadsOption,
     WithParentOption,
     endpoint,
+    leaving,
     required_identity,
     run_process,
 )
@@ -30,23 +32,26 @@ def client(  # noqa: PLR0913, PLR0917 - the options of a command
     threads: ThreadsOption = 0,
     cache: CacheOption = Path("/tmp/pslgs"),  # noqa: S108 - a container's scratch space
     patience: Annotated[float, typer.Option(min=1, help="Seconds to look for the server.")] = 300,
+    termination_message: TerminationMessageOption = None,
     with_parent: WithParentOption = False,  # noqa: FBT002
     overrides: SetOption = None,
 ) -> None:
     """Take part in a job with the data at this node."""
-    manifest = load_job(job, overrides or ())
+    with leaving(termination_message) as words:
+        manifest = load_job(job, overrides or ())
 
-    from pslgs.client.options import ClientOptions
-    from pslgs.client.take_part import take_part
+        from pslgs.client.options import ClientOptions
+        from pslgs.client.take_part import take_part
 
-    options = ClientOptions(
-        client_id=client_id,
-        server=server,
-        identity=required_identity(identity, manifest.spec.transport.tls),
-        cache=cache,
-        partition_index=share,
-        http=endpoint(http) if http else None,
-        patience=patience,
-        with_parent=with_parent,
-    )
-    raise typer.Exit(run_process(take_part(manifest.spec, options), threads))
+        options = ClientOptions(
+            client_id=client_id,
+            server=server,
+            identity=required_identity(identity, manifest.spec.transport.tls),
+            cache=cache,
+            partition_index=share,
+            http=endpoint(http) if http else None,
+            patience=patience,
+            with_parent=with_parent,
+        )
+        words.ending = run_process(take_part(manifest.spec, options), threads)
+    raise typer.Exit(words.ending.exit_code)

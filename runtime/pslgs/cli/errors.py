@@ -6,6 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from pslgs.lifecycle.last_words import Ending
 from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
 
@@ -27,11 +28,17 @@ class Command(TyperCommand):
 
 def told(error: Exception) -> ExitCode:
     """Print on stderr what went wrong, and choose the exit code for it."""
+    exit_code, sentences = ending_of(error)
+    for sentence in sentences.splitlines():
+        hint = " (pslgs --debug … shows the traceback)" if exit_code is ExitCode.INTERNAL_ERROR else ""
+        typer.echo(f"error: {sentence}{hint}", err=True)
+    return exit_code
+
+
+def ending_of(error: Exception) -> Ending:
+    """Say in a sentence what went wrong, or in one line for each thing wrong with the input."""
     if isinstance(error, InputError):
-        for violation in error.violations:
-            typer.echo(f"error: {violation}", err=True)
-        return ExitCode.BAD_INPUT
+        return Ending(ExitCode.BAD_INPUT, str(error))
     what = " ".join(str(error).split())
     sentence = f"{type(error).__name__}: {what}" if what else type(error).__name__
-    typer.echo(f"error: {sentence} (pslgs --debug … shows the traceback)", err=True)
-    return ExitCode.INTERNAL_ERROR
+    return Ending(ExitCode.INTERNAL_ERROR, sentence)

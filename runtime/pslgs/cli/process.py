@@ -4,12 +4,16 @@ import asyncio
 import logging
 import os
 import resource
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from pslgs.cli.errors import ending_of
+from pslgs.lifecycle.last_words import Ending, LastWords
+from pslgs.lifecycle.stopping import StoppedEarly, stopping_early
 from pslgs.spec import ExitCode, InputError, Tls
 
 KIB_PER_MIB = 1024
@@ -19,12 +23,34 @@ IdentityOption = Annotated[
 ]
 ThreadsOption = Annotated[int, typer.Option(min=0, help="Cores to compute with; 0 takes all.")]
 CacheOption = Annotated[Path, typer.Option(help="Folder for converted datasets.")]
+TerminationMessageOption = Annotated[
+    Path | None,
+    typer.Option(help="File for the last words, JSON: exit code, message and, of a server, its status."),
+]
 WithParentOption = Annotated[
     bool, typer.Option("--with-parent", help="Stop when the process that started this one ends.", hidden=True)
 ]
 
 
-def run_process(work: Coroutine[Any, Any, ExitCode], threads: int) -> ExitCode:
+@contextmanager
+def leaving(path: Path | None) -> Iterator[LastWords]:
+    """Write the process's last words to ``path`` when the block ends, whatever ends it."""
+    words = LastWords()
+    try:
+        with stopping_early():
+            yield words
+    except StoppedEarly as stopped:
+        words.ending = Ending(ExitCode.INTERRUPTED, str(stopped))
+        raise
+    except Exception as error:
+        words.ending = ending_of(error)
+        raise
+    finally:
+        if path is not None:
+            words.leave_at(path)
+
+
+def run_process(work: Coroutine[Any, Any, Ending], threads: int) -> Ending:
     """Run a container's work on ``threads`` cores, logging to stderr."""
     from pslgs.training.torch_thread import configure_torch
 

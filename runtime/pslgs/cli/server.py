@@ -9,18 +9,21 @@ from pslgs.cli.manifest import JobArgument, SetOption
 from pslgs.cli.process import (
     CacheOption,
     IdentityOption,
+    TerminationMessageOption,
     ThreadsOption,
     WithParentOption,
     endpoint,
+    leaving,
     required_identity,
     run_process,
 )
+from pslgs.server.options import CLIENT_SERIES, ServerOptions
 from pslgs.spec import load_job
 
 
 def server(  # noqa: PLR0913, PLR0917 - the options of a command
     job: JobArgument,
-    run: Annotated[Path, typer.Option(help="Folder of journal, checkpoints and model.")],
+    run: Annotated[Path, typer.Option(help="Folder of journal, checkpoints and model.", readable=False)],
     clients: Annotated[int, typer.Option(min=1, help="Clients that the start waits for.")],
     listen: Annotated[str, typer.Option(help="HOST:PORT for the clients.")] = "[::]:7443",
     http: Annotated[str, typer.Option(help="HOST:PORT of metrics, health and status.")] = "[::]:8080",
@@ -28,23 +31,29 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
     device: Annotated[str, typer.Option(help="auto, cpu, cuda …")] = "auto",
     threads: ThreadsOption = 0,
     cache: CacheOption = Path("/tmp/pslgs"),  # noqa: S108 - a container's scratch space
+    client_series: Annotated[
+        int, typer.Option(min=0, help="Clients that get metrics of their own; the others are in the totals.")
+    ] = CLIENT_SERIES,
+    termination_message: TerminationMessageOption = None,
     with_parent: WithParentOption = False,  # noqa: FBT002
     overrides: SetOption = None,
 ) -> None:
     """Run a job's server; one that was interrupted goes on from its last checkpoint."""
-    manifest = load_job(job, overrides or ())
+    with leaving(termination_message) as words:
+        manifest = load_job(job, overrides or ())
 
-    from pslgs.server.options import ServerOptions
-    from pslgs.server.serve import serve
+        from pslgs.server.serve import serve
 
-    options = ServerOptions(
-        listen=listen,
-        http=endpoint(http),
-        identity=required_identity(identity, manifest.spec.transport.tls),
-        run=run,
-        cache=cache,
-        expected_clients=clients,
-        device=device,
-        with_parent=with_parent,
-    )
-    raise typer.Exit(run_process(serve(manifest, options), threads))
+        options = ServerOptions(
+            listen=listen,
+            http=endpoint(http),
+            identity=required_identity(identity, manifest.spec.transport.tls),
+            run=run,
+            cache=cache,
+            expected_clients=clients,
+            device=device,
+            client_series=client_series,
+            with_parent=with_parent,
+        )
+        words.ending = run_process(serve(manifest, options, words), threads)
+    raise typer.Exit(words.ending.exit_code)

@@ -18,7 +18,8 @@ from pslgs.client.participation import Tools
 from pslgs.client.worker import Holdings, Worker
 from pslgs.data.local import LocalDataset
 from pslgs.data.opening import TRAINING, open_evaluation_data, open_training_data
-from pslgs.identity.identity import Identity
+from pslgs.identity.renewal import renewed_from
+from pslgs.lifecycle.last_words import Ending
 from pslgs.lifecycle.stopping import stop_reason
 from pslgs.observability.http import HttpServer
 from pslgs.observability.metrics import ClientMetrics
@@ -52,7 +53,7 @@ class ClientStatus:
         return {"client": self.client, "heartbeat": self.heartbeat}
 
 
-async def take_part(spec: JobSpec, options: ClientOptions) -> ExitCode:
+async def take_part(spec: JobSpec, options: ClientOptions) -> Ending:
     """Serve a job with this client's data until the server says that it is over.
 
     Raises:
@@ -71,7 +72,7 @@ async def take_part(spec: JobSpec, options: ClientOptions) -> ExitCode:
             serving.cancel()
             await asyncio.wait({serving})
             _logger.info("%s", stop.result())
-            return ExitCode.INTERRUPTED
+            return Ending(ExitCode.INTERRUPTED, stop.result())
     finally:
         torch_thread.close()
 
@@ -114,8 +115,8 @@ def _open(spec: JobSpec, options: ClientOptions) -> tuple[LocalDataset, LocalDat
 
 async def _serve(
     worker: Worker, hello: wire.Hello, torch_thread: TorchThread, options: ClientOptions
-) -> ExitCode:
-    identity = Identity.load(options.identity) if options.identity else None
+) -> Ending:
+    identity = renewed_from(options.identity) if options.identity else None
     rng = random.Random(options.client_id)  # noqa: S311 - spreads attempts over time, no secret
     delays = back_off(rng)
     while True:
@@ -125,20 +126,22 @@ async def _serve(
             ) as connection:
                 finish = await attend(Tools(worker, torch_thread, connection))
             _logger.info("the job is over: %s", finish.reason)
-            return ExitCode(finish.exit_code)
+            return Ending(ExitCode(finish.exit_code), finish.reason)
         except Refused as error:
-            _logger.warning("the server refuses this client: %s", error.details)
-            return ExitCode.REFUSED
+            return _given_up(ExitCode.REFUSED, f"the server refuses this client: {error.details}")
         except Unreachable as error:
-            _logger.warning("%s", error)
-            return ExitCode.SERVER_UNREACHABLE
+            return _given_up(ExitCode.SERVER_UNREACHABLE, str(error))
         except ProtocolViolation as error:
-            _logger.warning("the server broke the protocol: %s", error)
-            return ExitCode.INTERNAL_ERROR
+            return _given_up(ExitCode.INTERNAL_ERROR, f"the server broke the protocol: {error}")
         except StreamEnded as error:
             _logger.warning("lost the server: %s; looking for it again", error)
             # A server that ends every stream at once must not be called in a hot loop.
             await asyncio.sleep(next(delays))
+
+
+def _given_up(exit_code: ExitCode, reason: str) -> Ending:
+    _logger.warning("%s", reason)
+    return Ending(exit_code, reason)
 
 
 @contextmanager

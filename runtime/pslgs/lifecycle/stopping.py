@@ -5,8 +5,45 @@ import multiprocessing
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from pslgs.spec.exit_codes import ExitCode
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StoppedEarly(SystemExit):
+    """A signal came before the process listened with `stop_reason`; the message says which.
+
+    Attributes:
+        code: The exit code, INTERRUPTED.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(ExitCode.INTERRUPTED)
+        self._reason = reason
+
+    def __str__(self) -> str:
+        return self._reason
+
+
+@contextmanager
+def stopping_early() -> Iterator[None]:
+    """Raise `StoppedEarly` at a signal, until `stop_reason` takes over.
+
+    Without a handler the signal would be lost on a container's first process, which the system spares.
+    """
+
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        raise StoppedEarly(f"stopped by {signal.Signals(number).name}")
+
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

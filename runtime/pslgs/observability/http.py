@@ -54,7 +54,7 @@ class HttpServer:
             OSError: the address cannot be listened on, for example because the port is in use.
         """
         try:
-            server = _server_class(self._host)((self._host, self._port), _Handler)
+            server = _listener(self._host, self._port)
         except OSError as error:
             reason = (
                 f"cannot listen on port {self._port} of {self._host} ({error.strerror}); choose another port"
@@ -101,5 +101,7 @@ class _Handler(WSGIRequestHandler):
         """Keep probes and scrapes out of the log."""
 
 
-def _server_class(host: str) -> type[_Server]:
-    return _Server6 if ":" in host else _Server
+def _listener(host: str, port: int) -> _Server:
+    if host == "::" and not socket.has_dualstack_ipv6():
+        host = "0.0.0.0"  # noqa: S104 - all addresses, as was asked for
+    return (_Server6 if ":" in host else _Server)((host, port), _Handler)

@@ -21,6 +21,7 @@ from pslgs.observability.series.clients import ClientSeries
 from pslgs.observability.series.faults import FaultSeries
 from pslgs.observability.series.progress import ProgressSeries
 from pslgs.observability.series.quality import QualitySeries
+from pslgs.observability.status import Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +34,31 @@ class JobLabels:
     strategy: str
 
 
+@dataclass(frozen=True, slots=True)
+class JobSeries:
+    """What the metrics of a job say from the start.
+
+    Attributes:
+        epochs: Epochs the job trains for.
+        quorum: Live clients that a step needs.
+        client_series: Clients that get series of their own; further ones count in the totals only.
+    """
+
+    labels: JobLabels
+    epochs: int
+    quorum: int
+    client_series: int
+
+
 class ServerMetrics:
     """The metrics of a server.  What the journal holds comes in as records and no other way."""
 
-    def __init__(
-        self, registry: CollectorRegistry, job: JobLabels, epochs: int, per_client_limit: int = 1000
-    ) -> None:
-        """Register all metrics.
-
-        Args:
-            registry: Where they are registered; one server a registry.
-            job: Says which job this is.
-            epochs: Epochs the job trains for.
-            per_client_limit: Clients that get series of their own; further ones count in the totals only.
-        """
-        self._progress = ProgressSeries(registry, epochs)
+    def __init__(self, registry: CollectorRegistry, job: JobSeries) -> None:
+        """Register all metrics; one server a registry."""
+        self._progress = ProgressSeries(registry, job.epochs)
         self._quality = QualitySeries(registry)
         self._faults = FaultSeries(registry)
-        self._clients = ClientSeries(registry, per_client_limit)
+        self._clients = ClientSeries(registry, job.quorum, job.client_series)
         self._wire_bytes = Counter(
             "pslgs_wire_bytes", "Bytes sent and received over gRPC", ["direction", "kind"], registry=registry
         )
@@ -59,7 +67,7 @@ class ServerMetrics:
             "When the server's event loop last ran, Unix time in seconds",
             registry=registry,
         )
-        Info("pslgs_job", "What is being trained", registry=registry).info(asdict(job))
+        Info("pslgs_job", "What is being trained", registry=registry).info(asdict(job.labels))
 
     def observe(self, record: Record) -> None:
         """Take in what a record tells."""
@@ -84,6 +92,10 @@ class ServerMetrics:
                 pass
             case _:
                 assert_never(record)
+
+    def show_phase(self, phase: Phase) -> None:
+        """Say what the run is doing."""
+        self._progress.phase(phase)
 
     def set_clients(self, states: Mapping[str, str]) -> None:
         """Say which clients are live and which lost; the series of lost and of other clients are removed."""

@@ -59,6 +59,8 @@ class EvaluationRecord:
     """Empty where the evaluation data are at the server."""
     missing: tuple[str, ...] = ()
     """Clients that were lost meanwhile and are left out."""
+    recalibrated: ClientEvaluation | None = None
+    """Of a simulation: the pooled figures with BatchNorm statistics that were estimated anew."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class Status:
         heartbeat: Unix time in seconds at which the event loop last ran.
         message: What a user should know at this moment; the next step clears it.
         checkpoint_failure: Why the last checkpoint could not be written; the next one that can clears it.
+        notice: What a user should know all the time, where there is nothing more urgent.
     """
 
     started: float
@@ -76,7 +77,13 @@ class Status:
     heartbeat: float = 0.0
     message: str = ""
     checkpoint_failure: str = ""
+    notice: str = ""
     exit_code: ExitCode | None = None
+
+    def ended(self, exit_code: ExitCode, message: str) -> "Status":
+        """Return the status of a run that has ended so."""
+        phases = {ExitCode.FINISHED: Phase.FINISHED, ExitCode.INTERRUPTED: Phase.INTERRUPTED}
+        return replace(self, phase=phases.get(exit_code, Phase.FAILED), message=message, exit_code=exit_code)
 
     @property
     def progress(self) -> float:
@@ -112,7 +119,8 @@ class Status:
             "clientsExpected": self.clients_expected,
             "lastCheckpoint": checkpoint._asdict() if checkpoint else None,
             "heartbeat": self.heartbeat,
-            "message": self.message or self.checkpoint_failure,
+            "message": self.message or self.checkpoint_failure or self.notice,
+            "notice": self.notice,
             "exitCode": None if self.exit_code is None else int(self.exit_code),
             "started": self.started,
         }
@@ -130,7 +138,7 @@ def next_status(status: Status, record: Record) -> Status:
         case CheckpointRecord():
             status = _after_checkpoint(status, record)
         case FinishRecord():
-            status = _after_finish(status, record)
+            status = status.ended(ExitCode[record.outcome], record.message)
         case AbortRecord() | SkippedRecord():
             pass
         case _:
@@ -186,14 +194,6 @@ def _after_checkpoint(status: Status, record: CheckpointRecord) -> Status:
         return replace(status, last_checkpoint=saved, checkpoint_failure="")
     failure = f"the checkpoint of step {record.step} could not be written: {record.error}"
     return replace(status, checkpoint_failure=failure)
-
-
-def _after_finish(status: Status, record: FinishRecord) -> Status:
-    code = ExitCode[record.outcome]
-    phase = {ExitCode.FINISHED: Phase.FINISHED, ExitCode.INTERRUPTED: Phase.INTERRUPTED}.get(
-        code, Phase.FAILED
-    )
-    return replace(status, phase=phase, message=record.message, exit_code=code)
 
 
 def _finite(value: float | None) -> float | None:

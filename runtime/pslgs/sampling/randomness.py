@@ -18,6 +18,7 @@ class Purpose(IntEnum):
     INITIAL_WEIGHTS = 7
     VIRTUAL_LOSS = 8
     CLIENT_PROFILE = 9
+    RECALIBRATION = 10
 
 
 def client_key(client_id: str) -> int:

@@ -2,13 +2,13 @@
 
 import logging
 import time
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from pslgs.observability.journal import FILE_NAME, Journal, read
-from pslgs.observability.metrics import JobLabels, ServerMetrics
+from pslgs.observability.metrics import JobLabels, JobSeries, ServerMetrics
 from pslgs.observability.status import Status, resumed_status
+from pslgs.server.options import ServerOptions
 from pslgs.server.scribe import Scribe
 from pslgs.spec.job import SplitTrainingJob
 from pslgs.training.checkpoint import Checkpoint
@@ -18,10 +18,9 @@ _logger = logging.getLogger(__name__)
 
 def open_accounts(
     job: SplitTrainingJob,
-    run: Path,
+    options: ServerOptions,
     checkpoint: Checkpoint | None,
     registry: CollectorRegistry,
-    expected_clients: int,
 ) -> Scribe:
     """Open the accounts; what happened after the checkpoint is forgotten, because it will happen again.
 
@@ -29,15 +28,16 @@ def open_accounts(
         JournalError: the run's journal cannot be read.
         OSError: it cannot be opened or written.
     """
-    spec = job.spec
-    journal = Journal(run / FILE_NAME)
+    spec, expected = job.spec, options.expected_clients
+    journal = Journal(options.run / FILE_NAME)
     journal.truncate_after(checkpoint.step if checkpoint else 0)
     records = read(journal.path)
     labels = JobLabels(
         job.metadata.name, spec.model.architecture, spec.model.cut_layer or "", spec.sampling.strategy
     )
-    metrics = ServerMetrics(registry, labels, spec.epochs)
-    fresh = Status(started=time.time(), epochs=spec.epochs, clients_expected=expected_clients)
+    quorum = spec.fault_tolerance.quorum(expected)
+    metrics = ServerMetrics(registry, JobSeries(labels, spec.epochs, quorum, options.client_series))
+    fresh = Status(started=time.time(), epochs=spec.epochs, clients_expected=expected)
     for damage in checkpoint.damaged if checkpoint else ():
         _logger.warning("passed over a damaged checkpoint, %s", damage)
     if checkpoint:

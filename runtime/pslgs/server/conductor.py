@@ -11,7 +11,7 @@ from pslgs.coordination import events as told
 from pslgs.coordination.activity import Phase
 from pslgs.coordination.coordinator import Coordinator
 from pslgs.observability import status
-from pslgs.observability.records import CheckpointRecord, ClientRecord, FinishRecord, SkippedRecord
+from pslgs.observability.records import CheckpointRecord, ClientRecord, SkippedRecord
 from pslgs.server.evaluations import EvaluationRunner
 from pslgs.server.stage import Stage
 from pslgs.server.steps import StepRunner
@@ -128,10 +128,7 @@ class Conductor:
                 scribe.metrics.answer_ignored("late")
 
     def _finish(self, effect: do.Finish) -> None:
-        scribe = self._stage.scribe
-        scribe.write(
-            FinishRecord(scribe.now(), self._coordinator.step, effect.exit_code.name, effect.message)
-        )
+        self._stage.scribe.finish(self._coordinator.step, effect.exit_code, effect.message)
         header = wire.Header(finish=wire.Finish(exit_code=effect.exit_code, reason=effect.message))
         self._stage.switchboard.broadcast(lambda session: session.send(header))
         self._finished = effect

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+CLIENT_SERIES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,7 @@ class ServerOptions:
         cache: Folder for converted datasets.
         expected_clients: How many clients the start waits for.
         device: ``auto``, ``cpu``, ``cuda`` …
+        client_series: Clients that get metrics of their own; further ones count in the totals only.
         with_parent: Whether to stop when the process that started this one ends.
     """
 
@@ -26,4 +30,5 @@ class ServerOptions:
     cache: Path
     expected_clients: int
     device: str = "auto"
+    client_series: int = CLIENT_SERIES
     with_parent: bool = False

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
+
 from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.effects import Finish
 from pslgs.coordination.events import Event, StopRequested
@@ -17,8 +19,10 @@ from pslgs.lifecycle.tasks import together
 from pslgs.server import keeper
 from pslgs.server.attendance import Attendance
 from pslgs.server.conductor import Conductor, SaveNow
+from pslgs.server.device import device_for
 from pslgs.server.doorway import Doorway
 from pslgs.server.evaluations import EvaluationRunner
+from pslgs.server.model_file import write_model
 from pslgs.server.options import ServerOptions
 from pslgs.server.population import Population
 from pslgs.server.scribe import Scribe
@@ -28,15 +32,13 @@ from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.digest import job_digest
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import SplitTrainingJob
-from pslgs.splitting.weights import save_weights
 from pslgs.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore
 from pslgs.training.fitness import check_dataset
 from pslgs.training.server_step import ServerStep
 from pslgs.training.task import Task, build_task
-from pslgs.training.torch_thread import TorchThread, choose_device
+from pslgs.training.torch_thread import TorchThread
 from pslgs.wire.codec import codec_for
 
-MODEL_FILE = "model.safetensors"
 _TICK_SECONDS = 0.25
 _FLUSH_SECONDS = 5.0
 
@@ -83,8 +85,12 @@ class Production:
         known = self._spec.model.input_shape or (data.input_shape if data else None)
         shape = known or await self._first_shape(doorway, stop)
         if isinstance(shape, Finish):
+            self._scribe.finish(self._scribe.status.step, shape.exit_code, shape.message)
             return shape
-        built = await self._torch.run(self._build, shape, data)
+        device, lack = await self._torch.run(device_for, self._options.device, self._spec.server.gpus)
+        if lack:
+            self._scribe.notice(lack)
+        built = await self._torch.run(self._build, shape, data, device)
         async with together() as tasks:
             return await self._lead(tasks, built, data, doorway, stop)
 
@@ -129,7 +135,7 @@ class Production:
         for task in beside:
             task.cancel()
         if finish.exit_code is ExitCode.FINISHED:
-            await self._torch.run(self._save_model, built.task)
+            await self._torch.run(write_model, built.task, self._options.run)
         await stage.switchboard.flush(_FLUSH_SECONDS)
         return finish
 
@@ -154,17 +160,15 @@ class Production:
             return None
         return open_evaluation_data(self._spec.data, cache=self._options.cache)
 
-    def _build(self, shape: tuple[int, ...], data: LocalDataset | None) -> _Built:
+    def _build(self, shape: tuple[int, ...], data: LocalDataset | None, device: torch.device) -> _Built:
         task = build_task(self._spec, shape)
         if data is not None:
             check_dataset(task, data, EVALUATION)
-        server_step = ServerStep(task, choose_device(self._options.device))
+        server_step = ServerStep(task, device)
         population = Population(task.objective.classes)
-        state = (
-            keeper.restore(self._checkpoint, server_step, population, self._digest)
-            if self._checkpoint
-            else None
-        )
+        state = None
+        if self._checkpoint:
+            state = keeper.restore(self._checkpoint, server_step, population, self._digest)
         return _Built(task, server_step, population, state)
 
     def _prepare_checkpoint(self, coordinator: Coordinator, built: _Built) -> SaveNow:
@@ -179,11 +183,6 @@ class Production:
             return None
 
         return save
-
-    def _save_model(self, task: Task) -> None:
-        new = self._options.run / f"{MODEL_FILE}.new"
-        save_weights(task.network.named_tensors(), new)
-        new.replace(self._options.run / MODEL_FILE)
 
 
 async def _tick(conductor: Conductor) -> None:

@@ -17,6 +17,7 @@ from pslgs.observability.records import (
     SkippedRecord,
 )
 from pslgs.observability.status import Phase, Status, next_status
+from pslgs.spec.exit_codes import ExitCode
 
 _logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Scribe:
         self._journal.append(record)
         self.metrics.observe(record)
         self.status = next_status(self.status, record)
+        self.metrics.show_phase(self.status.phase)
         _log(record)
 
     def beat(self) -> None:
@@ -55,6 +57,16 @@ class Scribe:
         """Show what is under way, how many steps there are in all, and what is lacking, if anything."""
         if message is not None or phase is not self.status.phase or steps != self.status.steps:
             self.status = replace(self.status, phase=phase, steps=steps, message=message or "")
+            self.metrics.show_phase(phase)
+
+    def finish(self, step: int, exit_code: ExitCode, message: str) -> None:
+        """Take in that the run ended after ``step``."""
+        self.write(FinishRecord(self.now(), step, exit_code.name, message))
+
+    def notice(self, text: str) -> None:
+        """Tell of something that is so for the whole run."""
+        self.status = replace(self.status, notice=text)
+        _logger.warning("%s", text)
 
     def count_bytes(self, so_far: Counter[tuple[str, str]]) -> None:
         """Bring the byte counters up to date."""

@@ -12,15 +12,17 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from pslgs.coordination.effects import Finish
-from pslgs.identity.identity import Identity
+from pslgs.identity.renewal import renewed_from
+from pslgs.lifecycle.last_words import Ending, LastWords
 from pslgs.lifecycle.stopping import stop_reason
 from pslgs.observability.http import HttpServer
-from pslgs.observability.records import FinishRecord
 from pslgs.observability.registry import ProcessRegistry
+from pslgs.observability.status import Status
 from pslgs.server.accounts import open_accounts
 from pslgs.server.doorway import Doorway
 from pslgs.server.options import ServerOptions
 from pslgs.server.production import Production
+from pslgs.server.run_folder import usable
 from pslgs.server.scribe import Scribe
 from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
@@ -35,28 +37,37 @@ ENDPOINTS_FILE = "endpoints.json"
 _logger = logging.getLogger(__name__)
 
 
-async def serve(job: SplitTrainingJob, options: ServerOptions) -> ExitCode:
+async def serve(job: SplitTrainingJob, options: ServerOptions, words: LastWords) -> Ending:
     """Run the server of a job to its end; one that was interrupted goes on from its last checkpoint.
 
+    Its last words are its status, as soon as it has one.
+
     Raises:
-        InputError: the manifest, or what it names, cannot be used; or a port is in use.
+        InputError: the manifest, or what it names, cannot be used; this user may not write the run folder; or
+            a port is in use.
         CheckpointError: there are checkpoints, and none can be read.
-        OSError: the run folder cannot be written.
+        OSError: the run folder cannot be written for another reason.
     """
-    options.run.mkdir(parents=True, exist_ok=True)
-    store = CheckpointStore(options.run / CHECKPOINTS, job.spec.checkpoint.keep)
+    store = CheckpointStore(usable(options.run) / CHECKPOINTS, job.spec.checkpoint.keep)
     checkpoint = store.load_latest()
     registry = ProcessRegistry()
-    scribe = open_accounts(job, options.run, checkpoint, registry, options.expected_clients)
+    scribe = open_accounts(job, options, checkpoint, registry)
+    words.described = lambda ending: described(scribe.status, ending)
     torch = TorchThread()
     try:
         with stop_reason(with_parent=options.with_parent) as stop:
             async with _listening(options, scribe, registry) as doorway:
                 production = Production(job, options, scribe, torch, store, checkpoint)
                 finish = await _to_the_end(production, doorway, stop, scribe)
-        return finish.exit_code
+        return Ending(finish.exit_code, finish.message)
     finally:
         torch.close()
+
+
+def described(status: Status, ending: Ending) -> dict[str, object]:
+    """Make the last words of a server: its status after the ending, clients as counts."""
+    counts = {state: len(names) for state, names in status.clients.items()}
+    return {**status.ended(*ending).to_json(), **ending.to_json(), "clients": counts}
 
 
 async def _to_the_end(
@@ -66,8 +77,7 @@ async def _to_the_end(
         return await production.run(doorway, stop)
     except InputError as error:
         # The clients that wait are told by the end of their streams, the operator by this record.
-        record = FinishRecord(scribe.now(), scribe.status.step, ExitCode.BAD_INPUT.name, str(error))
-        scribe.write(record)
+        scribe.finish(scribe.status.step, ExitCode.BAD_INPUT, str(error))
         raise
 
 
@@ -76,7 +86,7 @@ async def _listening(
     options: ServerOptions, scribe: Scribe, registry: CollectorRegistry
 ) -> AsyncIterator[Doorway]:
     doorway = Doorway()
-    identity = Identity.load(options.identity) if options.identity else None
+    identity = renewed_from(options.identity) if options.identity else None
     wire = WireServer(options.listen, identity, doorway.attend, refused=scribe.metrics.client_refused)
     host, port = options.http
     http = HttpServer(host, port, registry, lambda: scribe.status, lambda: True, time.time)

@@ -8,7 +8,7 @@ from functools import partial
 
 import grpc
 
-from pslgs.identity.identity import Identity
+from pslgs.identity.renewal import IdentitySource
 from pslgs.wire import client_call
 from pslgs.wire.dialling import Target, dial
 from pslgs.wire.frames import encode
@@ -25,7 +25,7 @@ class Connection(Stream):
 @asynccontextmanager
 async def connect(  # noqa: PLR0913 - the last has a default that only tests change
     address: str,
-    identity: Identity | None,
+    identity: IdentitySource | None,
     hello: Hello,
     *,
     patience_seconds: float,
@@ -38,7 +38,7 @@ async def connect(  # noqa: PLR0913 - the last has a default that only tests cha
 
     Args:
         address: ``host:port``; the server's certificate must carry this host's name.
-        identity: For mutual TLS; None for no TLS at all.
+        identity: For mutual TLS, asked for at each attempt; None for no TLS at all.
         hello: Sent first; its protocol is set here.
         patience_seconds: For all attempts together.
         rng: Spreads the attempts of many clients over time.

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from pslgs.identity.identity import Identity
+from pslgs.identity.renewal import IdentitySource
 from pslgs.wire import client_call
 from pslgs.wire.errors import Refused, StreamEnded, Unreachable
 from pslgs.wire.limits import HELLO_SECONDS
@@ -27,7 +27,7 @@ class Target:
     """A server as a client knows it: ``host:port``, the identity to show there, and when to ping."""
 
     address: str
-    identity: Identity | None
+    identity: IdentitySource | None
     keepalive: Keepalive
 
 
@@ -66,7 +66,8 @@ def back_off(rng: random.Random) -> Iterator[float]:
 
 async def _attempt(target: Target, hello: bytes) -> tuple[Any, Any]:
     async with AsyncExitStack() as stack:
-        # A new channel for each attempt: one that failed would first sit out a back-off of its own.
+        # A new channel for each attempt: it looks the name up anew, for a server that has moved, and one
+        # that failed would first sit out a back-off of its own.
         channel = await stack.enter_async_context(_channel(target))
         call = channel.stream_stream(f"/{SERVICE}/{METHOD}")()
         await client_call.write(call, hello)
@@ -80,9 +81,10 @@ def _channel(target: Target) -> Any:  # noqa: ANN401 - grpc.aio has no types
     options = client_options(target.keepalive)
     if target.identity is None:
         return grpc.aio.insecure_channel(target.address, options=options)
+    identity = target.identity()
     credentials = grpc.ssl_channel_credentials(
-        root_certificates=target.identity.ca_pem,
-        private_key=target.identity.private_key_pem,
-        certificate_chain=target.identity.certificate_pem,
+        root_certificates=identity.ca_pem,
+        private_key=identity.private_key_pem,
+        certificate_chain=identity.certificate_pem,
     )
     return grpc.aio.secure_channel(target.address, credentials, options=options)

@@ -7,10 +7,13 @@ from typing import Any
 import grpc
 
 from pslgs.identity.identity import Identity
+from pslgs.identity.renewal import IdentitySource
 
 
-def bind(server: Any, address: str, identity: Identity | None) -> int:  # noqa: ANN401 - grpc.aio has no types
+def bind(server: Any, address: str, identity: IdentitySource | None) -> int:  # noqa: ANN401 - grpc.aio has no types
     """Let ``server`` listen at ``address`` (``host:port``), with mutual TLS if it has an identity.
+
+    A renewed identity serves new connections; those that exist keep the one they were made with.
 
     Returns:
         The port, which the system chose if the address had 0.
@@ -26,11 +29,23 @@ def bind(server: Any, address: str, identity: Identity | None) -> int:  # noqa: 
         raise _reason(address) from error
 
 
-def _credentials(identity: Identity) -> Any:  # noqa: ANN401 - as above
-    return grpc.ssl_server_credentials(
-        [(identity.private_key_pem, identity.certificate_pem)],
-        root_certificates=identity.ca_pem,
-        require_client_auth=True,
+def _credentials(source: IdentitySource) -> Any:  # noqa: ANN401 - as above
+    served = source()
+
+    def renewed() -> Any:  # noqa: ANN401 - as above
+        """Called by gRPC, in a thread of its own, for each new connection; None changes nothing."""
+        nonlocal served
+        before, served = served, source()
+        return None if served == before else _configuration(served)
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(served), renewed, require_client_authentication=True
+    )
+
+
+def _configuration(identity: Identity) -> Any:  # noqa: ANN401 - as above
+    return grpc.ssl_server_certificate_configuration(
+        [(identity.private_key_pem, identity.certificate_pem)], root_certificates=identity.ca_pem
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from pslgs.identity.identity import Identity
+from pslgs.identity.renewal import IdentitySource
 from pslgs.wire import server_call
 from pslgs.wire.admission import admit
 from pslgs.wire.errors import STATUS_OF_ERRORS, StreamEnded, status_of
@@ -56,7 +56,7 @@ class WireServer:
     def __init__(
         self,
         address: str,
-        identity: Identity | None,
+        identity: IdentitySource | None,
         attend: Attend,
         *,
         refused: Refusal | None = None,
@@ -66,7 +66,8 @@ class WireServer:
 
         Args:
             address: ``host:port`` to listen at; port 0 lets the system choose.
-            identity: For mutual TLS with clients of the same authority; None for no TLS at all.
+            identity: For mutual TLS with clients of the same authority, asked for at each connection;
+                None for no TLS at all.
             attend: Called for each client that is admitted.
             refused: Told the error's name (``Impostor`` …) when a client is not admitted.  Strangers,
                 whose certificate is not of the authority, fail in gRPC's handshake and are not told of.

@@ -14,11 +14,12 @@ EXCHANGES = ("forward", "backward")
 class ClientSeries:
     """Clients by state, and series of their own for at most ``limit`` live clients."""
 
-    def __init__(self, registry: CollectorRegistry, limit: int) -> None:
+    def __init__(self, registry: CollectorRegistry, quorum: int, limit: int) -> None:
         self._limit = limit
         self._states: dict[str, str] = {}
         self._shown: set[str] = set()
         self._count = Gauge("pslgs_clients", "Clients of the job by state", ["state"], registry=registry)
+        Gauge("pslgs_quorum_clients", "Live clients that a step needs", registry=registry).set(quorum)
         self._samples = Counter(
             "pslgs_client_samples",
             "Samples a client contributed to committed steps",

@@ -1,20 +1,31 @@
 """What went wrong, what it cost, and the checkpoints that limit the cost."""
 
+from collections.abc import Collection
+
 from prometheus_client import CollectorRegistry, Counter
 
 from pslgs.observability.records import AbortRecord, CheckpointRecord, ClientRecord, SkippedRecord
 from pslgs.observability.registry import LatestGauge
 
 REASONS_LIMIT = 32
+LOST = ("disconnected", "replaced", "timeout")
+ABORTED = ("client_lost", "stopped")
+REFUSED = ("Impostor", "ProtocolViolation", "TimeoutError", "Unidentified", "VersionMismatch")
+IGNORED = ("late",)
+"""The reasons there are.
+
+Each is counted from 0: of a series that begins with 1, Prometheus can't tell that it grew.
+"""
 
 
 class ReasonCounter:
     """Counts by reason, with a bound on how many reasons there can be; the rest counts as ``other``."""
 
-    def __init__(self, name: str, what: str, registry: CollectorRegistry) -> None:
+    def __init__(self, name: str, what: str, known: Collection[str], registry: CollectorRegistry) -> None:
         self._counter = Counter(name, what, ["reason"], registry=registry)
-        self._reasons = {"other"}
-        self._counter.labels("other")
+        self._reasons = {"other", *known}
+        for reason in self._reasons:
+            self._counter.labels(reason)
 
     def count(self, reason: str) -> None:
         """Count one more."""
@@ -27,13 +38,13 @@ class FaultSeries:
     """Aborted steps, lost and refused clients, skipped samples, checkpoints."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def by_reason(name: str, what: str) -> ReasonCounter:
-            return ReasonCounter(name, what, registry)
+        def by_reason(name: str, what: str, known: Collection[str]) -> ReasonCounter:
+            return ReasonCounter(name, what, known, registry)
 
-        self.refused = by_reason("pslgs_clients_refused", "Clients that were not let in")
-        self.ignored = by_reason("pslgs_answers_ignored", "Answers of clients that nobody waits for")
-        self._aborted = by_reason("pslgs_steps_aborted", "Attempts at a step that were given up")
-        self._lost = by_reason("pslgs_clients_lost", "Clients that were lost")
+        self.refused = by_reason("pslgs_clients_refused", "Clients that were not let in", REFUSED)
+        self.ignored = by_reason("pslgs_answers_ignored", "Answers of clients that nobody waits for", IGNORED)
+        self._aborted = by_reason("pslgs_steps_aborted", "Attempts at a step that were given up", ABORTED)
+        self._lost = by_reason("pslgs_clients_lost", "Clients that were lost", LOST)
         self._skipped = Counter(
             "pslgs_samples_skipped", "Samples of lost clients that an epoch ended without", registry=registry
         )

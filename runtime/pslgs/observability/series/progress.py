@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from pslgs.observability.records import StepRecord
 from pslgs.observability.registry import SECONDS_BUCKETS, LatestGauge
+from pslgs.observability.status import Phase
 
 PHASES = ("forward_wait", "server", "backward_wait", "update")
 
@@ -25,6 +26,15 @@ class ProgressSeries:
             self._seconds.labels(phase)
         self._epoch = LatestGauge("pslgs_epoch", "The epoch under way, counted from 1", registry=registry)
         Gauge("pslgs_epochs", "Epochs the job trains for", registry=registry).set(epochs)
+        self._phase = Gauge(
+            "pslgs_phase", "1 for what the run is doing, else 0", ["phase"], registry=registry
+        )
+        self.phase(Phase.STARTING)
+
+    def phase(self, current: Phase) -> None:
+        """Show what the run is doing."""
+        for phase in Phase:
+            self._phase.labels(phase.value).set(phase is current)
 
     def step(self, record: StepRecord) -> None:
         """Count a step."""

@@ -33,6 +33,9 @@ class QualitySeries:
         self._training_loss = latest("pslgs_training_loss", "Mean loss of the global batch")
         self._evaluation_loss = latest("pslgs_evaluation_loss", "Mean loss of the last evaluation")
         self._accuracy = latest("pslgs_evaluation_accuracy", "Accuracy of the last evaluation (0 to 1)")
+        self._evaluated = latest(
+            "pslgs_evaluation_timestamp_seconds", "When the last evaluation ended, Unix time in seconds"
+        )
 
     def step(self, record: StepRecord) -> None:
         """Show a step's batch."""
@@ -48,3 +51,4 @@ class QualitySeries:
         """Show an evaluation's pooled figures."""
         self._evaluation_loss.show(record.loss)
         self._accuracy.show(record.accuracy)
+        self._evaluated.show(record.time)

@@ -1,0 +1,138 @@
+"""The processes of the containers, started as a pod starts them, and what they leave behind."""
+
+import json
+import os
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from distributed import mortal
+from distributed.runs import LIMIT_SECONDS, committed, start, until, write_manifest
+from pslgs.identity.authority import CertificateAuthority
+from pslgs.spec import ExitCode
+
+pytestmark = pytest.mark.slow
+DAY = timedelta(days=1)
+QUICK = {"epochs": 2, "data": {"train": {"format": "Custom", "entrypoint": "distributed.mortal:Vectors"}}}
+LONG = QUICK | {"epochs": 10_000}
+
+
+class Pods:
+    """A server and clients of one job with certificates; every process ends with the test."""
+
+    def __init__(self, folder: Path, **spec: object) -> None:
+        self.folder, self.run = folder, folder / "run"
+        self._job = write_manifest(folder, mortal.manifest(**spec))
+        self._authority = CertificateAuthority.create("job", datetime.now(UTC), DAY)
+        self.processes: dict[str, Any] = {}
+
+    def server(self, clients: int) -> None:
+        self._authority.issue_server(["localhost"], datetime.now(UTC), DAY).save(self.folder / "server-id")
+        ports = ("--listen", "localhost:0", "--http", "localhost:0")
+        self._start("server", "--run", "run", "--clients", str(clients), *ports)
+
+    def client(self, name: str, **issue: str) -> None:
+        until((self.run / "endpoints.json").exists, "the server's start")
+        port = json.loads((self.run / "endpoints.json").read_text())["grpc"]
+        identity = self._authority.issue_client(issue.get("certified", name), datetime.now(UTC), DAY)
+        identity.save(self.folder / f"{name}-id")
+        self._start(name, "--id", name, "--server", f"localhost:{port}", command="client")
+
+    def _start(self, name: str, *options: str, command: str = "server") -> None:
+        self.processes[name] = start(
+            *(command, self._job, *options, "--identity", f"{name}-id", "--threads", "1"),
+            *("--cache", str(self.folder / "cache"), "--termination-message", f"{name}-words"),
+            cwd=self.folder,
+        )
+
+    def ended(self, name: str) -> tuple[int, dict]:
+        """Wait for a process's end, and return its exit code and last words."""
+        code = self.processes[name].wait(LIMIT_SECONDS)
+        return code, json.loads((self.folder / f"{name}-words").read_text())
+
+    def trains(self) -> bool:
+        return committed(self.run) > 2
+
+
+@pytest.fixture
+def pods(tmp_path):
+    made: list[Pods] = []
+
+    def make(**spec: object) -> Pods:
+        made.append(Pods(tmp_path, **spec))
+        return made[-1]
+
+    yield make
+    for process in (process for each in made for process in each.processes.values()):
+        process.kill()
+        process.communicate()
+
+
+def test_a_finished_job_is_told_by_all_its_processes(pods):
+    job = pods(**QUICK, server={"gpus": 1})
+    job.server(clients=2)
+    job.client("edge-0")
+    job.client("edge-1")
+    code, words = job.ended("server")
+    assert code == words["exitCode"] == ExitCode.FINISHED
+    assert words["phase"] == "Finished"
+    assert words["clients"] == {"live": 2, "lost": 0}
+    assert words["step"] == words["steps"] > 0
+    assert words["lastCheckpoint"]["step"] == words["step"]
+    for name in ("edge-0", "edge-1"):
+        assert job.ended(name) == (0, {"exitCode": 0, "message": words["message"]})
+    assert (job.run / "model.safetensors").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_server_that_is_stopped_says_where_it_was(pods, number):
+    job = pods(**LONG)
+    job.server(clients=1)
+    job.client("edge-0")
+    until(job.trains, "a step")
+    os.kill(job.processes["server"].pid, number)
+    code, words = job.ended("server")
+    assert code == words["exitCode"] == ExitCode.INTERRUPTED
+    assert (words["phase"], words["message"]) == ("Interrupted", f"stopped by {number.name}")
+    assert words["lastCheckpoint"]["step"] == words["step"] > 2
+
+
+def test_a_server_stopped_before_any_client_came_says_so(pods):
+    job = pods(**LONG)
+    job.server(clients=1)
+    until((job.run / "endpoints.json").exists, "the server's start")
+    os.kill(job.processes["server"].pid, signal.SIGTERM)
+    code, words = job.ended("server")
+    assert code == words["exitCode"] == ExitCode.INTERRUPTED
+    assert (words["phase"], words["step"], words["clients"]) == ("Interrupted", 0, {"live": 0, "lost": 0})
+
+
+def test_a_client_that_is_stopped_or_refused_says_so(pods):
+    job = pods(**LONG)
+    job.server(clients=2)
+    job.client("edge-0", certified="edge-1")
+    code, words = job.ended("edge-0")
+    assert code == words["exitCode"] == ExitCode.REFUSED
+    assert "for edge-1 and not for edge-0" in words["message"]
+    job.client("edge-2")
+    until(lambda: "edge-2" in (job.run / "metrics.jsonl").read_text(), "the client's coming")
+    os.kill(job.processes["edge-2"].pid, signal.SIGTERM)
+    assert job.ended("edge-2") == (75, {"exitCode": 75, "message": "stopped by SIGTERM"})
+
+
+def test_wrong_data_are_told_by_the_client_and_a_wrong_model_by_the_server(pods):
+    data = {"train": {"format": "NumPy", "path": "missing.npz"}}
+    model = {"architecture": "distributed.mortal:network", "cutLayer": "nowhere", "inputShape": [16]}
+    job = pods(**QUICK | {"data": data, "model": model})
+    job.server(clients=1)
+    job.client("edge-0")
+    code, words = job.ended("edge-0")
+    assert code == words["exitCode"] == ExitCode.BAD_INPUT
+    assert words["message"].startswith("spec.data.train.path: ")
+    code, words = job.ended("server")
+    assert code == words["exitCode"] == ExitCode.BAD_INPUT
+    assert words["message"].startswith("spec.model.cutLayer: ")
+    assert words["phase"] == "Failed"
