@@ -6,16 +6,21 @@ INSTALLED := .venv/.installed
 JOB ?= examples/digits.yaml
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+CLUSTER := PYTHONPATH=tests $(BIN)/python -m cluster.testcluster
+E2E := OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cluster --timeout=900
+BUILT := $(if $(PSLGS_TEST_KUBECONFIG),$(INSTALLED),cluster)
 PINNED := requirements/build.txt requirements/dev.txt
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url $(if $(UPGRADE),--upgrade)
-STUBS := training_pb2.py training_pb2.pyi
+INTO := .
+GENERATED := runtime/pslgs/wire/v1/training_pb2.py runtime/pslgs/wire/v1/training_pb2.pyi \
+	crds/splittrainingjobs.yaml docs/reference.md
 PROTOC := $(BIN)/python -m grpc_tools.protoc --proto_path=runtime runtime/pslgs/wire/v1/training.proto
 
-.PHONY: help run test test-fast lint format verify bench stubs requirements clean
+.PHONY: help run test test-fast cluster e2e e2e-smoke lint format verify bench generate requirements clean
 
 help: ## Print the targets.
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		awk -F '|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
 run: $(INSTALLED) ## Train a job on this machine: JOB=examples/digits.yaml, ARGS="--resume ..." go to `pslgs run`.
@@ -26,6 +31,16 @@ test: $(INSTALLED) ## Run all tests, in WORKERS=2 processes.
 
 test-fast: $(INSTALLED) ## Run the tests that take a few seconds at most.
 	$(PYTEST) -m "not slow" $(ARGS)
+
+cluster: $(INSTALLED) ## Build the Kubernetes and the images that tests start: root on Debian, Go, 10 minutes once.
+	$(CLUSTER) build
+	$(CLUSTER) images
+
+e2e: $(BUILT) ## Run the scenarios on a cluster with nodes, which is started and ended for them.
+	$(E2E) -m e2e $(ARGS)
+
+e2e-smoke: $(BUILT) ## Run those that tell in a few minutes whether it works at all.
+	$(E2E) -m "e2e and smoke" $(ARGS)
 
 lint: $(INSTALLED) ## Check format, lint, types and floors.
 	$(BIN)/ruff format --check .
@@ -39,16 +54,19 @@ format: $(INSTALLED) ## Format the code and mend what ruff can.
 
 verify: $(INSTALLED) ## Generate anew what is generated, and fail where it differs from what is committed.
 	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
-	$(PROTOC) --python_out="$$fresh" --pyi_out="$$fresh" && \
-	for stub in $(STUBS); do \
-		diff -u runtime/pslgs/wire/v1/$$stub "$$fresh/pslgs/wire/v1/$$stub" || { echo "Run \`make stubs\`."; exit 1; }; \
+	$(MAKE) --no-print-directory generate INTO="$$fresh" >/dev/null && \
+	for file in $(GENERATED); do \
+		diff -u $$file "$$fresh/$$file" || { echo "Run \`make generate\`."; exit 1; }; \
 	done && echo "What is generated is up to date."
 
 bench: $(INSTALLED) ## Measure the distributed run against a plain loop, and the wire against a bare stream.
 	$(BIN)/python -m benchmarks $(ARGS)
 
-stubs: $(INSTALLED) ## Generate the protobuf modules.
-	$(PROTOC) --python_out=runtime --pyi_out=runtime
+generate: $(INSTALLED) ## Generate the protobuf modules, the CRD and the reference of its fields.
+	@mkdir -p $(sort $(dir $(GENERATED:%=$(INTO)/%)))
+	$(PROTOC) --python_out=$(INTO)/runtime --pyi_out=$(INTO)/runtime
+	$(BIN)/python -m pslgs_operator.crd >$(INTO)/crds/splittrainingjobs.yaml
+	$(BIN)/python -m pslgs_operator.crd reference >$(INTO)/docs/reference.md
 
 requirements: $(INSTALLED) ## Pin the requirements; UPGRADE=1 takes the newest versions.
 	$(COMPILE) pyproject.toml --all-extras --output-file requirements/dev.txt

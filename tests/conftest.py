@@ -1,5 +1,46 @@
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
 from hypothesis import settings
+
+from cluster.testcluster import access
 
 # A busy machine makes a single example slow now and then; pytest-timeout ends what hangs.
 settings.register_profile("patient", settings(), deadline=None)
 settings.load_profile("patient")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("e2e"):
+            item.add_marker("slow")
+        if isinstance(item, pytest.Function) and "api_server" in item.fixturenames:
+            item.add_marker("api_server")
+
+
+@pytest.fixture(scope="session")
+def api_server() -> Iterator[access.ApiServer]:
+    """A real API server with controllers and no nodes, one for each worker (docs/testing.md)."""
+    try:
+        with access.api_server() as server:
+            yield server
+    except access.UnavailableError as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def own_api_server(api_server: access.ApiServer) -> access.ApiServer:
+    """One that may be restarted, that counts requests and lets users in."""
+    if api_server.instance is None:
+        pytest.skip(f"this needs an API server of its own; {access.EXISTING} names an existing cluster")
+    return api_server
+
+
+@pytest.fixture
+def namespace(api_server: access.ApiServer) -> Iterator[str]:
+    """A namespace of its own for each test."""
+    name = f"test-{uuid4().hex[:8]}"
+    api_server.run("create", "namespace", name)
+    yield name
+    api_server.run("delete", "namespace", name, "--wait=false")

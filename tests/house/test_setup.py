@@ -33,13 +33,29 @@ def test_an_unfit_python_is_refused_with_advice(script: str, advice: str, root: 
 
 
 @pytest.mark.parametrize(
-    ("status", "counts"), [(0, "3 passed"), (2, "1 failed, 2 passed")], ids=["green", "red"]
+    ("status", "runs", "closing"),
+    [
+        pytest.param(0, ["3 passed in 5.00s"], "3 passed in 5.00s", id="one-run"),
+        pytest.param(
+            *(0, ["3 passed, 1 skipped in 75.01s (0:01:15)", "2 passed, 9 deselected in 5.20s"]),
+            "5 passed, 1 skipped, 9 deselected in 80.21s",
+            id="two-runs",
+        ),
+        pytest.param(
+            *(2, ["1 failed, 2 passed, 2 errors in 75.01s (0:01:15)", "4 passed in 5.00s"]),
+            "1 failed, 2 error, 6 passed in 80.01s",
+            id="a-failure-in-the-first",
+        ),
+        pytest.param(2, ["no tests ran in 0.01s"], None, id="no-test"),
+        pytest.param(2, [], None, id="no-run"),
+    ],
 )
-def test_the_ci_ends_with_the_closing_line_of_the_tests_and_the_status_of_make(
-    status: int, counts: str, root: Path, tmp_path: Path
+def test_the_ci_ends_with_the_sum_of_all_test_runs_and_the_status_of_make(
+    status: int, runs: list[str], closing: str | None, root: Path, tmp_path: Path
 ) -> None:
-    closing = f"====== {counts} in 75.01s (0:01:15) ======"
-    program(tmp_path / "bin" / "make", f"echo called: $*; echo '{closing}'; echo 'make: done'; exit {status}")
+    printed = "".join(f"echo '====== {run} ======'; " for run in runs)
+    program(tmp_path / "bin" / "make", f"echo called: $*; {printed} echo 'make: done'; exit {status}")
+    program(tmp_path / "bin" / "go", "exit 1")
     (tmp_path / ".ci").mkdir()
     run = shutil.copy(root / ".ci" / "run", tmp_path / ".ci")
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
@@ -47,7 +63,6 @@ def test_the_ci_ends_with_the_closing_line_of_the_tests_and_the_status_of_make(
         [run], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
     )
     lines = ended.stdout.splitlines()
-    assert lines[0].startswith("called: ")
-    assert lines[0].split()[-3:] == ["lint", "verify", "test"]
-    assert lines[-1] == closing
+    assert lines[0] == "called: --keep-going cluster lint verify test e2e-smoke"
+    assert lines[-1] == (f"====== {closing} ======" if closing else "No test was run.")
     assert ended.returncode == status
