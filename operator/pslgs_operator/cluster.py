@@ -1,6 +1,6 @@
 """The cluster, as reconciling sees it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from pslgs_operator.observed import ServerReport
@@ -93,6 +93,10 @@ class Cluster(Protocol):
         Raises:
             RefusedError: it is refused.
         """
+        ...
+
+    async def warnings(self, namespace: str) -> Sequence[Mapping[str, Any]]:
+        """List Events of the type Warning; none where they may not be read."""
         ...
 
     async def server_report(self, pod_ip: str) -> ServerReport | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from pslgs_operator.observed import Heartbeat, Refusal
+from pslgs_operator.observed import Heartbeat, Refusal, Trouble
 
 _FIRST_PAUSE: Final = timedelta(seconds=15)
 _LONGEST_PAUSE: Final = timedelta(minutes=5)
@@ -30,6 +30,8 @@ class Memory:
         pod: Name of the server's pod that was asked last.
         asked: When.
         heartbeat: What it answered last.
+        complaints: What Kubernetes said of children that don't start, by name.
+        inquired: When it was asked for that.
         held: What was refused, by lane.
         events: Events that are still to be posted, oldest first.
     """
@@ -39,6 +41,8 @@ class Memory:
     pod: str = ""
     asked: datetime | None = None
     heartbeat: Heartbeat | None = None
+    complaints: Mapping[str, Trouble] = field(default_factory=dict)
+    inquired: datetime | None = None
     held: dict[str, Held] = field(default_factory=dict)
     events: list[Mapping[str, Any]] = field(default_factory=list)
 

@@ -72,9 +72,17 @@ class _State(Collector):
     def collect(self) -> Iterator[Metric]:
         phases = Counts(entry.value.phase for entry in self.jobs.all().values())
         jobs = GaugeMetricFamily("pslgs_jobs", "SplitTrainingJobs by phase.", labels=["phase"])
-        for phase in Phase:
-            jobs.add_metric([phase.value], phases[phase.value])
+        for each in Phase:
+            jobs.add_metric([each.value], phases[each.value])
         yield jobs
+        phase = GaugeMetricFamily(
+            "pslgs_job_phase",
+            "1 for the phase that a SplitTrainingJob is in; gone when the job is deleted.",
+            labels=["job_namespace", "job_name", "phase"],
+        )
+        for key, entry in self.jobs.all().items():
+            phase.add_metric([*key, entry.value.phase], 1)
+        yield phase
         ages = GaugeMetricFamily(
             "pslgs_operator_watch_age_seconds",
             "For how long the watch is not known to have told everything; about a minute while it hears.",

@@ -36,6 +36,7 @@ class ChildJob:
         certificate_expires: When the certificate in its Secret ends; None without TLS.
         failures: Pods of it that failed and counted against its backoff limit.
         reason: Why it failed, in the words of batch/v1 (BackoffLimitExceeded, PodFailurePolicy …).
+        message: The same in a sentence; of one that is active, why no pod is made for it.
         deleting: Whether it is on its way out; nothing may be decided from what it says then.
         ended: When it became Complete or Failed.
     """

@@ -1,5 +1,7 @@
 """One job's part of what the watches told."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pslgs_operator.cache import Cache, Entry
@@ -7,7 +9,17 @@ from pslgs_operator.caches import Caches, matches
 from pslgs_operator.cluster import Key
 from pslgs_operator.fixture import Fixture
 from pslgs_operator.job import Job
-from pslgs_operator.observed import ChildPod, Heartbeat, Node, Observed, PodPhase, Refusal
+from pslgs_operator.observed import (
+    ChildJob,
+    ChildPod,
+    Heartbeat,
+    JobState,
+    Node,
+    Observed,
+    PodPhase,
+    Refusal,
+    Trouble,
+)
 
 
 def observe(caches: Caches, job: Job, heartbeat: Heartbeat | None, refusals: tuple[Refusal, ...]) -> Observed:
@@ -26,6 +38,28 @@ def observe(caches: Caches, job: Job, heartbeat: Heartbeat | None, refusals: tup
         node_port=next((entry.value.node_port for _, entry in fixtures if entry.value.node_port), None),
         heartbeat=heartbeat,
         refusals=refusals,
+    )
+
+
+def explained(observed: Observed, complaints: Mapping[str, Trouble]) -> Observed:
+    """Add to children that don't start why they don't, by name."""
+    with_pods = {pod.job for pod in observed.pods}
+
+    def job(child: ChildJob) -> ChildJob:
+        found = complaints.get(child.name)
+        starts = child.name in with_pods or child.state is not JobState.ACTIVE
+        return child if found is None or starts else replace(child, message=found.message)
+
+    def pod(child: ChildPod) -> ChildPod:
+        found = complaints.get(child.name)
+        starts = child.phase is not PodPhase.PENDING or child.waiting is not None or child.node is None
+        return child if found is None or starts else replace(child, waiting=found)
+
+    return replace(
+        observed,
+        server=observed.server and job(observed.server),
+        clients={client: job(child) for client, child in observed.clients.items()},
+        pods=tuple(map(pod, observed.pods)),
     )
 
 

@@ -15,10 +15,11 @@ from pslgs_operator.assessment.story import Happening, story
 from pslgs_operator.caches import Caches
 from pslgs_operator.cluster import Cluster, Key, NamespaceEndingError, RefusedError
 from pslgs_operator.events import event
+from pslgs_operator.inquiring import inquire, next_inquiry
 from pslgs_operator.job import Job
 from pslgs_operator.memory import Memory
 from pslgs_operator.observed import Heartbeat
-from pslgs_operator.observing import is_inherited, observe, server_address
+from pslgs_operator.observing import explained, is_inherited, observe, server_address
 from pslgs_operator.perform import perform
 from pslgs_operator.placement import place_clients
 from pslgs_operator.plan import next_look, plan
@@ -80,17 +81,19 @@ class Reconciler:
         heartbeat = await self._listen(key, memory)
         now = self.now()
         observed = observe(self.caches, job, heartbeat, memory.refusals)
+        observed = await inquire(self.cluster, key.namespace, observed, memory, now)
         placements = place_clients(job, observed)
         status = assess(job, observed, placements, self.settings, now)
         actions = plan(job, status, observed, placements, self.settings, now)
         actor = Actor(job, self.cluster, now, self.told)
         memory.hold(await perform(job.name, actions, actor.carry_out, memory.not_yet(now)), now)
         if actions:  # the status tells of what was just made, or refused
-            observed = observe(self.caches, job, heartbeat, memory.refusals)
+            observed = explained(observe(self.caches, job, heartbeat, memory.refusals), memory.complaints)
             status = assess(job, observed, placements, self.settings, now)
         await self._say(key, body, job.status, status, memory)
         planned = (next_look(job, status, observed, self.settings, now), soonest(observed, now))
-        return min(each for each in (*planned, memory.next_attempt(now)) if each is not None)
+        attempts = (memory.next_attempt(now), next_inquiry(observed, memory, now))
+        return min(each for each in (*planned, *attempts) if each is not None)
 
     async def _listen(self, key: Key, memory: Memory) -> Heartbeat | None:
         """Ask the server for its status, unless it was asked just now; what a former pod said is void."""

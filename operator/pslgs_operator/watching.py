@@ -31,7 +31,8 @@ def tune(settings: kopf.OperatorSettings, resources: Iterable[Resource]) -> None
     settings.scanning.disabled = True  # it would need the right to read all CRDs and namespaces
     settings.posting.enabled = False
     settings.peering.standalone = True
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # it tells of every event that was heard
+    for chatty in ("kopf.objects", "kopf.activities.probe", "aiohttp.access"):  # of each event, of each probe
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     for resource in resources:
         if resource.selector:
             where = (resource.group, resource.version, resource.plural)

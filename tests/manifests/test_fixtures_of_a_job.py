@@ -135,5 +135,22 @@ def test_no_claim_is_made_where_none_is_asked_for(storage):
 def test_the_monitor_selects_the_jobs_pods_and_is_selected_by_its_labels():
     made = pod_monitor(job(), SETTINGS)
     assert made["spec"]["selector"]["matchLabels"] == {names.JOB_LABEL: "digits"}
-    assert made["spec"]["podMetricsEndpoints"] == [{"port": "http", "path": "/metrics"}]
+    [endpoint] = made["spec"]["podMetricsEndpoints"]
+    assert (endpoint["port"], endpoint["path"]) == ("http", "/metrics")
     assert made["metadata"]["labels"]["release"] == "x"
+
+
+def test_the_monitor_names_the_job_and_the_client_in_the_series():
+    [endpoint] = pod_monitor(job(), SETTINGS)["spec"]["podMetricsEndpoints"]
+    assert endpoint["relabelings"] == [
+        {"sourceLabels": ["__meta_kubernetes_pod_label_pslgs_dev_job"], "targetLabel": "pslgs_dev_job"},
+        {
+            "sourceLabels": ["__meta_kubernetes_pod_annotation_pslgs_dev_client_id"],
+            "targetLabel": "client",
+        },
+    ]
+
+
+def test_without_series_of_clients_the_monitor_selects_the_server_only():
+    made = pod_monitor(job(), Settings(pod_monitors=True, client_series=0))
+    assert made["spec"]["selector"]["matchLabels"] == names.selector("digits", names.SERVER)

@@ -106,7 +106,39 @@ def rules(child: Mapping[str, Any]) -> list[tuple[str, object]]:
     ]
 
 
+SCRAPED = {"prometheus.io/scrape": "true", "prometheus.io/port": "8080", "prometheus.io/path": "/metrics"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "of_server", "of_client"),
+    [
+        pytest.param(Settings(), SCRAPED, SCRAPED, id="by-annotation"),
+        pytest.param(Settings(pod_monitors=True), {}, {}, id="by-pod-monitor"),
+        pytest.param(Settings(client_series=0), SCRAPED, {}, id="server-only"),
+    ],
+)
+def test_pods_ask_to_be_scraped_where_no_pod_monitor_does_it(settings, of_server, of_client):
+    placement = Placement("edge-0-0", "edge-0", None)
+    children = (
+        server_job(WITHOUT, 3, None, settings),
+        client_job(WITHOUT, placement, Address("host", 7443), None, settings),
+    )
+    asked = [
+        {
+            name: value
+            for name, value in child["spec"]["template"]["metadata"]["annotations"].items()
+            if name.startswith("prometheus.io/")
+        }
+        for child in children
+    ]
+    assert asked == [of_server, of_client]
+
+
 class TestTheServer:
+    def test_is_told_how_many_clients_get_series_of_their_own(self):
+        few = server_job(WITHOUT, 3, None, Settings(client_series=20))
+        assert "--client-series=20" in container(few)["args"]
+
     def test_is_not_tried_again_where_that_would_end_alike(self):
         assert rules(server(WITH_TLS)) == [
             ("FailJob", [2, 3, 4, 5]),

@@ -115,7 +115,8 @@ def test_last_words_that_are_under_way_are_waited_for_but_not_forever() -> None:
             failed(ended(server_pod(), 137, "OOMKilled"), reason="BackoffLimitExceeded"),
             "BackoffLimitExceeded",
             "failed more often than spec.backoffLimit (6) allows; the last time, pod digits-server-a on node "
-            "gpu-0 ran out of memory (OOMKilled)",
+            "gpu-0 ran out of memory (OOMKilled); raise spec.server.template.spec.containers[name=server]"
+            ".resources.limits.memory",
             id="backoff-limit",
         ),
         pytest.param(

@@ -233,7 +233,7 @@ def test_a_job_that_cannot_be_placed_is_neither_ready_nor_well(
         pytest.param(
             with_server(),
             "RefusedByCluster",
-            "Kubernetes makes no pod for Job digits-server (a quota, Pod Security",
+            "Kubernetes makes no pod for Job digits-server: a quota, Pod Security",
             id="its-pod-is-refused",
         ),
         pytest.param(
@@ -241,6 +241,12 @@ def test_a_job_that_cannot_be_placed_is_neither_ready_nor_well(
             "ServerSilent",
             "pod digits-server-a on node gpu-0 runs, but does not answer",
             id="the-server-is-silent",
+        ),
+        pytest.param(
+            sight(heartbeat=heartbeat(age=11), nodes=nodes("gpu-0")),
+            "ServerSilent",
+            "node gpu-0 is not ready, and the server's pod digits-server-a on it does not answer",
+            id="the-server-is-silent-and-its-node-not-ready",
         ),
         pytest.param(
             with_server(server_pod(deleting=True), nodes=nodes("gpu-0")),
@@ -296,6 +302,10 @@ def test_a_training_in_trouble_says_what_is_wrong(seen: Observed, reason: str, w
     found, message = degraded(seen, TRAINED)
     assert found == reason
     assert words in message
+
+
+def test_a_server_that_answers_is_believed_though_its_node_is_called_not_ready() -> None:
+    assert assessed(sight(heartbeat=heartbeat(age=9), nodes=nodes("gpu-0"))).phase is Phase.RUNNING
 
 
 def test_a_client_that_failed_for_good_is_named_with_its_words_and_the_way_out() -> None:

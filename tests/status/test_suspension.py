@@ -11,6 +11,7 @@ from status.sights import (
     assessed,
     client_pod,
     ended,
+    heartbeat,
     job,
     nodes,
     pending,
@@ -32,6 +33,17 @@ def test_a_job_is_suspended_once_no_pod_is_left() -> None:
     assert (status.phase, found.status) == (Phase.SUSPENDED, Truth.TRUE)
     assert found.message == "set spec.suspend to false to go on with the checkpoint of step 40"
     assert said(status, ConditionType.READY).reason == "Suspended"
+
+
+def test_the_last_words_of_the_server_tell_of_the_last_checkpoint() -> None:
+    report = heartbeat(
+        phase="Interrupted", step=57, checkpoint_step=57, checkpoint_time=NOW.timestamp()
+    ).report
+    seen = Observed(nodes=nodes(), pods=(ended(server_pod(), 75, report=report),))
+    status = assessed(seen, STOPPED)
+    assert (status.training.step, status.checkpoint) == (57, SavedCheckpoint(57, NOW))
+    assert "step 57" in said(status, ConditionType.SUSPENDED).message
+    assert assessed(NOTHING, job(status=status, suspend=True)) == status
 
 
 def test_pods_that_still_end_are_named() -> None:

@@ -51,6 +51,9 @@ def hears(phase: str, **fields: object) -> Observed:
         pytest.param(
             with_client("edge-1-0", ended(client_pod("edge-1-0"), 75)), "", id="a-client-was-stopped"
         ),
+        pytest.param(
+            with_client("edge-1-0", ended(client_pod("edge-1-0"), 255, "Unknown")), "", id="a-power-cut"
+        ),
     ],
 )
 def test_a_job_runs_when_its_server_says_so(seen: Observed, words: str) -> None:
@@ -98,7 +101,6 @@ def test_a_job_runs_when_its_server_says_so(seen: Observed, words: str) -> None:
             "0 of at least 1 clients are connected",
             id="a-quorum-is-to-come",
         ),
-        pytest.param(hears("Finished"), "Finishing", "the training is over", id="about-to-end"),
         pytest.param(hears("Interrupted"), "ServerRestarting", "the server ends", id="about-to-stop"),
     ],
 )
@@ -107,6 +109,19 @@ def test_a_job_that_does_not_run_yet_says_what_it_waits_for(seen: Observed, reas
     ready = said(status, ConditionType.READY)
     assert (status.phase, ready.reason) == (Phase.PENDING, reason)
     assert words in ready.message
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param(hears("Finished"), id="the-server-says-so"),
+        pytest.param(with_server(ended(server_pod(), 0)), id="its-pod-has-ended"),
+    ],
+)
+def test_a_job_that_is_about_to_end_looks_as_it_did(seen: Observed) -> None:
+    status = assessed(seen, TRAINED)
+    assert (status.phase, status.clients) == (Phase.RUNNING, IN_TRAINING.clients)
+    assert said(status, ConditionType.READY).reason == "Finishing"
 
 
 def test_a_job_waits_for_the_address_that_clients_dial() -> None:

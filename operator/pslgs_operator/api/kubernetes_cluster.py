@@ -1,7 +1,7 @@
 """The real cluster."""
 
 from base64 import b64decode
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,12 +12,13 @@ from pslgs_operator.api.asking import StatusPages
 from pslgs_operator.api.errors import ApiError, Meaning
 from pslgs_operator.api.requests import APPLY, JSON_PATCH, MERGE_PATCH, request
 from pslgs_operator.cache import controller
-from pslgs_operator.cluster import NamespaceEndingError, UnavailableError
+from pslgs_operator.cluster import NamespaceEndingError, RefusedError, UnavailableError
 from pslgs_operator.observed import ServerReport
 from pslgs_operator.resources import BY_KIND, EVENTS, SECRETS, TRAINING_JOBS
 
 T = TypeVar("T")
 
+_MOST_WARNINGS = "2000"
 _MANAGER = {"fieldManager": names.FIELD_MANAGER}
 
 
@@ -92,6 +93,15 @@ class KubernetesCluster:
             await _or_trouble(request(self.client, "POST", path, body=event, query=_MANAGER))
         except NamespaceEndingError:
             return
+
+    async def warnings(self, namespace: str) -> Sequence[Mapping[str, Any]]:
+        """List Events of the type Warning; none where they may not be read."""
+        query = {"fieldSelector": "type=Warning", "limit": _MOST_WARNINGS}
+        try:
+            listed = await _or_trouble(request(self.client, "GET", EVENTS.path(namespace), query=query))
+        except (RefusedError, NamespaceEndingError):
+            return ()
+        return listed.get("items") or ()
 
     async def server_report(self, pod_ip: str) -> ServerReport | None:
         """Ask a server's `/status`; None if it doesn't answer in time."""

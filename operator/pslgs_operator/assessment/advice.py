@@ -26,10 +26,24 @@ _WAITING: Final = {
     "ImagePullBackOff": "check {container}.image, the registry and {template}.spec.imagePullSecrets",
     "InvalidImageName": "correct {container}.image",
     "ErrImageNeverPull": "load the image on the node, or set {container}.imagePullPolicy: IfNotPresent",
+    "FailedMount": "make what is missing, or correct {template}.spec.volumes",
+    "FailedMapVolume": "make what is missing, or correct {template}.spec.volumes",
+    "FailedAttachVolume": "free the volume, or correct {template}.spec.volumes",
     "CreateContainerConfigError": "make what is missing, or change {container}",
     "CreateContainerError": "correct {container}",
     "RunContainerError": "correct {container}",
 }
+
+_REFUSED: Final = {
+    r"violates PodSecurity.*hostPath": (
+        "folders of the node need a namespace that allows them: kubectl label --overwrite namespace "
+        "{namespace} pod-security.kubernetes.io/enforce=privileged"
+    ),
+    r"violates PodSecurity": "correct securityContext and volumes in spec.server.template and "
+    "spec.clients.template",
+    r"exceeded quota": "raise the quota, or lower resources in spec.server.template or spec.clients.template",
+}
+"""What admission says, and what to do."""
 
 
 def on_placing(message: str, role: str) -> str:
@@ -46,6 +60,12 @@ def on_waiting(reason: str, role: str) -> str:
 def on_memory(role: str) -> str:
     """Advise about a container that ran out of memory."""
     return _filled("raise {container}.resources.limits.memory", role)
+
+
+def on_refusal(message: str, namespace: str) -> str:
+    """Advise about what admission does not let in."""
+    fitting = (text for pattern, text in _REFUSED.items() if re.search(pattern, message))
+    return next(fitting, "").format(namespace=namespace)
 
 
 def _filled(advice: str, role: str) -> str:

@@ -9,14 +9,14 @@ from pslgs_operator.assessment.ending import Ending, ending
 from pslgs_operator.assessment.figures import figures, saved
 from pslgs_operator.assessment.members import Members, counted, final_count, find_members
 from pslgs_operator.assessment.readiness import ready
-from pslgs_operator.assessment.view import View, holding, look
+from pslgs_operator.assessment.view import View, holding, is_finishing, look, parting_words
 from pslgs_operator.job import Job
 from pslgs_operator.names import MODEL_FILE
 from pslgs_operator.observed import Observed
 from pslgs_operator.placement import Placements
 from pslgs_operator.settings import Settings
 from pslgs_operator.status.conditions import ConditionType, Finding, Truth, with_findings
-from pslgs_operator.status.model import Clients, JobStatus, ModelPlace, Server
+from pslgs_operator.status.model import Clients, JobStatus, ModelPlace, SavedCheckpoint, Server
 from pslgs_operator.wording import listing
 
 
@@ -39,18 +39,25 @@ def assess(
 def _under_way(view: View) -> JobStatus:
     job, old = view.job, view.job.status
     members, suspend = find_members(view), job.spec.suspend
-    report = None if suspend else view.report
+    report = parting_words(view) if suspend else view.report
     status = replace(
         old,
         observed_generation=job.generation,
         start_time=None if suspend else view.start_time,
         training_start_time=view.training_start_time,
-        clients=Clients(len(view.placements.clients)) if suspend else counted(members, old.clients),
+        clients=_taking_part(view, members),
         training=figures(old.training, report, job.spec.epochs),
         server=_whereabouts(view, old),
         checkpoint=saved(old.checkpoint, report),
     )
-    return _concluded(view, status, _findings_under_way(view, members))
+    return _concluded(view, status, _findings_under_way(view, members, status.checkpoint))
+
+
+def _taking_part(view: View, members: Members) -> Clients:
+    if view.job.spec.suspend:
+        return Clients(len(view.placements.clients))
+    old = view.job.status.clients
+    return old if is_finishing(view) else counted(members, old)
 
 
 def _at_the_end(view: View, end: Ending) -> JobStatus:
@@ -96,14 +103,16 @@ def _whereabouts(view: View, old: JobStatus) -> Server:
     return Server(pod.name, pod.node or "", address, restarts)
 
 
-def _findings_under_way(view: View, members: Members) -> dict[ConditionType, Finding]:
+def _findings_under_way(
+    view: View, members: Members, checkpoint: SavedCheckpoint | None
+) -> dict[ConditionType, Finding]:
     suspend = view.job.spec.suspend
     return {
         ConditionType.READY: ready(view, members),
         ConditionType.DEGRADED: Finding(Truth.FALSE, "Suspended") if suspend else degraded(view, members),
         ConditionType.COMPLETE: Finding(Truth.FALSE, "NotFinished"),
         ConditionType.FAILED: Finding(Truth.FALSE, "NotFinished"),
-        ConditionType.SUSPENDED: _suspended(view),
+        ConditionType.SUSPENDED: _suspended(view, checkpoint),
     }
 
 
@@ -128,11 +137,10 @@ def _accepted(view: View) -> Finding:
     return Finding(Truth.TRUE, "Accepted", message)
 
 
-def _suspended(view: View) -> Finding:
+def _suspended(view: View, checkpoint: SavedCheckpoint | None) -> Finding:
     if not view.job.spec.suspend:
         return Finding(Truth.FALSE, "NotSuspended")
     if left := holding(view):
         return Finding(Truth.FALSE, "Suspending", f"still there: {listing(left)}")
-    saved_at = view.job.status.checkpoint
-    again = f" with the checkpoint of step {saved_at.step}" if saved_at else ""
+    again = f" with the checkpoint of step {checkpoint.step}" if checkpoint else ""
     return Finding(Truth.TRUE, "Suspended", f"set spec.suspend to false to go on{again}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pslgs_operator.assessment import patience
+from pslgs_operator.assessment import advice, patience
 from pslgs_operator.assessment.client_troubles import client_troubles
 from pslgs_operator.assessment.members import Members
 from pslgs_operator.assessment.pod_trouble import trouble_of
@@ -40,24 +40,23 @@ def _refusals(view: View) -> Iterator[Trouble]:
     for each in view.observed.refusals:
         yield Trouble("RefusedByCluster", f"the cluster refuses {each.child}: {plain(each.message, 1000)}")
     # Pods are made by the Job controller, which tells only in events of the Job why it makes none.
-    podless = sorted(each.name for each in _jobs(view) if _is_podless(view, each))
+    podless = sorted(
+        (each for each in view.observed.jobs if _is_podless(view, each)), key=lambda job: job.name
+    )
     if podless:
-        more = f" and {len(podless) - 1} more" if len(podless) > 1 else ""
-        yield Trouble(
-            "RefusedByCluster",
-            f"Kubernetes makes no pod for Job {podless[0]}{more} (a quota, Pod Security, an admission "
-            f"webhook?); see kubectl describe job {podless[0]}",
+        first = podless[0]
+        why = first.message or (
+            f"a quota, Pod Security, an admission webhook? See kubectl describe job {first.name}"
         )
-
-
-def _jobs(view: View) -> Iterator[ChildJob]:
-    if view.server:
-        yield view.server
-    yield from view.observed.clients.values()
+        more = f" and {len(podless) - 1} more" if len(podless) > 1 else ""
+        what_to_do = advice.on_refusal(why, view.job.namespace)
+        said = f"Kubernetes makes no pod for Job {first.name}{more}: {why}"
+        yield Trouble("RefusedByCluster", f"{said}; {what_to_do}" if what_to_do else said)
 
 
 def _is_podless(view: View, child: ChildJob) -> bool:
-    if child.deleting or child.state is not JobState.ACTIVE or child.failures:
+    if child.deleting or child.state is not JobState.ACTIVE:
         return False
     pods = view.server_pods if child.client is None else view.client_pods.get(child.client)
-    return not pods and view.now - child.created >= patience.FIRST_POD
+    overdue = not child.failures and view.now - child.created >= patience.FIRST_POD
+    return not pods and (overdue or child.message != "")

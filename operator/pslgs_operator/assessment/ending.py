@@ -7,7 +7,7 @@ from typing import Final
 
 from pslgs.spec.exit_codes import ExitCode
 from pslgs_operator.assessment.client_troubles import failures
-from pslgs_operator.assessment.pod_trouble import failed
+from pslgs_operator.assessment.pod_trouble import failed_with_advice
 from pslgs_operator.assessment.view import ENDED, View
 from pslgs_operator.names import MODEL_FILE
 from pslgs_operator.observed import ChildJob, ChildPod, JobState, LastWords, ServerReport
@@ -59,7 +59,7 @@ def _by_server(view: View, server: ChildJob) -> Ending | None:
     if code in _VERDICTS:
         said = words.message if words and words.message else server.message
         return Ending(ConditionType.FAILED, _VERDICTS[ExitCode(code)], said, time, report)
-    last = f"; the last time, {failed(pod)}" if pod else ""
+    last = f"; the last time, {failed_with_advice(pod)}" if pod else ""
     limit = view.job.spec.backoff_limit
     said = f"the server failed more often than spec.backoffLimit ({limit}) allows{last}"
     if server.reason != _BACKOFF:

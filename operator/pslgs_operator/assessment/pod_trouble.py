@@ -12,6 +12,8 @@ from pslgs_operator.names import CLIENT, SERVER
 from pslgs_operator.observed import ChildPod, PodPhase, Trouble
 
 _OUT_OF_MEMORY: Final = "OOMKilled"
+_POWER_CUT: Final = frozenset({"Unknown", "ContainerStatusUnknown"})
+"""What a kubelet says that comes back and finds no trace of a container; the node has troubles of its own."""
 _NOT_OF_THE_POD: Final = frozenset(ExitCode) - {ExitCode.INTERNAL_ERROR}
 """A container that ends so knows what it does: its Job ends too and tells why, it was stopped, or the server
 was away, which has troubles of its own then."""
@@ -36,6 +38,12 @@ def failed(pod: ChildPod) -> str:
     where = f"{_named(pod)} {_how(pod)}"
     words = pod.last_words.message if pod.last_words else ""
     return f"{where}: {words}" if words else where
+
+
+def failed_with_advice(pod: ChildPod) -> str:
+    """Tell how a pod failed, and what to do where that is known."""
+    known = advice.on_memory(role_of(pod)) if pod.end_reason == _OUT_OF_MEMORY else ""
+    return _advised(failed(pod), known)
 
 
 def role_of(pod: ChildPod) -> str:
@@ -72,11 +80,12 @@ def _failure_trouble(pods: Sequence[ChildPod]) -> Trouble | None:
         last is None
         or last.phase is PodPhase.SUCCEEDED
         or last.disruption
+        or last.end_reason in _POWER_CUT
         or last.exit_code in _NOT_OF_THE_POD
     ):
         return None
     if last.end_reason == _OUT_OF_MEMORY:
-        return Trouble(_OUT_OF_MEMORY, f"{failed(last)}; {advice.on_memory(role_of(last))}")
+        return Trouble(_OUT_OF_MEMORY, failed_with_advice(last))
     rejected = last.exit_code is None and last.end_reason not in {"", "Error"}
     reason = last.end_reason if rejected else f"{role_of(last).capitalize()}Crashed"
     return Trouble(reason, f"{failed(last)}; it is tried again")
@@ -85,6 +94,8 @@ def _failure_trouble(pods: Sequence[ChildPod]) -> Trouble | None:
 def _how(pod: ChildPod) -> str:
     if pod.end_reason == _OUT_OF_MEMORY:
         return f"ran out of memory ({_OUT_OF_MEMORY})"
+    if pod.end_reason in _POWER_CUT:
+        return "ended when its node did"
     if pod.exit_code is not None:
         return f"failed with exit code {pod.exit_code}"
     return "failed" if pod.end_reason in {"", "Error"} else f"failed ({pod.end_reason})"

@@ -8,6 +8,7 @@ from pslgs_operator.assessment.view import ENDED, View
 from pslgs_operator.names import server_name
 from pslgs_operator.observed import ChildPod, PodPhase, ServerReport
 from pslgs_operator.status.conditions import Finding, Truth
+from pslgs_operator.status.model import FINISHING
 
 
 def ready(view: View, members: Members) -> Finding:
@@ -30,7 +31,7 @@ def _by_report(view: View, report: ServerReport, members: Members) -> Finding:
         waits = report.message if report.message.startswith("for ") else f"for clients: {report.message}"
         return _not_yet("WaitingForClients", f"the server waits {waits.removesuffix(': ')}")
     if report.phase == "Finished":
-        return _not_yet("Finishing", "the training is over, and the server is about to end")
+        return _not_yet(FINISHING, "the training is over, and the server is about to end")
     if report.phase in {"Interrupted", "Failed"}:
         return _not_yet("ServerRestarting", f"the server ends: {report.message}")
     return _not_yet(_starting(view), "the server reads its model and its data")
@@ -50,7 +51,7 @@ def _by_pods(view: View, pod: ChildPod | None) -> Finding:
         return _not_yet("Starting", "the server's pod is being made")
     if pod.phase in ENDED:
         done = pod.phase is PodPhase.SUCCEEDED
-        return _not_yet("Finishing" if done else "ServerRestarting", "" if done else failed(pod))
+        return _not_yet(FINISHING if done else "ServerRestarting", "" if done else failed(pod))
     if pod.deleting:
         return _not_yet("ServerRestarting", f"the server's pod {pod.name} is being deleted")
     if pod.phase is PodPhase.RUNNING:

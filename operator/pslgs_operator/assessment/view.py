@@ -14,6 +14,8 @@ from pslgs_operator.settings import Settings
 ENDED: Final = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
 MOVING: Final = frozenset({"Training", "Evaluating"})
 """Phases of a server that is at work."""
+_POLLS_OF_A_LOST_NODE: Final = 2
+"""A server that missed so many polls, on a node that is not ready, is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def look(job: Job, observed: Observed, placements: Placements, settings: Setting
     for pod in observed.pods:
         by_job[pod.job].append(pod)
     server_pods = _of(server, by_job[server.name]) if server else ()
+    nodes = {node.name: node for node in observed.nodes}
     return View(
         job=job,
         observed=observed,
@@ -87,8 +90,8 @@ def look(job: Job, observed: Observed, placements: Placements, settings: Setting
             for client, child in observed.clients.items()
             if child.name in by_job
         },
-        report=_fresh_report(observed, server_pods, settings, now),
-        nodes={node.name: node for node in observed.nodes},
+        report=_fresh_report(observed, server_pods, nodes, settings, now),
+        nodes=nodes,
     )
 
 
@@ -100,6 +103,18 @@ def holding(view: View) -> tuple[str, ...]:
     return tuple(sorted(pods or active))
 
 
+def parting_words(view: View) -> ServerReport | None:
+    """Return what the server said of itself when it was stopped, also after its Job was deleted."""
+    pods = (pod for pod in view.observed.pods if pod.client is None)
+    newest = max(pods, key=lambda pod: pod.created, default=None)
+    return newest.last_words.report if newest and newest.last_words else None
+
+
+def is_finishing(view: View) -> bool:
+    """Tell whether the server has done its work, and Kubernetes is about to say so."""
+    return view.server_pod is not None and view.server_pod.phase is PodPhase.SUCCEEDED
+
+
 def _of(child: ChildJob, pods: Iterable[ChildPod]) -> tuple[ChildPod, ...]:
     """Leave out pods of a deleted Job of the same name."""
     own = (pod for pod in pods if pod.created >= child.created)
@@ -107,9 +122,18 @@ def _of(child: ChildJob, pods: Iterable[ChildPod]) -> tuple[ChildPod, ...]:
 
 
 def _fresh_report(
-    observed: Observed, server_pods: tuple[ChildPod, ...], settings: Settings, now: datetime
+    observed: Observed,
+    server_pods: tuple[ChildPod, ...],
+    nodes: Mapping[str, Node],
+    settings: Settings,
+    now: datetime,
 ) -> ServerReport | None:
     heartbeat = observed.heartbeat
     if heartbeat is None or not server_pods or server_pods[0].phase is not PodPhase.RUNNING:
         return None
-    return heartbeat.report if now - heartbeat.heard < settings.silence_bound else None
+    node = nodes.get(server_pods[0].node or "")
+    is_away = node is not None and not node.ready
+    # A server that was just not quick is given time; one whose node is away as well is not.
+    bound = min(settings.silence_bound, _POLLS_OF_A_LOST_NODE * settings.poll_interval)
+    age = now - heartbeat.heard
+    return heartbeat.report if age < (bound if is_away else settings.silence_bound) else None

@@ -9,6 +9,7 @@ from pslgs.spec import ServiceType
 from pslgs_operator import names
 from pslgs_operator.job import NOT_OF_CHILDREN, Job
 from pslgs_operator.manifests.child import child_metadata
+from pslgs_operator.manifests.monitoring import METRICS_PATH, RELABELINGS, scraped_pods
 from pslgs_operator.manifests.network import client_policy, server_policy
 from pslgs_operator.settings import Settings
 
@@ -88,7 +89,7 @@ def volume_claim(job: Job, _settings: Settings) -> dict[str, Any]:
 
 
 def pod_monitor(job: Job, settings: Settings) -> dict[str, Any]:
-    """Have a Prometheus of the prometheus-operator scrape all pods of the job."""
+    """Have a Prometheus of the prometheus-operator scrape the pods of the job, and name job and client."""
     metadata = child_metadata(job, job.name)
     metadata["labels"] = dict(settings.pod_monitor_labels or {}) | metadata["labels"]
     return {
@@ -96,7 +97,7 @@ def pod_monitor(job: Job, settings: Settings) -> dict[str, Any]:
         "kind": "PodMonitor",
         "metadata": metadata,
         "spec": {
-            "selector": {"matchLabels": {names.JOB_LABEL: job.name}},
-            "podMetricsEndpoints": [{"port": "http", "path": "/metrics"}],
+            "selector": {"matchLabels": scraped_pods(job, settings)},
+            "podMetricsEndpoints": [{"port": "http", "path": METRICS_PATH, "relabelings": list(RELABELINGS)}],
         },
     }

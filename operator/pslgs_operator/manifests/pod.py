@@ -7,6 +7,7 @@ from typing import Any
 from pslgs.identity.identity import AUTHORITY_FILE, CERTIFICATE_FILE, PRIVATE_KEY_FILE
 from pslgs_operator import names
 from pslgs_operator.job import Job
+from pslgs_operator.manifests.monitoring import scrape_annotations
 from pslgs_operator.settings import Settings
 
 _USER = 65532
@@ -37,7 +38,10 @@ class Part:
 def pod_template(job: Job, part: Part, settings: Settings) -> dict[str, Any]:
     """Return the pod template of a role, before the user's is laid over it."""
     return {
-        "metadata": {"labels": names.labels(job.name, part.role), "annotations": dict(part.annotations)},
+        "metadata": {
+            "labels": names.labels(job.name, part.role),
+            "annotations": {**scrape_annotations(part.role, settings), **part.annotations},
+        },
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,

@@ -34,11 +34,13 @@ def server_job(job: Job, clients: int, expires: datetime | None, settings: Setti
             # A server that was told to stop has written its checkpoint; that costs none of the retries.
             on_exit_codes(names.SERVER, "Ignore", [ExitCode.INTERRUPTED]),
         ],
-        with_user_template(pod_template(job, _part(job, clients), settings), job.spec.server.template),
+        with_user_template(
+            pod_template(job, _part(job, clients, settings.client_series), settings), job.spec.server.template
+        ),
     )
 
 
-def _part(job: Job, clients: int) -> Part:
+def _part(job: Job, clients: int, client_series: int) -> Part:
     gpus = job.spec.server.gpus
     return Part(
         role=names.SERVER,
@@ -46,6 +48,7 @@ def _part(job: Job, clients: int) -> Part:
             f"--run={names.RUN_FOLDER}",
             f"--clients={clients}",
             f"--listen=[::]:{names.GRPC_PORT}",
+            f"--client-series={client_series}",
             *(() if gpus else ("--device=cpu",)),
         ),
         identity=names.server_identity_name(job.name) if job.mutual_tls else None,

@@ -24,6 +24,10 @@ __all__ = [
 ]
 
 
+FINISHING = "Finishing"
+"""Reason of a job that is not Ready because all of its work is done."""
+
+
 class Phase(StrEnum):
     """The conditions in one word, for people; programs read the conditions."""
 
@@ -126,9 +130,14 @@ class JobStatus:
             (Phase.INVALID, refused),
             (Phase.SUSPENDED, self.holds(ConditionType.SUSPENDED)),
             (Phase.DEGRADED, self.holds(ConditionType.DEGRADED)),
-            (Phase.RUNNING, self.holds(ConditionType.READY)),
+            (Phase.RUNNING, self.holds(ConditionType.READY) or self._is_finishing),
         )
         return next((phase for phase, holds in said if holds), Phase.PENDING)
+
+    @property
+    def _is_finishing(self) -> bool:
+        ready = self.conditions.get(ConditionType.READY)
+        return ready is not None and ready.reason == FINISHING
 
     @classmethod
     def parse(cls, status: Mapping[str, Any]) -> "JobStatus":

@@ -1,0 +1,65 @@
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import load_kube_config
+
+from cluster.testcluster.access import ApiServer
+from control_loop.node_leases import leases
+from control_loop.operating import OperatorProcess, World, operator
+from control_loop.status_page import StatusPage, status_page
+
+ROOT = Path(__file__).parents[2]
+SERVICE_ACCOUNT = "system:serviceaccount:pslgs-system:pslgs-operator"
+
+
+@pytest.fixture(scope="session")
+def installed(own_api_server: ApiServer) -> Path:
+    """The CRD and the operator's rights are installed; the kubeconfig of its ServiceAccount."""
+    run = own_api_server.run
+    run("apply", "--server-side", "--filename", ROOT / "crds")
+    run("apply", "--server-side", "--filename", ROOT / "tests" / "cluster" / "install" / "operator.yaml")
+    run("--namespace=pslgs-system", "scale", "--replicas=0", "deployment/pslgs-operator")
+    run("wait", "--for=condition=Established", "crd/splittrainingjobs.pslgs.dev")
+    return own_api_server.kubeconfig_of(SERVICE_ACCOUNT, "system:serviceaccounts", "system:authenticated")
+
+
+@pytest.fixture
+async def client(installed: Path) -> AsyncIterator[ApiClient]:
+    """A client with the rights of the operator."""
+    configuration = Configuration()
+    await load_kube_config(config_file=str(installed), client_configuration=configuration)
+    async with ApiClient(configuration) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def shared_operator(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
+    """An operator that tests of a module share which do not end it; no other may run beside it."""
+    with operator(installed, tmp_path_factory.mktemp("operator")) as running:
+        yield running
+
+
+@pytest.fixture
+def bare_world(own_api_server: ApiServer, installed: Path, namespace: str) -> Iterator[World]:
+    """A namespace of its own, and two nodes that are labelled with its name."""
+    with leases(own_api_server.kubeconfig) as kept:
+        world = World(own_api_server, namespace, kept)
+        for node in world.edges:
+            world.add_node(node, site=namespace)
+        yield world
+        own_api_server.run("delete", "nodes", f"--selector=site={namespace}")
+
+
+@pytest.fixture
+def world(bare_world: World, shared_operator: OperatorProcess) -> World:
+    """The same, looked after by the shared operator."""
+    return bare_world
+
+
+@pytest.fixture
+def page() -> Iterator[StatusPage]:
+    """A server's status page."""
+    with status_page() as served:
+        yield served

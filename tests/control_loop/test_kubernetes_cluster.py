@@ -1,0 +1,70 @@
+import pytest
+from kubernetes.aio.client import ApiClient, Configuration
+
+from control_loop.operating import training_job
+from pslgs_operator.api.asking import StatusPages
+from pslgs_operator.api.kubernetes_cluster import KubernetesCluster
+from pslgs_operator.api.listing import list_versions
+from pslgs_operator.api.requests import request
+from pslgs_operator.cluster import RefusedError, UnavailableError
+from pslgs_operator.resources import BY_KIND, EVENTS, SECRETS
+from reconciling.cluster_contract import Bench, ClusterContract
+
+
+class TestKubernetesCluster(ClusterContract):
+    @pytest.fixture
+    async def bench(self, client, api_server, namespace):
+        def make_job(name):
+            api_server.run.apply(training_job(name, namespace, {"site": "a"}))
+
+        pages = StatusPages.open()
+        yield Bench(KubernetesCluster(client, pages), namespace, make_job)
+        await pages.close()
+
+    async def test_what_breaks_a_rule_is_refused_with_the_reason(self, bench):
+        with pytest.raises(RefusedError, match=r"(?s)Invalid.*metadata.name") as refused:
+            await bench.cluster.apply(bench.an_object("Not_A_Name"))
+        assert refused.value.reason == "Invalid"
+
+    async def test_what_the_operator_has_no_right_to_is_refused(self, bench):
+        with pytest.raises(RefusedError) as refused:
+            await bench.cluster.delete("Node", bench.namespace, "any")
+        assert refused.value.reason == "Forbidden"
+
+    async def test_events_are_shown_in_order(self, bench, api_server):
+        bench.make_job("cifar")
+        await TestKubernetesCluster.test_an_event_is_posted_once_and_in_a_namespace_that_is_gone_not_at_all(
+            self, bench
+        )
+        shown = api_server.run("--namespace", bench.namespace, "get", "events", "--output=name")
+        assert len(shown.split()) == 1
+
+
+async def test_every_kind_has_the_path_that_the_api_server_knows(client, namespace):
+    for resource in set(BY_KIND.values()) - {SECRETS, EVENTS, BY_KIND["PodMonitor"]}:
+        listing = await list_versions(client, resource, namespace)
+        assert listing.version
+
+
+async def test_objects_are_listed_in_chunks_with_their_versions(client, api_server, namespace, monkeypatch):
+    monkeypatch.setattr("pslgs_operator.api.listing._CHUNK", 2)
+    labels = {"pslgs.dev/job": "cifar"}
+    made = [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": f"c{n}", "namespace": namespace, "labels": labels},
+        }
+        for n in range(5)
+    ]
+    api_server.run.apply(*made)
+    listing = await list_versions(client, BY_KIND["ConfigMap"], namespace)
+    assert {key.name for key in listing.objects} == {f"c{n}" for n in range(5)}
+    first = api_server.run.json("--namespace", namespace, "get", "configmap", "c0")
+    assert listing.objects[namespace, "c0"] == first["metadata"]["resourceVersion"]
+
+
+async def test_an_api_server_that_is_not_there_is_unavailable():
+    async with ApiClient(Configuration(host="https://127.0.0.1:1")) as nowhere:
+        with pytest.raises(UnavailableError, match="the API server doesn't answer GET /api"):
+            await request(nowhere, "GET", "/api")

@@ -1,0 +1,210 @@
+"""Operators that start, end and are cut off, against a real API server."""
+
+import json
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from control_loop.conftest import SERVICE_ACCOUNT
+from control_loop.operating import World, eventually, free_port, operator
+from pslgs_operator import names
+from pslgs_operator.audit import DEAF_AFTER, Hearing
+from pslgs_operator.auditing import Auditor, DeafError
+from pslgs_operator.caches import Caches
+
+JOB = "digits"
+SERVER = names.server_name(JOB)
+KINDS = ("jobs", "pods", "services", "configmaps", "secrets", "networkpolicies", "persistentvolumeclaims")
+WRITES = {"create", "update", "patch", "delete"}
+
+
+@pytest.fixture
+def run_operator(installed, tmp_path):
+    def run(*arguments, **settings):
+        return operator(installed, tmp_path, *arguments, **settings)
+
+    return run
+
+
+def children(world: World) -> dict[str, str]:
+    """Return the uids of all of the job's children by kind and name."""
+    return {
+        f"{kind}/{each['metadata']['name']}": each["metadata"]["uid"]
+        for kind in KINDS
+        for each in world.all(kind, f"{names.JOB_LABEL}={JOB}")
+    }
+
+
+def begin(world: World) -> None:
+    """Apply a job and wait until all its pods are there and its status tells of them."""
+    world.apply(JOB)
+    eventually(lambda: len(world.names("pods")) == 3)
+    eventually(lambda: world.status(JOB).get("server", {}).get("pod"))
+
+
+def writes(world: World, since: int) -> list[str]:
+    """List what operators wrote since."""
+    return [
+        f"{each.verb} {each.resource} {each.name}"
+        for each in world.server.requests(since)
+        if each.user == SERVICE_ACCOUNT and each.verb in WRITES
+    ]
+
+
+def test_an_idle_operator_writes_nothing(bare_world, run_operator):
+    with run_operator():
+        begin(bare_world)
+        before = bare_world.server.mark()
+        time.sleep(10)  # the time of which is told what it writes
+        assert writes(bare_world, before) == []
+
+
+def test_an_operator_that_starts_anew_adopts_what_is_there(bare_world, run_operator):
+    with run_operator():
+        begin(bare_world)
+    before, mark = children(bare_world), bare_world.server.mark()
+    with run_operator() as anew:
+        bare_world.server.run("label", "node", bare_world.edges[0], "seen=by-it")
+        eventually(lambda: 'reconciles_total{result="success"} 0.0' not in anew.metrics())
+        bare_world.add_node(f"{bare_world.namespace}-2", site=bare_world.namespace)
+        eventually(lambda: len(bare_world.names("jobs")) == 4)
+    after = children(bare_world)
+    assert {name: after[name] for name in before} == before
+    of_others = [each for each in writes(bare_world, mark) if f"{bare_world.namespace}-2" not in each]
+    assert {each.split()[1] for each in of_others} <= {"events", "splittrainingjobs/status"}
+
+
+def test_what_happens_while_no_operator_runs_is_caught_up_with(bare_world, run_operator):
+    with run_operator():
+        begin(bare_world)
+    bare_world.server.run("delete", "node", bare_world.edges[1])
+    bare_world.kubectl("delete", "service", SERVER)
+    gone = names.client_name(JOB, f"{bare_world.edges[1]}-0")
+    with run_operator():
+        eventually(lambda: gone not in bare_world.names("jobs"))
+        eventually(lambda: SERVER in bare_world.names("services"))
+
+
+def test_a_namespace_can_be_deleted_while_no_operator_runs(bare_world, run_operator):
+    with run_operator():
+        begin(bare_world)
+    bare_world.server.run("delete", "namespace", bare_world.namespace, "--wait=false")
+    eventually(lambda: not bare_world.get("namespace", bare_world.namespace))
+    bare_world.server.run("create", "namespace", bare_world.namespace)
+
+
+def test_a_namespace_that_is_deleted_is_left_in_peace(bare_world, run_operator):
+    with run_operator() as running:
+        begin(bare_world)
+        bare_world.server.run("delete", "namespace", bare_world.namespace, "--wait=false")
+        eventually(lambda: not bare_world.get("namespace", bare_world.namespace))
+        assert '"severity": "error"' not in running.log.read_text()
+    bare_world.server.run("create", "namespace", bare_world.namespace)
+
+
+def test_an_api_server_that_is_restarted_loses_nothing(bare_world, run_operator):
+    with run_operator() as running:
+        begin(bare_world)
+        before = children(bare_world)
+        bare_world.server.restart("kube-apiserver")
+        bare_world.add_node(f"{bare_world.namespace}-2", site=bare_world.namespace)
+        eventually(lambda: len(bare_world.names("jobs")) == 4, 60)
+        after = children(bare_world)
+        assert {name: after[name] for name in before} == before
+        assert running.process.poll() is None
+        eventually(lambda: running.health() == 200)
+
+
+def test_an_operator_ends_soon_when_told(bare_world, run_operator):
+    with run_operator() as running:
+        begin(bare_world)
+        began = time.monotonic()
+        running.stop()
+        assert time.monotonic() - began < 15
+
+
+def test_an_operator_of_one_namespace_leaves_others_alone(bare_world, run_operator):
+    other = World(bare_world.server, f"{bare_world.namespace}-too", bare_world.leases)
+    other.server.run("create", "namespace", other.namespace)
+    other.server.run.apply(
+        {"apiVersion": "pslgs.dev/v1alpha1", "kind": "SplitTrainingJob",
+         "metadata": {"name": JOB, "namespace": other.namespace},
+         "spec": {"model": {"architecture": "mlp", "cutLayer": "0"}, "epochs": 1,
+                  "data": {"train": {"format": "ScikitLearn", "name": "digits"}},
+                  "clients": {"nodeSelector": bare_world.site}}}
+    )  # fmt: skip
+    with run_operator(PSLGS_WATCH_NAMESPACES=json.dumps([bare_world.namespace])):
+        begin(bare_world)
+        assert other.names("jobs") == set()
+        assert other.status(JOB) == {}
+    other.server.run("delete", "namespace", other.namespace, "--wait=false")
+
+
+def test_its_logs_are_json_and_hold_no_secret(bare_world, run_operator):
+    with run_operator() as running:
+        begin(bare_world)
+    lines = running.log.read_text().splitlines()
+    assert any(JOB in json.loads(line)["message"] for line in lines)
+    for secret in bare_world.all("secrets", f"{names.JOB_LABEL}={JOB}"):
+        assert secret["data"]["tls.key"] not in running.log.read_text()
+    assert "PRIVATE" not in running.log.read_text()
+
+
+def test_its_metrics_tell_of_jobs_looks_and_watches(bare_world, run_operator):
+    with run_operator() as running:
+        begin(bare_world)
+        told = running.metrics()
+        assert 'pslgs_jobs{phase="Pending"} 1.0' in told
+        assert "pslgs_operator_reconcile_seconds_bucket" in told
+        assert 'pslgs_operator_reconciles_total{result="error"} 0.0' in told
+        assert 'pslgs_operator_watch_age_seconds{resource="nodes"}' in told
+
+
+@pytest.mark.slow
+def test_pods_that_pod_security_refuses_are_told_of(bare_world, run_operator):
+    label = "pod-security.kubernetes.io/enforce=restricted"
+    bare_world.server.run("label", "namespace", bare_world.namespace, label)
+    overlay = {"spec": {"volumes": [{"name": "data", "hostPath": {"path": "/srv"}}]}}
+    with run_operator():
+        bare_world.apply(JOB, clients={"nodeSelector": bare_world.site, "template": overlay})
+        eventually(lambda: bare_world.pods(SERVER), what="a server that is restricted enough")
+        status = eventually(
+            lambda: (
+                bare_world.condition(JOB, "Degraded")[0] == "True" and bare_world.condition(JOB, "Degraded")
+            ),
+            90,
+        )
+        assert "client" in status[2]
+        assert not bare_world.pods(names.client_name(JOB, f"{bare_world.edges[0]}-0"))
+
+
+def test_an_operator_that_has_become_deaf_fails_its_probe(run_operator):
+    deaf = (
+        "from pslgs_operator import auditing, __main__\n"
+        "def check(self): raise auditing.DeafError('the watch of pods tells nothing any more')\n"
+        "auditing.Auditor.check = check\n"
+        "__main__.main()"
+    )
+    with run_operator("-c", deaf, up=500) as running:
+        assert "the watch of pods tells nothing any more" in running.log.read_text()
+
+
+def test_kopf_can_run_it_by_itself(bare_world, run_operator):
+    port = free_port()
+    probe = f"--liveness=http://127.0.0.1:{port}/healthz"
+    command = ("-m", "kopf", "run", "--all-namespaces", probe, "--module=pslgs_operator.handlers")
+    with run_operator(*command, PSLGS_LIVENESS_PORT=str(port)):
+        begin(bare_world)
+
+
+async def test_a_watch_that_tells_nothing_is_found_by_the_audit(bare_world, client):
+    """Nobody tells the caches of the two nodes that are there."""
+    now, caches = datetime(2026, 1, 1, tzinfo=UTC), Caches()
+    hearing = Hearing(caches.nodes, agreed=now)
+    auditor = Auditor(client, caches, (hearing,), (None,), lambda _: None, lambda: now)
+    await auditor.audit(hearing)
+    auditor.check()
+    now += 2 * DEAF_AFTER
+    with pytest.raises(DeafError, match="nodes"):
+        auditor.check()

@@ -1,0 +1,134 @@
+"""What every `Cluster` does, the one in memory and the real one alike."""
+
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pslgs_operator.cluster import Cluster, NamespaceEndingError, UnavailableError
+from pslgs_operator.events import event
+
+OWNER = "11111111-2222-3333-4444-555555555555"
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A cluster to try out, and a namespace in it; ``make_job`` does as a user who applies a job."""
+
+    cluster: Cluster
+    namespace: str
+    make_job: Callable[[str], None]
+
+    def an_object(self, name: str = "thing", namespace: str | None = None, **data: str) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": namespace or self.namespace, "annotations": {"kept": "yes"}}
+        encoded = {key: b64encode(value.encode()).decode() for key, value in data.items()}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded}
+
+    def secret(self, owner: str | None) -> dict[str, Any]:
+        job = {"apiVersion": "pslgs.dev/v1alpha1", "kind": "SplitTrainingJob", "name": "cifar"}
+        owners = [{**job, "uid": owner, "controller": True}] if owner else []
+        metadata = {"name": "words", "namespace": self.namespace, "ownerReferences": owners}
+        data = {"word": b64encode(b"sesame").decode()}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
+
+
+class ClusterContract:
+    """Subclasses give the fixture ``bench``."""
+
+    async def test_what_is_not_there_is_none(self, bench):
+        assert await bench.cluster.job(bench.namespace, "nothing") is None
+        assert await bench.cluster.secret(bench.namespace, "nothing", OWNER) is None
+        assert await bench.cluster.annotate("Secret", bench.namespace, "nothing", {"a": "b"}) is None
+        await bench.cluster.delete("Secret", bench.namespace, "nothing")
+        await bench.cluster.write_status(bench.namespace, "nothing", OWNER, {"phase": "Pending"})
+
+    async def test_applying_makes_an_object_and_applying_again_changes_nothing(self, bench):
+        first = await bench.cluster.apply(bench.an_object(a="1"))
+        again = await bench.cluster.apply(bench.an_object(a="1"))
+        assert first["metadata"]["uid"]
+        assert first["metadata"]["resourceVersion"] == again["metadata"]["resourceVersion"]
+
+    async def test_applying_brings_an_object_to_another_form(self, bench):
+        first = await bench.cluster.apply(bench.an_object(a="1", b="2"))
+        other = await bench.cluster.apply(bench.an_object(b="3"))
+        assert other["data"] == {"b": "Mw=="}
+        assert other["metadata"]["uid"] == first["metadata"]["uid"]
+        assert int(other["metadata"]["resourceVersion"]) > int(first["metadata"]["resourceVersion"])
+
+    async def test_annotating_leaves_all_else_as_it_is(self, bench):
+        await bench.cluster.apply(bench.an_object(a="1"))
+        changed = await bench.cluster.annotate("Secret", bench.namespace, "thing", {"new": "too"})
+        assert changed is not None
+        assert changed["data"] == {"a": "MQ=="}
+        assert changed["metadata"]["annotations"] == {"kept": "yes", "new": "too"}
+
+    async def test_nothing_is_made_in_a_namespace_that_is_not_there(self, bench):
+        with pytest.raises(NamespaceEndingError):
+            await bench.cluster.apply(bench.an_object(namespace="nowhere"))
+
+    async def test_a_secret_is_read_by_its_owner_and_by_nobody_else(self, bench):
+        bench.make_job("cifar")
+        job = await bench.cluster.job(bench.namespace, "cifar")
+        assert job is not None
+        owner = job["metadata"]["uid"]
+        await bench.cluster.apply(bench.secret(owner))
+        assert await bench.cluster.secret(bench.namespace, "words", owner) == {"word": b"sesame"}
+        assert await bench.cluster.secret(bench.namespace, "words", "another") is None
+
+    async def test_a_secret_without_an_owner_may_be_read(self, bench):
+        await bench.cluster.apply(bench.secret(None))
+        assert await bench.cluster.secret(bench.namespace, "words", OWNER) == {"word": b"sesame"}
+
+    async def test_deleting_spares_an_object_of_another_uid(self, bench):
+        made = await bench.cluster.apply(bench.an_object(a="1"))
+        await bench.cluster.delete("Secret", bench.namespace, "thing", uid=OWNER)
+        assert await bench.cluster.annotate("Secret", bench.namespace, "thing", {"still": "there"})
+        await bench.cluster.delete("Secret", bench.namespace, "thing", uid=made["metadata"]["uid"])
+        assert await bench.cluster.annotate("Secret", bench.namespace, "thing", {"still": "there"}) is None
+
+    async def test_a_status_is_replaced_as_a_whole(self, bench):
+        bench.make_job("cifar")
+        job = await bench.cluster.job(bench.namespace, "cifar")
+        assert job is not None
+        uid = job["metadata"]["uid"]
+        for status in ({"phase": "Running", "training": {"step": 5}}, {"phase": "Complete"}):
+            await bench.cluster.write_status(bench.namespace, "cifar", uid, status)
+            written = await bench.cluster.job(bench.namespace, "cifar")
+            assert written is not None
+            assert written["status"] == status
+            assert written["metadata"]["generation"] == job["metadata"]["generation"]
+
+    async def test_the_status_of_another_job_of_the_same_name_stays(self, bench):
+        bench.make_job("cifar")
+        with pytest.raises(UnavailableError):
+            await bench.cluster.write_status(bench.namespace, "cifar", OWNER, {"phase": "Failed"})
+        job = await bench.cluster.job(bench.namespace, "cifar")
+        assert job is not None
+        assert "status" not in job
+
+    async def test_an_event_is_posted_once_and_in_a_namespace_that_is_gone_not_at_all(self, bench):
+        for namespace in (bench.namespace, "nowhere"):
+            await bench.cluster.post_event(
+                event(
+                    job="cifar", namespace=namespace, uid=OWNER, instance="i", kind="Normal",
+                    reason="Started", message="It starts.", at=datetime.now(UTC),
+                )
+            )  # fmt: skip
+
+    async def test_warnings_are_listed_by_namespace_and_other_events_are_not(self, bench):
+        for kind, reason in (("Normal", "Started"), ("Warning", "FailedMount")):
+            await bench.cluster.post_event(
+                event(
+                    job="cifar", namespace=bench.namespace, uid=OWNER, instance="i", kind=kind,
+                    reason=reason, message="It is so.", at=datetime.now(UTC),
+                )
+            )  # fmt: skip
+        told = [each["reason"] for each in await bench.cluster.warnings(bench.namespace)]
+        assert told == ["FailedMount"]
+        assert list(await bench.cluster.warnings("nowhere")) == []
+
+    async def test_a_server_that_does_not_answer_has_no_report(self, bench):
+        assert await bench.cluster.server_report("127.0.0.99") is None

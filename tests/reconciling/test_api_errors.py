@@ -1,0 +1,70 @@
+import pytest
+
+from pslgs_operator.api.errors import ApiError, Meaning
+from pslgs_operator.cluster import NamespaceEndingError, RefusedError, UnavailableError
+
+
+def answer(reason="", message="", *, cause="", kind=""):
+    details = {"kind": kind, "causes": [{"reason": cause}] if cause else None}
+    return {"kind": "Status", "reason": reason, "message": message, "details": details}
+
+
+QUOTA = answer("Forbidden", "exceeded quota: count/jobs.batch=2")
+ENDING = answer("Forbidden", "unable to create new content in namespace x", cause="NamespaceTerminating")
+NOWHERE = answer("NotFound", kind="namespaces")
+WEBHOOK = answer("InternalError", 'Internal error occurred: failed calling webhook "policy": refused')
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "meaning", "trouble"),
+    [
+        pytest.param(400, answer("BadRequest"), Meaning.REFUSED, RefusedError, id="malformed"),
+        pytest.param(401, answer("Unauthorized"), Meaning.LATER, UnavailableError, id="token renewed"),
+        pytest.param(403, QUOTA, Meaning.REFUSED, RefusedError, id="quota"),
+        pytest.param(403, answer("Forbidden"), Meaning.REFUSED, RefusedError, id="no rights"),
+        pytest.param(403, ENDING, Meaning.ENDING, NamespaceEndingError, id="namespace ends"),
+        pytest.param(404, answer("NotFound", kind="jobs"), Meaning.GONE, RefusedError, id="object gone"),
+        pytest.param(404, NOWHERE, Meaning.ENDING, NamespaceEndingError, id="no namespace"),
+        pytest.param(404, {}, Meaning.GONE, RefusedError, id="kind unknown"),
+        pytest.param(409, answer("Conflict"), Meaning.LATER, UnavailableError, id="conflict"),
+        pytest.param(409, answer("AlreadyExists"), Meaning.LATER, UnavailableError, id="exists"),
+        pytest.param(410, answer("Expired"), Meaning.LATER, UnavailableError, id="expired"),
+        pytest.param(413, {}, Meaning.REFUSED, RefusedError, id="too large"),
+        pytest.param(422, answer("Invalid"), Meaning.REFUSED, RefusedError, id="invalid"),
+        pytest.param(429, answer("TooManyRequests"), Meaning.LATER, UnavailableError, id="too many"),
+        pytest.param(500, WEBHOOK, Meaning.REFUSED, RefusedError, id="broken webhook"),
+        pytest.param(500, answer("InternalError"), Meaning.LATER, UnavailableError, id="internal"),
+        pytest.param(502, {}, Meaning.LATER, UnavailableError, id="proxy"),
+        pytest.param(503, answer("ServiceUnavailable"), Meaning.LATER, UnavailableError, id="starting"),
+        pytest.param(504, answer("Timeout"), Meaning.LATER, UnavailableError, id="timeout"),
+    ],
+)  # fmt: skip
+def test_each_answer_has_one_meaning(status, body, meaning, trouble):
+    error = ApiError.parse(status, body)
+    assert error.meaning is meaning
+    assert type(error.as_trouble()) is trouble
+
+
+def test_a_refusal_says_what_the_api_server_said():
+    refused = ApiError.parse(403, QUOTA).as_trouble()
+    assert isinstance(refused, RefusedError)
+    assert (refused.reason, refused.message) == ("Forbidden", "exceeded quota: count/jobs.batch=2")
+
+
+def test_an_answer_without_words_is_told_by_its_number():
+    assert str(ApiError.parse(502, {}).as_trouble()) == "502 : HTTP status 502"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"details": None},
+        {"details": {"causes": None}},
+        {"message": None},
+        {"reason": 7},
+        {"message": "x" * 9999},
+    ],
+    ids=["no details", "no causes", "no message", "wrong type", "huge"],
+)
+def test_odd_answers_are_read_all_the_same(body):
+    assert len(ApiError.parse(500, body).message) <= 1024

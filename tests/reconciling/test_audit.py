@@ -1,0 +1,80 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pslgs_operator.audit import DEAF_AFTER, Hearing, Listing, together
+from pslgs_operator.cache import Cache, ObjectKey
+from pslgs_operator.resources import JOBS
+from reconciling.objects import an_object
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+WHERE = ObjectKey("default", "cifar-server")
+
+
+@pytest.fixture
+def hearing():
+    return Hearing(Cache(JOBS, lambda _: None), agreed=BEGIN)
+
+
+def listed(version: str, **objects: str) -> Listing:
+    return Listing(
+        version, {ObjectKey("default", name.replace("_", "-")): each for name, each in objects.items()}
+    )
+
+
+def test_a_watch_that_tells_everything_is_well(hearing):
+    hearing.cache.put(an_object(version="5"))
+    assert hearing.compare(listed("9", cifar_server="5"), BEGIN + MINUTE) == []
+    assert hearing.age(BEGIN + MINUTE) == timedelta(0)
+    assert not hearing.is_deaf(BEGIN + timedelta(days=1))
+
+
+@pytest.mark.parametrize("told", [None, "5"], ids=["object never told", "change never told"])
+def test_a_watch_that_falls_silent_is_found_deaf(hearing, told):
+    if told:
+        hearing.cache.put(an_object(version=told))
+    for minute in (1, 2):
+        hearing.compare(listed("9", cifar_server="6"), BEGIN + minute * MINUTE)
+    assert not hearing.is_deaf(BEGIN + 2 * MINUTE)
+    late = BEGIN + MINUTE + DEAF_AFTER + timedelta(seconds=1)
+    assert hearing.is_deaf(late)
+    assert hearing.age(late) == late - BEGIN
+
+
+def test_a_watch_that_is_a_moment_late_is_not_deaf(hearing):
+    hearing.compare(listed("9", cifar_server="6"), BEGIN + MINUTE)
+    hearing.cache.put(an_object(version="6"))
+    assert not hearing.is_deaf(BEGIN + MINUTE + 2 * DEAF_AFTER)
+
+
+def test_an_object_that_changes_all_the_time_is_no_debt_for_ever(hearing):
+    for minute in range(1, 10):
+        hearing.cache.put(an_object(version=str(10 * minute - 1)))
+        hearing.compare(listed("999", cifar_server=str(10 * minute)), BEGIN + minute * MINUTE)
+        assert not hearing.is_deaf(BEGIN + minute * MINUTE + timedelta(seconds=59))
+
+
+def test_an_object_that_came_and_went_between_two_audits_is_no_debt(hearing):
+    hearing.compare(listed("9", cifar_server="6"), BEGIN + MINUTE)
+    hearing.compare(listed("12"), BEGIN + 2 * MINUTE)
+    assert not hearing.is_deaf(BEGIN + timedelta(days=1))
+
+
+def test_what_was_deleted_while_nobody_watched_is_forgotten(hearing):
+    hearing.cache.put(an_object(version="5"))
+    (change,) = hearing.compare(listed("9"), BEGIN)
+    assert change.key == WHERE
+    assert not hearing.cache.all()
+
+
+def test_what_was_made_after_the_listing_is_kept(hearing):
+    hearing.cache.put(an_object(version="10"))
+    assert hearing.compare(listed("9"), BEGIN) == []
+    assert WHERE in hearing.cache.all()
+
+
+def test_listings_of_several_namespaces_are_as_old_as_the_oldest():
+    both = together([listed("100", a="1"), listed("99", b="2")])
+    assert both.version == "99"
+    assert {key.name for key in both.objects} == {"a", "b"}

@@ -1,0 +1,52 @@
+from datetime import UTC, datetime, timedelta
+
+from pslgs_operator.memory import Memory
+from pslgs_operator.observed import Refusal
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+QUOTA = Refusal("Job a", "Forbidden", "exceeded quota")
+
+
+def test_what_is_refused_is_tried_again_later_each_time_up_to_five_minutes():
+    memory, now, pauses = Memory("u", 1), NOW, []
+    for _ in range(7):
+        memory.hold({"a": QUOTA}, now)
+        assert memory.not_yet(now) == {"a": QUOTA}
+        pause = memory.next_attempt(now)
+        pauses.append(pause.total_seconds())
+        now += pause
+        assert memory.not_yet(now) == {}
+    assert pauses == [15, 30, 60, 120, 240, 300, 300]
+
+
+def test_being_looked_at_while_held_is_no_attempt():
+    memory = Memory("u", 1)
+    memory.hold({"a": QUOTA}, NOW)
+    for second in range(14):
+        memory.hold({"a": QUOTA}, NOW + timedelta(seconds=second))
+    assert memory.next_attempt(NOW + timedelta(seconds=14)) == timedelta(seconds=1)
+
+
+def test_what_is_made_at_last_is_forgotten():
+    memory = Memory("u", 1)
+    memory.hold({"a": QUOTA}, NOW)
+    memory.hold({}, NOW)
+    assert memory.refusals == ()
+    assert memory.next_attempt(NOW) is None
+
+
+def test_another_spec_is_tried_at_once():
+    memory = Memory("u", 1)
+    memory.hold({"a": QUOTA}, NOW)
+    memory.see(generation=1)
+    assert memory.not_yet(NOW)
+    memory.see(generation=2)
+    assert not memory.not_yet(NOW)
+
+
+def test_refusals_come_in_one_order_whoever_was_first():
+    first, second = Memory("u", 1), Memory("u", 1)
+    other = Refusal("Job b", "Forbidden", "exceeded quota")
+    first.hold({"a": QUOTA, "b": other}, NOW)
+    second.hold({"b": other, "a": QUOTA}, NOW)
+    assert first.refusals == second.refusals == (QUOTA, other)

@@ -1,0 +1,153 @@
+import asyncio
+
+import pytest
+
+from pslgs.spec.errors import InputError
+from pslgs_operator import names
+from pslgs_operator.actions import Annotate, Apply, Delete, DeleteJob, IssueClient, IssueServer
+from pslgs_operator.cluster import NamespaceEndingError, RefusedError, UnavailableError
+from pslgs_operator.observed import Refusal
+from pslgs_operator.perform import perform
+
+JOB = "cifar"
+SERVER = names.server_name(JOB)
+
+
+def apply(kind, name):
+    return Apply({"kind": kind, "metadata": {"name": name}})
+
+
+def client_job(number):
+    return apply("Job", names.client_name(JOB, f"edge-{number}"))
+
+
+CONFIG, CLAIM, MONITOR = (
+    apply("ConfigMap", "c"),
+    apply("PersistentVolumeClaim", "p"),
+    apply("PodMonitor", "m"),
+)
+ISSUE, SERVER_JOB = IssueServer(("host",), None), apply("Job", SERVER)
+CERTIFICATES = [IssueClient(f"edge-{n}", None) for n in range(3)]
+CLIENTS = [client_job(n) for n in range(3)]
+PLAN = [
+    CONFIG,
+    CLAIM,
+    MONITOR,
+    ISSUE,
+    SERVER_JOB,
+    *(a for pair in zip(CERTIFICATES, CLIENTS, strict=True) for a in pair),
+]
+
+
+SECOND_CLIENT = {str(CERTIFICATES[1]), str(CLIENTS[1])}
+
+
+class Cluster:
+    """Does everything but what it was told to refuse."""
+
+    def __init__(self, **refusals):
+        self.refusals = refusals
+        self.done = []
+
+    async def carry_out(self, action):
+        for refused, error in self.refusals.items():
+            if refused in str(action):
+                raise error
+        self.done.append(action)
+
+
+REFUSED = RefusedError("Forbidden", "exceeded quota")
+
+
+async def test_a_plan_is_carried_out_in_order():
+    cluster = Cluster()
+    assert await perform(JOB, PLAN, cluster.carry_out, {}) == {}
+    assert cluster.done[:5] == PLAN[:5]
+    assert set(map(str, cluster.done)) == set(map(str, PLAN))
+    for certificate, job in zip(CERTIFICATES, CLIENTS, strict=True):
+        assert cluster.done.index(certificate) < cluster.done.index(job)
+
+
+async def test_clients_are_made_beside_each_other_but_not_all_at_once():
+    under_way, most = 0, 0
+
+    async def carry_out(_):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        under_way -= 1
+
+    await perform(JOB, [client_job(n) for n in range(100)], carry_out, {})
+    assert most == 16
+
+
+@pytest.mark.parametrize(
+    ("refused", "left_undone"),
+    [
+        pytest.param("PersistentVolumeClaim", {*map(str, [CLAIM, *PLAN[3:]])}, id="fixture stops pods"),
+        pytest.param("PodMonitor", {str(MONITOR)}, id="monitor stops nothing"),
+        pytest.param("IssueServer", {*map(str, PLAN[3:])}, id="certificate stops server and clients"),
+        pytest.param(SERVER, {*map(str, PLAN[4:])}, id="server stops clients"),
+        pytest.param("IssueClient(client='edge-1'", SECOND_CLIENT, id="certificate stops client"),
+        pytest.param(names.client_name(JOB, "edge-1"), {str(CLIENTS[1])}, id="client stops nothing"),
+    ],
+)  # fmt: skip
+async def test_a_refusal_stops_what_depends_on_it_and_nothing_else(refused, left_undone):
+    cluster = Cluster(**{refused: REFUSED})
+    (refusal,) = (await perform(JOB, PLAN, cluster.carry_out, {})).values()
+    assert (refusal.reason, refusal.message) == ("Forbidden", "exceeded quota")
+    assert {*map(str, PLAN)} - {*map(str, cluster.done)} == left_undone
+
+
+async def test_deleting_goes_on_after_a_refusal():
+    delete = Delete("Job", names.client_name(JOB, "gone"))
+    cluster = Cluster(ConfigMap=REFUSED)
+    await perform(JOB, [CONFIG, SERVER_JOB, delete, client_job(1)], cluster.carry_out, {})
+    assert cluster.done == [delete]
+
+
+async def test_what_is_held_is_not_tried_nor_what_leads_to_it():
+    held = {names.client_name(JOB, "edge-1"): Refusal("Job x", "Forbidden", "lately")}
+    cluster = Cluster()
+    assert await perform(JOB, PLAN, cluster.carry_out, held) == held
+    assert CERTIFICATES[1] not in cluster.done
+    assert CLIENTS[2] in cluster.done
+
+
+async def test_what_is_held_stops_what_depends_on_it():
+    held = {SERVER: Refusal("Job x", "Forbidden", "lately")}
+    cluster = Cluster()
+    assert await perform(JOB, PLAN, cluster.carry_out, held) == held
+    assert cluster.done == PLAN[:3]
+
+
+async def test_what_was_held_and_is_not_planned_any_more_is_no_refusal():
+    held = {SERVER: Refusal("Job x", "Forbidden", "lately")}
+    assert await perform(JOB, [Delete("Job", SERVER)][:0], Cluster().carry_out, held) == {}
+
+
+async def test_a_certificate_that_cannot_be_issued_is_a_refusal():
+    cluster = Cluster(IssueServer=InputError.at("", "the host is none"))
+    refusals = await perform(JOB, PLAN, cluster.carry_out, {})
+    assert [refusal.message for refusal in refusals.values()] == ["the host is none"]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [UnavailableError("away"), NamespaceEndingError("going")],
+    ids=["unavailable", "namespace going"],
+)
+async def test_other_trouble_ends_the_performance(trouble):
+    cluster = Cluster(**{names.client_name(JOB, "edge-0"): trouble})
+    with pytest.raises(type(trouble)):
+        await perform(JOB, [*PLAN, DeleteJob()], cluster.carry_out, {})
+    assert DeleteJob() not in cluster.done
+
+
+async def test_renewal_is_written_down_after_the_certificate():
+    note = Annotate("Job", SERVER, {"expires": "later"})
+    cluster = Cluster(IssueServer=REFUSED)
+    await perform(JOB, [ISSUE, note], cluster.carry_out, {})
+    assert cluster.done == []
