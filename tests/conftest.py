@@ -43,4 +43,4 @@ def namespace(api_server: access.ApiServer) -> Iterator[str]:
     name = f"test-{uuid4().hex[:8]}"
     api_server.run("create", "namespace", name)
     yield name
-    api_server.run("delete", "namespace", name, "--wait=false")
+    api_server.run("delete", "namespace", name, "--wait=false", "--ignore-not-found")

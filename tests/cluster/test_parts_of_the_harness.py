@@ -128,7 +128,8 @@ def test_the_cluster_is_built_without_naming_its_parts(monkeypatch: pytest.Monke
 
 def audit_line(verb: str, stage: str = "ResponseComplete", **target: str) -> str:
     event = {"user": {"username": "ann"}, "verb": verb, "stage": stage, "objectRef": target}
-    return json.dumps(event | {"responseStatus": {"code": 200}}) + "\n"
+    answer = {"responseStatus": {"code": 200}, "requestReceivedTimestamp": "2026-01-01T00:00:00.5Z"}
+    return json.dumps(event | answer) + "\n"
 
 
 def test_a_watch_counts_once_and_a_half_written_line_not_at_all(tmp_path: Path) -> None:

@@ -29,17 +29,20 @@ class Pods:
         self._authority = CertificateAuthority.create("job", datetime.now(UTC), DAY)
         self.processes: dict[str, Any] = {}
 
-    def server(self, clients: int) -> None:
+    def server(self, clients: int, port: int = 0) -> None:
         self._authority.issue_server(["localhost"], datetime.now(UTC), DAY).save(self.folder / "server-id")
-        ports = ("--listen", "localhost:0", "--http", "localhost:0")
+        ports = ("--listen", f"localhost:{port}", "--http", "localhost:0")
         self._start("server", "--run", "run", "--clients", str(clients), *ports)
 
-    def client(self, name: str, **issue: str) -> None:
+    @property
+    def port(self) -> int:
         until((self.run / "endpoints.json").exists, "the server's start")
-        port = json.loads((self.run / "endpoints.json").read_text())["grpc"]
+        return json.loads((self.run / "endpoints.json").read_text())["grpc"]
+
+    def client(self, name: str, *options: str, **issue: str) -> None:
         identity = self._authority.issue_client(issue.get("certified", name), datetime.now(UTC), DAY)
         identity.save(self.folder / f"{name}-id")
-        self._start(name, "--id", name, "--server", f"localhost:{port}", command="client")
+        self._start(name, "--id", name, "--server", f"localhost:{self.port}", *options, command="client")
 
     def _start(self, name: str, *options: str, command: str = "server") -> None:
         self.processes[name] = start(
@@ -98,6 +101,27 @@ def test_a_server_that_is_stopped_says_where_it_was(pods, number):
     assert code == words["exitCode"] == ExitCode.INTERRUPTED
     assert (words["phase"], words["message"]) == ("Interrupted", f"stopped by {number.name}")
     assert words["lastCheckpoint"]["step"] == words["step"] > 2
+
+
+def test_a_client_leaves_with_a_server_that_is_stopped(pods):
+    job = pods(**LONG)
+    job.server(clients=1)
+    job.client("edge-0")
+    until(job.trains, "a step")
+    os.kill(job.processes["server"].pid, signal.SIGTERM)
+    assert job.ended("edge-0") == (75, {"exitCode": 75, "message": "stopped by SIGTERM"})
+
+
+def test_a_client_that_is_to_stay_goes_on_with_the_server_that_resumes_the_job(pods):
+    job = pods(**LONG)
+    job.server(clients=1)
+    job.client("edge-0", "--stay")
+    until(job.trains, "a step")
+    os.kill(job.processes["server"].pid, signal.SIGTERM)
+    reached = job.ended("server")[1]["step"]
+    job.server(clients=1, port=job.port)
+    until(lambda: committed(job.run) > reached, "a step after the interruption")
+    assert job.processes["edge-0"].poll() is None
 
 
 def test_a_server_stopped_before_any_client_came_says_so(pods):

@@ -270,7 +270,9 @@ def test_endlessly_many_reasons_do_not_make_endlessly_many_series(metrics, regis
 
     [refused] = [metric for metric in registry.collect() if metric.name == "pslgs_clients_refused"]
     assert len(refused.samples) == 32
-    assert registry.get_sample_value("pslgs_clients_refused_total", {"reason": "other"}) == 100 - 31 + len(REFUSED)
+    assert registry.get_sample_value("pslgs_clients_refused_total", {"reason": "other"}) == 100 - 31 + len(
+        REFUSED
+    )
 
 
 def test_a_client_counts_its_three_durations(registry):

@@ -62,6 +62,7 @@ def _part(job: Job, placement: Placement, server: Address) -> Part:
             f"--id={placement.client}",
             f"--server={server}",
             f"--patience={_PATIENCE_SECONDS}",
+            "--stay",
             *share,
         ),
         identity=names.client_identity_name(job.name, placement.client) if job.mutual_tls else None,

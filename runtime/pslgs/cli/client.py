@@ -32,6 +32,9 @@ def client(  # noqa: PLR0913, PLR0917 - the options of a command
     threads: ThreadsOption = 0,
     cache: CacheOption = Path("/tmp/pslgs"),  # noqa: S108 - a container's scratch space
     patience: Annotated[float, typer.Option(min=1, help="Seconds to look for the server.")] = 300,
+    stay: Annotated[  # noqa: FBT002
+        bool, typer.Option("--stay", help="Look for the server again after one that was interrupted.")
+    ] = False,
     termination_message: TerminationMessageOption = None,
     with_parent: WithParentOption = False,  # noqa: FBT002
     overrides: SetOption = None,
@@ -51,6 +54,7 @@ def client(  # noqa: PLR0913, PLR0917 - the options of a command
             partition_index=share,
             http=endpoint(http) if http else None,
             patience=patience,
+            stays=stay,
             with_parent=with_parent,
         )
         words.ending = run_process(take_part(manifest.spec, options), threads)

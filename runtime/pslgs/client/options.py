@@ -16,6 +16,7 @@ class ClientOptions:
         partition_index: Its share of a partitioned dataset, from 0; None without a partition.
         http: Host and port of /metrics and /healthz; None for none.
         patience: Seconds after which it gives up looking for its server.
+        stays: Whether to look for the server again after one that was interrupted, and will be resumed.
         with_parent: Whether to stop when the process that started it ends.
     """
 
@@ -26,4 +27,5 @@ class ClientOptions:
     partition_index: int | None = None
     http: tuple[str, int] | None = None
     patience: float = 300.0
+    stays: bool = False
     with_parent: bool = False

@@ -56,6 +56,8 @@ class ClientStatus:
 async def take_part(spec: JobSpec, options: ClientOptions) -> Ending:
     """Serve a job with this client's data until the server says that it is over.
 
+    One that stays outlasts its servers: it keeps its data at hand for the one that resumes the job.
+
     Raises:
         InputError: the data, the model or the certificate cannot be used.
     """
@@ -125,8 +127,10 @@ async def _serve(
                 options.server, identity, hello, patience_seconds=options.patience, rng=rng
             ) as connection:
                 finish = await attend(Tools(worker, torch_thread, connection))
-            _logger.info("the job is over: %s", finish.reason)
-            return Ending(ExitCode(finish.exit_code), finish.reason)
+            if finish.exit_code != ExitCode.INTERRUPTED or not options.stays:
+                _logger.info("the job is over: %s", finish.reason)
+                return Ending(ExitCode(finish.exit_code), finish.reason)
+            _logger.info("the server was interrupted (%s); looking for the next one", finish.reason)
         except Refused as error:
             return _given_up(ExitCode.REFUSED, f"the server refuses this client: {error.details}")
         except Unreachable as error:
@@ -135,8 +139,8 @@ async def _serve(
             return _given_up(ExitCode.INTERNAL_ERROR, f"the server broke the protocol: {error}")
         except StreamEnded as error:
             _logger.warning("lost the server: %s; looking for it again", error)
-            # A server that ends every stream at once must not be called in a hot loop.
-            await asyncio.sleep(next(delays))
+        # A server that ends every stream at once must not be called in a hot loop.
+        await asyncio.sleep(next(delays))
 
 
 def _given_up(exit_code: ExitCode, reason: str) -> Ending:

@@ -69,6 +69,16 @@ def test_the_gpu_of_its_node_can_be_asked_for(machines: Cluster) -> None:
     )
 
 
+def test_a_claim_gets_a_volume_that_anybody_can_write_to(machines: Cluster) -> None:
+    wanted = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"kind": "PersistentVolumeClaim", "metadata": {"name": "notes"}, "spec": wanted}
+    mount = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    writer = pod("writer", "edge-0", ["touch", "/data/note"], securityContext={"runAsUser": 65532}, **mount)
+    writer["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "notes"}}]
+    machines.apply("default", {"apiVersion": "v1", **claim}, writer)
+    machines.wait_for("default", "pod/writer", lambda found: found["status"]["phase"] == "Succeeded", 90)
+
+
 def test_a_node_without_power_is_not_ready_until_it_has_power_again(machines: Cluster) -> None:
     machines.power_off("edge-1")
     machines.wait_for("", "node/edge-1", lambda found: not is_true("Ready")(found))

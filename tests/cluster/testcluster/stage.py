@@ -86,6 +86,12 @@ class Cluster(access.ApiServer):
         """Let a node join: ``NAME[:gpus=N][,LABEL=VALUE…]``; return when it is Ready."""
         lifecycle.add_nodes(self.own(), roster.parse(self.own(), [text]))
 
+    def remove_node(self, node: str) -> None:
+        """Take a node out of the cluster, as one that will not come back; there need be none of the name."""
+        if node in {known.name for known in roster.nodes(self.own())}:
+            self.power_off(node)
+        self.run("delete", "node", node, "--ignore-not-found")
+
     def power_off(self, node: str) -> None:
         """End a node's processes and containers at once."""
         machine.power_off(self.node(node))
