@@ -1,0 +1,70 @@
+{{- define "pslgs.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "pslgs.operator" -}}
+{{ include "pslgs.fullname" . }}-operator
+{{- end -}}
+
+{{/* Names in the cluster carry the namespace, so that two releases of one name do not collide. */}}
+{{- define "pslgs.clusterWide" -}}
+{{ .Release.Namespace }}:{{ include "pslgs.operator" . }}
+{{- end -}}
+
+{{- define "pslgs.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (ternary (include "pslgs.operator" .) "default" .Values.serviceAccount.create) }}
+{{- end -}}
+
+{{/* Never change these: a Deployment's selector is immutable. */}}
+{{- define "pslgs.selector" -}}
+app.kubernetes.io/name: pslgs-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "pslgs.testSelector" -}}
+app.kubernetes.io/name: pslgs-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: test
+{{- end -}}
+
+{{/* labels and annotations of (dict "root" $ "labels" … "annotations" …), the latter two are optional */}}
+{{- define "pslgs.metadata" -}}
+{{- $own := dict
+  "app.kubernetes.io/name" "pslgs-operator"
+  "app.kubernetes.io/instance" .root.Release.Name
+  "app.kubernetes.io/version" .root.Chart.AppVersion
+  "app.kubernetes.io/component" "operator"
+  "app.kubernetes.io/part-of" "pslgs"
+  "app.kubernetes.io/managed-by" .root.Release.Service
+  "helm.sh/chart" (printf "%s-%s" .root.Chart.Name (.root.Chart.Version | replace "+" "_"))
+-}}
+labels:
+  {{- merge dict (.labels | default dict) $own .root.Values.commonLabels | toYaml | nindent 2 }}
+{{- with merge dict (.annotations | default dict) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* the image of (dict "root" $ "image" .Values.…) */}}
+{{- define "pslgs.image" -}}
+{{- with .root.Values.imageRegistry }}{{ trimSuffix "/" . }}/{{ end -}}
+{{ .image.repository }}
+{{- if .image.digest }}@{{ .image.digest }}{{ else }}:{{ .image.tag | default .root.Chart.AppVersion }}{{ end -}}
+{{- end -}}
+
+{{/* "true" if the cluster knows a kind of the Prometheus Operator: (dict "root" $ "kind" "PodMonitor") */}}
+{{- define "pslgs.knows" -}}
+{{- if .root.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" .kind) }}true{{ end -}}
+{{- end -}}
+
+{{- define "pslgs.podMonitors" -}}
+{{- if .Values.monitoring.podMonitors.enabled }}{{ include "pslgs.knows" (dict "root" . "kind" "PodMonitor") }}{{ end -}}
+{{- end -}}

@@ -1,0 +1,47 @@
+{{/* What the operator needs in each namespace with jobs. */}}
+{{- define "pslgs.rules" -}}
+- apiGroups: [pslgs.dev]
+  resources: [splittrainingjobs]
+  verbs: [get, list, watch, delete] # delete: when ttlSecondsAfterFinished is over
+- apiGroups: [pslgs.dev]
+  resources: [splittrainingjobs/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [list, watch, create, patch, delete] # delete: a Service cannot change to or from a headless one
+- apiGroups: [""]
+  resources: [configmaps, persistentvolumeclaims]
+  verbs: [list, watch, create, patch]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [list, watch, create, patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, create, patch, delete] # by name only: never list or watch
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, list] # list: when something does not start, they alone say why
+{{- if include "pslgs.podMonitors" . }}
+- apiGroups: [monitoring.coreos.com]
+  resources: [podmonitors]
+  verbs: [list, watch, create, patch]
+{{- end }}
+{{- end -}}
+
+{{- define "pslgs.nodeRules" -}}
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [list, watch]
+{{- end -}}
+
+{{- define "pslgs.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "pslgs.serviceAccount" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}

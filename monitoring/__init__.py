@@ -1,0 +1,1 @@
+"""What makes the dashboards and the list of metrics; none of it is shipped but what it writes."""

@@ -1,0 +1,92 @@
+"""The list of metrics as a document."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from monitoring.selecting import JOB
+from monitoring.surface import Described
+from pslgs.server.options import CLIENT_SERIES
+from pslgs_operator.manifests.monitoring import CLIENT_TARGET_LABEL, scrape_annotations
+from pslgs_operator.names import CLIENT_ANNOTATION, JOB_LABEL, SERVER
+from pslgs_operator.settings import Settings
+
+_UNITS: Final = {
+    "timestamp_seconds": "Unix time, s",
+    "seconds": "seconds",
+    "bytes": "bytes",
+    "samples": "samples",
+    "steps": "steps",
+    "epochs": "epochs",
+    "clients": "clients",
+    "jobs": "jobs",
+}
+_WHERE: Final = {
+    "server": "Server: `http://POD:8080/metrics`, and the port that `pslgs run` prints",
+    "client": "Client: `http://POD:8080/metrics`",
+    "operator": "Operator: `http://POD:9090/metrics`",
+}
+PER_CLIENT: Final = 7
+"""Series of each client at the server."""
+OF_A_CLIENT: Final = 60
+"""Series that a client's own process has."""
+
+_HEADER: Final = f"""# Metrics
+
+<!-- Generated from the code by `python -m monitoring`; change it there. -->
+
+Names, types and labels are frozen by tests. Histograms and summaries have series that end in `_sum` and
+`_count`, histograms also `_bucket`. Beside these, every process has the `process_` metrics of Prometheus'
+client library: memory, processor time, open files.
+
+## How a series names its job
+
+| label | is | comes from |
+| --- | --- | --- |
+| `namespace`, `pod` | the pod that tells it | Kubernetes discovery |
+| `{JOB}` | the SplitTrainingJob | the pod label `{JOB_LABEL}` |
+| `{CLIENT_TARGET_LABEL}` | the client, in what its own pod tells | the pod annotation `{CLIENT_ANNOTATION}` |
+
+`job` is not the training: that is Prometheus' word for what it scrapes. A **PodMonitor**, which the operator
+makes for each job (`PSLGS_POD_MONITORS=true`), sets these labels. Without PodMonitors, pods carry the
+**annotations** {{annotations}}.
+A Prometheus that goes by them and maps pod labels (`labelmap`, as the Prometheus chart does) has the same
+labels but `{CLIENT_TARGET_LABEL}`, for which it needs this rule:
+
+    - source_labels: [__meta_kubernetes_pod_annotation_pslgs_dev_client_id]
+      target_label: {CLIENT_TARGET_LABEL}
+
+Dashboards, recording rules and alerts need no other labels.
+
+## How many series there are
+
+A server has about 120 series and {PER_CLIENT} for each client; a client's pod has {OF_A_CLIENT}.
+`pslgs server --client-series N` is how many clients get series of their own at the server
+({CLIENT_SERIES} unless told); further ones count in the totals only. In a cluster the operator's setting
+`PSLGS_CLIENT_SERIES` says so for all jobs. With 0, clients' pods are not scraped either, and a job of a
+thousand clients has no more series than one of two.
+
+The series of a client go when it is lost, those of a job when its pods end, and `pslgs_job_phase` when the
+job is deleted.
+"""
+
+
+def as_markdown(surfaces: Mapping[str, Sequence[Described]]) -> str:
+    """Write a table for each process."""
+    asked = ", ".join(f"`{key}: {value}`" for key, value in scrape_annotations(SERVER, Settings()).items())
+    lines = [_HEADER.format(annotations=asked)]
+    for process, metrics in surfaces.items():
+        lines += [f"## {_WHERE[process]}", "", "| metric | type | labels | unit | meaning |"]
+        lines += ["| --- | --- | --- | --- | --- |", *map(_row, metrics), ""]
+    return "\n".join(lines)
+
+
+def _row(metric: Described) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    return f"| `{metric.name}` | {metric.kind} | {labels} | {_unit(metric)} | {metric.meaning} |"
+
+
+def _unit(metric: Described) -> str:
+    name = metric.name.removesuffix("_total")
+    if metric.kind == "info" or name.endswith("_phase"):
+        return ""
+    return next((unit for word, unit in _UNITS.items() if f"_{word}" in name), "")

@@ -1,0 +1,47 @@
+"""What an operator's metrics are like, without a cluster: its own metrics, told of looks that nobody took."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from pslgs.launch.ports import free_port
+from pslgs_operator.audit import INTERVAL, Hearing
+from pslgs_operator.caches import Caches
+from pslgs_operator.cluster import Key
+from pslgs_operator.controller import utc_now
+from pslgs_operator.metrics import Metrics, serve_metrics
+
+_LOOK_SECONDS = 0.5
+
+
+@asynccontextmanager
+async def operator_stand_in(job: Mapping[str, Any]) -> AsyncIterator[int]:
+    """Serve the metrics of an operator that looks after ``job``, which runs; the result is the port."""
+    caches, metrics, port = Caches(), Metrics(), free_port()
+    metadata = {**job["metadata"], "uid": "0", "resourceVersion": "1"}
+    caches.training_jobs.put({**job, "metadata": metadata, "status": {"phase": "Running"}})
+    hearings = [Hearing(cache, utc_now()) for cache in (caches.training_jobs, caches.pods, caches.nodes)]
+    metrics.watch(caches.training_jobs, hearings, utc_now)
+    runner = await serve_metrics(metrics, port)
+    key = Key(metadata["namespace"], metadata["name"])
+    looking = asyncio.create_task(_look(metrics, key, hearings))
+    try:
+        yield port
+    finally:
+        looking.cancel()
+        await runner.cleanup()
+
+
+async def _look(metrics: Metrics, key: Key, hearings: Sequence[Hearing]) -> None:
+    async def nothing_to_do(_: Key) -> timedelta | None:
+        return None
+
+    reconcile = metrics.measured(nothing_to_do)
+    while True:
+        await reconcile(key)
+        for hearing in hearings:
+            if hearing.age(utc_now()) > INTERVAL:
+                hearing.agreed = utc_now()
+        await asyncio.sleep(_LOOK_SECONDS)

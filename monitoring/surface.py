@@ -1,0 +1,76 @@
+"""The metrics of each process, read off its registry after everything has happened once."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from prometheus_client import CollectorRegistry, Metric
+
+from pslgs.observability import records as told
+from pslgs.observability.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
+from pslgs.observability.registry import ProcessRegistry
+from pslgs_operator.audit import Hearing
+from pslgs_operator.caches import Caches
+from pslgs_operator.metrics import Metrics
+
+_NOW = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A metric; of an info, the name of its samples."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+def surfaces() -> dict[str, list[Described]]:
+    """Return the metrics of a server, a client and an operator, in the order of their definition."""
+    return {"server": list(_server()), "client": list(_client()), "operator": list(_operator())}
+
+
+def _server() -> Iterator[Described]:
+    registry = ProcessRegistry()
+    labels = JobLabels("job", "mlp", "hidden1", "Global")
+    metrics = ServerMetrics(registry, JobSeries(labels, epochs=1, quorum=1, client_series=1))
+    metrics.set_clients({"a": "live"})
+    metrics.set_remaining({"a": 1})
+    metrics.wire_bytes("sent", "control", 1)
+    metrics.observe(told.StepRecord(0, 1, 1, 1, 0, 1, 0, 0, 0, 0, {"a": (0, 1)}, {}, {"a": (0, 0)}))
+    evaluated = told.ClientEvaluation(1, 0, 1)
+    metrics.observe(told.EvaluationRecord(0, 1, 1, 1, 0, 1, {"a": evaluated}))
+    metrics.observe(told.CheckpointRecord(0, 1, 0))
+    metrics.heartbeat(0)
+    return _described(registry)
+
+
+def _client() -> Iterator[Described]:
+    registry = ProcessRegistry()
+    ClientMetrics(registry)
+    return _described(registry)
+
+
+def _operator() -> Iterator[Described]:
+    caches, metrics = Caches(), Metrics()
+    metadata = {"namespace": "n", "name": "j", "uid": "u", "resourceVersion": "1"}
+    caches.training_jobs.put({"metadata": metadata, "status": {"phase": "Running"}})
+    metrics.watch(caches.training_jobs, [Hearing(caches.nodes, _NOW)], lambda: _NOW + timedelta(minutes=1))
+    return _described(metrics.registry)
+
+
+def _described(registry: CollectorRegistry) -> Iterator[Described]:
+    for metric in registry.collect():
+        if metric.name.startswith("pslgs_"):
+            meaning = metric.documentation.rstrip(".")
+            yield Described(_name(metric), metric.type, tuple(_labels(metric)), meaning)
+
+
+def _name(metric: Metric) -> str:
+    return metric.name + {"counter": "_total", "info": "_info"}.get(metric.type, "")
+
+
+def _labels(metric: Metric) -> Iterable[str]:
+    """Name them in the order in which the code has them; le is the histogram's own."""
+    return dict.fromkeys(label for sample in metric.samples for label in sample.labels if label != "le")
