@@ -45,6 +45,8 @@ class Pods:
         self._start(name, "--id", name, "--server", f"localhost:{self.port}", *options, command="client")
 
     def _start(self, name: str, *options: str, command: str = "server") -> None:
+        if name in self.processes:
+            self.processes.pop(name).communicate()
         self.processes[name] = start(
             *(command, self._job, *options, "--identity", f"{name}-id", "--threads", "1"),
             *("--cache", str(self.folder / "cache"), "--termination-message", f"{name}-words"),

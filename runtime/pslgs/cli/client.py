@@ -19,6 +19,10 @@ from pslgs.cli.process import (
 )
 from pslgs.spec import load_job
 
+StayOption = Annotated[
+    bool, typer.Option("--stay", help="Look for the server again after one that was interrupted.")
+]
+
 
 def client(  # noqa: PLR0913, PLR0917 - the options of a command
     job: JobArgument,
@@ -32,9 +36,7 @@ def client(  # noqa: PLR0913, PLR0917 - the options of a command
     threads: ThreadsOption = 0,
     cache: CacheOption = Path("/tmp/pslgs"),  # noqa: S108 - a container's scratch space
     patience: Annotated[float, typer.Option(min=1, help="Seconds to look for the server.")] = 300,
-    stay: Annotated[  # noqa: FBT002
-        bool, typer.Option("--stay", help="Look for the server again after one that was interrupted.")
-    ] = False,
+    stay: StayOption = False,  # noqa: FBT002
     termination_message: TerminationMessageOption = None,
     with_parent: WithParentOption = False,  # noqa: FBT002
     overrides: SetOption = None,
