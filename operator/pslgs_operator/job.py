@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pslgs.spec import InputError, JobSpec, SplitTrainingJob, Tls, parse_job
@@ -25,6 +25,8 @@ class Job:
         generation: Grows with each change of the spec.
         status: What the operator wrote last.
         manifest: The parsed manifest.
+        spec_digest: A digest of what children are made from; defaults are left out, so an upgrade changes
+            nothing.
     """
 
     name: str
@@ -33,19 +35,16 @@ class Job:
     generation: int
     status: JobStatus
     manifest: SplitTrainingJob
+    spec_digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Every child of a thousand is told of it, and it takes milliseconds: so it is computed once.
+        object.__setattr__(self, "spec_digest", _digest(self.spec))
 
     @property
     def spec(self) -> JobSpec:
         """What is wanted."""
         return self.manifest.spec
-
-    @property
-    def spec_digest(self) -> str:
-        """A digest of what children are made from; defaults are left out, so an upgrade changes nothing."""
-        wanted = self.spec.model_dump(
-            mode="json", by_alias=True, exclude_defaults=True, exclude=set(NOT_OF_CHILDREN)
-        )
-        return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def mutual_tls(self) -> bool:
@@ -90,3 +89,8 @@ class Job:
             status=JobStatus.parse(body.get("status") or {}),
             manifest=manifest,
         )
+
+
+def _digest(spec: JobSpec) -> str:
+    wanted = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=set(NOT_OF_CHILDREN))
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
