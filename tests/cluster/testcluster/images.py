@@ -92,6 +92,8 @@ def _store() -> Iterator[Path]:
     socket, processes = STORE / "run" / "containerd.sock", Processes(STORE)
     folders: list[str | Path] = ["--root", STORE / "root", "--state", STORE / "run", "--address", socket]
     with locked("images"):
+        if "image-store" in processes.names():
+            processes.stop("image-store")  # that of a program that was killed
         processes.start("image-store", ["containerd", *folders])
         try:
             wait_until(lambda: run("ctr", "-a", socket, "version", check=False), "the image store", 30)
