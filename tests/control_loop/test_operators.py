@@ -44,11 +44,11 @@ def begin(world: World) -> None:
 
 
 def writes(world: World, since: int) -> list[str]:
-    """List what operators wrote since."""
+    """List what operators wrote since in the namespace; those of former tests may still be going."""
     return [
         f"{each.verb} {each.resource} {each.name}"
         for each in world.server.requests(since)
-        if each.user == SERVICE_ACCOUNT and each.verb in WRITES
+        if each.user == SERVICE_ACCOUNT and each.verb in WRITES and each.namespace == world.namespace
     ]
 
 
