@@ -75,6 +75,8 @@ def assert_recovered(cluster: Cluster, namespace: str, weights: bytes) -> None:
     assert len(told) == 1
     assert "it goes on from step" in told[0].message
     assert model(cluster, namespace, "digits-checkpoints") == weights
+    clients = cluster.run.json("--namespace", namespace, "get", "pods", "--selector=pslgs.dev/role=client")
+    assert len(clients["items"]) == 2, "clients outlast the server, with their data at hand"
 
 
 @contextmanager
