@@ -11,15 +11,15 @@ from pslgs.spec.job import JobSpec
 def job_digest(spec: JobSpec) -> bytes:
     """Digest what client and server must agree on: 32 bytes, SHA-256 over its canonical JSON.
 
-    Paths and time-outs may differ from machine to machine and are no part of it.
+    Sampling is a whole part of it, since a resumed run draws its schedule again.  Paths and time-outs may
+    differ from machine to machine and are no part of it.
     """
     shared = {
         "model": _written(spec.model),
         "transforms": [_written(each) for each in spec.data.transforms],
         "partition": spec.data.partition and _written(spec.data.partition),
         "loss": spec.loss,
-        "seed": spec.sampling.seed,
-        "strategy": spec.sampling.strategy,
+        "sampling": _written(spec.sampling),
         "compression": spec.transport.compression,
     }
     canonical = json.dumps(shared, sort_keys=True, separators=(",", ":"))

@@ -12,13 +12,13 @@ from pslgs.spec.overrides import with_overrides
 from pslgs.spec.violations import violations_of
 
 
-def load_job(path: Path, overrides: Sequence[str] = ()) -> SplitTrainingJob:
+def load_job(path: Path | str, overrides: Sequence[str] = ()) -> SplitTrainingJob:
     """Read the manifest in a file, with ``overrides`` such as ``spec.epochs=3`` laid over it.
 
     Raises:
         InputError: with every violation, if the manifest cannot be read or used.
     """
-    return parse_job(with_overrides(read_document(path), overrides))
+    return parse_job(with_overrides(read_document(Path(path)), overrides))
 
 
 def parse_job(document: object) -> SplitTrainingJob:
