@@ -21,13 +21,18 @@ def mlp(inputs: int, hidden: Sequence[int], outputs: int, dropout: float = 0.0) 
     return nn.Sequential(layers)
 
 
-def cnn(channels: int = 3, classes: int = 10, width: int = 32) -> nn.Module:
+def cnn(
+    channels: int = 3, classes: int = 10, width: int = 32, image: Sequence[int] | None = None
+) -> nn.Module:
     """Three convolutional blocks of ``width``, 2 and 4 times ``width`` channels, for images of 8×8 or more.
 
+    Where samples are flat, ``image`` is the shape they get first: ``[1, 8, 8]`` of the 64 values of a digit.
     Layers to cut at: ``conv1``, ``conv2``, ``conv3``, ``head``.
     """
+    unflattened = OrderedDict() if image is None else OrderedDict(image=nn.Unflatten(1, tuple(image)))
     return nn.Sequential(
         OrderedDict(
+            **unflattened,
             conv1=_convolution(channels, width),
             conv2=_convolution(width, 2 * width),
             conv3=_convolution(2 * width, 4 * width),
