@@ -1,6 +1,9 @@
 """Jobs that are simulated."""
 
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pslgs.spec import SplitTrainingJob, parse_job
 
@@ -33,3 +36,18 @@ def document(**spec: Any) -> dict:
 
 def job(**spec: Any) -> SplitTrainingJob:
     return parse_job(document(**spec))
+
+
+def paper_labels(folder: Path) -> SplitTrainingJob:
+    """The labels of the paper's dataset: ten balanced classes, 50,000 samples of a single number."""
+    np.save(folder / "x.npy", np.zeros((50_000, 1), dtype=np.float32))
+    np.save(folder / "y.npy", np.repeat(np.arange(10), 5_000))
+    manifest = document(epochs=1)
+    manifest["spec"]["model"] = {
+        "architecture": "mlp",
+        "options": {"inputs": 1, "hidden": [2, 2], "outputs": 10},
+        "cutLayer": "hidden1",
+    }
+    manifest["spec"]["data"] = {"train": {"format": "NumPy", "path": str(folder)}}
+    manifest["spec"]["sampling"]["globalBatchSize"] = 128
+    return parse_job(manifest)

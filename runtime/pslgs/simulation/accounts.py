@@ -76,7 +76,10 @@ class Accounts:
                 self._write(self._step_record(effect, outcome))
                 self._step, self._seconds = effect.ticket.step, {}
             case do.EvaluateAtServer() | do.ConcludeEvaluation(), EvaluationOutcome():
-                self._write(self._evaluation_record(effect, outcome))
+                missing = effect.missing if isinstance(effect, do.ConcludeEvaluation) else ()
+                self._write(
+                    evaluation_record(self._wall_time(), effect.epoch, effect.ticket.step, outcome, missing)
+                )
             case _:
                 self._report(effect)
 
@@ -115,23 +118,6 @@ class Accounts:
         before, self._committed_at = self._committed_at, self._virtual_time()
         return self._committed_at - before
 
-    def _evaluation_record(
-        self, effect: do.EvaluateAtServer | do.ConcludeEvaluation, outcome: EvaluationOutcome
-    ) -> EvaluationRecord:
-        total = outcome.total
-        missing = effect.missing if isinstance(effect, do.ConcludeEvaluation) else ()
-        clients = {name: _evaluation(score) for name, score in outcome.clients.items() if name not in missing}
-        return EvaluationRecord(
-            self._wall_time(),
-            effect.epoch,
-            effect.ticket.step,
-            total.samples,
-            total.loss,
-            total.accuracy,
-            clients,
-            missing,
-        )
-
     def _report(self, effect: do.Effect) -> None:
         now = self._wall_time()
         match effect:
@@ -145,6 +131,18 @@ class Accounts:
                 self._write(SkippedRecord(now, epoch, samples_by_client))
             case do.Finish(exit_code, message):
                 self._write(FinishRecord(now, self._step, exit_code.name, message))
+
+
+def evaluation_record(
+    time: float, epoch: int, step: int, outcome: EvaluationOutcome, missing: tuple[str, ...] = ()
+) -> EvaluationRecord:
+    """Write down an evaluation; ``missing`` clients are left out."""
+    total, again = outcome.total, outcome.recalibrated
+    clients = {name: _evaluation(score) for name, score in outcome.clients.items() if name not in missing}
+    recalibrated = _evaluation(again) if again.samples else None
+    return EvaluationRecord(
+        time, epoch, step, total.samples, total.loss, total.accuracy, clients, missing, recalibrated
+    )
 
 
 def _evaluation(score: Score) -> ClientEvaluation:

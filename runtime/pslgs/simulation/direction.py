@@ -1,5 +1,6 @@
 """Puts a simulation together and leads it to its end: coordinator, world, work and accounts."""
 
+import math
 import time
 from dataclasses import replace
 
@@ -38,7 +39,8 @@ def run_simulation(simulation: Simulation, watch: Watch) -> SimulationResult:
         if options.schedule_only:
             raise InputError.at("--strategy", "is FederatedAveraging, which has no schedule; train it")
         columns = Columns(payload_of_averaging(cast.task))
-        run_federated(spec, cast, _both(columns.write, lambda record: watch(record, spec.epochs)))
+        write = _both(columns.write, lambda record: watch(record, spec.epochs))
+        run_federated(spec, cast, write, options.recalibration_batches)
     else:
         payload = payload_of(cast.task, spec.transport.compression)
         columns = Columns(payload)
@@ -94,6 +96,7 @@ def _work(simulation: Simulation, cast: Cast) -> Work:
         spec.sampling.global_batch_size,
         spec.transport.compression,
         options.threads,
+        options.recalibration_batches,
     )
 
 
@@ -127,6 +130,7 @@ def _result(simulation: Simulation, cast: Cast, columns: Columns) -> SimulationR
         clients=len(cast.clients),
         seed=simulation.job.spec.sampling.seed,
         dataset_sizes=cast.dataset_sizes,
+        sample_bytes=math.prod(cast.task.input_shape) * cast.task.layout.dtype.itemsize,
         label_counts=cast.label_counts(),
         steps=columns.steps(),
         evaluations=tuple(columns.evaluations),

@@ -1,31 +1,36 @@
 """Federated averaging as a simulation: a round is recorded as a step."""
 
 import time
+from collections.abc import Mapping
 
 import torch
 
-from pslgs.observability.records import ClientEvaluation, EvaluationRecord, FinishRecord, StepRecord
-from pslgs.simulation.accounts import Write
+from pslgs.observability.records import EvaluationRecord, FinishRecord, StepRecord
+from pslgs.simulation.accounts import Write, evaluation_record
 from pslgs.simulation.cast import Cast
 from pslgs.simulation.federated import FederatedTraining, Round
+from pslgs.simulation.outcomes import EvaluationOutcome
+from pslgs.simulation.recalibration import Recalibration
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import JobSpec
 from pslgs.training.evaluation import Score
 
 
-def run_federated(spec: JobSpec, cast: Cast, write: Write) -> None:
+def run_federated(spec: JobSpec, cast: Cast, write: Write, recalibration_batches: int = 0) -> None:
     """Train as many rounds as the job has epochs, and write a record of each, evaluations and the end.
 
     A round's batch is all data, so it has no deviation worth telling.
     """
     datasets = {name: client.training for name, client in cast.clients.items()}
-    training = FederatedTraining(cast.task, datasets, spec.sampling.global_batch_size)
+    batch_size = spec.sampling.global_batch_size
+    training = FederatedTraining(cast.task, datasets, batch_size)
+    recalibration = Recalibration(cast.task, datasets, batch_size, recalibration_batches)
     before = time.perf_counter()
     for done in training.rounds():
         write(_step_record(done, cast, time.perf_counter() - before))
         due = done.number % spec.evaluate_every_epochs == 0 or done.number == spec.epochs
         if due and spec.data.evaluation is not None:
-            write(_evaluate(training, cast, done.number))
+            write(_evaluate(training, cast, recalibration, done.number))
         before = time.perf_counter()
     message = f"trained {spec.epochs} rounds of federated averaging"
     write(FinishRecord(time.time(), spec.epochs, ExitCode.FINISHED.name, message))
@@ -50,11 +55,25 @@ def _step_record(done: Round, cast: Cast, seconds: float) -> StepRecord:
 
 
 @torch.no_grad()
-def _evaluate(training: FederatedTraining, cast: Cast, number: int) -> EvaluationRecord:
+def _evaluate(
+    training: FederatedTraining, cast: Cast, recalibration: Recalibration, number: int
+) -> EvaluationRecord:
+    scores = _scores(training, cast)
+    statistics = recalibration.statistics(number)
+    again = recalibration.score(statistics, lambda: _total(_scores(training, cast)))
+    outcome = EvaluationOutcome(
+        _total(scores), again, {name: score for name, score in scores.items() if name}
+    )
+    return evaluation_record(time.time(), number, number, outcome)
+
+
+def _scores(training: FederatedTraining, cast: Cast) -> dict[str, Score]:
+    """Score the clients' evaluation data, client -> score, or the server's under an empty name."""
+    if cast.evaluation:
+        return {"": training.evaluate(cast.evaluation)}
     held = {name: client.evaluation for name, client in cast.clients.items() if client.evaluation}
-    scores = {name: training.evaluate(data) for name, data in held.items()}
-    total = training.evaluate(cast.evaluation) if cast.evaluation else sum(scores.values(), Score())
-    clients = {
-        name: ClientEvaluation(score.samples, score.loss, score.accuracy) for name, score in scores.items()
-    }
-    return EvaluationRecord(time.time(), number, number, total.samples, total.loss, total.accuracy, clients)
+    return {name: training.evaluate(data) for name, data in held.items()}
+
+
+def _total(scores: Mapping[str, Score]) -> Score:
+    return sum(scores.values(), Score())

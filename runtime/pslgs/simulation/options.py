@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pslgs.observability.records import Record
 from pslgs.simulation.choices import SimulatedStrategy
-from pslgs.simulation.learning import Threads
 from pslgs.simulation.profiles import Mix
+from pslgs.simulation.threads import AS_TORCH_IS_SET, Threads
 from pslgs.simulation.virtual_time import SERVER_SAMPLES_PER_SECOND
 from pslgs.spec.job import SplitTrainingJob
 
@@ -28,7 +28,9 @@ class SimulationOptions:
         schedule_only: Train nothing; the batches are those of the training, and there is no loss.
         client_ids: Names of the clients where the job has no partition.
         cache: Folder for converted datasets.
-        threads: Cores of the server and of each client; None for what torch is set to.
+        threads: Cores of the server and of each client.
+        recalibration_batches: Global batches over which the server part's BatchNorm statistics are estimated
+            anew for a second score in each evaluation; 0 for no such score.
     """
 
     profile: str | Mix | None = None
@@ -36,7 +38,8 @@ class SimulationOptions:
     schedule_only: bool = False
     client_ids: Sequence[str] | None = None
     cache: Path = CACHE
-    threads: Threads | None = None
+    threads: Threads = AS_TORCH_IS_SET
+    recalibration_batches: int = 0
 
 
 @dataclass(frozen=True, slots=True)

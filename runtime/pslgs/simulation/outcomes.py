@@ -1,6 +1,7 @@
 """What carrying out an effect gave, to be recorded; and who carries effects out."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -25,10 +26,17 @@ class StepOutcome(NamedTuple):
 
 
 class EvaluationOutcome(NamedTuple):
-    """An evaluation: of the server's own data, or client -> score."""
+    """An evaluation.
+
+    Attributes:
+        total: Over all evaluation samples.
+        recalibrated: The same with other BatchNorm statistics; of no samples where none were estimated.
+        clients: Client -> score; empty where the data are the server's own.
+    """
 
     total: Score
-    clients: Mapping[str, Score]
+    recalibrated: Score = Score()
+    clients: Mapping[str, Score] = MappingProxyType({})
 
 
 class Work(Protocol):

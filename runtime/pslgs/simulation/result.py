@@ -68,6 +68,7 @@ class SimulationResult:
         clients: K.
         seed: From which everything random derived.
         dataset_sizes: Client -> N_k, in order of names.
+        sample_bytes: Of one sample as the network takes it, which never crosses the cut.
         label_counts: Samples of each class at each client; shape (clients, classes).  None without classes.
         steps: Of all epochs.
         evaluations: In their order.
@@ -79,6 +80,7 @@ class SimulationResult:
     clients: int
     seed: int
     dataset_sizes: Mapping[str, int]
+    sample_bytes: int
     label_counts: NDArray[np.int64] | None
     steps: Steps
     evaluations: tuple[EvaluationRecord, ...]
@@ -99,6 +101,12 @@ class SimulationResult:
     def accuracy(self) -> float | None:
         """Of the last evaluation, 0 … 1; None where there is none."""
         return self.evaluations[-1].accuracy if self.evaluations else None
+
+    @property
+    def recalibrated_accuracy(self) -> float | None:
+        """The same with BatchNorm statistics that were estimated anew; None where they were not."""
+        last = self.evaluations[-1].recalibrated if self.evaluations else None
+        return last.accuracy if last else None
 
 
 class _Row(NamedTuple):

@@ -48,8 +48,8 @@ def simulate(  # noqa: PLR0913 - what a notebook may want to change
     Raises:
         InputError: the job, its data or one of the arguments cannot be used.
     """
-    chosen = _choice(SimulatedStrategy, strategy or job.spec.sampling.strategy.value, "strategy")
-    skew = _choice(Skew, partition, "partition") if partition else None
+    chosen = choice(SimulatedStrategy, strategy or job.spec.sampling.strategy.value, "strategy")
+    skew = choice(Skew, partition, "partition") if partition else None
     varied = vary(job, strategy=chosen, clients=clients, skew=skew, seed=seed)
     options = options or SimulationOptions()
     options = replace(
@@ -60,7 +60,12 @@ def simulate(  # noqa: PLR0913 - what a notebook may want to change
     return run_simulation(Simulation(varied, chosen, options), watch or (lambda _record, _steps: None))
 
 
-def _choice(kind: type[Choice], name: str, argument: str) -> Choice:
+def choice(kind: type[Choice], name: str, argument: str) -> Choice:
+    """Find a choice by its name; ``argument`` is where the name comes from.
+
+    Raises:
+        InputError: there is no such choice.
+    """
     try:
         return kind(name)
     except ValueError as error:

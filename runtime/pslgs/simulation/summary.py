@@ -44,6 +44,7 @@ def summary(result: SimulationResult) -> dict[str, object]:
         "attempts": int(steps.attempt.sum()),
         "loss": _number(steps.loss[-1]) if len(steps) else None,
         "accuracy": result.accuracy,
+        "recalibratedAccuracy": result.recalibrated_accuracy,
         "measuredSeconds": float(steps.measured_seconds.sum()),
         "modelledSeconds": _number(steps.modelled_seconds.sum()),
         "outcome": result.finish.outcome,
@@ -80,6 +81,7 @@ def words(figures: Mapping[str, object]) -> list[tuple[str, str]]:
         ),
         ("loss", _written(figures["loss"], ".4f")),
         ("accuracy", _written(figures["accuracy"], ".2%")),
+        ("recalibrated", _written(figures["recalibratedAccuracy"], ".2%")),
         ("computed in", f"{_written(figures['measuredSeconds'], '.1f')} s"),
         ("would take", f"{_written(figures['modelledSeconds'], ',.1f')} s"),
     ]
