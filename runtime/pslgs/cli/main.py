@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from pslgs.cli.client import client
+from pslgs.cli.compare import compare
 from pslgs.cli.errors import Command
 from pslgs.cli.export import export
 from pslgs.cli.plan import plan
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command("run", cls=Command)(run)
 app.command("simulate", cls=Command)(simulate)
+app.command("compare", cls=Command)(compare)
 app.command("validate", cls=Command)(validate)
 app.command("plan", cls=Command)(plan)
 app.command("report", cls=Command)(report)

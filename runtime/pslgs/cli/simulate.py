@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 _CACHE = Path("~/.cache/pslgs")
 SCHEDULE_FILE = "schedule.csv"
 
+RecalibrateOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="BATCHES",
+        help="Score each evaluation once more, with BatchNorm statistics estimated anew over so many global "
+        "batches.",
+    ),
+]
+
 
 def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
     job: JobArgument,
@@ -42,6 +52,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
     schedule_only: Annotated[  # noqa: FBT002 - an option of a command
         bool, typer.Option("--schedule-only", help="Train nothing; look at the batches.")
     ] = False,
+    recalibrate: RecalibrateOption = 0,
     output: Annotated[
         Path | None, typer.Option(help="Folder of the run; without it, one under runs/ named after the job.")
     ] = None,
@@ -65,7 +76,11 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
     varied = vary(manifest, strategy=chosen, clients=None if own_data else clients, skew=partition, seed=seed)
     names = [site.client_id for site in sites(varied.spec, clients if own_data else None)]
     options = SimulationOptions(
-        profile=profile, schedule_only=schedule_only, client_ids=names if own_data else None, cache=cache
+        profile=profile,
+        schedule_only=schedule_only,
+        client_ids=names if own_data else None,
+        cache=cache,
+        recalibration_batches=recalibrate,
     )
     console = Console(highlight=False, stderr=output_format is OutputFormat.JSON)
     simulation = Simulation(varied, chosen, options)

@@ -20,6 +20,8 @@ COLOURS = {
     "three": "#010207",
     "four": "#010208",
     "alarm": "#010209",
+    "five": "#01020a",
+    "six": "#01020b",
 }
 SIZE_INCHES = (5.0, 2.9)
 
@@ -45,6 +47,11 @@ def over_steps(axes: Axes) -> None:
 def whole_numbers(axis: Axis) -> None:
     """Write an axis' numbers without decimals, thousands set apart."""
     axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
+def legend(axes: Axes, columns: int) -> None:
+    """Put the legend above the axes."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2)
 
 
 def svg(figure: Figure, name: str) -> str:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pslgs.observability.records import StepRecord
-from pslgs.reporting.drawing import COLOURS, drawing, over_steps, svg, whole_numbers
+from pslgs.reporting.drawing import COLOURS, drawing, legend, over_steps, svg, whole_numbers
 from pslgs.reporting.history import History
 from pslgs.reporting.series import condensed
 
@@ -36,7 +36,7 @@ def deviation_figure(history: History) -> str | None:
         axes.set_ylim(bottom=0)
         axes.set_ylabel("batch deviation")
         over_steps(axes)
-        _legend(axes, 3)
+        legend(axes, 3)
         return svg(figure, "deviation")
 
 
@@ -53,7 +53,7 @@ def loss_figure(history: History) -> str | None:
             _dots(axes, [record.step for record in evaluations], losses, "evaluation")
         axes.set_ylabel("mean loss")
         over_steps(axes)
-        _legend(axes, 2)
+        legend(axes, 2)
         return svg(figure, "loss")
 
 
@@ -91,7 +91,7 @@ def time_figure(history: History) -> str | None:
         )
         axes.set_ylabel(f"{unit} a step")
         over_steps(axes)
-        _legend(axes, 2)
+        legend(axes, 2)
         return svg(figure, "time")
 
 
@@ -109,7 +109,7 @@ def samples_figure(history: History) -> str | None:
         if skipped:
             missed = [skipped[client] for client in clients]
             axes.barh(rows, missed, left=contributed, color=COLOURS["alarm"], label="skipped")
-            _legend(axes, 2)
+            legend(axes, 2)
         axes.set_yticks(rows, [client if len(client) <= 24 else client[:23] + "…" for client in clients])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
@@ -147,7 +147,7 @@ def _samples_of_many(history: History) -> str:
         whole_numbers(axes.yaxis)
         axes.set_xlabel("clients, by samples used")
         axes.set_ylabel("samples, all epochs")
-        _legend(axes, 2)
+        legend(axes, 2)
         return svg(figure, "samples")
 
 
@@ -177,7 +177,3 @@ def _dots(axes: Axes, places: Sequence[int], values: Sequence[float], label: str
     axes.plot(
         line.x, line.mean, color=COLOURS["two"], linewidth=1.2, marker=marker, markersize=4, label=label
     )
-
-
-def _legend(axes: Axes, columns: int) -> None:
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.2)

@@ -1,0 +1,103 @@
+"""``pslgs compare``: the strategies side by side, before one is chosen."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pslgs.cli.formats import FormatOption, OutputFormat, print_json
+from pslgs.cli.manifest import JobArgument, SetOption
+from pslgs.cli.simulate import RecalibrateOption
+from pslgs.simulation.choices import SimulatedStrategy, Skew
+from pslgs.spec import load_job
+
+_CACHE = Path("~/.cache/pslgs")
+_RUNS = Path("runs")
+_STRATEGIES = "Centralized,Global,FixedLocal,FixedProportionalLocal"
+
+
+def compare(  # noqa: PLR0913, PLR0917 - the options of a command
+    job: JobArgument,
+    strategies: Annotated[
+        str, typer.Option(metavar="NAME,…", help=f"Of {', '.join(SimulatedStrategy)}.")
+    ] = _STRATEGIES,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Each strategy is simulated so often, from the job's seed on.")
+    ] = 3,
+    clients: Annotated[int | None, typer.Option(min=1, help="Number of virtual clients.")] = None,
+    partition: Annotated[
+        Skew | None, typer.Option(help="How unequal the clients are: two classes each, five, or all alike.")
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:WEIGHT],…",
+            help="Links and machines to model: lan, wifi, lte, satellite or a YAML file; lan:0.8,lte:0.2.",
+        ),
+    ] = None,
+    schedule_only: Annotated[  # noqa: FBT002 - an option of a command
+        bool, typer.Option("--schedule-only", help="Train nothing; look at the batches.")
+    ] = False,
+    target_accuracy: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="To be reached soon; without it, 95 % of what the best reaches."),
+    ] = None,
+    recalibrate: RecalibrateOption = 0,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Simulations at a time; without it, one on each core.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Cores of a simulation.")] = 1,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the comparison, also of one to go on with; without it, one under runs/."
+        ),
+    ] = None,
+    cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = _CACHE,
+    output_format: FormatOption = OutputFormat.TEXT,
+    overrides: SetOption = None,
+) -> None:
+    """Simulate a job with several strategies and seeds, and tell what skew and allocation cost and bring."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
+    from rich.console import Console
+
+    from pslgs.comparison import compare as comparing
+    from pslgs.comparison.files import REPORT, to_document
+    from pslgs.comparison.terminal import show
+    from pslgs.launch.comparing import ComparisonView
+    from pslgs.launch.sites import sites
+
+    manifest = load_job(job, overrides or ())
+    own_data = manifest.spec.data.train.is_per_client
+    names = strategies.split(",")
+    folder = output or _RUNS / f"{manifest.metadata.name}-compared"
+    console = Console(highlight=False, stderr=output_format is OutputFormat.JSON)
+    console.print(f"{len(names)} strategies, {seeds} seeds; folder {folder}", soft_wrap=True)
+    with ComparisonView(console) as view:
+        comparison = comparing.compare(
+            manifest,
+            strategies=names,
+            seeds=seeds,
+            clients=None if own_data else clients,
+            partition=partition,
+            profile=profile,
+            schedule_only=schedule_only,
+            target_accuracy=target_accuracy,
+            recalibration_batches=recalibrate,
+            client_ids=[site.client_id for site in sites(manifest.spec, clients)] if own_data else None,
+            cache=cache.expanduser(),
+            threads=threads,
+            folder=folder,
+            jobs=jobs or max(1, _cores() // threads),
+            watcher=view,
+        )
+    if output_format is OutputFormat.JSON:
+        print_json(to_document(comparison))
+        return
+    show(comparison, console)
+    console.print(f"  {folder / REPORT}", soft_wrap=True)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

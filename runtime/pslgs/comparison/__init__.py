@@ -1,0 +1,1 @@
+"""Strategies side by side: the same job simulated with each of them, several times."""

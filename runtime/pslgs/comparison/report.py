@@ -1,0 +1,116 @@
+"""The report of a comparison: a page that needs nothing but a browser."""
+
+from collections.abc import Callable, Iterator
+
+import yaml
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from pslgs.comparison import figures
+from pslgs.comparison.answers import answers
+from pslgs.comparison.comparison import Comparison
+from pslgs.comparison.tables import columns
+from pslgs.planning.words import bandwidth, seconds
+from pslgs.reporting.charts import Chart
+
+_CHARTS: tuple[tuple[str, str, Callable[[Comparison], str | None]], ...] = (
+    (
+        "Accuracy over steps",
+        "Mean over the seeds; the band reaches from the worst to the best.",
+        figures.accuracy_over_steps,
+    ),
+    (
+        "Accuracy over steps, recalibrated",
+        "With BatchNorm statistics estimated anew over global batches before each evaluation: what is left"
+        " of the gaps was learnt, the rest was only the last batches' statistics.",
+        figures.recalibrated_over_steps,
+    ),
+    (
+        "Accuracy over modelled time",
+        "Over the links and machines that were assumed; Centralized is computed by the server alone.",
+        figures.accuracy_over_time,
+    ),
+    (
+        "Batch deviation over the epoch",
+        "L1 distance of a batch's class mix from the pooled one, 0 to 2. Expectation and bound are those of a"
+        " uniform batch of the global batch size. The bound is the L1 form of Serfling's inequality: loose,"
+        " so uniform batches stay far below it.",
+        figures.deviation_over_epoch,
+    ),
+    (
+        "Batch size over the epoch",
+        "Where clients run dry and nobody makes up for them, an epoch ends in small batches.",
+        figures.batch_size_over_epoch,
+    ),
+    (
+        "Active clients over the epoch",
+        "Those that contribute to a step, and therefore get parameters and send gradients.",
+        figures.active_clients_over_epoch,
+    ),
+    ("Steps per epoch", "Each with the overhead of a round trip to the clients.", figures.steps_per_epoch),
+    (
+        "Traffic",
+        "Payload of an epoch: smashed data, labels, cut gradients, parameters and gradients. Of Centralized"
+        " all samples, which travel once and not in each epoch.",
+        figures.traffic,
+    ),
+    (
+        "LatentDirichlet: time against deviation",
+        "A larger δ drains slow clients early: later steps wait for nobody, and their batches are less"
+        " like the pooled data.",
+        figures.time_against_deviation,
+    ),
+)
+
+
+def render(comparison: Comparison) -> str:
+    """Return the report as HTML; the same comparison gives the same page, byte for byte."""
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader("pslgs.comparison"), PackageLoader("pslgs.reporting")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    document = comparison.job.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return environment.get_template("comparison.html.j2").render(
+        name=comparison.job.metadata.name,
+        answers=answers(comparison),
+        settings=list(_settings(comparison)),
+        columns=columns(comparison),
+        charts=charts(comparison),
+        job=yaml.safe_dump(document, sort_keys=False, allow_unicode=True),
+    )
+
+
+def charts(comparison: Comparison) -> list[Chart]:
+    """Draw what there is to draw."""
+    drawn = [Chart(title, caption, draw(comparison)) for title, caption, draw in _CHARTS]
+    return [chart for chart in drawn if chart.svg is not None]
+
+
+def _settings(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    spec, options = comparison.job.spec, comparison.options
+    first = next(iter(comparison.outcomes), None)
+    most = max((each.clients for each in comparison.outcomes), default=0)
+    yield "model", spec.model.architecture
+    yield "cut layer", spec.model.cut_layer or "–"
+    yield "clients", f"{most:,}"
+    if spec.data.partition is not None:
+        skew = spec.data.partition
+        iid = skew.scheme.value == "IID"
+        yield (
+            "partition",
+            "IID" if iid else f"{skew.classes_per_client} classes a client, α = {skew.concentration:g}",
+        )
+    if first is not None:
+        yield "samples", f"{first.samples:,}"
+    yield "global batch size", f"{comparison.batch_size:,}"
+    yield "epochs", f"{spec.epochs:,}"
+    yield "seeds", ", ".join(map(str, options.seeds))
+    if options.recalibration_batches:
+        yield "recalibrated over", f"{options.recalibration_batches:,} global batches"
+    for part in options.profile or ():
+        link = part.profile
+        speeds = (
+            f"{bandwidth(link.uplink)} up, {bandwidth(link.downlink)} down, {seconds(link.latency)} one way"
+        )
+        yield f"links, weight {part.weight:g}", f"{speeds}, {link.samples_per_second:,.0f} samples/s"

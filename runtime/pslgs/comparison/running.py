@@ -1,0 +1,161 @@
+"""Computes the cells that are not finished, here or in processes of their own."""
+
+import json
+import multiprocessing
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Final
+
+from pslgs.comparison.cells import Cell
+from pslgs.comparison.computing import compute
+from pslgs.comparison.options import ComparisonOptions
+from pslgs.comparison.store import Store
+from pslgs.comparison.watching import Watcher
+from pslgs.spec.errors import InputError, Violation
+from pslgs.spec.job import SplitTrainingJob
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerProcess
+
+_SECONDS_BETWEEN_MESSAGES: Final = 0.2
+_PRELOADED: Final = ("pslgs.comparison.computing", "sklearn.datasets", "torch._dynamo")
+_context = multiprocessing.get_context("forkserver")
+
+
+class ComparisonError(RuntimeError):
+    """A cell's process ended before its cell."""
+
+
+def run_cells(  # noqa: PLR0913 - what is computed, where it is kept, and how
+    job: SplitTrainingJob,
+    cells: Sequence[Cell],
+    options: ComparisonOptions,
+    store: Store,
+    *,
+    jobs: int,
+    watcher: Watcher,
+) -> None:
+    """Compute ``cells`` and keep what they give; so many at a time.
+
+    One at a time is computed in this process, so that scripts and notebooks need no guard of their main
+    module.
+
+    Raises:
+        InputError: the job or its data cannot be used.
+        ComparisonError: a process was ended from outside, e.g. because memory was short.
+    """
+    if jobs == 1 or len(cells) == 1:
+        for cell in cells:
+            before = time.perf_counter()
+            store.save(compute(job, cell, options, watcher.show))
+            _finish(cell, time.perf_counter() - before, store, watcher)
+    else:
+        _run_in_processes(job, cells, options, store, jobs, watcher)
+
+
+def _finish(cell: Cell, seconds: float, store: Store, watcher: Watcher) -> None:
+    store.note_measured(cell, seconds)
+    watcher.finish(cell, seconds)
+
+
+def _run_in_processes(  # noqa: PLR0913, PLR0917 - as above
+    job: SplitTrainingJob,
+    cells: Sequence[Cell],
+    options: ComparisonOptions,
+    store: Store,
+    jobs: int,
+    watcher: Watcher,
+) -> None:
+    _context.set_forkserver_preload(list(_PRELOADED))
+    waiting = iter(cells)
+    running: dict[Connection, tuple[Cell, ForkServerProcess]] = {}
+    with _ended(running):
+        while True:
+            while len(running) < jobs and (cell := next(waiting, None)) is not None:
+                ours, process = _start(job, cell, options, store)
+                running[ours] = cell, process
+            if not running:
+                return
+            for connection in wait(list(running)):
+                if isinstance(connection, Connection) and _listen(connection, running, store, watcher):
+                    running.pop(connection)[1].join()
+
+
+def _start(
+    job: SplitTrainingJob, cell: Cell, options: ComparisonOptions, store: Store
+) -> "tuple[Connection, ForkServerProcess]":
+    ours, theirs = _context.Pipe(duplex=False)
+    process = _context.Process(target=_work, args=(theirs, job, cell, options, store), name=cell.name)
+    process.start()
+    theirs.close()
+    return ours, process
+
+
+def _listen(
+    connection: Connection,
+    running: "dict[Connection, tuple[Cell, ForkServerProcess]]",
+    store: Store,
+    watcher: Watcher,
+) -> bool:
+    """Take in a message of a cell's process; tell whether it was its last."""
+    cell, process = running[connection]
+    try:
+        message = json.loads(connection.recv_bytes())
+    except EOFError:
+        process.join()
+        raise ComparisonError(
+            f"the process of {cell.name} ended with exit code {process.exitcode}; run the same command again"
+        ) from None
+    match message:
+        case {"violations": violations}:
+            raise InputError(*(Violation(*each) for each in violations))
+        case {"seconds": seconds}:
+            _finish(cell, seconds, store, watcher)
+            return True
+        case {"step": step, "steps": steps}:
+            watcher.show(cell, step, steps)
+    return False
+
+
+@contextmanager
+def _ended(running: "dict[Connection, tuple[Cell, ForkServerProcess]]") -> Iterator[None]:
+    """See to it that no process outlives the block."""
+    try:
+        yield
+    finally:
+        for _, process in running.values():
+            process.terminate()
+            process.join()
+
+
+def _work(
+    connection: Connection, job: SplitTrainingJob, cell: Cell, options: ComparisonOptions, store: Store
+) -> None:
+    """Compute a cell in a process of its own; Ctrl-C is for the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    begun = time.perf_counter()
+    told = begun
+
+    def tell(_: Cell, step: int, steps: int) -> None:
+        nonlocal told
+        if time.perf_counter() - told > _SECONDS_BETWEEN_MESSAGES:
+            told = time.perf_counter()
+            _send(connection, {"step": step, "steps": steps})
+
+    try:
+        store.save(compute(job, cell, options, tell))
+    except InputError as error:
+        _send(connection, {"violations": [[each.path, each.problem] for each in error.violations]})
+    else:
+        _send(connection, {"seconds": time.perf_counter() - begun})
+
+
+def _send(connection: Connection, message: object) -> None:
+    """Send to the process that started this one; should it be gone, nobody wants the cell any more."""
+    try:
+        connection.send_bytes(json.dumps(message).encode())
+    except BrokenPipeError:
+        raise SystemExit(1) from None

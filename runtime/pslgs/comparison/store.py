@@ -1,0 +1,104 @@
+"""The folder of a comparison: finished cells, so that a second start does only what is left."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from pslgs.comparison.cells import Cell
+from pslgs.comparison.options import ComparisonOptions
+from pslgs.comparison.outcome import Outcome, from_document, to_document
+from pslgs.spec.errors import InputError
+from pslgs.spec.job import SplitTrainingJob
+
+CELLS: Final = "cells"
+TIMING: Final = "timing.json"
+_RUN_MARK: Final = "metrics.jsonl"
+
+
+def fingerprint(job: SplitTrainingJob, options: ComparisonOptions) -> str:
+    """Digest what a cell's outcome depends on besides its strategy and seed."""
+    profile = [[part.profile.model_dump(), part.weight] for part in options.profile or ()]
+    what = {
+        "version": version("pslgs"),
+        "job": job.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        "profile": profile,
+        "server": options.server_samples_per_second,
+        "scheduleOnly": options.schedule_only,
+        "recalibration": options.recalibration_batches,
+        "clients": options.client_ids and list(options.client_ids),
+        "threads": options.threads,
+    }
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+class Store:
+    """Keeps one file for each finished cell; those of another job, or cut short, count for nothing."""
+
+    def __init__(self, folder: Path, digest: str) -> None:
+        """Take the folder, made where there is none, and the `fingerprint` of what is compared."""
+        self.folder = folder
+        self._digest = digest
+
+    def prepare(self) -> None:
+        """Make the folder, and remove what is left of another comparison.
+
+        Raises:
+            InputError: the folder holds a run.
+            OSError: it cannot be written.
+        """
+        if (self.folder / _RUN_MARK).exists():
+            raise InputError.at("--output", f"{self.folder} holds a run; name another folder")
+        (self.folder / CELLS).mkdir(parents=True, exist_ok=True)
+        for file in (self.folder / CELLS).iterdir():
+            if _read(file).get("fingerprint") != self._digest:
+                file.unlink()
+
+    def load(self, cell: Cell) -> Outcome | None:
+        """Return what a finished cell gave; None for one that is not finished."""
+        document = _read(self._file(cell))
+        if document.get("fingerprint") != self._digest:
+            return None
+        return from_document(dict(document))
+
+    def save(self, outcome: Outcome) -> None:
+        """Keep an outcome, whole or not at all."""
+        document = {"fingerprint": self._digest, **to_document(outcome)}
+        _write(self._file(outcome.cell), document)
+
+    def measured(self) -> dict[str, float]:
+        """Return cell -> seconds that it computed here, of finished cells."""
+        return {
+            name: float(seconds)
+            for name, seconds in _read(self.folder / TIMING).items()
+            if (self.folder / CELLS / f"{name}.json").exists() and isinstance(seconds, int | float)
+        }
+
+    def note_measured(self, cell: Cell, seconds: float) -> None:
+        """Keep how long a cell computed, apart from what the same command gives again."""
+        _write(self.folder / TIMING, {**self.measured(), cell.name: round(seconds, 3)})
+
+    def _file(self, cell: Cell) -> Path:
+        return self.folder / CELLS / f"{cell.name}.json"
+
+
+def all_of(store: Store, cells: Sequence[Cell]) -> list[Outcome]:
+    """Return the outcomes of cells that are all finished."""
+    found = [store.load(cell) for cell in cells]
+    return [outcome for outcome in found if outcome is not None]
+
+
+def _read(file: Path) -> Mapping[str, object]:
+    try:
+        document = json.loads(file.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _write(file: Path, document: Mapping[str, object]) -> None:
+    new = file.with_name(file.name + ".new")
+    new.write_text(json.dumps(document, allow_nan=False, separators=(",", ":")), encoding="utf-8")
+    new.replace(file)

@@ -1,0 +1,59 @@
+"""The live progress of a comparison."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+from typing_extensions import override
+
+from pslgs.comparison.cells import Cell
+from pslgs.comparison.watching import Watcher
+
+
+class ComparisonView(Watcher):
+    """Shows a bar for all cells and one for each under way; without a terminal, a line a cell."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._whole = self._bars.add_task("simulations", total=None)
+        self._tasks: dict[Cell, TaskID] = {}
+
+    def __enter__(self) -> "ComparisonView":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    @override
+    def begin(self, cells: Sequence[Cell], finished: Sequence[Cell]) -> None:
+        """Show what there is to do."""
+        if finished:
+            self._console.print(f"{len(finished)} of {len(cells)} simulations are finished already")
+        self._bars.update(self._whole, total=len(cells), completed=len(finished))
+
+    @override
+    def show(self, cell: Cell, step: int, steps: int) -> None:
+        """Show where a cell is."""
+        if cell not in self._tasks:
+            self._tasks[cell] = self._bars.add_task(cell.name, total=steps or None)
+        self._bars.update(self._tasks[cell], completed=step, total=steps or None)
+
+    @override
+    def finish(self, cell: Cell, seconds: float) -> None:
+        """Show that a cell is finished."""
+        self._bars.advance(self._whole)
+        if (task := self._tasks.pop(cell, None)) is not None:
+            self._bars.remove_task(task)
+        if not self._console.is_terminal:
+            self._console.print(Text(f"{cell.name} in {seconds:.1f} s"), soft_wrap=True)

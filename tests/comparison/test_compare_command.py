@@ -1,0 +1,87 @@
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from distributed.runs import pslgs
+from pslgs.cli.main import app
+from simulation.jobs import document
+
+run = CliRunner().invoke
+
+
+@pytest.fixture
+def manifest(tmp_path, monkeypatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    Path("job.yaml").write_text(yaml.safe_dump(document()), encoding="utf-8")
+    return "job.yaml"
+
+
+def look(manifest, *options):
+    return run(app, ["compare", manifest, "--schedule-only", "--seeds", "2", "--jobs", "1", *options])
+
+
+def test_json_is_all_that_is_printed(manifest):
+    result = look(manifest, "--format", "json", "--strategies", "Global,FixedLocal")
+    figures = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert [row["strategy"] for row in figures["strategies"]] == ["Global", "FixedLocal"]
+    assert figures["strategies"][0]["steps_per_epoch"] == 23
+    assert (figures["seeds"], len(figures["answers"])) == ([3, 4], 3)
+
+
+def test_the_folder_has_a_table_a_document_and_a_report(manifest):
+    result = look(manifest, "--output", "out", "--partition", "severe")
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in Path("out").iterdir()} == {
+        "cells",
+        "comparison.csv",
+        "comparison.json",
+        "job.yaml",
+        "report.html",
+        "timing.json",
+    }
+    table = list(csv.DictReader(Path("out/comparison.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["strategy"] for row in table] == [
+        "Centralized",
+        "Global",
+        "FixedLocal",
+        "FixedProportionalLocal",
+    ]
+    assert float(table[2]["deviation"]) > float(table[1]["deviation"])
+
+
+def test_what_is_printed_fits_the_terminal_and_answers_the_questions(manifest):
+    result = look(manifest, "--profile", "lan:0.8,lte:0.2")
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.stdout.splitlines())) <= 100
+    assert "Centralized-seed-3 in" in result.stdout
+    assert "8 simulations are finished" not in result.stdout
+    for question in (
+        "What does skew cost?",
+        "Does the allocation help?",
+        "What does it cost in traffic and time?",
+    ):
+        assert question in result.stdout
+    assert "8 of 8 simulations are finished already" in look(manifest, "--profile", "lan:0.8,lte:0.2").stdout
+
+
+def test_an_unknown_strategy_is_told_in_one_line(manifest):
+    result = look(manifest, "--strategies", "Global,FixdLocal")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "error: strategies: is 'FixdLocal', must be one of Global, FixedLocal, FixedProportionalLocal, "
+        "LatentDirichlet, Centralized, SequentialSplit, FederatedAveraging; did you mean FixedLocal?\n"
+    )
+    assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+def test_the_command_trains_in_processes_of_its_own(manifest, tmp_path):
+    result = pslgs("compare", manifest, "--seeds", "1", "--clients", "6", "--jobs", "2", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "runs/digits-compared/report.html" in result.stdout
+    assert (tmp_path / "runs/digits-compared/report.html").exists()
+    assert "With all data in one place, the network ends at" in " ".join(result.stdout.split())

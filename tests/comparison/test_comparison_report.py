@@ -1,0 +1,110 @@
+import re
+
+import pytest
+
+from pslgs import compare
+from pslgs.comparison.answers import answers
+from pslgs.comparison.report import charts, render
+from pslgs.comparison.tables import columns
+from simulation.jobs import job
+
+OF_BATCHES = [
+    "Batch deviation over the epoch",
+    "Batch size over the epoch",
+    "Active clients over the epoch",
+    "Steps per epoch",
+    "Traffic",
+]
+
+
+def told(comparison):
+    return [answer.text for answer in answers(comparison)]
+
+
+def test_the_page_needs_nothing_else(looked):
+    page = render(looked)
+    assert not re.search(r"""(?:src|href)=["'](?!#)|url\((?!#)|@import|<script""", page)
+    assert "#0102" not in page
+    assert (
+        re.search(r"var\(--(?!ink|faint|one|two|three|four|five|six|alarm|page|card|muted|good)", page)
+        is None
+    )
+    assert page.count("<svg") == len(charts(looked)) == 6
+
+
+def test_the_page_is_the_same_each_time(trained):
+    comparison, folder = trained
+    assert render(comparison) == (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_only_what_there_is_is_drawn(looked, trained):
+    assert [chart.title for chart in charts(looked)] == [
+        *OF_BATCHES,
+        "LatentDirichlet: time against deviation",
+    ]
+    assert [chart.title for chart in charts(trained[0])] == ["Accuracy over steps", *OF_BATCHES]
+
+
+@pytest.mark.slow
+def test_everything_is_drawn_where_everything_is_known():
+    comparison = compare(
+        job(model=NORMALIZED),
+        strategies=["LatentDirichlet", "SequentialSplit", "FederatedAveraging"],
+        seeds=1,
+        profile="lan:0.5,wifi:0.5",
+        recalibration_batches=4,
+    )
+    assert len(charts(comparison)) == 9
+    page = render(comparison)
+    assert "var(--five)" in page
+    assert "var(--six)" in page
+
+
+NORMALIZED = {
+    "architecture": "cnn",
+    "options": {"image": [1, 8, 8], "channels": 1, "width": 4},
+    "cutLayer": "conv1",
+}
+
+
+def test_the_three_questions_are_answered_with_figures(looked):
+    skew, allocation, price = told(looked)
+    assert "In the last fifth of an epoch's steps the batch deviation is" in skew
+    assert re.search(
+        r"[\d.]+\s% \(FixedLocal\), [\d.]+\s% \(FixedProportionalLocal\) have less than half", skew
+    )
+    assert re.search(r"0\.\d{3} being expected, and \d+ of 92\ssteps are above the 99 % bound", allocation)
+    assert "with FixedLocal" in allocation
+    assert "times all samples (368 kB)" in price
+    assert "Over the assumed links a step takes" in price
+
+
+def test_accuracies_are_compared_where_there_are_some(trained):
+    _, allocation, price = told(trained[0])
+    assert re.search(r"Global ends at [\d.]+\s%.*, [\d.]+ points (higher|lower) than FixedLocal", allocation)
+    assert "No links were assumed" in price
+    assert re.search(r"An accuracy of \d+ % is reached .*by Global", price)
+
+
+def test_a_question_is_not_answered_from_nothing():
+    alone = compare(job(), strategies=["LatentDirichlet"], seeds=1, schedule_only=True)
+    assert told(alone) == [
+        "No strategy without an allocation was simulated; FixedLocal would tell.",
+        "Global was not simulated.",
+        "Global was not simulated.",
+    ]
+
+
+def test_columns_in_which_nothing_is_known_are_left_out(looked, trained):
+    assert [column.title for column in columns(trained[0])] == [
+        "strategy",
+        "accuracy",
+        "steps/epoch",
+        "clients/step",
+        "deviation",
+        "at the end",
+        "small batches",
+        "bytes/epoch",
+        next(column.title for column in columns(trained[0]) if column.title.startswith("steps to")),
+    ]
+    assert {"modelled step", "modelled time"} <= {column.title for column in columns(looked)}

@@ -1,0 +1,116 @@
+import json
+import shutil
+
+import pytest
+
+from comparison.watching import Notes
+from pslgs import InputError, compare
+from pslgs.comparison.running import ComparisonError
+from simulation.jobs import document, job
+
+TWO = ("Global", "FixedLocal")
+
+
+def look(folder, watcher=None, changed=None, **arguments):
+    settings = {"strategies": TWO, "seeds": 2, "schedule_only": True, "folder": folder} | arguments
+    return compare(changed or job(), **settings, watcher=watcher or Notes())
+
+
+def contents(folder):
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "timing.json")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_what_is_finished_is_not_computed_again(tmp_path):
+    look(tmp_path, seeds=1)
+    notes = Notes()
+    look(tmp_path, notes)
+    assert notes.finished_before == ["Global-seed-3", "FixedLocal-seed-3"]
+    assert notes.computed == ["Global-seed-4", "FixedLocal-seed-4"]
+
+
+def test_it_does_not_show_that_a_comparison_was_interrupted(tmp_path):
+    look(tmp_path / "resumed", strategies=["FixedLocal"], seeds=1)
+    look(tmp_path / "resumed")
+    look(tmp_path / "at-once")
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "at-once")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"changed": job(sampling={"globalBatchSize": 32})},
+        {"profile": "lan"},
+        {"clients": 5},
+        {"partition": "iid"},
+        {"recalibration_batches": 2},
+    ],
+    ids=["batch size", "links", "clients", "partition", "recalibration"],
+)
+def test_another_job_is_computed_anew_and_leaves_nothing_of_the_first(tmp_path, changed):
+    look(tmp_path)
+    notes = Notes()
+    look(tmp_path, notes, **changed, strategies=["Global"], seeds=1)
+    assert (notes.finished_before, len(notes.computed)) == ([], 1)
+    assert [path.stem for path in (tmp_path / "cells").iterdir()] == notes.computed
+
+
+@pytest.mark.parametrize("torn", ["", "{", "[]", '{"fingerprint": "of another job"}'], ids=repr)
+def test_a_damaged_cell_is_computed_again(tmp_path, torn):
+    look(tmp_path)
+    before = contents(tmp_path)
+    (tmp_path / "cells/Global-seed-3.json").write_text(torn)
+    notes = Notes()
+    look(tmp_path, notes)
+    assert notes.computed == ["Global-seed-3"]
+    assert contents(tmp_path) == before
+
+
+def test_the_folder_of_a_run_is_left_alone(tmp_path):
+    (tmp_path / "metrics.jsonl").touch()
+    with pytest.raises(InputError, match="holds a run; name another folder"):
+        look(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_every_step_is_told_and_how_many_there_are(tmp_path):
+    notes = Notes()
+    look(tmp_path, notes, strategies=["Global"], seeds=1)
+    assert notes.steps == {"Global-seed-3": (46, 46)}
+
+
+def test_measured_times_are_kept_apart(tmp_path):
+    comparison = look(tmp_path)
+    assert json.loads((tmp_path / "timing.json").read_text()) == comparison.measured_seconds
+    assert sorted(comparison.measured_seconds) == sorted(outcome.cell.name for outcome in comparison.outcomes)
+
+
+def test_the_same_training_twice_writes_the_same_files(trained, tmp_path):
+    _, folder = trained
+    compare(job(), strategies=TWO, seeds=2, partition="severe", folder=tmp_path)
+    assert contents(tmp_path) == contents(folder)
+
+
+@pytest.mark.slow
+def test_processes_of_their_own_compute_the_same(trained, tmp_path):
+    _, folder = trained
+    notes = Notes()
+    compare(job(), strategies=TWO, seeds=2, partition="severe", folder=tmp_path, jobs=2, watcher=notes)
+    assert contents(tmp_path) == contents(folder)
+    assert sorted(notes.computed) == sorted(notes.cells)
+
+
+@pytest.mark.slow
+def test_what_is_wrong_with_the_data_is_told_from_other_processes(tmp_path):
+    unread = document()
+    unread["spec"]["data"]["train"] = {"format": "NumPy", "path": "nowhere.npz"}
+    with pytest.raises(InputError, match=r"spec\.data\.train"):
+        look(tmp_path, changed=job(data=unread["spec"]["data"]), jobs=2)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_told_and_ends_the_others(tmp_path):
+    mortal = {"architecture": "comparison.mortal_builder:network", "inputShape": [64]}
+    with pytest.raises(ComparisonError, match="ended with exit code 77; run the same command again"):
+        look(tmp_path, changed=job(model=mortal), jobs=2)
+    shutil.rmtree(tmp_path)
