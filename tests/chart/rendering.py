@@ -1,0 +1,131 @@
+"""The chart as Helm renders it, for one set of values after the other."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cluster.testcluster.process import run
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "pslgs"
+RELEASE = "pslgs"
+NAMESPACE = "pslgs-system"
+MONITORING = tuple(
+    f"monitoring.coreos.com/v1/{kind}" for kind in ("ServiceMonitor", "PodMonitor", "PrometheusRule")
+)
+
+Objects = list[dict[str, Any]]
+
+MONITORED = {
+    "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "interval": "15s"},
+    "podMonitors": {"enabled": True, "labels": {"release": "prometheus"}},
+    "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+    "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Training"}},
+}
+EVERYTHING = {
+    "imageRegistry": "registry.example.com/mirror/",
+    "imagePullPolicy": "Always",
+    "imagePullSecrets": [{"name": "mirror"}],
+    "image": {"digest": f"sha256:{'0' * 64}"},
+    "jobs": {
+        "serverImage": {"tag": "cuda"},
+        "clientImage": {"repository": "edge/runtime", "tag": "cpu"},
+        "imagePullSecrets": [{"name": "mirror"}, {"name": "edge"}],
+        "certificateLifetimeDays": 3650,
+        "pollIntervalSeconds": 10,
+        "silenceBoundSeconds": 60,
+    },
+    "jsonLogs": False,
+    "serviceAccount": {"annotations": {"a.example.com/b": "c"}},
+    "networkPolicy": {"egress": {"enabled": True, "apiServerPorts": [16443]}},
+    "monitoring": {**MONITORED, "namespaces": ["monitoring", "observability"]},
+    "commonLabels": {"team": "a", "app.kubernetes.io/name": "not-this"},
+    "commonAnnotations": {"owner": "b"},
+    "podLabels": {"pod": "c", "app.kubernetes.io/component": "not-this"},
+    "podAnnotations": {"prometheus.io/scrape": "true"},
+    "nodeSelector": {"kubernetes.io/os": "linux"},
+    "tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}],
+    "affinity": None,
+    "priorityClassName": "system-cluster-critical",
+    "healthPort": 8081,
+    "metricsPort": 9091,
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"}],
+    "extraVolumes": [{"name": "more", "configMap": {"name": "more"}}],
+    "extraVolumeMounts": [{"name": "more", "mountPath": "/more", "readOnly": True}],
+}
+VALUE_SETS: Mapping[str, Mapping[str, Any]] = {
+    "defaults": {},
+    "everything": EVERYTHING,
+    "namespaced": {"watchNamespaces": ["team-a", "team-b"]},
+    "openshift": {"podSecurityContext": {"runAsUser": 1000650000, "fsGroup": 1000650000}},
+    "no-rights": {"rbac": {"create": False}, "serviceAccount": {"create": False}},
+    "no-cluster-rights": {
+        "watchNamespaces": ["team-a"],
+        "rbac": {"clusterRoles": False},
+        "crds": {"enabled": False},
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Helm:
+    """Helm, with or without a cluster."""
+
+    binary: Path
+
+    def in_cluster(self, kubeconfig: Path, *words: str | Path) -> str:
+        """Run a command in the namespace of the operator; a failure's text is what Helm said."""
+        command = [self.binary, f"--kubeconfig={kubeconfig}", f"--namespace={NAMESPACE}", *words]
+        return run(*command)
+
+    def ask(self, *words: str, values: Mapping[str, Any]) -> "subprocess.CompletedProcess[str]":
+        """Run a command that renders the chart."""
+        command = [str(self.binary), *words, str(CHART), "--kube-version=1.34", "--values=-"]
+        return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)
+
+    def render(self, values: Mapping[str, Any], knows: tuple[str, ...] = MONITORING) -> Objects:
+        """Return what would be installed in a cluster that knows these APIs."""
+        apis = [f"--api-versions={each}" for each in knows]
+        done = self.ask("template", RELEASE, f"--namespace={NAMESPACE}", *apis, values=values)
+        assert done.returncode == 0, done.stderr
+        return [each for each in yaml.safe_load_all(done.stdout) if each]
+
+    def refusal(self, values: Mapping[str, Any]) -> str:
+        """Return what Helm says to values that it refuses."""
+        done = self.ask("template", RELEASE, values=values)
+        assert done.returncode != 0
+        return done.stderr
+
+
+def of_kind(objects: Objects, *kinds: str) -> Objects:
+    """Those of a kind."""
+    return [each for each in objects if each["kind"] in kinds]
+
+
+def only(objects: Objects, kind: str) -> dict[str, Any]:
+    """The one of its kind."""
+    (found,) = of_kind(objects, kind)
+    return found
+
+
+def pods(objects: Objects) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Metadata and spec of every pod that would run."""
+    for each in of_kind(objects, "Pod"):
+        yield each["metadata"], each["spec"]
+    for each in of_kind(objects, "Deployment"):
+        yield each["spec"]["template"]["metadata"], each["spec"]["template"]["spec"]
+
+
+def environment(objects: Objects) -> dict[str, str]:
+    """What the operator's container is told."""
+    (container,) = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    fields = {"metadata.namespace": NAMESPACE}
+    return {
+        each["name"]: each["value"] if "value" in each else fields[each["valueFrom"]["fieldRef"]["fieldPath"]]
+        for each in container["env"]
+    }

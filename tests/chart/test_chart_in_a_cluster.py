@@ -1,0 +1,180 @@
+"""A real API server installs, upgrades and uninstalls the chart."""
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chart.installed import ACCOUNT, CRD, Site
+from chart.rendering import CHART, MONITORING, NAMESPACE, RELEASE, VALUE_SETS, environment
+from cluster.testcluster.process import ClusterError
+from control_loop.operating import eventually, operator
+
+pytestmark = [pytest.mark.api_server, pytest.mark.slow]
+DEPLOYMENT = "deployment/pslgs-operator"
+
+
+def stub(api: str) -> dict[str, Any]:
+    """The definition of a kind of which anything is accepted."""
+    group, version, kind = api.split("/")
+    plural = f"{kind.lower()}s"
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    served = {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural},
+            "versions": [served],
+        },
+    }
+
+
+@pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
+def test_the_api_server_would_take_it_without_a_warning(values: Mapping[str, Any], site: Site) -> None:
+    site.make_namespaces("team-a", "team-b")
+    site.server.run.apply(*map(stub, MONITORING))
+    site.server.run("wait", "--for=condition=Established", "crd", "--all")
+    objects = site.helm.render(values)
+    strict = ("--dry-run=server", "--validate=strict", "--warnings-as-errors")
+    said = site.server.run(
+        "apply",
+        *strict,
+        "--filename=-",
+        stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
+    )
+    assert len(said.splitlines()) == len(objects)
+
+
+def later_chart(folder: Path) -> Path:
+    """The next version of the chart, whose definition has one more column."""
+    chart = Path(shutil.copytree(CHART, folder / "later"))
+    about = yaml.safe_load((chart / "Chart.yaml").read_text())
+    (chart / "Chart.yaml").write_text(yaml.safe_dump(about | {"version": "9.0.0", "appVersion": "9.0.0"}))
+    definition = chart / "files" / "splittrainingjobs.yaml"
+    column = {"name": "Later", "type": "string", "jsonPath": ".metadata.uid"}
+    text = re.sub(
+        r"( *)additionalPrinterColumns:\n", rf"\g<0>\1  - {json.dumps(column)}\n", definition.read_text()
+    )
+    definition.write_text(text)
+    return chart
+
+
+def columns(site: Site) -> list[str]:
+    (version,) = site.found(CRD)["spec"]["versions"]
+    return [column["name"] for column in version["additionalPrinterColumns"]]
+
+
+def image(site: Site) -> str:
+    return str(site.found(DEPLOYMENT)["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def test_jobs_outlive_upgrade_rollback_uninstall_and_reinstall(site: Site) -> None:
+    notes = site.change("install")
+    assert "kubectl --namespace NAMESPACE apply --filename examples/digits.yaml" in notes
+    site.make_job("default")
+    uid = site.job("default")["metadata"]["uid"]
+
+    site.change("upgrade", chart=later_chart(site.folder))
+    assert (columns(site)[0], image(site)) == ("Later", "pslgs-operator:9.0.0")
+
+    site.ask("rollback", RELEASE, "1")
+    assert (columns(site)[0], image(site)) == ("Phase", "pslgs-operator:0.1.0")
+
+    site.ask("uninstall", RELEASE)
+    assert site.found(DEPLOYMENT) == {}
+    assert site.job("default")["metadata"]["uid"] == uid
+
+    site.change("install")
+    assert image(site) == "pslgs-operator:0.1.0"
+    assert site.job("default")["metadata"]["uid"] == uid
+
+
+def test_the_definition_goes_with_the_release_where_it_is_not_kept(site: Site) -> None:
+    notes = site.change("install", crds={"keep": False})
+    assert "To uninstall this release is to delete all SplitTrainingJobs" in notes
+    site.ask("uninstall", RELEASE, "--wait")
+    assert site.found(CRD) == {}
+
+
+def test_a_definition_that_kubectl_made_is_adopted_when_asked(site: Site) -> None:
+    site.server.run("apply", "--server-side", "--filename", CHART.parents[1] / "crds")
+    with pytest.raises(ClusterError, match="invalid ownership metadata"):
+        site.change("install")
+    site.change("install", "--take-ownership")
+    assert site.found(CRD)["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "Helm"
+
+
+def test_a_release_watches_some_namespaces_and_knows_nothing_of_others(site: Site) -> None:
+    site.make_namespaces("team-a", "team-b", "elsewhere")
+    site.change("install", watchNamespaces=["team-a", "team-b"])
+    expected = {
+        ("list", "splittrainingjobs", "team-a"): True,
+        ("patch", "splittrainingjobs/status", "team-b"): True,
+        ("create", "jobs", "team-a"): True,
+        ("get", "secrets", "team-b"): True,
+        ("list", "secrets", "team-a"): False,
+        ("create", "splittrainingjobs", "team-a"): False,
+        ("list", "splittrainingjobs", "elsewhere"): False,
+        ("create", "jobs", "elsewhere"): False,
+        ("get", "secrets", "elsewhere"): False,
+        ("get", "secrets", NAMESPACE): False,
+        ("list", "pods", "kube-system"): False,
+    }
+    found = {
+        (verb, resource, where): site.may(ACCOUNT, verb, resource, f"--namespace={where}")
+        for verb, resource, where in expected
+    }
+    assert found == expected
+    assert site.may(ACCOUNT, "list", "nodes")
+    assert not site.may(ACCOUNT, "list", "splittrainingjobs", "--all-namespaces")
+
+
+@pytest.mark.parametrize(
+    ("role", "verb", "allowed"),
+    [
+        pytest.param("view", "watch", "yes", id="view-may-watch"),
+        pytest.param("view", "create", "no", id="view-may-not-create"),
+        pytest.param("edit", "create", "yes", id="edit-may-create"),
+        pytest.param("admin", "delete", "yes", id="admin-may-delete"),
+    ],
+)
+def test_who_may_work_in_a_namespace_may_train_there(role: str, verb: str, allowed: str, site: Site) -> None:
+    site.change("install")
+    site.make_namespaces("team-a")
+    site.server.run(
+        *("--namespace=team-a", "create", "rolebinding", f"{role}-{verb}"),
+        *(f"--clusterrole={role}", f"--user={role}-{verb}"),
+    )
+    edits = "--namespace=team-a"
+    # The rights are complete when the controller has put the last of them together.
+    eventually(lambda: site.may("admin-delete", "delete", "stj", edits) or role != "admin")
+    eventually(lambda: site.may(f"{role}-{verb}", "watch", "stj", edits))
+    assert site.may(f"{role}-{verb}", verb, "stj", edits) == (allowed == "yes")
+
+
+def test_an_operator_with_the_rights_of_the_chart_works_in_its_namespaces_only(
+    site: Site, tmp_path: Path
+) -> None:
+    site.make_namespaces("team-a", "elsewhere")
+    watched = {"watchNamespaces": ["team-a"]}
+    site.change("install", **watched)
+    for namespace in ("elsewhere", "team-a"):
+        site.make_job(namespace)
+    account = site.server.kubeconfig_of(ACCOUNT, "system:serviceaccounts", "system:authenticated")
+    told = environment(site.helm.render(watched))
+    ports = {"PSLGS_LIVENESS_PORT", "PSLGS_METRICS_PORT"}  # of a network of its own
+    with operator(account, tmp_path, **{name: told[name] for name in told.keys() - ports}):
+        phase = eventually(lambda: site.job("team-a").get("status", {}).get("phase"))
+        eventually(lambda: site.found("service/digits-server", "team-a"))
+    assert phase == "Pending"
+    assert "status" not in site.job("elsewhere")
+    assert site.found("service/digits-server", "elsewhere") == {}
