@@ -14,7 +14,9 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--generate-hashes --no-header --no-annotate --no-emit-index-url $(if $(UPGRADE),--upgrade)
 INTO := .
 GENERATED := runtime/pslgs/wire/v1/training_pb2.py runtime/pslgs/wire/v1/training_pb2.pyi \
-	crds/splittrainingjobs.yaml docs/reference.md
+	crds/splittrainingjobs.yaml docs/reference.md docs/metrics.md \
+	$(addprefix charts/pslgs/,README.md values.schema.json \
+		$(addprefix files/,splittrainingjobs.yaml dashboards/fleet.json dashboards/training-health.json))
 PROTOC := $(BIN)/python -m grpc_tools.protoc --proto_path=runtime runtime/pslgs/wire/v1/training.proto
 
 .PHONY: help run test test-fast cluster e2e e2e-smoke lint format verify bench bench-operator generate requirements clean
@@ -65,11 +67,13 @@ bench: $(INSTALLED) ## Measure the distributed run against a plain loop, and the
 bench-operator: $(INSTALLED) ## Measure the operator at 1,000 nodes and at 200 jobs, on an API server without nodes.
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.operator_scale $(ARGS)
 
-generate: $(INSTALLED) ## Generate the protobuf modules, the CRD and the reference of its fields.
+generate: $(INSTALLED) ## Generate the protobuf modules, the CRD, references, dashboards and what the chart repeats.
 	@mkdir -p $(sort $(dir $(GENERATED:%=$(INTO)/%)))
 	$(PROTOC) --python_out=$(INTO)/runtime --pyi_out=$(INTO)/runtime
 	$(BIN)/python -m pslgs_operator.crd >$(INTO)/crds/splittrainingjobs.yaml
 	$(BIN)/python -m pslgs_operator.crd reference >$(INTO)/docs/reference.md
+	$(BIN)/python -m monitoring $(INTO)
+	$(BIN)/python charts/generate.py $(INTO)/charts/pslgs
 
 requirements: $(INSTALLED) ## Pin the requirements; UPGRADE=1 takes the newest versions.
 	$(COMPILE) pyproject.toml --all-extras --output-file requirements/dev.txt
