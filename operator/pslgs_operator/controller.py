@@ -11,7 +11,6 @@ from pslgs_operator.api.asking import StatusPages
 from pslgs_operator.api.kubernetes_cluster import KubernetesCluster
 from pslgs_operator.audit import Hearing
 from pslgs_operator.auditing import Auditor
-from pslgs_operator.cache import object_key
 from pslgs_operator.caches import Caches
 from pslgs_operator.cluster import Key
 from pslgs_operator.metrics import Metrics
@@ -56,13 +55,12 @@ class Controller:
 
     def exists(self, resource: Resource, body: Mapping[str, Any]) -> None:
         """Take in that an object is there, and how it is now."""
-        self._concern(self._caches.concerned(resource, self._caches.by_resource[resource].put(body)))
+        self._concern(self._caches.take_in(resource, body))
 
     def happened(self, resource: Resource, kind: str | None, body: Mapping[str, Any]) -> None:
         """Take in what happened to an object; kopf tells this once all lists are complete."""
         if kind == _DELETED:
-            change = self._caches.by_resource[resource].drop(object_key(body), body["metadata"]["uid"])
-            self._concern(self._caches.concerned(resource, change))
+            self._concern(self._caches.let_go(resource, body))
         self._complete.set()
 
     async def run(self) -> None:

@@ -186,6 +186,7 @@ class Observed:
 
     Attributes:
         nodes: All nodes of the cluster that match ``spec.clients.nodeSelector``, and the server's.
+        departed: The last pod of the server that is gone and had left last words.
         fixtures: Kind and name of each Service, ConfigMap, NetworkPolicy, claim or PodMonitor of the job ->
             the digest in its `SPEC_ANNOTATION`.
         service_address: What a LoadBalancer was given; None before that, and for other types.
@@ -198,6 +199,7 @@ class Observed:
     server: ChildJob | None = None
     clients: Mapping[str, ChildJob] = field(default_factory=dict)
     pods: tuple[ChildPod, ...] = ()
+    departed: ChildPod | None = None
     fixtures: Mapping[tuple[str, str], str] = field(default_factory=dict)
     service_address: str | None = None
     node_port: int | None = None

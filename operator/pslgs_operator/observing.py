@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from pslgs_operator.cache import Cache, Entry
-from pslgs_operator.caches import Caches, matches
+from pslgs_operator.caches import Caches
 from pslgs_operator.cluster import Key
 from pslgs_operator.fixture import Fixture
 from pslgs_operator.job import Job
@@ -20,6 +20,7 @@ from pslgs_operator.observed import (
     Refusal,
     Trouble,
 )
+from pslgs_operator.placement import selects
 
 
 def observe(caches: Caches, job: Job, heartbeat: Heartbeat | None, refusals: tuple[Refusal, ...]) -> Observed:
@@ -33,6 +34,7 @@ def observe(caches: Caches, job: Job, heartbeat: Heartbeat | None, refusals: tup
         server=next((child for child in children if child.client is None), None),
         clients={child.client: child for child in children if child.client is not None},
         pods=pods,
+        departed=caches.departed.get(key),
         fixtures={(entry.value.kind, name): entry.value.digest for name, entry in fixtures},
         service_address=next((entry.value.address for _, entry in fixtures if entry.value.address), None),
         node_port=next((entry.value.node_port for _, entry in fixtures if entry.value.node_port), None),
@@ -87,7 +89,7 @@ def _nodes(caches: Caches, job: Job, pods: tuple[ChildPod, ...]) -> tuple[Node, 
     selector = job.spec.clients.node_selector
     servers = {pod.node for pod in pods if pod.client is None}
     nodes = (entry.value for entry in caches.nodes.all().values())
-    found = [node for node in nodes if node.name in servers or matches(node.labels, selector)]
+    found = [node for node in nodes if node.name in servers or selects(selector, node.labels)]
     return tuple(sorted(found, key=lambda node: node.name))
 
 

@@ -22,13 +22,12 @@ from pslgs_operator.observed import Heartbeat
 from pslgs_operator.observing import explained, is_inherited, observe, server_address
 from pslgs_operator.perform import perform
 from pslgs_operator.placement import place_clients
-from pslgs_operator.plan import next_look, plan
+from pslgs_operator.plan import RESYNC, next_look, plan
 from pslgs_operator.settings import Settings
 from pslgs_operator.status.model import JobStatus
 
 _log = logging.getLogger(__name__)
 
-_RESYNC: Final = timedelta(minutes=10)
 _UNTIL_COLLECTED: Final = timedelta(seconds=5)
 """How soon to look again for children of an earlier job of the same name, should the watch not tell."""
 
@@ -67,7 +66,7 @@ class Reconciler:
         try:
             return await self._attend(key, body, memory)
         except NamespaceEndingError:
-            return _RESYNC
+            return RESYNC
 
     async def _attend(self, key: Key, body: Mapping[str, Any], memory: Memory) -> timedelta:
         try:
@@ -77,7 +76,7 @@ class Reconciler:
             generation = body["metadata"]["generation"]
             status = invalid_status(old, generation, error.violations, self.now())
             await self._say(key, body, old, status, memory)
-            return _RESYNC
+            return RESYNC
         heartbeat = await self._listen(key, memory)
         now = self.now()
         observed = observe(self.caches, job, heartbeat, memory.refusals)

@@ -127,3 +127,49 @@ class TestNodes:
 
     def test_a_selector_that_names_nothing_selects_nothing(self):
         assert Key("default", "nowhere") not in self.told(self.caches(), a_node("edge-0", edge="true"))
+
+
+class TestLastWords:
+    """Of a server whose pod is gone before anybody looks at the job again."""
+
+    words = '{"message": "asked to end", "report": {"phase": "Interrupted", "step": 57}}'
+
+    def caches(self, applied="2026-01-01T00:00:00Z"):
+        caches = Caches()
+        job = a_training_job()
+        job["metadata"]["creationTimestamp"] = applied
+        caches.take_in(TRAINING_JOBS, job)
+        return caches
+
+    def pod(self, version="2", words=words):
+        state = {"terminated": {"exitCode": 75, "message": words}} if words else {"running": {}}
+        status = {"phase": "Running", "containerStatuses": [{"name": "server", "state": state}]}
+        pod = an_object("Pod", "cifar-server-x", version=version, status=status)
+        pod["metadata"]["creationTimestamp"] = "2026-01-01T00:01:00Z"
+        return pod
+
+    def test_they_are_kept_as_the_news_of_its_end_has_them(self):
+        caches = self.caches()
+        caches.take_in(PODS, self.pod("1", words=None))
+        assert caches.let_go(PODS, self.pod()) == {CIFAR}
+        assert not caches.pods.all()
+        assert caches.departed[CIFAR].last_words.message == "asked to end"
+
+    def test_they_are_forgotten_with_the_job(self):
+        caches = self.caches()
+        caches.take_in(PODS, self.pod())
+        caches.let_go(PODS, self.pod())
+        caches.let_go(TRAINING_JOBS, a_training_job())
+        assert not caches.departed
+
+    def test_those_of_an_earlier_job_of_the_name_are_not_heard(self):
+        caches = self.caches(applied="2026-01-01T00:02:00Z")
+        caches.take_in(PODS, self.pod())
+        caches.let_go(PODS, self.pod())
+        assert not caches.departed
+
+    def test_a_pod_without_any_leaves_those_of_the_one_before(self):
+        caches = self.caches()
+        caches.take_in(PODS, self.pod(words=None))
+        caches.let_go(PODS, self.pod(words=None))
+        assert not caches.departed

@@ -46,6 +46,16 @@ def test_the_last_words_of_the_server_tell_of_the_last_checkpoint() -> None:
     assert assessed(NOTHING, job(status=status, suspend=True)) == status
 
 
+def test_the_last_words_are_heard_of_a_pod_that_is_gone_already() -> None:
+    report = heartbeat(
+        phase="Interrupted", step=57, checkpoint_step=57, checkpoint_time=NOW.timestamp()
+    ).report
+    seen = replace(NOTHING, departed=ended(server_pod(), 75, report=report))
+    assert assessed(seen, STOPPED).checkpoint == SavedCheckpoint(57, NOW)
+    later = server_pod(created=NOW, deleting=True)
+    assert assessed(replace(seen, pods=(later,)), STOPPED).checkpoint == CHECKPOINT
+
+
 def test_pods_that_still_end_are_named() -> None:
     seen = Observed(nodes=nodes(), pods=(server_pod(deleting=True), client_pod("edge-0-0", deleting=True)))
     found = said(assessed(seen, STOPPED), ConditionType.SUSPENDED)

@@ -105,7 +105,8 @@ def holding(view: View) -> tuple[str, ...]:
 
 def parting_words(view: View) -> ServerReport | None:
     """Return what the server said of itself when it was stopped, also after its Job was deleted."""
-    pods = (pod for pod in view.observed.pods if pod.client is None)
+    departed = (view.observed.departed,) if view.observed.departed else ()
+    pods = (*departed, *(pod for pod in view.observed.pods if pod.client is None))
     newest = max(pods, key=lambda pod: pod.created, default=None)
     return newest.last_words.report if newest and newest.last_words else None
 
