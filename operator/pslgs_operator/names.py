@@ -28,8 +28,7 @@ HTTP_PORT: Final = 8080
 MANIFEST_KEY: Final = "job.yaml"
 MANIFEST_FOLDER: Final = "/etc/pslgs"
 IDENTITY_FOLDER: Final = "/etc/pslgs/identity"
-RUN_FOLDER: Final = "/var/lib/pslgs"
-MODEL_FILE: Final = "model.safetensors"
+RUNS_FOLDER: Final = "/var/lib/pslgs"
 SCRATCH_FOLDER: Final = "/tmp"  # noqa: S108 - an empty volume of the pod's own
 TERMINATION_MESSAGE: Final = "/dev/termination-log"
 
@@ -71,6 +70,16 @@ def manifest_name(job: str) -> str:
 def checkpoints_name(job: str) -> str:
     """Name the claim of checkpoints and model."""
     return f"{job}-checkpoints"
+
+
+def run_folder(job: str) -> str:
+    """Where the server keeps checkpoints and model: a folder of its own, since jobs may share a claim."""
+    return f"{RUNS_FOLDER}/{job}"
+
+
+def model_path(job: str) -> str:
+    """Where the trained model is in the claim."""
+    return f"{job}/model.safetensors"
 
 
 def authority_name(job: str) -> str:

@@ -49,11 +49,12 @@ def test_a_job_is_complete_when_its_server_is_and_tells_the_final_figures() -> N
     found = said(status, ConditionType.COMPLETE)
     assert (status.phase, found.status, found.reason) == (Phase.COMPLETE, Truth.TRUE, "TrainingFinished")
     assert found.message == (
-        "trained 3 epochs, 100 steps; the model is model.safetensors in the volume claim digits-checkpoints"
+        "trained 3 epochs, 100 steps; "
+        "the model is digits/model.safetensors in the volume claim digits-checkpoints"
     )
     assert (status.training.progress, status.training.accuracy) == ("100%", "97.0%")
     assert status.training.eta == ""
-    assert status.model == ModelPlace("digits-checkpoints", "model.safetensors")
+    assert status.model == ModelPlace("digits-checkpoints", "digits/model.safetensors")
     assert status.completion_time == ENDED
     assert status.clients == Clients(expected=3, live=3)
 

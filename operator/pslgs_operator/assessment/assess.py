@@ -11,7 +11,7 @@ from pslgs_operator.assessment.members import Members, counted, final_count, fin
 from pslgs_operator.assessment.readiness import ready
 from pslgs_operator.assessment.view import View, holding, is_finishing, look, parting_words
 from pslgs_operator.job import Job
-from pslgs_operator.names import MODEL_FILE
+from pslgs_operator.names import model_path
 from pslgs_operator.observed import Observed
 from pslgs_operator.placement import Placements
 from pslgs_operator.settings import Settings
@@ -62,7 +62,7 @@ def _taking_part(view: View, members: Members) -> Clients:
 
 def _at_the_end(view: View, end: Ending) -> JobStatus:
     job, old, report = view.job, view.job.status, end.report or view.report
-    model = ModelPlace(job.claim_name, MODEL_FILE) if job.claim_name else None
+    model = ModelPlace(job.claim_name, model_path(job.name)) if job.claim_name else None
     status = replace(
         old,
         observed_generation=job.generation,
@@ -130,7 +130,7 @@ def _findings_at_the_end(end: Ending) -> dict[ConditionType, Finding]:
 def _accepted(view: View) -> Finding:
     claim = view.job.claim_name
     message = (
-        f"checkpoints and {MODEL_FILE} are kept in the volume claim {claim}"
+        f"checkpoints and {model_path(view.job.name)} are kept in the volume claim {claim}"
         if claim
         else "no spec.checkpoint.storage: checkpoints and the model end with the server's pod"
     )

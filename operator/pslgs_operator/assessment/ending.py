@@ -9,7 +9,7 @@ from pslgs.spec.exit_codes import ExitCode
 from pslgs_operator.assessment.client_troubles import failures
 from pslgs_operator.assessment.pod_trouble import failed_with_advice
 from pslgs_operator.assessment.view import ENDED, View
-from pslgs_operator.names import MODEL_FILE
+from pslgs_operator.names import model_path
 from pslgs_operator.observed import ChildJob, ChildPod, JobState, LastWords, ServerReport
 from pslgs_operator.status.conditions import ConditionType
 
@@ -71,7 +71,7 @@ def _result(view: View, words: LastWords | None) -> str:
     said = words.message if words and words.message else "the training is finished"
     claim = view.job.claim_name
     where = (
-        f"the model is {MODEL_FILE} in the volume claim {claim}"
+        f"the model is {model_path(view.job.name)} in the volume claim {claim}"
         if claim
         else "without spec.checkpoint.storage, the model ended with the server's pod"
     )

@@ -76,7 +76,7 @@ _SERVER: Final = _part(
     "Where the server runs.",
     pod=_text("Name of its pod."),
     node=_text("Node of its pod."),
-    address=_text("Address of its pod."),
+    address=_text("Address that clients dial."),
     restarts=_number("How often it was started anew."),
 )
 

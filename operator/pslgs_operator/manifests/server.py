@@ -45,7 +45,7 @@ def _part(job: Job, clients: int, client_series: int) -> Part:
     return Part(
         role=names.SERVER,
         arguments=(
-            f"--run={names.RUN_FOLDER}",
+            f"--run={names.run_folder(job.name)}",
             f"--clients={clients}",
             f"--listen=[::]:{names.GRPC_PORT}",
             f"--client-series={client_series}",
@@ -62,7 +62,7 @@ def _part(job: Job, clients: int, client_series: int) -> Part:
             "readinessProbe": probe("/readyz", periodSeconds=5, failureThreshold=3),
             **({"resources": {"limits": {_GPU: gpus}}} if gpus else {}),
         },
-        volumes={names.RUN_FOLDER: {"name": "run", **_state_volume(job.claim_name)}},
+        volumes={names.RUNS_FOLDER: {"name": "run", **_state_volume(job.claim_name)}},
     )
 
 

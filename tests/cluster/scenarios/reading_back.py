@@ -11,7 +11,7 @@ import numpy as np
 from safetensors.numpy import load_file
 from sklearn.datasets import load_digits
 
-RUN = Path("/run/job")
+RUN = Path("/run/job/digits")
 
 
 def accuracy() -> float:

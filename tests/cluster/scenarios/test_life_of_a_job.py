@@ -45,7 +45,7 @@ def test_a_job_trains_over_two_nodes_and_leaves_its_model(own_cluster, namespace
     told = [each.reason for each in own_cluster.events(namespace, "digits")]
     assert told == ["Accepted", "Started", "TrainingStarted", "Complete"]
     model = found["status"]["model"]
-    assert model == {"claimName": "digits-checkpoints", "path": "model.safetensors"}
+    assert model == {"claimName": "digits-checkpoints", "path": "digits/model.safetensors"}
 
     back = read_back(own_cluster, namespace, model["claimName"])
     assert f"{back['accuracy']:.1%}" == found["status"]["training"]["accuracy"]

@@ -24,7 +24,7 @@ def undisturbed(own_cluster: Cluster, samples: dict[str, int]) -> Iterator[bytes
     own_cluster.run("create", "namespace", namespace)
     own_cluster.apply(namespace, job())
     own_cluster.wait_for(namespace, "stj/digits", is_true("Complete"), seconds=300)
-    yield model(own_cluster, namespace, "digits-checkpoints")
+    yield model(own_cluster, namespace, "digits")
     own_cluster.run("delete", "namespace", namespace, "--wait=false")
 
 
@@ -74,7 +74,7 @@ def assert_recovered(cluster: Cluster, namespace: str, weights: bytes) -> None:
     told = [each for each in cluster.events(namespace, "digits") if each.reason == "ServerRestarted"]
     assert len(told) == 1
     assert "it goes on from step" in told[0].message
-    assert model(cluster, namespace, "digits-checkpoints") == weights
+    assert model(cluster, namespace, "digits") == weights
     clients = cluster.run.json("--namespace", namespace, "get", "pods", "--selector=pslgs.dev/role=client")
     assert len(clients["items"]) == 2, "clients outlast the server, with their data at hand"
 

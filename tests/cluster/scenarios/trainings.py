@@ -96,11 +96,12 @@ def uids(cluster: Cluster, namespace: str, kinds: str, job: str) -> dict[str, st
     return {f"{item['kind']}/{item['metadata']['name']}": item["metadata"]["uid"] for item in items}
 
 
-def model(cluster: Cluster, namespace: str, claim: str) -> bytes:
+def model(cluster: Cluster, namespace: str, job: str) -> bytes:
     """The file of the finished model; the volumes of the tests' storage class are folders of the host."""
-    found = cluster.run.json("--namespace", namespace, "get", f"pvc/{claim}")
-    volume = cluster.run.json("get", f"pv/{found['spec']['volumeName']}")
-    return (Path(volume["spec"]["hostPath"]["path"]) / "model.safetensors").read_bytes()
+    place = cluster.run.json("--namespace", namespace, "get", f"stj/{job}")["status"]["model"]
+    claim = cluster.run.json("--namespace", namespace, "get", f"pvc/{place['claimName']}")
+    volume = cluster.run.json("get", f"pv/{claim['spec']['volumeName']}")
+    return (Path(volume["spec"]["hostPath"]["path"]) / place["path"]).read_bytes()
 
 
 def server_status(cluster: Cluster, namespace: str, job: str) -> Mapping[str, Any]:
