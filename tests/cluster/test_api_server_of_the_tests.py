@@ -44,6 +44,16 @@ def test_objects_outlive_a_restart_of_the_api_server(own_api_server: ApiServer, 
     assert own_api_server.run.json("get", "namespace", namespace)["status"]["phase"] == "Active"
 
 
+def test_controllers_work_on_also_if_the_api_server_goes_while_they_start(
+    own_api_server: ApiServer, namespace: str
+) -> None:
+    for component in ("kube-controller-manager", "kube-apiserver"):
+        own_api_server.restart(component)
+    run = own_api_server.run
+    run("--namespace", namespace, "delete", "serviceaccount/default", "--ignore-not-found")
+    run("--namespace", namespace, "wait", "--for=create", "--timeout=60s", "serviceaccount/default")
+
+
 def test_an_existing_cluster_is_not_taken_apart() -> None:
     with pytest.raises(ClusterError, match="existing cluster"):
         ApiServer(Path("kubeconfig"), Path("kubectl")).restart()

@@ -18,6 +18,8 @@ from cluster.testcluster.layout import (
 from cluster.testcluster.process import Processes, wait_until
 
 NODE_LOST_SECONDS = 8
+DIE_WITHOUT_API_SERVER = frozenset({"kube-controller-manager", "kube-scheduler"})
+"""Whoever is just starting when the API server goes ends, and counts on being started again by a kubelet."""
 _LOOPBACK = "127.0.0.1"
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - nodes come over the bridge, the host's own programs by loopback
 _AUDIT_POLICY = Path(__file__).with_name("audit-policy.yaml")

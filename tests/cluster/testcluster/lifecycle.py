@@ -79,6 +79,9 @@ def restart(instance: Instance, component: str) -> None:
     processes.start_again(component)
     if component in {"etcd", "kube-apiserver"}:
         wait_until(partial(controlplane.is_ready, instance), f"the API server, see {instance.logs}", 60)
+        for name in controlplane.DIE_WITHOUT_API_SERVER & set(processes.names()):
+            if processes.running(name) is None:
+                processes.start_again(name)
 
 
 def _no_control_groups(instance: Instance) -> bool:
