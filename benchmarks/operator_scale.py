@@ -22,12 +22,12 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import load_kube_config
 
 from cluster.testcluster import access, layout, lifecycle
+from cluster.testcluster.helm import helm_of
 from control_loop.operating import OperatorProcess, operator, training_job
 from pslgs_operator.api.listing import list_versions
 from pslgs_operator.api.requests import MERGE_PATCH, request
 from pslgs_operator.resources import JOBS, NODES, PODS, TRAINING_JOBS, Resource
 
-ROOT = Path(__file__).parents[1]
 NAMESPACE = "default"
 USER = "system:serviceaccount:pslgs-system:pslgs-operator"
 WRITES = {"create", "update", "patch", "delete"}
@@ -98,8 +98,7 @@ async def site() -> AsyncIterator[Site]:
     with access.own_instance() as instance, tempfile.TemporaryDirectory() as folder:
         lifecycle.up(instance)
         server = access.ApiServer(instance.kubeconfig, layout.BIN / "kubectl", instance)
-        server.run("apply", "--server-side", "--filename", ROOT / "crds")
-        server.run("apply", "--server-side", "--filename", ROOT / "tests/cluster/install/operator.yaml")
+        helm_of(server).change("install", "--create-namespace")
         server.run("wait", "--for=condition=Established", "crd/splittrainingjobs.pslgs.dev")
         user = server.kubeconfig_of(USER, "system:serviceaccounts", "system:authenticated")
         configuration = Configuration()

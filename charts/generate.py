@@ -120,7 +120,7 @@ def _closed(values: Sequence[Value]) -> dict[str, Any]:
 
 def as_readme(chart: Mapping[str, Any], values: Sequence[Value]) -> str:
     """Return the README: a table of all values."""
-    head = f"""<!-- Generated from values.yaml by `make chart`. -->
+    head = f"""<!-- Generated from values.yaml by `make generate`. -->
 # {chart["name"]}
 
 {chart["description"]}.

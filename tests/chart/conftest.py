@@ -1,23 +1,22 @@
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from chart.installed import CRD, Site
-from chart.rendering import NAMESPACE, Helm
+from chart.rendering import Renderer
 from cluster.testcluster import access
-from cluster.testcluster.layout import BIN
+from cluster.testcluster.helm import NAMESPACE, any_helm, helm_of
 
 
 @pytest.fixture(scope="session")
-def helm() -> Helm:
+def helm() -> Renderer:
     """Helm 3, the cluster's own or that of the machine."""
-    found = shutil.which(BIN / "helm") or shutil.which("helm")
-    if found is None:
-        pytest.skip("helm is missing: install it, or run `make cluster`")
-    return Helm(Path(found))
+    try:
+        return Renderer(any_helm())
+    except access.UnavailableError as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +32,11 @@ def lent_server() -> Iterator[access.ApiServer]:
 
 
 @pytest.fixture
-def site(lent_server: access.ApiServer, helm: Helm, tmp_path: Path) -> Iterator[Site]:
+def site(lent_server: access.ApiServer, helm: Renderer, tmp_path: Path) -> Iterator[Site]:
     """A cluster without the chart."""
-    found = Site(lent_server, helm, tmp_path)
+    found = Site(lent_server, helm_of(lent_server), helm, tmp_path)
     found.make_namespaces(NAMESPACE, enforce="restricted")
     yield found
-    for release in found.ask("list", "--all", "--short").split():
-        found.ask("uninstall", release)
+    for release in found.helm("list", "--all", "--short").split():
+        found.helm("uninstall", release)
     lent_server.run("delete", CRD, "--ignore-not-found")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chart.rendering import CHART, NAMESPACE, RELEASE, Helm
+from chart.rendering import Renderer
 from cluster.testcluster.access import ApiServer
+from cluster.testcluster.helm import NAMESPACE, Helm
 from control_loop.operating import training_job
 
 CRD = "crd/splittrainingjobs.pslgs.dev"
@@ -20,17 +21,8 @@ class Site:
 
     server: ApiServer
     helm: Helm
+    renderer: Renderer
     folder: Path
-
-    def change(self, command: str, *words: str, chart: Path = CHART, **values: Any) -> str:
-        """Run ``helm install`` or ``helm upgrade``."""
-        file = self.folder / "values.json"
-        file.write_text(json.dumps(values))
-        return self.ask(command, RELEASE, str(chart), f"--values={file}", *words)
-
-    def ask(self, *words: str) -> str:
-        """Run Helm in the operator's namespace."""
-        return self.helm.in_cluster(self.server.kubeconfig, *words)
 
     def found(self, target: str, namespace: str = NAMESPACE) -> dict[str, Any]:
         """An object; empty if there is none."""
@@ -38,16 +30,15 @@ class Site:
         return dict(json.loads(text)) if text else {}
 
     def make_namespaces(self, *names: str, **security: str) -> None:
-        """Make namespaces, unless they are there."""
-        metadata = {
-            "labels": {f"pod-security.kubernetes.io/{name}": value for name, value in security.items()}
-        }
-        self.server.run.apply(
-            *(
-                {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata | {"name": name}}
-                for name in names
+        """Make namespaces, unless they are there, and wait until pods may be made in them."""
+        labels = {f"pod-security.kubernetes.io/{name}": value for name, value in security.items()}
+        for name in names:
+            self.server.run.apply(
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
             )
-        )
+            self.server.run(
+                "--namespace", name, "wait", "--for=create", "--timeout=30s", "serviceaccount/default"
+            )
 
     def make_job(self, namespace: str, name: str = "digits") -> None:
         """Apply a job that finds no node."""
@@ -60,6 +51,6 @@ class Site:
 
     def may(self, user: str, verb: str, resource: str, *where: str) -> bool:
         """Whether a user may do something, in a namespace or (``--all-namespaces``) everywhere."""
-        return self.server.run(
-            "auth", "can-i", verb, resource, f"--as={user}", *where, check=False
-        ).startswith("yes")
+        kind, _, part = resource.partition("/")
+        words = ("auth", "can-i", verb, kind, f"--subresource={part}", f"--as={user}", *where)
+        return self.server.run(*words, check=False).startswith("yes")

@@ -9,12 +9,8 @@ from typing import Any
 
 import yaml
 
-from cluster.testcluster.process import run
+from cluster.testcluster.helm import CHART, NAMESPACE, RELEASE
 
-ROOT = Path(__file__).parents[2]
-CHART = ROOT / "charts" / "pslgs"
-RELEASE = "pslgs"
-NAMESPACE = "pslgs-system"
 MONITORING = tuple(
     f"monitoring.coreos.com/v1/{kind}" for kind in ("ServiceMonitor", "PodMonitor", "PrometheusRule")
 )
@@ -39,6 +35,7 @@ EVERYTHING = {
         "certificateLifetimeDays": 3650,
         "pollIntervalSeconds": 10,
         "silenceBoundSeconds": 60,
+        "clientSeries": 50,
     },
     "jsonLogs": False,
     "serviceAccount": {"annotations": {"a.example.com/b": "c"}},
@@ -73,15 +70,10 @@ VALUE_SETS: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Helm:
-    """Helm, with or without a cluster."""
+class Renderer:
+    """Helm without a cluster."""
 
     binary: Path
-
-    def in_cluster(self, kubeconfig: Path, *words: str | Path) -> str:
-        """Run a command in the namespace of the operator; a failure's text is what Helm said."""
-        command = [self.binary, f"--kubeconfig={kubeconfig}", f"--namespace={NAMESPACE}", *words]
-        return run(*command)
 
     def ask(self, *words: str, values: Mapping[str, Any]) -> "subprocess.CompletedProcess[str]":
         """Run a command that renders the chart."""

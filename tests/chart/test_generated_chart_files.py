@@ -1,4 +1,4 @@
-"""What is generated for the chart is what is committed."""
+"""What follows from values.yaml, the CRD and the version of the project; `make verify` compares the files."""
 
 import subprocess
 import sys
@@ -8,26 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from chart.rendering import CHART, ROOT
-
-GENERATED = ["values.schema.json", "README.md", "files/splittrainingjobs.yaml"]
-
-
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("chart")
-    subprocess.run([sys.executable, ROOT / "charts" / "generate.py", folder], check=True)
-    return folder
-
-
-@pytest.mark.parametrize("name", GENERATED, ids=str)
-def test_it_is_up_to_date(name: str, fresh: Path) -> None:
-    assert (CHART / name).read_text() == (fresh / name).read_text(), "run `make chart`"
-
-
-def test_nothing_else_is_generated(fresh: Path) -> None:
-    written = {str(file.relative_to(fresh)) for file in fresh.rglob("*") if file.is_file()}
-    assert written == set(GENERATED)
+from cluster.testcluster.appimages import ROOT
+from cluster.testcluster.helm import CHART
 
 
 def test_the_definition_of_the_chart_is_that_of_the_repository() -> None:

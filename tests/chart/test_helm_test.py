@@ -8,11 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from chart.rendering import (
-    NAMESPACE,
-    Helm,
-    only,
-)
+from chart.rendering import Renderer, only
+from cluster.testcluster.helm import NAMESPACE
 
 
 @pytest.fixture
@@ -36,7 +33,7 @@ def health() -> Iterator[tuple[ThreadingHTTPServer, list[int]]]:
 
 
 def check(
-    helm: Helm, server: ThreadingHTTPServer, patience: str = "60"
+    helm: Renderer, server: ThreadingHTTPServer, patience: str = "60"
 ) -> "subprocess.CompletedProcess[str]":
     (container,) = only(helm.render({}), "Pod")["spec"]["containers"]
     script, address = container["args"]
@@ -47,7 +44,7 @@ def check(
 
 
 def test_helm_test_waits_until_the_operator_is_well(
-    health: tuple[ThreadingHTTPServer, list[int]], helm: Helm
+    health: tuple[ThreadingHTTPServer, list[int]], helm: Renderer
 ) -> None:
     server, statuses = health
     statuses[:] = [500, 200]
@@ -56,7 +53,7 @@ def test_helm_test_waits_until_the_operator_is_well(
 
 
 def test_helm_test_fails_when_the_operator_is_deaf(
-    health: tuple[ThreadingHTTPServer, list[int]], helm: Helm
+    health: tuple[ThreadingHTTPServer, list[int]], helm: Renderer
 ) -> None:
     server, statuses = health
     statuses[:] = [500]

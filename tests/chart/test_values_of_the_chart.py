@@ -8,18 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from chart.rendering import (
-    EVERYTHING,
-    NAMESPACE,
-    ROOT,
-    VALUE_SETS,
-    Helm,
-    Objects,
-    environment,
-    of_kind,
-    only,
-    pods,
-)
+from chart.rendering import EVERYTHING, VALUE_SETS, Renderer, environment, of_kind, only, pods
+from cluster.testcluster.appimages import ROOT
+from cluster.testcluster.helm import NAMESPACE
 from manifests.pod_security import offences
 from pslgs_operator.settings import Settings
 
@@ -27,20 +18,16 @@ SETS = pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 
 
-def raw_operator() -> Objects:
-    """The operator as scenarios install it from a plain manifest."""
-    text = (ROOT / "tests" / "cluster" / "install" / "operator.yaml").read_text()
-    return list(yaml.safe_load_all(text))
-
-
 @SETS
-def test_helm_finds_no_fault(values: Mapping[str, Any], helm: Helm) -> None:
+def test_helm_finds_no_fault(values: Mapping[str, Any], helm: Renderer) -> None:
     done = helm.ask("lint", "--strict", values=values)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @SETS
-def test_names_are_unique_and_labels_are_the_recommended_ones(values: Mapping[str, Any], helm: Helm) -> None:
+def test_names_are_unique_and_labels_are_the_recommended_ones(
+    values: Mapping[str, Any], helm: Renderer
+) -> None:
     objects = helm.render(values)
     keys = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in objects]
     assert len(set(keys)) == len(keys)
@@ -53,26 +40,26 @@ def test_names_are_unique_and_labels_are_the_recommended_ones(values: Mapping[st
 
 
 @SETS
-def test_every_pod_meets_the_restricted_standard(values: Mapping[str, Any], helm: Helm) -> None:
+def test_every_pod_meets_the_restricted_standard(values: Mapping[str, Any], helm: Renderer) -> None:
     found = list(pods(helm.render(values)))
     assert len(found) == 2
     assert [list(offences(spec)) for _, spec in found] == [[], []]
 
 
 @SETS
-def test_the_operator_understands_its_environment(values: Mapping[str, Any], helm: Helm) -> None:
+def test_the_operator_understands_its_environment(values: Mapping[str, Any], helm: Renderer) -> None:
     settings = Settings.from_environ(environment(helm.render(values)))
     assert settings.namespace == NAMESPACE
     assert settings.watch_namespaces == tuple(values.get("watchNamespaces", ()))
 
 
-def test_without_values_the_operator_has_its_own_defaults(helm: Helm) -> None:
+def test_without_values_the_operator_has_its_own_defaults(helm: Renderer) -> None:
     settings = Settings.from_environ(environment(helm.render({})))
     images = {"server_image": "pslgs-runtime:0.1.0", "client_image": "pslgs-runtime:0.1.0"}
     assert settings == Settings(**images, pod_monitor_labels={})
 
 
-def test_every_setting_can_be_set(helm: Helm) -> None:
+def test_every_setting_can_be_set(helm: Renderer) -> None:
     objects = helm.render(EVERYTHING | {"watchNamespaces": ["team-a"]})
     assert Settings.from_environ(environment(objects)) == Settings(
         server_image="registry.example.com/mirror/pslgs-runtime:cuda",
@@ -85,6 +72,7 @@ def test_every_setting_can_be_set(helm: Helm) -> None:
         pod_monitor_labels={"release": "prometheus"},
         poll_interval=timedelta(seconds=10),
         silence_bound=timedelta(seconds=60),
+        client_series=50,
         certificate_lifetime=timedelta(days=3650),
         watch_namespaces=("team-a",),
         liveness_port=8081,
@@ -95,21 +83,7 @@ def test_every_setting_can_be_set(helm: Helm) -> None:
     assert named <= environment(objects).keys()
 
 
-def test_the_pod_is_that_of_the_plain_manifest(helm: Helm) -> None:
-    rendered = only(helm.render({}), "Deployment")["spec"]
-    plain = only(raw_operator(), "Deployment")["spec"]
-    assert rendered["replicas"] == plain["replicas"]
-    assert rendered["strategy"] == plain["strategy"]
-    pod, plain_pod = rendered["template"]["spec"], plain["template"]["spec"]
-    for name in ("serviceAccountName", "enableServiceLinks", "affinity", "volumes"):
-        assert pod[name] == plain_pod[name], name
-    container, plain_container = pod["containers"][0], plain_pod["containers"][0]
-    same = ("ports", "startupProbe", "livenessProbe", "resources", "securityContext", "volumeMounts")
-    for name in same:
-        assert container[name] == plain_container[name], name
-
-
-def test_what_users_add_reaches_the_pod_but_not_its_selector(helm: Helm) -> None:
+def test_what_users_add_reaches_the_pod_but_not_its_selector(helm: Renderer) -> None:
     deployment = only(helm.render(EVERYTHING), "Deployment")
     metadata, spec = next(pods([deployment]))
     assert deployment["spec"]["selector"]["matchLabels"].items() <= metadata["labels"].items()
@@ -127,13 +101,13 @@ def test_what_users_add_reaches_the_pod_but_not_its_selector(helm: Helm) -> None
     assert "affinity" not in spec
 
 
-def test_no_user_is_prescribed_so_that_openshift_can_choose_one(helm: Helm) -> None:
+def test_no_user_is_prescribed_so_that_openshift_can_choose_one(helm: Renderer) -> None:
     for _, spec in pods(helm.render({})):
         contexts = [spec["securityContext"], *(each["securityContext"] for each in spec["containers"])]
         assert [each for each in contexts if {"runAsUser", "runAsGroup", "fsGroup"} & each.keys()] == []
 
 
-def test_the_definition_is_the_generated_one_and_is_kept(helm: Helm) -> None:
+def test_the_definition_is_the_generated_one_and_is_kept(helm: Renderer) -> None:
     definition = only(helm.render({}), "CustomResourceDefinition")
     generated = yaml.safe_load((ROOT / "crds" / "splittrainingjobs.yaml").read_text())
     assert definition["spec"] == generated["spec"]
@@ -149,7 +123,7 @@ def test_the_definition_is_the_generated_one_and_is_kept(helm: Helm) -> None:
     ],
 )
 def test_the_definition_can_go_with_the_release_or_be_left_to_others(
-    crds: Mapping[str, bool], found: list[None], helm: Helm
+    crds: Mapping[str, bool], found: list[None], helm: Renderer
 ) -> None:
     definitions = of_kind(helm.render({"crds": crds}), "CustomResourceDefinition")
     assert [each["metadata"].get("annotations") for each in definitions] == found
@@ -169,9 +143,9 @@ def test_the_definition_can_go_with_the_release_or_be_left_to_others(
         pytest.param({"jobs": None}, "missing property 'jobs'", id="null"),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_name(values: Mapping[str, Any], said: str, helm: Helm) -> None:
+def test_a_wrong_value_is_refused_with_its_name(values: Mapping[str, Any], said: str, helm: Renderer) -> None:
     assert said in helm.refusal(values)
 
 
-def test_a_parent_chart_may_share_its_values(helm: Helm) -> None:
+def test_a_parent_chart_may_share_its_values(helm: Renderer) -> None:
     assert helm.render({"global": {"anything": 1}})

@@ -4,18 +4,11 @@ import json
 
 import yaml
 
-from chart.rendering import (
-    CHART,
-    EVERYTHING,
-    MONITORED,
-    Helm,
-    environment,
-    of_kind,
-    only,
-)
+from chart.rendering import EVERYTHING, MONITORED, Renderer, environment, of_kind, only
+from cluster.testcluster.helm import CHART
 
 
-def test_the_network_admits_monitoring_and_the_test_only(helm: Helm) -> None:
+def test_the_network_admits_monitoring_and_the_test_only(helm: Renderer) -> None:
     policy = only(helm.render({}), "NetworkPolicy")["spec"]
     assert policy["policyTypes"] == ["Ingress"]
     monitoring, test = policy["ingress"]
@@ -25,23 +18,23 @@ def test_the_network_admits_monitoring_and_the_test_only(helm: Helm) -> None:
     assert test["from"][0]["podSelector"]["matchLabels"].items() <= labels.items()
 
 
-def test_the_operator_may_connect_to_nothing_else_where_that_is_wished(helm: Helm) -> None:
+def test_the_operator_may_connect_to_nothing_else_where_that_is_wished(helm: Renderer) -> None:
     policy = only(helm.render(EVERYTHING), "NetworkPolicy")["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     ports = [port["port"] for rule in policy["egress"] for port in rule["ports"]]
     assert ports == [53, 53, 16443, "http"]
 
 
-def test_the_network_can_be_left_open(helm: Helm) -> None:
+def test_the_network_can_be_left_open(helm: Renderer) -> None:
     assert of_kind(helm.render({"networkPolicy": {"enabled": False}}), "NetworkPolicy") == []
 
 
-def test_nobody_is_admitted_to_metrics_where_no_namespace_monitors(helm: Helm) -> None:
+def test_nobody_is_admitted_to_metrics_where_no_namespace_monitors(helm: Renderer) -> None:
     policy = only(helm.render({"monitoring": {"namespaces": []}}), "NetworkPolicy")["spec"]
     assert [rule["ports"][0]["port"] for rule in policy["ingress"]] == ["health"]
 
 
-def test_what_monitors_is_made_where_the_cluster_knows_it(helm: Helm) -> None:
+def test_what_monitors_is_made_where_the_cluster_knows_it(helm: Renderer) -> None:
     objects = helm.render({"monitoring": MONITORED})
     service = only(objects, "Service")
     monitor = only(objects, "ServiceMonitor")
@@ -52,13 +45,13 @@ def test_what_monitors_is_made_where_the_cluster_knows_it(helm: Helm) -> None:
         assert only(objects, kind)["metadata"]["labels"]["release"] == "prometheus"
 
 
-def test_rules_are_those_of_the_file(helm: Helm) -> None:
+def test_rules_are_those_of_the_file(helm: Renderer) -> None:
     rules = only(helm.render({"monitoring": MONITORED}), "PrometheusRule")["spec"]
     assert rules == yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
     assert rules["groups"]
 
 
-def test_dashboards_are_those_of_the_files(helm: Helm) -> None:
+def test_dashboards_are_those_of_the_files(helm: Renderer) -> None:
     found = of_kind(helm.render({"monitoring": MONITORED}), "ConfigMap")
     files = {file.name: json.loads(file.read_text()) for file in CHART.glob("files/dashboards/*.json")}
     assert {name: json.loads(text) for each in found for name, text in each["data"].items()} == files
@@ -68,7 +61,7 @@ def test_dashboards_are_those_of_the_files(helm: Helm) -> None:
         assert each["metadata"]["annotations"]["grafana_folder"] == "Training"
 
 
-def test_without_the_prometheus_operator_nothing_of_it_is_made_or_watched(helm: Helm) -> None:
+def test_without_the_prometheus_operator_nothing_of_it_is_made_or_watched(helm: Renderer) -> None:
     objects = helm.render({"monitoring": MONITORED}, knows=())
     assert {each["apiVersion"] for each in objects if "coreos" in each["apiVersion"]} == set()
     assert environment(objects)["PSLGS_POD_MONITORS"] == "false"
@@ -81,6 +74,6 @@ def test_without_the_prometheus_operator_nothing_of_it_is_made_or_watched(helm: 
     assert "monitoring.coreos.com" not in groups
 
 
-def test_nothing_monitors_unless_asked(helm: Helm) -> None:
+def test_nothing_monitors_unless_asked(helm: Renderer) -> None:
     kinds = {each["kind"] for each in helm.render({})}
     assert kinds & {"ServiceMonitor", "PodMonitor", "PrometheusRule", "ConfigMap"} == set()

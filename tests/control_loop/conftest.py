@@ -6,6 +6,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import load_kube_config
 
 from cluster.testcluster.access import ApiServer
+from cluster.testcluster.helm import NAMESPACE, helm_of
 from control_loop.node_leases import leases
 from control_loop.operating import OperatorProcess, World, operator
 from control_loop.status_page import StatusPage, status_page
@@ -19,8 +20,9 @@ def installed(own_api_server: ApiServer) -> Path:
     """The CRD and the operator's rights are installed; the kubeconfig of its ServiceAccount."""
     run = own_api_server.run
     run("apply", "--server-side", "--filename", ROOT / "crds")
-    run("apply", "--server-side", "--filename", ROOT / "tests" / "cluster" / "install" / "operator.yaml")
-    run("--namespace=pslgs-system", "scale", "--replicas=0", "deployment/pslgs-operator")
+    run.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    helm_of(own_api_server).change("install", crds={"enabled": False})
+    run("--namespace", NAMESPACE, "delete", "deployment/pslgs-operator")
     run("wait", "--for=condition=Established", "crd/splittrainingjobs.pslgs.dev")
     return own_api_server.kubeconfig_of(SERVICE_ACCOUNT, "system:serviceaccounts", "system:authenticated")
 

@@ -45,7 +45,8 @@ def main(words: list[str]) -> None:
 
 
 def _build(_: Instance, arguments: argparse.Namespace) -> None:
-    binaries.build(*(arguments.tools or ["coredns"]))  # first: an API server needs nothing else, and no root
+    # First, since an API server needs nothing else, and no root.
+    binaries.build(*(arguments.tools or ["coredns", "helm"]))
     binaries.install_packages()
 
 

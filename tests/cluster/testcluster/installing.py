@@ -1,4 +1,4 @@
-"""Clusters with the operator, installed from plain manifests."""
+"""Clusters with the operator, installed by the chart."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -6,14 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.testcluster import access, appimages, stage
-from cluster.testcluster.appimages import ROOT
+from cluster.testcluster.helm import NAMESPACE, RELEASE, helm_of, image
 from cluster.testcluster.process import ClusterError
-from cluster.testcluster.stage import Cluster, is_true
+from cluster.testcluster.stage import Cluster
 
-NAMESPACE = "pslgs-system"
 DEPLOYMENT = "deployment/pslgs-operator"
-_AVAILABLE_SECONDS = 120
-_MANIFEST = Path(__file__).parents[1] / "install" / "operator.yaml"
 _OPERATOR, _RUNTIME = "localhost/pslgs-operator:dev", "localhost/pslgs-runtime:dev"
 
 
@@ -46,23 +43,24 @@ def cluster_with_operator(artefacts: Path, environ: Mapping[str, str] = os.envir
 
 
 def install(cluster: Cluster, operator_image: str, runtime_image: str) -> None:
-    """Apply the CRD and the operator, and wait until it is available.
+    """Install the chart, and wait until the operator is available.
 
     Raises:
+        UnavailableError: there is no Helm.
         ClusterError: something was refused, or it is not available in time.
     """
-    crds = ROOT / "crds"
-    cluster.run("apply", "--server-side", "--filename", crds)
-    cluster.run("wait", "--for=condition=Established", "--timeout=30s", "--filename", crds)
-    manifest = _MANIFEST.read_text().replace(_OPERATOR, operator_image).replace(_RUNTIME, runtime_image)
-    cluster.run("apply", "--server-side", "--filename=-", stdin=manifest)
-    cluster.wait_for(NAMESPACE, DEPLOYMENT, is_true("Available"), _AVAILABLE_SECONDS)
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.run.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
+    )
+    jobs = {"serverImage": image(runtime_image), "clientImage": image(runtime_image)}
+    helm_of(cluster).change(*("install", "--wait", "--timeout=120s"), image=image(operator_image), jobs=jobs)
 
 
 def uninstall(cluster: Cluster) -> None:
     """Take the operator and the CRD, with all jobs, out of a cluster that stays."""
-    cluster.run("delete", "--ignore-not-found", "--filename", _MANIFEST)
-    cluster.run("delete", "--ignore-not-found", "--filename", ROOT / "crds")
+    helm_of(cluster)("uninstall", RELEASE, "--ignore-not-found")
+    cluster.run("delete", "crd/splittrainingjobs.pslgs.dev", f"namespace/{NAMESPACE}", "--ignore-not-found")
 
 
 def _install_or_collect(running: Cluster, images: tuple[str, str], artefacts: Path) -> None:
