@@ -3,7 +3,6 @@
 The server and the clients are the processes of the containers.  The operator is its metrics module only.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,7 +29,6 @@ from pslgs_operator.settings import Settings
 NAMESPACE: Final = "research"
 CLIENTS: Final = 3
 _GRACE_SECONDS: Final = 20
-_POLL_SECONDS: Final = 0.5
 SPEC: Final[dict[str, Any]] = {
     "model": {
         "architecture": "mlp",
@@ -92,16 +90,6 @@ class Demonstration:
     async def stop(self, number: int) -> None:
         """Lose a client."""
         await self._clients[number].stop(_GRACE_SECONDS)
-
-    async def until(self, expression: str, seconds: float = 240) -> None:
-        """Wait until a query has an answer.
-
-        Raises:
-            TimeoutError: it has none within ``seconds``.
-        """
-        async with asyncio.timeout(seconds):
-            while not await self.prometheus.now(expression):
-                await asyncio.sleep(_POLL_SECONDS)
 
 
 @asynccontextmanager

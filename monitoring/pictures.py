@@ -26,7 +26,7 @@ async def main(seconds: float) -> None:
     """Run the job, lose a client in the middle and have it back, and draw."""
     with tempfile.TemporaryDirectory(prefix="pslgs-") as scratch:
         async with demonstration(Path(scratch), RULES.resolve()) as watched:
-            await watched.until("pslgs_steps_total > 1")
+            await watched.prometheus.until("pslgs_steps_total > 1")
             began = time.time()
             await asyncio.sleep(seconds / 2)
             await watched.stop(1)

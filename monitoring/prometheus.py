@@ -18,6 +18,10 @@ _READY_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.2
 
 
+class StartError(Exception):
+    """Prometheus did not start."""
+
+
 class QueryError(Exception):
     """Prometheus refused a query; the message is its own."""
 
@@ -39,6 +43,19 @@ class Prometheus:
         """Return the series of a range query; times are Unix times in seconds."""
         bounds = {"start": repr(start), "end": repr(end), "step": repr(step)}
         return _series(await self._ask("query_range", {"query": expression, **bounds}))
+
+    async def until(self, expression: str, seconds: float = 240) -> None:
+        """Wait until a query has an answer.
+
+        Raises:
+            TimeoutError: it has none within ``seconds``; the text is the query.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while not await self.now(expression):
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            raise TimeoutError(f"no answer within {seconds:.0f} s: {expression}") from None
 
     async def rules(self) -> list[dict[str, Any]]:
         """Return all rules with their state."""
@@ -67,6 +84,7 @@ async def prometheus(
 
     Raises:
         FileNotFoundError: it is not installed.
+        StartError: it ended; the text is its log.
         TimeoutError: it did not get ready.
     """
     program = shutil.which(PROGRAM)
@@ -88,11 +106,14 @@ async def prometheus(
     try:
         async with aiohttp.ClientSession() as session, asyncio.timeout(_READY_SECONDS) as limit:
             while not await _is_ready(session, f"http://{address}"):
+                if process.returncode is not None:
+                    raise StartError((folder / "prometheus.log").read_text())
                 await asyncio.sleep(_POLL_SECONDS)
             limit.reschedule(None)
             yield Prometheus(session, f"http://{address}")
     finally:
-        process.kill()
+        if process.returncode is None:
+            process.kill()
         await process.wait()
 
 

@@ -13,6 +13,10 @@ _FROM_DISCOVERY = {
 """The labels that the prometheus-operator gives every series of a PodMonitor."""
 
 
+Target = dict[str, Any]
+"""An address, and what is known of it: ``{"targets": […], "labels": {…}}``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pod:
     """A pod as Kubernetes discovery tells of it.
@@ -30,43 +34,59 @@ class Pod:
 def scrape_config(monitor: Mapping[str, Any], pods: Iterable[Pod]) -> dict[str, Any]:
     """Translate a PodMonitor whose pods are ``pods``, all of their ports included."""
     [endpoint] = monitor["spec"]["podMetricsEndpoints"]
-    chosen = [
-        _kept(f"__meta_kubernetes_pod_label_{_sanitised(label)}", value)
-        for label, value in monitor["spec"]["selector"]["matchLabels"].items()
-    ]
-    port = _kept("__meta_kubernetes_pod_container_port_name", endpoint["port"])
-    given = [{"source_labels": [meta], "target_label": label} for meta, label in _FROM_DISCOVERY.items()]
-    asked = [
-        {"source_labels": each["sourceLabels"], "target_label": each["targetLabel"]}
-        for each in endpoint["relabelings"]
-    ]
     metadata = monitor["metadata"]
     return {
         "job_name": f"{metadata['namespace']}/{metadata['name']}",
         "metrics_path": endpoint["path"],
         "static_configs": [target for pod in pods for target in _targets(pod)],
-        "relabel_configs": [*chosen, port, *given, *asked],
+        "relabel_configs": relabelling(monitor),
     }
 
 
-def _targets(pod: Pod) -> list[dict[str, Any]]:
-    template = pod.child["spec"]["template"]
-    [container] = template["spec"]["containers"]
+def relabelling(monitor: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Keep the pods and the port that a PodMonitor chooses, and label them as it asks."""
+    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+    chosen = [
+        kept(f"__meta_kubernetes_pod_label_{sanitised(label)}", value)
+        for label, value in monitor["spec"]["selector"]["matchLabels"].items()
+    ]
+    port = kept("__meta_kubernetes_pod_container_port_name", endpoint["port"])
+    given = [{"source_labels": [meta], "target_label": label} for meta, label in _FROM_DISCOVERY.items()]
+    asked = [
+        {"source_labels": each["sourceLabels"], "target_label": each["targetLabel"]}
+        for each in endpoint["relabelings"]
+    ]
+    return [*chosen, port, *given, *asked]
+
+
+def pod_labels(metadata: Mapping[str, Any], container: str, port: str) -> dict[str, str]:
+    """Tell of a port of a pod as Kubernetes discovery does."""
     told = {
-        "namespace": pod.child["metadata"]["namespace"],
-        "pod_name": pod.name,
-        "pod_container_name": container["name"],
-        **{f"pod_label_{name}": value for name, value in template["metadata"]["labels"].items()},
-        **{f"pod_annotation_{name}": value for name, value in template["metadata"]["annotations"].items()},
+        "namespace": metadata["namespace"],
+        "pod_name": metadata["name"],
+        "pod_container_name": container,
+        "pod_container_port_name": port,
+        **{f"pod_label_{name}": value for name, value in metadata["labels"].items()},
+        **{f"pod_annotation_{name}": value for name, value in metadata.get("annotations", {}).items()},
     }
-    meta = {f"__meta_kubernetes_{_sanitised(name)}": value for name, value in told.items()}
-    ports = [{"__meta_kubernetes_pod_container_port_name": port["name"]} for port in container["ports"]]
-    return [{"targets": [pod.address], "labels": meta | port} for port in ports]
+    return {f"__meta_kubernetes_{sanitised(name)}": value for name, value in told.items()}
 
 
-def _kept(label: str, value: str) -> dict[str, Any]:
+def _targets(pod: Pod) -> list[Target]:
+    template, namespace = pod.child["spec"]["template"], pod.child["metadata"]["namespace"]
+    [container] = template["spec"]["containers"]
+    metadata = {**template["metadata"], "namespace": namespace, "name": pod.name}
+    return [
+        {"targets": [pod.address], "labels": pod_labels(metadata, container["name"], port["name"])}
+        for port in container["ports"]
+    ]
+
+
+def kept(label: str, value: str) -> dict[str, Any]:
+    """Keep the targets that have this value."""
     return {"source_labels": [label], "regex": re.escape(value).replace("\\-", "-"), "action": "keep"}
 
 
-def _sanitised(name: str) -> str:
+def sanitised(name: str) -> str:
+    """Write a label or annotation as Kubernetes discovery does."""
     return re.sub(r"[^a-zA-Z0-9_]", "_", name)

@@ -9,20 +9,11 @@ from typing import Any
 
 import yaml
 
+from chart.prometheus_operator import MONITORED, MONITORING
 from cluster.testcluster.helm import CHART, NAMESPACE, RELEASE
-
-MONITORING = tuple(
-    f"monitoring.coreos.com/v1/{kind}" for kind in ("ServiceMonitor", "PodMonitor", "PrometheusRule")
-)
 
 Objects = list[dict[str, Any]]
 
-MONITORED = {
-    "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "interval": "15s"},
-    "podMonitors": {"enabled": True, "labels": {"release": "prometheus"}},
-    "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
-    "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Training"}},
-}
 EVERYTHING = {
     "imageRegistry": "registry.example.com/mirror/",
     "imagePullPolicy": "Always",

@@ -1,17 +1,16 @@
 """A real API server installs, upgrades and uninstalls the chart."""
 
 import json
-import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from chart.installed import ACCOUNT, CRD, Site
-from chart.rendering import MONITORING, VALUE_SETS, environment
+from chart.later import COLUMN, later_chart
+from chart.prometheus_operator import definitions
+from chart.rendering import VALUE_SETS, environment
 from cluster.testcluster.helm import CHART, NAMESPACE, RELEASE
 from cluster.testcluster.process import ClusterError
 from control_loop.operating import eventually, operator
@@ -20,29 +19,10 @@ pytestmark = [pytest.mark.api_server, pytest.mark.slow]
 DEPLOYMENT = "deployment/pslgs-operator"
 
 
-def stub(api: str) -> dict[str, Any]:
-    """The definition of a kind of which anything is accepted."""
-    group, version, kind = api.split("/")
-    plural = f"{kind.lower()}s"
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    served = {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{group}"},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"kind": kind, "plural": plural},
-            "versions": [served],
-        },
-    }
-
-
 @pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
 def test_the_api_server_would_take_it_without_a_warning(values: Mapping[str, Any], site: Site) -> None:
     site.make_namespaces("team-a", "team-b")
-    site.server.run.apply(*map(stub, MONITORING))
+    site.server.run.apply(*definitions())
     site.server.run("wait", "--for=condition=Established", "crd", "--all")
     objects = site.renderer.render(values)
     strict = ("--dry-run=server", "--validate=strict", "--warnings-as-errors")
@@ -53,20 +33,6 @@ def test_the_api_server_would_take_it_without_a_warning(values: Mapping[str, Any
         stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
     )
     assert len(said.splitlines()) == len(objects)
-
-
-def later_chart(folder: Path) -> Path:
-    """The next version of the chart, whose definition has one more column."""
-    chart = Path(shutil.copytree(CHART, folder / "later"))
-    about = yaml.safe_load((chart / "Chart.yaml").read_text())
-    (chart / "Chart.yaml").write_text(yaml.safe_dump(about | {"version": "9.0.0", "appVersion": "9.0.0"}))
-    definition = chart / "files" / "splittrainingjobs.yaml"
-    column = {"name": "Later", "type": "string", "jsonPath": ".metadata.uid"}
-    text = re.sub(
-        r"( *)additionalPrinterColumns:\n", rf"\g<0>\1  - {json.dumps(column)}\n", definition.read_text()
-    )
-    definition.write_text(text)
-    return chart
 
 
 def columns(site: Site) -> list[str]:
@@ -85,7 +51,7 @@ def test_jobs_outlive_upgrade_rollback_uninstall_and_reinstall(site: Site) -> No
     uid = site.job("default")["metadata"]["uid"]
 
     site.helm.change("upgrade", chart=later_chart(site.folder))
-    assert (columns(site)[0], image(site)) == ("Later", "pslgs-operator:9.0.0")
+    assert (columns(site)[0], image(site)) == (COLUMN, "pslgs-operator:9.0.0")
 
     site.helm("rollback", RELEASE, "1")
     assert (columns(site)[0], image(site)) == ("Phase", "pslgs-operator:0.1.0")

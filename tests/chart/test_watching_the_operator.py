@@ -4,7 +4,8 @@ import json
 
 import yaml
 
-from chart.rendering import EVERYTHING, MONITORED, Renderer, environment, of_kind, only
+from chart.prometheus_operator import MONITORED
+from chart.rendering import EVERYTHING, Renderer, environment, of_kind, only
 from cluster.testcluster.helm import CHART
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from cluster.scenarios.trainings import volume
 from cluster.testcluster.appimages import ROOT
 from cluster.testcluster.stage import Cluster, is_true
 
@@ -42,7 +43,7 @@ def test_the_example_that_sleeps_takes_no_pod_before_it_is_woken(own_cluster, na
 
 def test_the_example_with_one_volume_for_all_clients_trains(own_cluster, namespace):
     own_cluster.apply(namespace, a_claim("wards"), a_claim("wards-model"))
-    folder = volume_of(own_cluster, namespace, "wards")
+    folder = volume(own_cluster, namespace, "wards")
     for number, node in enumerate(EDGES):
         give_wards(folder / f"{node}-0", seed=number)
     own_cluster.apply(namespace, example("edge-pvc"))
@@ -88,13 +89,6 @@ def a_claim(name: str) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}},
     }
-
-
-def volume_of(cluster: Cluster, namespace: str, claim: str) -> Path:
-    """The folder of a claim's volume, which is one of the host."""
-    found = cluster.wait_for(namespace, f"pvc/{claim}", lambda pvc: pvc["status"]["phase"] == "Bound")
-    volume = cluster.run.json("get", "pv", found["spec"]["volumeName"])
-    return Path(volume["spec"]["hostPath"]["path"])
 
 
 def give_wards(folder: Path, seed: int) -> None:

@@ -9,21 +9,14 @@ import pytest
 
 from cluster.scenarios import reading_back
 from cluster.scenarios.pace import slowed
-from cluster.scenarios.trainings import ENDLESS, give_digits, server_pod, step, training
+from cluster.scenarios.trainings import ENDLESS, server_pod, step, training
 from cluster.testcluster.stage import Cluster, condition, is_true
 
 pytestmark = [pytest.mark.e2e, pytest.mark.smoke]
 
-EDGES = {"edge-0": range(5), "edge-1": range(5, 10)}
 CHILDREN = "jobs,pods,services,configmaps,secrets,networkpolicies,persistentvolumeclaims"
 EPOCHS = 60
 GRACE_SECONDS = 60  # of the server's pod
-
-
-@pytest.fixture
-def samples(own_cluster: Cluster) -> dict[str, int]:
-    """The digits of each client: other ones on each node, and none at the server's."""
-    return {f"{node}-0": give_digits(own_cluster, node, digits) for node, digits in EDGES.items()}
 
 
 def test_a_job_trains_over_two_nodes_and_leaves_its_model(own_cluster, namespace, samples):

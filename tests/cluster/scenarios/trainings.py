@@ -97,11 +97,16 @@ def uids(cluster: Cluster, namespace: str, kinds: str, job: str) -> dict[str, st
 
 
 def model(cluster: Cluster, namespace: str, job: str) -> bytes:
-    """The file of the finished model; the volumes of the tests' storage class are folders of the host."""
+    """The file of the finished model."""
     place = cluster.run.json("--namespace", namespace, "get", f"stj/{job}")["status"]["model"]
-    claim = cluster.run.json("--namespace", namespace, "get", f"pvc/{place['claimName']}")
-    volume = cluster.run.json("get", f"pv/{claim['spec']['volumeName']}")
-    return (Path(volume["spec"]["hostPath"]["path"]) / place["path"]).read_bytes()
+    return (volume(cluster, namespace, place["claimName"]) / place["path"]).read_bytes()
+
+
+def volume(cluster: Cluster, namespace: str, claim: str) -> Path:
+    """The folder of a claim's volume, which is one of the host."""
+    found = cluster.wait_for(namespace, f"pvc/{claim}", lambda pvc: pvc["status"]["phase"] == "Bound")
+    bound = cluster.run.json("get", "pv", found["spec"]["volumeName"])
+    return Path(bound["spec"]["hostPath"]["path"])
 
 
 def server_status(cluster: Cluster, namespace: str, job: str) -> Mapping[str, Any]:
