@@ -123,7 +123,7 @@ def test_the_cluster_is_built_without_naming_its_parts(monkeypatch: pytest.Monke
     monkeypatch.setattr(binaries, "build", lambda *tools: built.extend(tools))
     monkeypatch.setattr(binaries, "install_packages", lambda: built.append("packages"))
     command_line.main(["build"])
-    assert built == ["coredns", "packages"]
+    assert built == ["coredns", "helm", "packages"]
 
 
 def audit_line(verb: str, stage: str = "ResponseComplete", **target: str) -> str:
