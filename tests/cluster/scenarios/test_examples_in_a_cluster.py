@@ -26,19 +26,19 @@ def example(name: str) -> Path:
 
 
 @pytest.mark.parametrize("name", ["digits", "deadline-ttl"])
-def test_an_example_with_data_of_its_own_trains(own_cluster, namespace, name):
-    own_cluster.apply(namespace, example(name))
-    found = own_cluster.wait_for(namespace, f"stj/{name}", is_true("Complete"), seconds=300)
+def test_an_example_with_data_of_its_own_trains(cluster, namespace, name):
+    cluster.apply(namespace, example(name))
+    found = cluster.wait_for(namespace, f"stj/{name}", is_true("Complete"), seconds=300)
     assert float(found["status"]["training"]["accuracy"].removesuffix("%")) > 85
 
 
-def test_the_example_that_sleeps_takes_no_pod_before_it_is_woken(own_cluster, namespace):
-    own_cluster.apply(namespace, example("suspended"))
-    own_cluster.wait_for(namespace, "stj/suspended", is_true("Suspended"), seconds=15)
-    assert own_cluster.run.json("--namespace", namespace, "get", "pods,jobs")["items"] == []
+def test_the_example_that_sleeps_takes_no_pod_before_it_is_woken(cluster, namespace):
+    cluster.apply(namespace, example("suspended"))
+    cluster.wait_for(namespace, "stj/suspended", is_true("Suspended"), seconds=15)
+    assert cluster.run.json("--namespace", namespace, "get", "pods,jobs")["items"] == []
     wake = '--patch={"spec": {"suspend": false}}'
-    own_cluster.run("--namespace", namespace, "patch", "stj/suspended", "--type=merge", wake)
-    own_cluster.wait_for(namespace, "stj/suspended", is_true("Ready"), seconds=240)
+    cluster.run("--namespace", namespace, "patch", "stj/suspended", "--type=merge", wake)
+    cluster.wait_for(namespace, "stj/suspended", is_true("Ready"), seconds=240)
 
 
 def test_the_example_with_one_volume_for_all_clients_trains(own_cluster, namespace):
