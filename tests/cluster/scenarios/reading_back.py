@@ -11,7 +11,8 @@ import numpy as np
 from safetensors.numpy import load_file
 from sklearn.datasets import load_digits
 
-RUN = Path("/run/job/digits")
+CLAIM = Path("/run/claim")
+RUN = CLAIM / "digits"
 
 
 def accuracy() -> float:

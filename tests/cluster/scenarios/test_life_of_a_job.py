@@ -78,7 +78,7 @@ def read_back(cluster: Cluster, namespace: str, claim: str) -> Mapping[str, Any]
     """Let a pod on the server's node read what the job left in its claim."""
     image = server_pod(cluster, namespace, "digits")["spec"]["containers"][0]["image"]
     script = Path(reading_back.__file__).read_text()
-    mount = {"name": "run", "mountPath": str(reading_back.RUN), "readOnly": True}
+    mount = {"name": "run", "mountPath": str(reading_back.CLAIM), "readOnly": True}
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
