@@ -67,7 +67,9 @@ def test_the_example_with_pools_trains_with_two_clients_on_each_node(own_cluster
 def test_the_example_with_images_on_the_nodes_disks_trains(own_cluster, namespace):
     for number, node in enumerate(EDGES):
         give_scans(own_cluster.srv(node) / "scans", seed=number)
-    own_cluster.apply(namespace, example("edge-hostpath"))
+    job = yaml.safe_load(example("edge-hostpath").read_text())
+    job["spec"]["epochs"] = 2  # a ResNet without a GPU
+    own_cluster.apply(namespace, job)
     own_cluster.wait_for(namespace, "stj/edge-hostpath", is_true("Complete"), seconds=400)
 
 
@@ -113,7 +115,7 @@ def samples(seed: int, inputs: int, classes: int) -> tuple[np.ndarray, np.ndarra
 def give_scans(folder: Path, seed: int) -> None:
     folder.mkdir(exist_ok=True)
     for file in ("train-0.parquet", "test.parquet"):
-        labels = [0, 1, 2, 0]
+        labels = [0, 1, 2, 0] * 8  # of two nodes, one global batch
         table = {"img": [{"bytes": a_scan(seed, label)} for label in labels], "label": labels}
         pq.write_table(pa.table(table), folder / file)
 
