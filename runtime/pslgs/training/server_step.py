@@ -9,6 +9,7 @@ from torch import Tensor
 from pslgs.sampling.randomness import Purpose, torch_seed
 from pslgs.training.optimization import apply_step, build_optimizer, learning_rate
 from pslgs.training.seeding import seed_torch
+from pslgs.training.single_samples import single_sample_explained
 from pslgs.training.task import Task
 from pslgs.training.vectors import concatenated, floating_tensors, split_like, trainable
 
@@ -57,13 +58,18 @@ class ServerStep:
             smashed: Smashed data in client order; shape (B, features).
             labels: Shape (B, label width).
             step: Number of the step, from which dropout is seeded; every attempt at it is seeded alike.
+
+        Raises:
+            InputError: the batch is a single sample, and the server part cannot train on one.
         """
         part = self.network.server_part
         part.train()
         self._buffers_before = [buffer.clone() for buffer in part.buffers()]
         seed_torch(torch_seed(self._task.seed, Purpose.SERVER_DROPOUT, step))
         leaf = smashed.to(self._device).detach().requires_grad_()
-        loss = self._task.objective.mean_loss(part(*self._task.layout.unpack(leaf)), labels.to(self._device))
+        with single_sample_explained(part, len(leaf), f"step {step}"):
+            outputs = part(*self._task.layout.unpack(leaf))
+        loss = self._task.objective.mean_loss(outputs, labels.to(self._device))
         torch.autograd.backward(loss)
         gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
         return ServerStepResult(loss.item(), gradient.cpu())
