@@ -6,19 +6,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs.planning.anatomy import Anatomy, dissect
 from pslgs.planning.timing import Conditions, Link, step_time
-from pslgs.planning.traffic import Traffic, step_traffic
 from pslgs.spec.model import ModelSpec
 from pslgs.spec.optimization import Loss
 from pslgs.spec.transport import Compression
 from pslgs.splitting.network import build_network
 from pslgs.splitting.smashed import SmashedLayout
+from pslgs.training.anatomy import Anatomy, dissect
 from pslgs.training.client_step import ClientStep
 from pslgs.training.objective import objective
 from pslgs.training.slices import overlapped
 from pslgs.training.task import Task
 from pslgs.wire.codec import codec_for
+from pslgs.wire.payload import Payload, payload_of
 
 MLP = ModelSpec(
     architecture="mlp", options={"inputs": 6, "hidden": [8, 5], "outputs": 3}, cut_layer="hidden1"
@@ -29,6 +29,16 @@ CROSS_ENTROPY = objective(Loss.CROSS_ENTROPY, (3,), torch.float32)
 @pytest.fixture(scope="module")
 def anatomy() -> Anatomy:
     return dissect(build_network(MLP, 0), (6,))
+
+
+def payload_of_cut(anatomy: Anatomy, compression: Compression) -> Payload:
+    return payload_of(
+        anatomy.smashed,
+        CROSS_ENTROPY,
+        compression,
+        parameters=anatomy.client_parameters,
+        gradients=anatomy.client_gradients,
+    )
 
 
 def test_a_network_is_dissected(anatomy) -> None:
@@ -78,27 +88,26 @@ def test_bytes_are_those_of_encoded_tensors(anatomy, compression) -> None:
     step.backward(torch.randn(7, 8))
     labels = CROSS_ENTROPY.as_labels(torch.arange(7) % 3)
     encoded = len(codec_for(compression, 8, torch.float32).encode(smashed))
-    assert step_traffic(anatomy, CROSS_ENTROPY, compression, samples=7, clients=1) == Traffic(
-        parameters=anatomy.client_parameters * 4,
-        smashed=encoded,
-        labels=labels.numel() * labels.element_size(),
-        cut_gradient=encoded,
-        gradients=step.gradient().numel() * 4,
+    payload = payload_of_cut(anatomy, compression)
+    assert 7 * payload.sample_up == encoded + labels.numel() * labels.element_size()
+    assert 7 * payload.sample_down == encoded
+    assert payload.sample_raw == 8 * 4
+    assert (payload.parameters, payload.gradient) == (
+        anatomy.client_parameters * 4,
+        step.gradient().numel() * 4,
     )
 
 
-def test_parameters_and_gradients_travel_for_each_client_and_the_rest_for_each_sample(anatomy) -> None:
-    one = step_traffic(anatomy, CROSS_ENTROPY, Compression.NONE, samples=1, clients=1)
-    many = step_traffic(anatomy, CROSS_ENTROPY, Compression.NONE, samples=60, clients=5)
-    assert (many.smashed, many.labels, many.cut_gradient) == (60 * one.smashed, 60 * one.labels, 60 * 32)
-    assert (many.parameters, many.gradients) == (5 * one.parameters, 5 * one.gradients)
-    assert (one.up, one.down) == (one.smashed + one.labels + one.gradients, one.parameters + one.cut_gradient)
+def test_parameters_and_gradients_travel_for_each_client_and_the_rest_for_each_sample() -> None:
+    payload = Payload(parameters=1000, gradient=800, sample_up=40, sample_down=32, sample_raw=32)
+    assert (payload.up(60, 5), payload.down(60, 5)) == (60 * 40 + 5 * 800, 60 * 32 + 5 * 1000)
+    assert (payload.up(1.5, 0.5), payload.down(1.5, 0.5)) == (60 + 400, 48 + 500)
 
 
 def test_a_step_takes_what_the_formula_says(anatomy) -> None:
-    traffic = Traffic(parameters=1000, smashed=2000, labels=500, cut_gradient=4000, gradients=300)
+    payload = Payload(parameters=1000, gradient=300, sample_up=250, sample_down=400, sample_raw=200)
     link = Link(bandwidth=8000, latency=0.25)  # 1000 bytes a second
-    step = step_time(anatomy, traffic, 10, 100, Conditions(link, client_flops=480, server_flops=3300))
+    step = step_time(anatomy, payload, 10, 100, Conditions(link, client_flops=480, server_flops=3300))
     assert (step.parameters, step.gradient, step.latency) == pytest.approx((1.0, 0.3, 1.0))
     assert step.forward == pytest.approx(2 + 2.5)  # a batch of one slice: 10 · 96 / 480, then 2500 bytes
     assert step.backward == pytest.approx(4 + 4)  # twice the operations
@@ -121,9 +130,9 @@ def test_what_overlaps_takes_as_long_as_a_pipeline_of_two(one, other, slices) ->
 def test_a_faster_link_never_makes_a_step_longer(bandwidth, latency) -> None:
     layout = SmashedLayout(((64, 32, 32),), torch.float32)
     shape = Anatomy(layout, (3,), 3072, 10_000, 10_000, 10_000, 1_000_000, 1_000_000, 0)
-    traffic = step_traffic(shape, CROSS_ENTROPY, Compression.NONE, 40, 1)
+    payload = payload_of_cut(shape, Compression.NONE)
     slow, fast = (
-        step_time(shape, traffic, 40, 128, Conditions(Link(rate, delay), 1e9, 1e9)).total
+        step_time(shape, payload, 40, 128, Conditions(Link(rate, delay), 1e9, 1e9)).total
         for rate, delay in ((bandwidth * 1e6, latency / 100), (bandwidth * 2e6, latency / 200))
     )
     assert np.isfinite(slow)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from pslgs.spec import SplitTrainingJob, parse_job
 
@@ -51,3 +52,8 @@ def paper_labels(folder: Path) -> SplitTrainingJob:
     manifest["spec"]["data"] = {"train": {"format": "NumPy", "path": str(folder)}}
     manifest["spec"]["sampling"]["globalBatchSize"] = 128
     return parse_job(manifest)
+
+
+def normed_vectors() -> tuple[nn.Module, nn.Module]:
+    """Both parts of a network for digits, with BatchNorm over vectors behind the cut."""
+    return nn.Sequential(nn.Linear(64, 8)), nn.Sequential(nn.BatchNorm1d(8), nn.Linear(8, 10))

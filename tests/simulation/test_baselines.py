@@ -4,8 +4,11 @@ import torch
 from pslgs.simulation.cast import assemble
 from pslgs.simulation.choices import BASELINES
 from pslgs.simulation.federated import FederatedTraining
+from pslgs.simulation.options import SimulationOptions
+from pslgs.simulation.profiles import Part
 from pslgs.simulation.simulate import simulate
 from pslgs.spec import InputError, parse_job
+from pslgs.spec.profiles import ClientProfile
 from simulation.jobs import document, job
 
 
@@ -56,6 +59,20 @@ def test_federated_averaging_learns_and_tells_its_rounds():
     assert result.steps.loss[-1] < 0.7 * result.steps.loss[0]
     assert result.accuracy > 0.6
     assert result.steps.bytes_up[0] == result.steps.bytes_down[0] == 8 * 4 * 2_778
+
+
+def test_a_round_of_federated_averaging_waits_for_the_client_that_takes_longest():
+    """By hand: the network down and up, and N_k samples through all of it instead of the client part."""
+    changed = job(epochs=1)
+    link = ClientProfile(samples_per_second=500.0, uplink=8e4, downlink=16e4, latency=0.25)
+    options = SimulationOptions(profile=[Part(link, 1.0)])
+    result = simulate(changed, strategy="FederatedAveraging", partition="severe", options=options)
+    client, server = 64 * 32, 32 * 16 + 16 * 10
+    computing = max(result.dataset_sizes.values()) / 500 * (client + server) / client
+    network = 4 * 2_778
+    assert result.steps.modelled_seconds.tolist() == pytest.approx(
+        [2 * 0.25 + 8 * network / 16e4 + computing + 8 * network / 8e4]
+    )
 
 
 def test_centralized_is_global_sampling_of_one_client_with_all_data():

@@ -11,13 +11,13 @@ from pslgs.simulation.profiles import Part, assign
 from pslgs.simulation.simulate import simulate
 from pslgs.simulation.virtual_time import (
     Fleet,
-    Payload,
     backward_seconds,
     forward_seconds,
-    payload_of,
+    step_payload,
     step_seconds,
 )
 from pslgs.spec.profiles import PROFILES, ClientProfile
+from pslgs.wire.payload import Payload
 from simulation.jobs import job
 
 PAYLOAD = Payload(parameters=1_000, gradient=800, sample_up=408, sample_down=400, sample_raw=400)
@@ -60,7 +60,7 @@ def test_the_simulated_clock_advances_by_the_formula(tmp_path):
     cast = assemble(varied.spec, None, tmp_path, evaluated=False)
     fleet = Fleet(
         assign(mix, list(cast.clients), varied.spec.sampling.seed),
-        payload_of(cast.task, varied.spec.transport.compression),
+        step_payload(cast.task, varied.spec.transport.compression),
     )
     steps = [record for record in taken if isinstance(record, StepRecord)]
     assert len(steps) == 46

@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 
 from torch import nn
 
-from pslgs.planning.anatomy import Anatomy, dissect
 from pslgs.spec.errors import InputError
 from pslgs.splitting.network import group_normalised
 from pslgs.splitting.split import split_at
+from pslgs.training.anatomy import Anatomy, dissect
 
 _MOST: Final = 12
 

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pslgs.planning.anatomy import Anatomy
 from pslgs.planning.figures import CutFigures, StepTime, StrategyFigures
 from pslgs.planning.timing import Conditions, step_time
-from pslgs.planning.traffic import step_traffic
 from pslgs.spec.transport import Compression
+from pslgs.training.anatomy import Anatomy
 from pslgs.training.objective import Objective
+from pslgs.wire.payload import Payload, payload_of
 
 PROCESS_BYTES: Final = 512 << 20
 """Memory of a client's process before it has a network: Python and torch, as measured."""
@@ -40,9 +40,9 @@ def cut_figures(layer: str, anatomy: Anatomy, costing: Costing) -> CutFigures:
         InputError: the compression cannot carry its smashed data.
     """
     strategy, smashed = costing.strategy, anatomy.smashed
-    traffic = step_traffic(
-        anatomy, costing.objective, costing.compression, strategy.batch_size, strategy.active_clients
-    )
+    payload = _payload(anatomy, costing)
+    up = payload.up(strategy.batch_size, strategy.active_clients)
+    down = payload.down(strategy.batch_size, strategy.active_clients)
     activations = strategy.peak_local_batch * anatomy.activation_bytes
     buffers = strategy.peak_local_batch * 2 * smashed.bytes_per_sample
     vectors = _VECTORS * anatomy.client_parameters * smashed.dtype.itemsize
@@ -51,9 +51,9 @@ def cut_figures(layer: str, anatomy: Anatomy, costing: Costing) -> CutFigures:
         smashed_shapes=smashed.shapes,
         smashed_bytes=smashed.bytes_per_sample,
         input_ratio=smashed.features / anatomy.input_elements,
-        bytes_up=traffic.up,
-        bytes_down=traffic.down,
-        bytes_per_epoch=strategy.steps * (traffic.up + traffic.down),
+        bytes_up=up,
+        bytes_down=down,
+        bytes_per_epoch=strategy.steps * (up + down),
         client_parameters=anatomy.client_parameters,
         server_parameters=anatomy.server_parameters,
         client_flops=anatomy.client_flops,
@@ -66,9 +66,14 @@ def cut_figures(layer: str, anatomy: Anatomy, costing: Costing) -> CutFigures:
 
 def predicted_step(anatomy: Anatomy, costing: Costing) -> StepTime:
     """Predict the time of a step, which waits for the client with the largest local batch."""
-    local_batch = costing.strategy.largest_local_batch
-    own = step_traffic(anatomy, costing.objective, costing.compression, local_batch, clients=1)
-    return step_time(anatomy, own, local_batch, costing.strategy.batch_size, costing.conditions)
+    strategy = costing.strategy
+    return step_time(
+        anatomy,
+        _payload(anatomy, costing),
+        strategy.largest_local_batch,
+        strategy.batch_size,
+        costing.conditions,
+    )
 
 
 def compressed_step_seconds(anatomy: Anatomy, costing: Costing) -> dict[str, float]:
@@ -77,3 +82,13 @@ def compressed_step_seconds(anatomy: Anatomy, costing: Costing) -> dict[str, flo
         str(compression): predicted_step(anatomy, replace(costing, compression=compression)).total
         for compression in Compression
     }
+
+
+def _payload(anatomy: Anatomy, costing: Costing) -> Payload:
+    return payload_of(
+        anatomy.smashed,
+        costing.objective,
+        costing.compression,
+        parameters=anatomy.client_parameters,
+        gradients=anatomy.client_gradients,
+    )

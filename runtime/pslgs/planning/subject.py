@@ -9,7 +9,6 @@ from torch import nn
 
 from pslgs.data.local import LocalDataset
 from pslgs.data.opening import TRAINING
-from pslgs.planning.anatomy import Anatomy, dissect
 from pslgs.planning.distribution import OPTION, Distribution, assumed, counted
 from pslgs.planning.inputs import guessed_input_shape
 from pslgs.planning.timing import Link
@@ -17,6 +16,7 @@ from pslgs.spec.errors import InputError
 from pslgs.spec.job import JobSpec
 from pslgs.splitting.architectures import build_model
 from pslgs.splitting.smashed import INPUT_SHAPE
+from pslgs.training.anatomy import Anatomy, dissect
 from pslgs.training.fitness import check_dataset
 from pslgs.training.task import Task, build_task
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from pslgs.planning.anatomy import Anatomy
 from pslgs.planning.figures import StepTime
-from pslgs.planning.traffic import Traffic
+from pslgs.training.anatomy import Anatomy
 from pslgs.training.slices import overlapped, slice_rows
+from pslgs.wire.payload import Payload
 
 BACKWARD: Final = 2
 """A backward's operations by those of its forward: gradients of the inputs, gradients of the weights."""
@@ -24,7 +24,7 @@ class Link:
     bandwidth: float
     latency: float
 
-    def transfer(self, size: int) -> float:
+    def transfer(self, size: float) -> float:
         """Return the seconds that ``size`` bytes take, latency aside."""
         return 8 * size / self.bandwidth
 
@@ -45,7 +45,7 @@ class Conditions:
 
 
 def step_time(
-    anatomy: Anatomy, traffic: Traffic, local_batch: float, batch: float, conditions: Conditions
+    anatomy: Anatomy, payload: Payload, local_batch: float, batch: float, conditions: Conditions
 ) -> StepTime:
     """Predict a step at the slowest client: T = 4·latency + P + [F ∥ U] + S + [D ∥ B] + G.
 
@@ -57,22 +57,22 @@ def step_time(
 
     Args:
         anatomy: Of the cut network.
-        traffic: Of this client alone.
-        local_batch: Its samples.
+        payload: Of a step.
+        local_batch: Samples of this client.
         batch: Samples of the global batch.
         conditions: Links and computing speeds.
     """
     link = conditions.link
-    slices = len(slice_rows(round(local_batch), anatomy.smashed.bytes_per_sample))
+    slices = len(slice_rows(round(local_batch), payload.sample_raw))
     forward = local_batch * anatomy.client_flops / conditions.client_flops
     backward = BACKWARD * forward
     server = batch * (1 + BACKWARD) * anatomy.server_flops / conditions.server_flops
     return StepTime(
-        parameters=link.transfer(traffic.parameters),
-        forward=overlapped(forward, link.transfer(traffic.smashed + traffic.labels), slices),
+        parameters=link.transfer(payload.parameters),
+        forward=overlapped(forward, link.transfer(local_batch * payload.sample_up), slices),
         server=server,
-        backward=overlapped(backward, link.transfer(traffic.cut_gradient), slices),
-        gradient=link.transfer(traffic.gradients),
+        backward=overlapped(backward, link.transfer(local_batch * payload.sample_down), slices),
+        gradient=link.transfer(payload.gradient),
         latency=4 * link.latency,
         compute=forward + server + backward,
     )

@@ -16,15 +16,17 @@ from pslgs.simulation.accounts import Accounts, Write
 from pslgs.simulation.cast import Cast, assemble
 from pslgs.simulation.choices import SimulatedStrategy
 from pslgs.simulation.federated_run import run_federated
+from pslgs.simulation.federated_time import averaging_payload
 from pslgs.simulation.learning import Learning
 from pslgs.simulation.options import Simulation, Watch
 from pslgs.simulation.outcomes import Work
 from pslgs.simulation.profiles import assign, parse_mix
 from pslgs.simulation.reading import Reading
 from pslgs.simulation.result import Columns, SimulationResult
-from pslgs.simulation.virtual_time import Fleet, Payload, payload_of, payload_of_averaging
+from pslgs.simulation.virtual_time import Fleet, step_payload
 from pslgs.simulation.world import World
 from pslgs.spec.errors import InputError
+from pslgs.wire.payload import Payload
 
 
 def run_simulation(simulation: Simulation, watch: Watch) -> SimulationResult:
@@ -38,11 +40,12 @@ def run_simulation(simulation: Simulation, watch: Watch) -> SimulationResult:
     if simulation.strategy is SimulatedStrategy.FEDERATED_AVERAGING:
         if options.schedule_only:
             raise InputError.at("--strategy", "is FederatedAveraging, which has no schedule; train it")
-        columns = Columns(payload_of_averaging(cast.task))
+        payload = averaging_payload(cast.task)
+        columns = Columns(payload)
         write = _both(columns.write, lambda record: watch(record, spec.epochs))
-        run_federated(spec, cast, write, options.recalibration_batches)
+        run_federated(spec, cast, _fleet(simulation, cast, payload), write, options.recalibration_batches)
     else:
-        payload = payload_of(cast.task, spec.transport.compression)
+        payload = step_payload(cast.task, spec.transport.compression)
         columns = Columns(payload)
         _lead(simulation, cast, _fleet(simulation, cast, payload), columns.write, watch)
     return _result(simulation, cast, columns)

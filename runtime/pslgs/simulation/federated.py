@@ -12,6 +12,7 @@ from pslgs.sampling.schedule import chunk_of
 from pslgs.training.evaluation import Score, score_samples
 from pslgs.training.optimization import apply_step, build_optimizer, learning_rate
 from pslgs.training.seeding import seed_torch
+from pslgs.training.single_samples import single_sample_explained
 from pslgs.training.task import Task
 from pslgs.training.vectors import floating_tensors, trainable
 
@@ -79,7 +80,8 @@ class FederatedTraining:
         for index in range(batches):
             start, stop = chunk_of(index, data.samples, batches)
             batch = data.batch(number, start, stop - start)
-            outputs = self._model(batch.inputs.to(self._tensors[0].dtype))
+            with single_sample_explained(self._model, stop - start, f"client {client}"):
+                outputs = self._model(batch.inputs.to(self._tensors[0].dtype))
             loss = self._task.objective.mean_loss(outputs, self._task.objective.as_labels(batch.labels))
             torch.autograd.backward(loss)
             apply_step(optimizer, rate)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from pslgs.observability.records import EvaluationRecord, FinishRecord, Record, StepRecord
 from pslgs.simulation.choices import SimulatedStrategy
-from pslgs.simulation.virtual_time import Payload
 from pslgs.spec.exit_codes import ExitCode
+from pslgs.wire.payload import Payload
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from pslgs.simulation.result import SimulationResult, Steps
 
+MEASURED = "measured_seconds"
+"""The column of `Steps` that differs each time."""
 END_OF_EPOCH = 0.2
 """The part of an epoch in which strategies differ most: its last fifth of steps."""
 
@@ -89,12 +91,12 @@ def words(figures: Mapping[str, object]) -> list[tuple[str, str]]:
 
 
 def write_table(steps: Steps, path: Path) -> None:
-    """Write the figures of every step as CSV.
+    """Write the figures of every step as CSV, without those measured: the same seed gives the same file.
 
     Raises:
         OSError: the file cannot be written.
     """
-    table = steps.table()
+    table = {name: column for name, column in steps.table().items() if name != MEASURED}
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(table)

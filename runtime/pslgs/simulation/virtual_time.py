@@ -18,62 +18,27 @@ from pslgs.spec.transport import Compression
 from pslgs.training.slices import overlapped, slice_rows
 from pslgs.training.task import Task
 from pslgs.training.vectors import gradient_elements, parameter_elements
-from pslgs.wire.codec import codec_for
+from pslgs.wire.payload import Payload, payload_of
 
 FORWARD_SHARE = 1 / 3
 """Of a client's computing: a backward has twice the operations of its forward."""
 SERVER_SAMPLES_PER_SECOND = 10_000.0
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
-    """Bytes of a step, without frames, TLS and evaluations.
-
-    Attributes:
-        parameters: Down to each active client.
-        gradient: Up from each active client.
-        sample_up: Smashed data and labels of a sample, as they are encoded.
-        sample_down: The cut gradient of a sample, as it is encoded.
-        sample_raw: Smashed data of a sample before they are encoded, by which slices are cut.
-    """
-
-    parameters: int = 0
-    gradient: int = 0
-    sample_up: int = 0
-    sample_down: int = 0
-    sample_raw: int = 0
-
-    def up(self, samples: int, clients: int) -> int:
-        """Count the bytes from ``clients`` that contribute ``samples`` together to the server."""
-        return samples * self.sample_up + clients * self.gradient
-
-    def down(self, samples: int, clients: int) -> int:
-        """Count the bytes from the server to ``clients`` that contribute ``samples`` together."""
-        return samples * self.sample_down + clients * self.parameters
-
-
-def payload_of(task: Task, compression: Compression) -> Payload:
+def step_payload(task: Task, compression: Compression) -> Payload:
     """Return what a step of ``task`` transfers.
 
     Raises:
         InputError: the compression cannot carry its smashed data.
     """
-    part, layout, objective = task.network.client_part, task.layout, task.objective
-    encoded = codec_for(compression, layout.features, layout.dtype).encoded_bytes(1)
-    return Payload(
-        parameters=parameter_elements(part) * layout.dtype.itemsize,
-        gradient=gradient_elements(part) * layout.dtype.itemsize,
-        sample_up=encoded + objective.label_width * objective.label_dtype.itemsize,
-        sample_down=encoded,
-        sample_raw=layout.bytes_per_sample,
+    part = task.network.client_part
+    return payload_of(
+        task.layout,
+        task.objective,
+        compression,
+        parameters=parameter_elements(part),
+        gradients=gradient_elements(part),
     )
-
-
-def payload_of_averaging(task: Task) -> Payload:
-    """Return what a round of federated averaging transfers: the whole network, down and up."""
-    parts = task.network.client_part, task.network.server_part
-    size = sum(map(parameter_elements, parts)) * task.layout.dtype.itemsize
-    return Payload(parameters=size, gradient=size)
 
 
 def forward_seconds(profile: ClientProfile, payload: Payload, samples: int) -> float:
