@@ -58,19 +58,32 @@ def test_what_is_printed_fits_the_terminal_and_answers_the_questions(manifest):
     assert result.exit_code == 0, result.output
     assert max(map(len, result.stdout.splitlines())) <= 100
     assert "Centralized-seed-3 in" in result.stdout
-    assert "8 simulations are finished" not in result.stdout
+    assert "finished already" not in result.stdout
     for question in (
         "What does skew cost?",
         "Does the allocation help?",
         "What does it cost in traffic and time?",
     ):
         assert question in result.stdout
-    assert "8 of 8 simulations are finished already" in look(manifest, "--profile", "lan:0.8,lte:0.2").stdout
+    again = look(manifest, "--profile", "lan:0.8,lte:0.2").stdout
+    assert "8 simulations, 8 of them finished already; folder runs/digits-compared" in again.replace(
+        "\xa0", " "
+    )
+
+
+def test_the_folder_of_another_comparison_is_told_in_one_line(manifest):
+    look(manifest, "--strategies", "Global")
+    result = look(manifest, "--strategies", "Global", "--partition", "iid")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "error: --output: runs/digits-compared holds another comparison (other job, clients, links, threads "
+        "or version); name another folder, or remove that one\n"
+    )
 
 
 def test_an_unknown_strategy_is_told_in_one_line(manifest):
-    result = look(manifest, "--strategies", "Global,FixdLocal")
-    assert result.exit_code == 2
+    result = look(manifest, "--strategies", "Global, FixdLocal")
+    assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
         "error: strategies: is 'FixdLocal', must be one of Global, FixedLocal, FixedProportionalLocal, "
         "LatentDirichlet, Centralized, SequentialSplit, FederatedAveraging; did you mean FixedLocal?\n"

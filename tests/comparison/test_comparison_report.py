@@ -4,6 +4,7 @@ import pytest
 
 from pslgs import compare
 from pslgs.comparison.answers import answers
+from pslgs.comparison.figures import steps_per_epoch
 from pslgs.comparison.report import charts, render
 from pslgs.comparison.tables import columns
 from simulation.jobs import job
@@ -30,6 +31,7 @@ def test_the_page_needs_nothing_else(looked):
         is None
     )
     assert page.count("<svg") == len(charts(looked)) == 6
+    assert "<dt>70 % of links</dt> <dd>1 Gbit/s up, 1 Gbit/s down" in page
 
 
 def test_the_page_is_the_same_each_time(trained):
@@ -58,6 +60,10 @@ def test_everything_is_drawn_where_everything_is_known():
     page = render(comparison)
     assert "var(--five)" in page
     assert "var(--six)" in page
+    averaging = comparison.rows()[2]
+    assert averaging.modelled_seconds.mean == pytest.approx(2 * averaging.step_seconds.mean)
+    assert "SequentialSplit</text>" in steps_per_epoch(comparison)
+    assert "FederatedAveraging</text>" not in steps_per_epoch(comparison)
 
 
 NORMALIZED = {

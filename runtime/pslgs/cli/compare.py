@@ -41,7 +41,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = False,
     target_accuracy: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="To be reached soon; without it, 95 % of what the best reaches."),
+        typer.Option(min=0.0, max=1.0, help="Tell when it is first reached; without it, 95 % of the best."),
     ] = None,
     recalibrate: RecalibrateOption = 0,
     jobs: Annotated[
@@ -70,14 +70,12 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
 
     manifest = load_job(job, overrides or ())
     own_data = manifest.spec.data.train.is_per_client
-    names = strategies.split(",")
     folder = output or _RUNS / f"{manifest.metadata.name}-compared"
     console = Console(highlight=False, stderr=output_format is OutputFormat.JSON)
-    console.print(f"{len(names)} strategies, {seeds} seeds; folder {folder}", soft_wrap=True)
-    with ComparisonView(console) as view:
+    with ComparisonView(console, folder) as view:
         comparison = comparing.compare(
             manifest,
-            strategies=names,
+            strategies=[name.strip() for name in strategies.split(",")],
             seeds=seeds,
             clients=None if own_data else clients,
             partition=partition,

@@ -109,7 +109,7 @@ def _allocation(comparison: Comparison, rows: Rows) -> Iterator[str]:
         steps = [
             f", with {other.strategy} {other.steps_per_epoch.mean:,.0f}"
             for other in others
-            if other.steps_per_epoch
+            if other.steps_per_epoch and other.strategy is not SimulatedStrategy.FEDERATED_AVERAGING
         ]
         yield f"Its epoch takes {row.steps_per_epoch.mean:,.0f} steps{''.join(steps)}."
 

@@ -91,8 +91,12 @@ def active_clients_over_epoch(comparison: Comparison) -> str | None:
 
 
 def steps_per_epoch(comparison: Comparison) -> str | None:
-    """Draw the steps of an epoch."""
-    return _bars(comparison, lambda row: row.steps_per_epoch, "steps an epoch", 1.0)
+    """Draw the steps of an epoch; a round of federated averaging is none."""
+
+    def of_steps(row: Row) -> Spread | None:
+        return None if row.strategy is SimulatedStrategy.FEDERATED_AVERAGING else row.steps_per_epoch
+
+    return _bars(comparison, of_steps, "steps an epoch", 1.0)
 
 
 def traffic(comparison: Comparison) -> str | None:
@@ -108,11 +112,10 @@ def time_against_deviation(comparison: Comparison) -> str | None:
     with drawing() as (figure, axes):
         deviation, time = [each.deviation for each in trades], [each.epoch_seconds for each in trades]
         axes.plot(deviation, time, color=COLOURS["four"], linewidth=1.2, marker="o", markersize=4)
-        for each in trades:
-            where = (each.deviation, each.epoch_seconds)
-            axes.annotate(
-                f"δ = {each.delay_weight:g}", where, xytext=(5, 5), textcoords="offset points", fontsize=9
-            )
+        for number, each in enumerate(trades):
+            where, beside = (each.deviation, each.epoch_seconds), (5, -11 if number % 2 else 5)
+            label = f"δ = {each.delay_weight:g}"
+            axes.annotate(label, where, xytext=beside, textcoords="offset points", fontsize=9)
         axes.margins(x=0.12, y=0.15)
         axes.set_xlabel("mean batch deviation")
         axes.set_ylabel("modelled seconds an epoch")

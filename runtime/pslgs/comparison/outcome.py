@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from pslgs.comparison.cells import Cell
 from pslgs.observability.records import EvaluationRecord
 from pslgs.simulation.result import SimulationResult, Steps
+from pslgs.simulation.summary import MEASURED
 
-_MEASURED: Final = "measured_seconds"
 _WHOLE: Final = frozenset(
     {"epoch", "attempt", "batch_size", "active_clients", "largest_share", "bytes_up", "bytes_down"}
 )
@@ -89,7 +89,7 @@ def outcome_of(cell: Cell, result: SimulationResult, modelled_seconds: NDArray[n
         modelled_seconds: Of each step; (steps,).
     """
     table = {name: getattr(result.steps, name) for name in Steps.__slots__}
-    table |= {_MEASURED: np.full(len(result.steps), np.nan), "modelled_seconds": modelled_seconds}
+    table |= {MEASURED: np.full(len(result.steps), np.nan), "modelled_seconds": modelled_seconds}
     counts = result.label_counts
     return Outcome(
         cell=cell,
@@ -106,7 +106,7 @@ def outcome_of(cell: Cell, result: SimulationResult, modelled_seconds: NDArray[n
 
 def to_document(outcome: Outcome) -> dict[str, Any]:
     """Turn an outcome into what JSON can say; what is not known is null."""
-    table = {name: column for name, column in outcome.steps.table().items() if name != _MEASURED}
+    table = {name: column for name, column in outcome.steps.table().items() if name != MEASURED}
     return {
         "cell": _CELL.dump_python(outcome.cell, mode="json"),
         "clients": outcome.clients,
@@ -130,9 +130,9 @@ def from_document(document: dict[str, Any]) -> Outcome:
     steps: dict[str, Any] = {
         name: np.array(columns[name], dtype=np.int64 if name in _WHOLE else np.float64)
         for name in Steps.__slots__
-        if name != _MEASURED
+        if name != MEASURED
     }
-    steps[_MEASURED] = np.full(len(columns["epoch"]), np.nan)
+    steps[MEASURED] = np.full(len(columns["epoch"]), np.nan)
     return Outcome(
         cell=_CELL.validate_python(document["cell"]),
         clients=document["clients"],

@@ -9,7 +9,7 @@ from pslgs.comparison import figures
 from pslgs.comparison.answers import answers
 from pslgs.comparison.comparison import Comparison
 from pslgs.comparison.tables import columns
-from pslgs.planning.words import bandwidth, seconds
+from pslgs.planning.words import bandwidth, percent, seconds
 from pslgs.reporting.charts import Chart
 
 _CHARTS: tuple[tuple[str, str, Callable[[Comparison], str | None]], ...] = (
@@ -26,7 +26,8 @@ _CHARTS: tuple[tuple[str, str, Callable[[Comparison], str | None]], ...] = (
     ),
     (
         "Accuracy over modelled time",
-        "Over the links and machines that were assumed; Centralized is computed by the server alone.",
+        "Over the links and machines that were assumed; Centralized is computed by the server alone,"
+        " FederatedAveraging by the clients alone.",
         figures.accuracy_over_time,
     ),
     (
@@ -108,9 +109,14 @@ def _settings(comparison: Comparison) -> Iterator[tuple[str, str]]:
     yield "seeds", ", ".join(map(str, options.seeds))
     if options.recalibration_batches:
         yield "recalibrated over", f"{options.recalibration_batches:,} global batches"
-    for part in options.profile or ():
+    mix = options.profile or ()
+    weights = sum(part.weight for part in mix)
+    for part in mix:
         link = part.profile
         speeds = (
             f"{bandwidth(link.uplink)} up, {bandwidth(link.downlink)} down, {seconds(link.latency)} one way"
         )
-        yield f"links, weight {part.weight:g}", f"{speeds}, {link.samples_per_second:,.0f} samples/s"
+        yield (
+            f"{percent(part.weight / weights)} of links",
+            f"{speeds}, {link.samples_per_second:,.0f} samples/s",
+        )

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -35,7 +35,7 @@ def fingerprint(job: SplitTrainingJob, options: ComparisonOptions) -> str:
 
 
 class Store:
-    """Keeps one file for each finished cell; those of another job, or cut short, count for nothing."""
+    """Keeps one file for each finished cell; one that was cut short counts for nothing."""
 
     def __init__(self, folder: Path, digest: str) -> None:
         """Take the folder, made where there is none, and the `fingerprint` of what is compared."""
@@ -43,18 +43,21 @@ class Store:
         self._digest = digest
 
     def prepare(self) -> None:
-        """Make the folder, and remove what is left of another comparison.
+        """Make the folder.
 
         Raises:
-            InputError: the folder holds a run.
+            InputError: it holds a run or another comparison, which nobody wants to lose.
             OSError: it cannot be written.
         """
         if (self.folder / _RUN_MARK).exists():
             raise InputError.at("--output", f"{self.folder} holds a run; name another folder")
         (self.folder / CELLS).mkdir(parents=True, exist_ok=True)
-        for file in (self.folder / CELLS).iterdir():
-            if _read(file).get("fingerprint") != self._digest:
-                file.unlink()
+        if any(_read(file).get("fingerprint", self._digest) != self._digest for file in self._finished()):
+            raise InputError.at(
+                "--output",
+                f"{self.folder} holds another comparison (other job, clients, links, threads or version); "
+                "name another folder, or remove that one",
+            )
 
     def load(self, cell: Cell) -> Outcome | None:
         """Return what a finished cell gave; None for one that is not finished."""
@@ -79,6 +82,9 @@ class Store:
     def note_measured(self, cell: Cell, seconds: float) -> None:
         """Keep how long a cell computed, apart from what the same command gives again."""
         _write(self.folder / TIMING, {**self.measured(), cell.name: round(seconds, 3)})
+
+    def _finished(self) -> Iterator[Path]:
+        return (self.folder / CELLS).glob("*.json")
 
     def _file(self, cell: Cell) -> Path:
         return self.folder / CELLS / f"{cell.name}.json"

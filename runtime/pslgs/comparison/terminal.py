@@ -1,6 +1,7 @@
 """A comparison on a terminal of 100 columns."""
 
 import re
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -10,32 +11,45 @@ from rich.text import Text
 
 from pslgs.comparison.answers import answers
 from pslgs.comparison.comparison import Comparison
-from pslgs.comparison.tables import UNKNOWN, columns
+from pslgs.comparison.tables import UNKNOWN, Column, columns
 from pslgs.planning.words import seconds
 from pslgs.reporting.wording import SPACE
-from pslgs.simulation.choices import SimulatedStrategy
 
 COLUMNS = 100
+_TITLE_WIDTH = len("computed here in")
+_COLUMN_WIDTH = len("100.0 % ± 10.0 ")
 
 
 def show(comparison: Comparison, console: Console) -> None:
     """Print a comparison, no wider than `COLUMNS`."""
     console.width = min(console.width, COLUMNS) if console.is_terminal else COLUMNS
-    console.print(rendered(comparison))
+    console.print(rendered(comparison, console.width))
 
 
-def rendered(comparison: Comparison) -> RenderableType:
-    """Lay a comparison out: a row for each figure, a column for each strategy, then the answers."""
-    names, *figures = columns(comparison)
+def rendered(comparison: Comparison, width: int) -> RenderableType:
+    """Lay a comparison out: a row for each figure, a column for each strategy, then the answers.
+
+    Strategies for which ``width`` has no columns left are in a table below.
+    """
+    laid = [*columns(comparison), Column("computed here in", _measured(comparison))]
+    most = max(1, (width - _TITLE_WIDTH) // _COLUMN_WIDTH)
+    tables = [
+        _table([Column(title, cells[first : first + most]) for title, cells in laid])
+        for first in range(0, len(comparison.strategies), most)
+    ]
+    told = (Text(f"{each.question} {each.text}".replace(SPACE, " ")) for each in answers(comparison))
+    return Group(*tables, *(Padding(text, (0, 0, 1, 2)) for text in told))
+
+
+def _table(laid: Sequence[Column]) -> Table:
+    names, *figures = laid
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", no_wrap=True)
+    table.add_column("", width=_TITLE_WIDTH, no_wrap=True)
     for name in names.cells:
         table.add_column(_broken(name), justify="right", overflow="fold")
     for figure in figures:
         table.add_row(figure.title, *figure.cells)
-    table.add_row("computed here in", *(_measured(comparison, each) for each in comparison.strategies))
-    told = (Text(f"{each.question} {each.text}".replace(SPACE, " ")) for each in answers(comparison))
-    return Group(table, *(Padding(text, (0, 0, 1, 2)) for text in told))
+    return table
 
 
 def _broken(name: str) -> str:
@@ -43,8 +57,14 @@ def _broken(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "\n", name)
 
 
-def _measured(comparison: Comparison, strategy: SimulatedStrategy) -> str:
-    """Return the mean over those seeds of which it is known."""
-    names = [each.cell.name for each in comparison.of(strategy)]
-    known = [comparison.measured_seconds[name] for name in names if name in comparison.measured_seconds]
+def _measured(comparison: Comparison) -> list[str]:
+    """Return each strategy's mean over those seeds of which it is known."""
+    return [
+        _mean_of([each.cell.name for each in comparison.of(strategy)], comparison.measured_seconds)
+        for strategy in comparison.strategies
+    ]
+
+
+def _mean_of(cells: Sequence[str], measured: Mapping[str, float]) -> str:
+    known = [measured[name] for name in cells if name in measured]
     return seconds(sum(known) / len(known)) if known else UNKNOWN

@@ -1,6 +1,7 @@
 """The live progress of a comparison."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -9,13 +10,16 @@ from typing_extensions import override
 
 from pslgs.comparison.cells import Cell
 from pslgs.comparison.watching import Watcher
+from pslgs.reporting.wording import count
 
 
 class ComparisonView(Watcher):
     """Shows a bar for all cells and one for each under way; without a terminal, a line a cell."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, folder: Path) -> None:
+        """Take the console, and the comparison's folder, to be named once it is begun."""
         self._console = console
+        self._folder = folder
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -38,8 +42,8 @@ class ComparisonView(Watcher):
     @override
     def begin(self, cells: Sequence[Cell], finished: Sequence[Cell]) -> None:
         """Show what there is to do."""
-        if finished:
-            self._console.print(f"{len(finished)} of {len(cells)} simulations are finished already")
+        done = f", {len(finished):,} of them finished already" if finished else ""
+        self._console.print(f"{count(len(cells), 'simulation')}{done}; folder {self._folder}", soft_wrap=True)
         self._bars.update(self._whole, total=len(cells), completed=len(finished))
 
     @override
