@@ -1,10 +1,13 @@
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from hypothesis import settings
 
 from cluster.testcluster import access
+
+DEFINITIONS = Path(__file__).parents[1] / "crds"
 
 # A busy machine makes a single example slow now and then; pytest-timeout ends what hangs.
 settings.register_profile("patient", settings(), deadline=None)
@@ -34,6 +37,14 @@ def own_api_server(api_server: access.ApiServer) -> access.ApiServer:
     """One that may be restarted, that counts requests and lets users in."""
     if api_server.instance is None:
         pytest.skip(f"this needs an API server of its own; {access.EXISTING} names an existing cluster")
+    return api_server
+
+
+@pytest.fixture(scope="session")
+def defined(api_server: access.ApiServer) -> access.ApiServer:
+    """An API server that knows the kind."""
+    api_server.run("apply", "--server-side", "--force-conflicts", f"--filename={DEFINITIONS}")
+    api_server.run("wait", "--for=condition=Established", "--timeout=60s", "crd/splittrainingjobs.pslgs.dev")
     return api_server
 
 

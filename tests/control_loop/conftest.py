@@ -11,19 +11,16 @@ from control_loop.node_leases import leases
 from control_loop.operating import OperatorProcess, World, operator
 from control_loop.status_page import StatusPage, status_page
 
-ROOT = Path(__file__).parents[2]
 SERVICE_ACCOUNT = "system:serviceaccount:pslgs-system:pslgs-operator"
 
 
 @pytest.fixture(scope="session")
-def installed(own_api_server: ApiServer) -> Path:
+def installed(own_api_server: ApiServer, defined: ApiServer) -> Path:
     """The CRD and the operator's rights are installed; the kubeconfig of its ServiceAccount."""
     run = own_api_server.run
-    run("apply", "--server-side", "--filename", ROOT / "crds")
     run.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     helm_of(own_api_server).change("install", crds={"enabled": False})
     run("--namespace", NAMESPACE, "delete", "deployment/pslgs-operator")
-    run("wait", "--for=condition=Established", "crd/splittrainingjobs.pslgs.dev")
     return own_api_server.kubeconfig_of(SERVICE_ACCOUNT, "system:serviceaccounts", "system:authenticated")
 
 

@@ -5,15 +5,7 @@ from uuid import uuid4
 import pytest
 
 from cluster.testcluster.access import ApiServer
-from crd.jobs import DEFINITION, Jobs
-
-
-@pytest.fixture(scope="session")
-def defined(api_server: ApiServer) -> ApiServer:
-    """An API server that knows the kind."""
-    api_server.run("apply", "--server-side", "--force-conflicts", f"--filename={DEFINITION}")
-    api_server.run("wait", "--for=condition=Established", "--timeout=60s", "crd/splittrainingjobs.pslgs.dev")
-    return api_server
+from crd.jobs import Jobs
 
 
 @pytest.fixture(scope="session")

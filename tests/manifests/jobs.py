@@ -28,10 +28,16 @@ def body(name: str = "digits", namespace: str = "lab", **spec: Any) -> dict[str,
     }
 
 
-def job(name: str = "digits", namespace: str = "lab", status: JobStatus | None = None, **spec: Any) -> Job:
+def job(
+    name: str = "digits",
+    namespace: str = "lab",
+    status: JobStatus | None = None,
+    uid: str = UID,
+    **spec: Any,
+) -> Job:
     """A job with these fields of its spec."""
     manifest = parse_job(body(name, namespace, **spec))
-    return Job(name, namespace, UID, 1, status or JobStatus(), manifest)
+    return Job(name, namespace, uid, 1, status or JobStatus(), manifest)
 
 
 def partition(clients: int) -> dict[str, Any]:

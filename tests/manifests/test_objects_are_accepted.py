@@ -11,7 +11,7 @@ import pytest
 
 from cluster.testcluster.access import ApiServer
 from cluster.testcluster.process import ClusterError
-from manifests.jobs import NOW, clients, job
+from manifests.jobs import NOW, body, clients, job
 from pslgs.spec import load_job
 from pslgs_operator import names
 from pslgs_operator.actions import IssueClient, IssueServer
@@ -97,6 +97,15 @@ def versions(api_server: ApiServer, namespace: str) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def owner(defined: ApiServer, namespace: str) -> str:
+    """The uid of a job that is there; children of one that is not go as soon as they are seen."""
+    wanted = body(namespace=namespace) | {"metadata": {"name": "digits", "namespace": namespace}}
+    defined.run.apply(wanted)
+    found = defined.run.json("get", "splittrainingjob", "digits", f"--namespace={namespace}")
+    return str(found["metadata"]["uid"])
+
+
 @pytest.mark.parametrize("spec", JOBS.values(), ids=JOBS)
 def test_all_children_of_a_job_are_accepted(api_server, namespace, spec):
     apply(api_server, children(job("n" * 40, namespace, **spec)), "--dry-run=server")
@@ -131,8 +140,8 @@ def test_its_pods_are_admitted_to_a_restricted_namespace(api_server, namespace, 
     apply(api_server, pods, "--dry-run=server")
 
 
-def test_applying_them_again_changes_nothing(api_server, namespace):
-    made = children(job("digits", namespace, **JOBS["stored"]))
+def test_applying_them_again_changes_nothing(api_server, namespace, owner):
+    made = children(job("digits", namespace, uid=owner, **JOBS["stored"]))
     apply(api_server, made)
     before = versions(api_server, namespace)
     apply(api_server, made)
@@ -140,8 +149,8 @@ def test_applying_them_again_changes_nothing(api_server, namespace):
     assert versions(api_server, namespace) == before
 
 
-def test_the_end_of_a_renewed_certificate_is_written_down_and_leaves_the_rest(api_server, namespace):
-    wanted = job("digits", namespace)
+def test_the_end_of_a_renewed_certificate_is_written_down_and_leaves_the_rest(api_server, namespace, owner):
+    wanted = job("digits", namespace, uid=owner)
     apply(api_server, [server_job(wanted, 2, NOW, SETTINGS)])
     get = ("get", "job", "digits-server", f"--namespace={namespace}")
     before = api_server.run.json(*get)
@@ -171,10 +180,11 @@ def test_the_end_of_a_renewed_certificate_is_written_down_and_leaves_the_rest(ap
     ],
 )
 def test_a_service_cannot_become_headless_or_cease_to_be_so_it_is_replaced(
-    api_server, namespace, before, after
+    api_server, namespace, owner, before, after
 ):
     old, new = (
-        service(job("digits", namespace, server={"service": each}), SETTINGS) for each in (before, after)
+        service(job("digits", namespace, uid=owner, server={"service": each}), SETTINGS)
+        for each in (before, after)
     )
     apply(api_server, [old])
     with pytest.raises(ClusterError, match="clusterIP"):
@@ -183,9 +193,7 @@ def test_a_service_cannot_become_headless_or_cease_to_be_so_it_is_replaced(
     apply(api_server, [new])
 
 
-def test_services_of_two_other_types_become_each_other(api_server, namespace):
+def test_services_of_two_other_types_become_each_other(api_server, namespace, owner):
     for kind in ("NodePort", "LoadBalancer", "NodePort"):
-        apply(
-            api_server,
-            [service(job("digits", namespace, server={"service": {"type": kind, "address": "h"}}), SETTINGS)],
-        )
+        server = {"service": {"type": kind, "address": "h"}}
+        apply(api_server, [service(job("digits", namespace, uid=owner, server=server), SETTINGS)])
