@@ -9,19 +9,18 @@ import typer
 from pslgs.cli.formats import FormatOption, OutputFormat, print_json
 from pslgs.cli.manifest import JobArgument, SetOption
 from pslgs.cli.simulate import RecalibrateOption
-from pslgs.simulation.choices import SimulatedStrategy, Skew
+from pslgs.simulation.choices import COMPARED, SimulatedStrategy, Skew
 from pslgs.spec import load_job
 
 _CACHE = Path("~/.cache/pslgs")
 _RUNS = Path("runs")
-_STRATEGIES = "Centralized,Global,FixedLocal,FixedProportionalLocal"
 
 
 def compare(  # noqa: PLR0913, PLR0917 - the options of a command
     job: JobArgument,
     strategies: Annotated[
         str, typer.Option(metavar="NAME,…", help=f"Of {', '.join(SimulatedStrategy)}.")
-    ] = _STRATEGIES,
+    ] = ",".join(COMPARED),
     seeds: Annotated[
         int, typer.Option(min=1, help="Each strategy is simulated so often, from the job's seed on.")
     ] = 3,

@@ -7,11 +7,11 @@ from tempfile import TemporaryDirectory
 from pslgs.comparison.cells import cells_of
 from pslgs.comparison.comparison import Comparison
 from pslgs.comparison.files import write_files
-from pslgs.comparison.options import STRATEGIES, ComparisonOptions
-from pslgs.comparison.running import run_cells
+from pslgs.comparison.options import ComparisonOptions
+from pslgs.comparison.running import Work, run_cells
 from pslgs.comparison.store import Store, all_of, fingerprint
 from pslgs.comparison.watching import NOBODY, Watcher
-from pslgs.simulation.choices import SimulatedStrategy, Skew
+from pslgs.simulation.choices import COMPARED, SimulatedStrategy, Skew
 from pslgs.simulation.options import CACHE
 from pslgs.simulation.profiles import Mix, parse_mix
 from pslgs.simulation.simulate import choice
@@ -22,7 +22,7 @@ from pslgs.spec.job import SplitTrainingJob
 def compare(  # noqa: PLR0913 - what a notebook or the command line may want to change
     job: SplitTrainingJob,
     *,
-    strategies: Sequence[str] = STRATEGIES,
+    strategies: Sequence[str] = COMPARED,
     seeds: int | Sequence[int] = 3,
     clients: int | None = None,
     partition: str | None = None,
@@ -94,7 +94,7 @@ def _computed(
     finished = [cell for cell in cells if store.load(cell) is not None]
     watcher.begin(cells, finished)
     missing = [cell for cell in cells if cell not in finished]
-    run_cells(job, missing, options, store, jobs=jobs, watcher=watcher)
+    run_cells(Work(job, options, store), missing, jobs=jobs, watcher=watcher)
     outcomes = all_of(store, cells)
     return Comparison(
         job,

@@ -5,18 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pslgs.simulation.choices import SimulatedStrategy
+from pslgs.simulation.choices import COMPARED, SimulatedStrategy
 from pslgs.simulation.options import CACHE
 from pslgs.simulation.profiles import Mix
 from pslgs.simulation.virtual_time import SERVER_SAMPLES_PER_SECOND
-
-STRATEGIES: Final = (
-    SimulatedStrategy.CENTRALIZED,
-    SimulatedStrategy.GLOBAL,
-    SimulatedStrategy.FIXED_LOCAL,
-    SimulatedStrategy.FIXED_PROPORTIONAL_LOCAL,
-)
-"""The comparison of the paper."""
 
 DELAY_WEIGHTS: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """δ of LatentDirichlet whose time and deviation are looked at, where links are assumed."""
@@ -39,7 +31,7 @@ class ComparisonOptions:
         threads: Cores of a simulation; results depend on it in their last bits.
     """
 
-    strategies: Sequence[SimulatedStrategy] = STRATEGIES
+    strategies: Sequence[SimulatedStrategy] = COMPARED
     seeds: Sequence[int] = (0, 1, 2)
     profile: Mix | None = None
     server_samples_per_second: float = SERVER_SAMPLES_PER_SECOND

@@ -6,11 +6,12 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Final
 
 from pslgs.comparison.cells import Cell
-from pslgs.comparison.computing import compute
+from pslgs.comparison.computing import Progress, compute
 from pslgs.comparison.options import ComparisonOptions
 from pslgs.comparison.store import Store
 from pslgs.comparison.watching import Watcher
@@ -29,16 +30,31 @@ class ComparisonError(RuntimeError):
     """A cell's process ended before its cell."""
 
 
-def run_cells(  # noqa: PLR0913 - what is computed, where it is kept, and how
-    job: SplitTrainingJob,
-    cells: Sequence[Cell],
-    options: ComparisonOptions,
-    store: Store,
-    *,
-    jobs: int,
-    watcher: Watcher,
-) -> None:
-    """Compute ``cells`` and keep what they give; so many at a time.
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is done for each cell.
+
+    Attributes:
+        job: That is simulated.
+        options: How.
+        store: Where the outcome is kept.
+    """
+
+    job: SplitTrainingJob
+    options: ComparisonOptions
+    store: Store
+
+    def do(self, cell: Cell, progress: Progress) -> None:
+        """Compute a cell and keep its outcome.
+
+        Raises:
+            InputError: the job or its data cannot be used.
+        """
+        self.store.save(compute(self.job, cell, self.options, progress))
+
+
+def run_cells(work: Work, cells: Sequence[Cell], *, jobs: int, watcher: Watcher) -> None:
+    """Compute ``cells`` and keep what they give, ``jobs`` at a time.
 
     One at a time is computed in this process, so that scripts and notebooks need no guard of their main
     module.
@@ -50,10 +66,10 @@ def run_cells(  # noqa: PLR0913 - what is computed, where it is kept, and how
     if jobs == 1 or len(cells) == 1:
         for cell in cells:
             before = time.perf_counter()
-            store.save(compute(job, cell, options, watcher.show))
-            _finish(cell, time.perf_counter() - before, store, watcher)
+            work.do(cell, watcher.show)
+            _finish(cell, time.perf_counter() - before, work.store, watcher)
     else:
-        _run_in_processes(job, cells, options, store, jobs, watcher)
+        _run_in_processes(work, cells, jobs, watcher)
 
 
 def _finish(cell: Cell, seconds: float, store: Store, watcher: Watcher) -> None:
@@ -61,34 +77,25 @@ def _finish(cell: Cell, seconds: float, store: Store, watcher: Watcher) -> None:
     watcher.finish(cell, seconds)
 
 
-def _run_in_processes(  # noqa: PLR0913, PLR0917 - as above
-    job: SplitTrainingJob,
-    cells: Sequence[Cell],
-    options: ComparisonOptions,
-    store: Store,
-    jobs: int,
-    watcher: Watcher,
-) -> None:
+def _run_in_processes(work: Work, cells: Sequence[Cell], jobs: int, watcher: Watcher) -> None:
     _context.set_forkserver_preload(list(_PRELOADED))
     waiting = iter(cells)
     running: dict[Connection, tuple[Cell, ForkServerProcess]] = {}
     with _ended(running):
         while True:
             while len(running) < jobs and (cell := next(waiting, None)) is not None:
-                ours, process = _start(job, cell, options, store)
+                ours, process = _start(work, cell)
                 running[ours] = cell, process
             if not running:
                 return
             for connection in wait(list(running)):
-                if isinstance(connection, Connection) and _listen(connection, running, store, watcher):
+                if isinstance(connection, Connection) and _listen(connection, running, work.store, watcher):
                     running.pop(connection)[1].join()
 
 
-def _start(
-    job: SplitTrainingJob, cell: Cell, options: ComparisonOptions, store: Store
-) -> "tuple[Connection, ForkServerProcess]":
+def _start(work: Work, cell: Cell) -> "tuple[Connection, ForkServerProcess]":
     ours, theirs = _context.Pipe(duplex=False)
-    process = _context.Process(target=_work, args=(theirs, job, cell, options, store), name=cell.name)
+    process = _context.Process(target=_work_on, args=(theirs, work, cell), name=cell.name)
     process.start()
     theirs.close()
     return ours, process
@@ -131,9 +138,7 @@ def _ended(running: "dict[Connection, tuple[Cell, ForkServerProcess]]") -> Itera
             process.join()
 
 
-def _work(
-    connection: Connection, job: SplitTrainingJob, cell: Cell, options: ComparisonOptions, store: Store
-) -> None:
+def _work_on(connection: Connection, work: Work, cell: Cell) -> None:
     """Compute a cell in a process of its own; Ctrl-C is for the process that started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     begun = time.perf_counter()
@@ -146,7 +151,7 @@ def _work(
             _send(connection, {"step": step, "steps": steps})
 
     try:
-        store.save(compute(job, cell, options, tell))
+        work.do(cell, tell)
     except InputError as error:
         _send(connection, {"violations": [[each.path, each.problem] for each in error.violations]})
     else:

@@ -28,6 +28,14 @@ BASELINES: Final = frozenset(
 )
 """Not in the manifest: they are there to be compared with, and nobody runs them on a cluster."""
 
+COMPARED: Final = (
+    SimulatedStrategy.CENTRALIZED,
+    SimulatedStrategy.GLOBAL,
+    SimulatedStrategy.FIXED_LOCAL,
+    SimulatedStrategy.FIXED_PROPORTIONAL_LOCAL,
+)
+"""The comparison of the paper."""
+
 
 class Skew(StrEnum):
     """The partitions of the paper's experiments (arXiv 2407.15738)."""
