@@ -3,15 +3,14 @@
 from datetime import datetime, timedelta
 
 from pslgs_operator.assessment.patience import hanging, pause
-from pslgs_operator.cluster import Cluster
+from pslgs_operator.complaints import Complaints
 from pslgs_operator.memory import Memory
 from pslgs_operator.observed import Observed
 from pslgs_operator.observing import explained
-from pslgs_operator.reading.complaints import read_complaints
 
 
 async def inquire(
-    cluster: Cluster, namespace: str, observed: Observed, memory: Memory, now: datetime
+    complaints: Complaints, namespace: str, observed: Observed, memory: Memory, now: datetime
 ) -> Observed:
     """Add to children that don't start why they don't; asked seldom, and more so the longer it lasts.
 
@@ -24,7 +23,7 @@ async def inquire(
         return observed
     if memory.inquired is None or now - memory.inquired >= pause(age):
         memory.inquired = now
-        memory.complaints = read_complaints(await cluster.warnings(namespace))
+        memory.complaints = await complaints.of(namespace, now)
     return explained(observed, memory.complaints)
 
 

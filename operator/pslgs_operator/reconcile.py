@@ -14,6 +14,7 @@ from pslgs_operator.assessment.patience import soonest
 from pslgs_operator.assessment.story import Happening, story
 from pslgs_operator.caches import Caches
 from pslgs_operator.cluster import Cluster, Key, NamespaceEndingError, RefusedError
+from pslgs_operator.complaints import Complaints
 from pslgs_operator.events import event
 from pslgs_operator.inquiring import inquire, next_inquiry
 from pslgs_operator.job import Job
@@ -48,7 +49,11 @@ class Reconciler:
     told: Callable[[Mapping[str, Any]], None]
     instance: str
     now: Callable[[], datetime]
+    _complaints: Complaints = field(init=False)
     _memories: dict[Key, Memory] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_complaints", Complaints(self.cluster))
 
     async def reconcile(self, key: Key) -> timedelta | None:
         """Look at a job; returns when to look again at the latest, None once it is gone.
@@ -80,7 +85,7 @@ class Reconciler:
         heartbeat = await self._listen(key, memory)
         now = self.now()
         observed = observe(self.caches, job, heartbeat, memory.refusals)
-        observed = await inquire(self.cluster, key.namespace, observed, memory, now)
+        observed = await inquire(self._complaints, key.namespace, observed, memory, now)
         placements = place_clients(job, observed)
         status = assess(job, observed, placements, self.settings, now)
         actions = plan(job, status, observed, placements, self.settings, now)
