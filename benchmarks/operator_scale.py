@@ -145,6 +145,7 @@ async def many_jobs(place: Site, number: int) -> list[Row]:
     await together(place.make(TRAINING_JOBS, job) for job in jobs)
     await until(lambda: place.has(6 * number), 600)
     made = time.monotonic() - began
+    await until(lambda: place.has(6 * number, PODS), 600)
     await settled(place)
     computed = place.cpu_seconds()
     changed = await latencies(place, names)
