@@ -110,6 +110,13 @@ def test_a_process_that_ignores_a_request_is_ended_by_force(tmp_path: Path) -> N
     assert processes.running("stubborn") is None
 
 
+def test_a_process_that_ended_leaves_its_last_words(tmp_path: Path) -> None:
+    processes = Processes(tmp_path)
+    pid = processes.start("brief", ["sh", "-c", "seq 100; echo no such disk >&2"])
+    os.waitpid(pid, 0)
+    assert processes.last_words("brief", lines=2) == "brief ended; its log ends with\n100\nno such disk"
+
+
 def test_another_process_with_the_same_id_is_not_ours(tmp_path: Path) -> None:
     known = {"impostor": {"pid": os.getpid(), "started": "1", "command": ["sleep"]}}
     (tmp_path / "processes.json").write_text(json.dumps(known))

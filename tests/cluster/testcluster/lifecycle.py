@@ -53,7 +53,17 @@ def add_nodes(instance: Instance, nodes: Sequence[Node]) -> None:
         network.connect(node, others)
         machine.power_on(node)
     for node in nodes:
-        wait_until(partial(machine.is_ready, node), f"{node.name} to be Ready, see {instance.logs}", 60)
+        _wait_until_ready(node)
+
+
+def _wait_until_ready(node: Node) -> None:
+    try:
+        wait_until(partial(machine.is_ready, node), f"{node.name} to be Ready", 60)
+    except ClusterError as error:
+        # The logs go with the instance, often before somebody can look.
+        processes = Processes(node.instance.state)
+        told = [processes.last_words(f"{node.name}.{each}") for each in ("containerd", "kubelet")]
+        raise ClusterError("\n".join([str(error), *told])) from error
 
 
 def down(instance: Instance) -> None:

@@ -35,7 +35,7 @@ class Processes:
     def start(self, name: str, command: Sequence[str | Path]) -> int:
         """Start a process that outlives this one; its output is appended to the log of its name."""
         words = tuple(str(word) for word in command)
-        log = self.state / "logs" / f"{name}.log"
+        log = self._log(name)
         log.parent.mkdir(parents=True, exist_ok=True)
         pid = _spawn(words, log)
         self._remember({**self._remembered(), name: Process(pid, start_time(pid), words)})
@@ -77,6 +77,15 @@ class Processes:
             wait_until(lambda: self.running(name) is None, f"{name} to end after SIGKILL", patience)
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)  # a zombie, if it was this process that started it
+
+    def last_words(self, name: str, lines: int = 15) -> str:
+        """Tell whether a process still runs, and the last that it wrote."""
+        state = "ended" if self.running(name) is None else "runs"
+        written = self._log(name).read_text(errors="replace").splitlines()[-lines:]
+        return "\n".join([f"{name} {state}; its log ends with", *written])
+
+    def _log(self, name: str) -> Path:
+        return self.state / "logs" / f"{name}.log"
 
     def _known(self, name: str) -> Process:
         try:
