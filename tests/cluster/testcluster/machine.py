@@ -4,6 +4,8 @@ import shutil
 import signal
 from pathlib import Path
 
+import grpc
+
 from cluster.testcluster import images, nodeconfig
 from cluster.testcluster.controlplane import administrator
 from cluster.testcluster.layout import BIN, Node
@@ -38,9 +40,7 @@ def power_on(node: Node) -> None:
     inside: list[str | Path] = ["nsenter", "-t", _first_process(node), "-m", "-n", "-p", "--"]
     containerd = [*inside, "containerd", "-c", node.root / "containerd.toml"]
     processes.start(f"{node.name}.containerd", containerd)
-    wait_until(
-        lambda: run("ctr", "-a", socket(node), "version", check=False), f"{node.name}'s containerd", 30
-    )
+    wait_until(lambda: _takes_pods(node), f"{node.name}'s containerd", 30)
     processes.start(f"{node.name}.kubelet", [*inside, BIN / "kubelet", *nodeconfig.kubelet(node)])
     processes.start(f"{node.name}.kube-proxy", [*inside, BIN / "kube-proxy", *nodeconfig.kube_proxy(node)])
     if node.gpus:
@@ -81,6 +81,16 @@ def is_ready(node: Node) -> bool:
 def socket(node: Node) -> Path:
     """The address of the node's containerd, as the host sees it."""
     return node.disk("/run/containerd") / "containerd.sock"
+
+
+def _takes_pods(node: Node) -> bool:
+    """Whether containerd answers a kubelet, which ends if not: a while after its socket is there."""
+    with grpc.insecure_channel(f"unix:{socket(node)}") as channel:
+        try:
+            channel.unary_unary("/runtime.v1.RuntimeService/Status")(b"", timeout=1)
+        except grpc.RpcError:
+            return False
+    return True
 
 
 def _first_process(node: Node) -> str:
