@@ -84,7 +84,7 @@ def socket(node: Node) -> Path:
 
 
 def _takes_pods(node: Node) -> bool:
-    """Whether containerd answers a kubelet, which ends if not: a while after its socket is there."""
+    """Whether containerd answers what a kubelet asks: a while after its socket is there."""
     with grpc.insecure_channel(f"unix:{socket(node)}") as channel:
         try:
             channel.unary_unary("/runtime.v1.RuntimeService/Status")(b"", timeout=1)
