@@ -1,0 +1,334 @@
+"""A server without gRPC, threads, files or time, for unit tests of what carries out its effects.
+
+async with fake_server() as server:
+    session = server.connect("a")
+    runner = StepRunner(server.stage)
+    runner.order_forward([...])
+    await settle()
+    assert bodies(session) == ["forward", "tensor"]
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import torch
+from prometheus_client import CollectorRegistry
+
+from pslgs.coordination.effects import Share
+from pslgs.coordination.events import Event, Ticket
+from pslgs.lifecycle.tasks import together
+from pslgs.observability.journal import Journal
+from pslgs.observability.metrics import JobLabels, JobSeries, ServerMetrics
+from pslgs.observability.records import Record
+from pslgs.observability.status import Status
+from pslgs.server.population import Population
+from pslgs.server.scribe import Scribe
+from pslgs.server.stage import Stage
+from pslgs.server.switchboard import Switchboard
+from pslgs.spec import JobSpec, parse_job
+from pslgs.training.server_step import ServerStep
+from pslgs.training.slices import slice_rows
+from pslgs.training.task import Task, build_task
+from pslgs.training.torch_thread import TorchThread
+from pslgs.training.vectors import gradient_elements
+from pslgs.wire.chunks import tensor_frames
+from pslgs.wire.codec import codec_for, tensor_bytes
+from pslgs.wire.errors import StreamEnded, ended
+from pslgs.wire.frames import Frame, decode, encode
+from pslgs.wire.service import Session
+from pslgs.wire.v1 import training_pb2 as wire
+
+INPUTS = 4
+CLASSES = 3
+
+
+class FakeSession(Session):
+    """A client's stream without gRPC; to be made while an event loop runs.
+
+    A test reads what the server sent and feeds what the client would have sent.
+
+    Attributes:
+        sent_frames: Frames that the server sent, in order.
+        ended: Status and details with which the server ended the stream; None while it is open.
+        reads: Whether the client takes what the server sends; while it does not, senders wait.
+    """
+
+    def __init__(self, client_id: str, number: int = 1) -> None:
+        super().__init__(client_id, f"fake:{client_id}", number)
+        self.sent_frames: list[Frame] = []
+        self.ended: tuple[grpc.StatusCode, str] | None = None
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self._fed: asyncio.Queue[Frame | StreamEnded] = asyncio.Queue()
+
+    async def send_encoded(self, message: bytes) -> None:
+        await self.reads.wait()
+        if self.ended is not None:
+            raise ended(*self.ended)
+        frames = decode(message)
+        self.sent_frames += frames
+        for frame in frames:
+            self.sent[frame.kind] += frame.size
+
+    async def receive(self) -> Frame:
+        fed = await self._fed.get()
+        if isinstance(fed, StreamEnded):
+            raise fed
+        self.received[fed.kind] += fed.size
+        return fed
+
+    def end(self, status: grpc.StatusCode, details: str) -> None:
+        if self.ended is None:
+            self.ended = status, details
+            self._fed.put_nowait(ended(status, details))
+
+    def feed(self, *frames: Frame) -> None:
+        """Have the client send frames, for `receive`."""
+        for frame in frames:
+            self._fed.put_nowait(frame)
+
+    def leave(self, details: str = "The connection was lost.") -> None:
+        """Have the client go; `receive` gives what was fed before."""
+        self._fed.put_nowait(ended(grpc.StatusCode.UNAVAILABLE, details))
+
+
+class ManualTorchThread(TorchThread):
+    """Runs calls in the caller's thread, at once or, while ``held``, when the test says so."""
+
+    def __init__(self, *, held: bool = False) -> None:
+        self.held = held
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    def submit(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(call(*args, **kwargs))
+            except Exception as error:  # noqa: BLE001 - as an executor does
+                future.set_exception(error)
+
+        self._waiting.append(work)
+        if not self.held:
+            self.work()
+        return future
+
+    @property
+    def waiting(self) -> int:
+        """Calls that have not been run."""
+        return len(self._waiting)
+
+    def work(self, calls: int | None = None) -> None:
+        """Run the calls that wait, the first ``calls`` of them or all."""
+        for _ in range(len(self._waiting) if calls is None else calls):
+            self._waiting.popleft()()
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+
+class RecordList(Journal):
+    """A journal in memory."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def append(self, record: Record) -> None:
+        self.records.append(record)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class ManualClock:
+    """Seconds that pass when the test says so."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class BackgroundTasks(asyncio.TaskGroup):
+    """A task group that remembers its tasks, so that a test can leave some unfinished."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[asyncio.Task[Any]] = []
+
+    def create_task(self, coro: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
+        task = super().create_task(coro, **options)
+        self.all.append(task)
+        return task
+
+
+@dataclass
+class FakeServer:
+    """What a server's parts work with, and what a test sees of them.
+
+    Attributes:
+        stage: Passed to the parts under test.
+        torch: The torch thread of ``stage``.
+        clock: The clock of ``stage``.
+        journal: The records that were written.
+        events: What the coordinator was told; another ``tell`` can take the list's place.
+    """
+
+    stage: Stage
+    torch: ManualTorchThread
+    clock: ManualClock
+    journal: RecordList
+    events: list[Event] = field(default_factory=list)
+    sessions: dict[str, FakeSession] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Task:
+        return self.stage.task
+
+    def connect(self, client: str) -> FakeSession:
+        """Connect a client; its session is numbered from 1 on in the order of connecting."""
+        session = FakeSession(client, len(self.sessions) + 1)
+        self.sessions[client] = session
+        self.stage.switchboard.connect(session)
+        return session
+
+    def records(self, kind: type) -> list[Any]:
+        """Return the records of one kind."""
+        return [record for record in self.journal.records if isinstance(record, kind)]
+
+
+def tiny_spec(**spec: Any) -> JobSpec:
+    """Return a job whose samples are 4 numbers, whose cut has 2, and which has 3 classes."""
+    model = {
+        "architecture": "mlp",
+        "options": {"inputs": INPUTS, "hidden": [2, 5], "outputs": CLASSES},
+        "cutLayer": "hidden1",
+        "inputShape": [INPUTS],
+    }
+    data = {"train": {"format": "NumPy", "path": "/nowhere"}}
+    document = {
+        "apiVersion": "pslgs.dev/v1alpha1",
+        "kind": "SplitTrainingJob",
+        "metadata": {"name": "tiny"},
+        "spec": {"model": model, "data": data, "epochs": 2, "sampling": {"globalBatchSize": 8}} | spec,
+    }
+    return parse_job(document).spec
+
+
+@asynccontextmanager
+async def fake_server(
+    spec: JobSpec | None = None,
+    *,
+    torch_thread: ManualTorchThread | None = None,
+    tell: Callable[[Event], None] | None = None,
+) -> AsyncIterator[FakeServer]:
+    """Build a stage for a tiny model on the CPU; what its parts left unfinished is cancelled at the end.
+
+    Raises:
+        Exception: what a task of the server's raised, as itself.
+    """
+    spec = spec or tiny_spec()
+    task = build_task(spec, spec.model.input_shape or (INPUTS,))
+    layout = task.layout
+    events: list[Event] = []
+    clock, journal = ManualClock(), RecordList()
+    series = JobSeries(JobLabels("tiny", "mlp", "hidden1", "Global"), spec.epochs, 1, 100)
+    metrics = ServerMetrics(CollectorRegistry(), series)
+    torch_thread = torch_thread or ManualTorchThread()
+    async with together(), BackgroundTasks() as tasks:
+        stage = Stage(
+            task=task,
+            server_step=ServerStep(task, torch.device("cpu")),
+            torch=torch_thread,
+            encoding=codec_for(spec.transport.compression, layout.features, layout.dtype),
+            switchboard=Switchboard(tasks),
+            population=Population(task.objective.classes),
+            scribe=Scribe(journal, metrics, Status(0.0, spec.epochs, 1), clock),
+            tasks=tasks,
+            tell=tell or events.append,
+            clock=clock,
+        )
+        yield FakeServer(stage, torch_thread, clock, journal, events)
+        for each in tasks.all:
+            each.cancel()
+
+
+async def settle() -> None:
+    """Let everything run that waits for nothing but the event loop."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+def shares(server: FakeServer, samples: dict[str, int], offset: int = 0) -> tuple[Share, ...]:
+    """Give each connected client its number of samples."""
+    return tuple(Share(name, server.sessions[name].number, offset, n) for name, n in samples.items())
+
+
+def bodies(session: FakeSession) -> list[str | None]:
+    """Name the bodies of the frames that the server sent."""
+    return [frame.header.WhichOneof("body") for frame in session.sent_frames]
+
+
+def sent_tensor(session: FakeSession, kind: wire.Tensor.Kind) -> bytes:
+    """Put the payloads of all sent chunks of one kind together."""
+    frames = [frame for frame in session.sent_frames if frame.header.WhichOneof("body") == "tensor"]
+    return b"".join(bytes(frame.payload) for frame in frames if frame.header.tensor.kind == kind)
+
+
+def forward_answer(
+    server: FakeServer,
+    ticket: Ticket,
+    labels: Sequence[int],
+    smashed: torch.Tensor | None = None,
+) -> list[Frame]:
+    """Return the frames of a local batch: labels, then smashed data (rows, features), ones if not given.
+
+    An evaluation is answered in the same way, under its own ticket.
+    """
+    layout, rows = server.task.layout, len(labels)
+    smashed = torch.ones((rows, layout.features), dtype=layout.dtype) if smashed is None else smashed
+    encoded = server.task.objective.as_labels(torch.tensor(labels))
+    frames = _tensor(ticket, wire.Tensor.LABELS, tensor_bytes(encoded))
+    for first, count in slice_rows(rows, layout.bytes_per_sample):
+        data = server.stage.encoding.encode(smashed[first : first + count])
+        frames += _tensor(ticket, wire.Tensor.SMASHED_DATA, data, first, count)
+    return frames
+
+
+def gradient_answer(server: FakeServer, ticket: Ticket, gradient: torch.Tensor | None = None) -> list[Frame]:
+    """Return the frames of a client gradient, a vector, zeros if not given."""
+    elements = gradient_elements(server.task.network.client_part)
+    vector = torch.zeros(elements, dtype=server.task.layout.dtype) if gradient is None else gradient
+    return _tensor(ticket, wire.Tensor.CLIENT_GRADIENT, tensor_bytes(vector))
+
+
+def control(**body: Any) -> Frame:
+    """Return a frame without payload: ``control(hello=Hello(...))``."""
+    return decode(encode(wire.Header(**body)))[0]
+
+
+Accept = Callable[[Session, wire.Tensor, memoryview], Event | None]
+
+
+def deliver(accept: Accept, session: FakeSession, frames: Iterable[Frame]) -> Event | None:
+    """Hand chunks to a runner's ``accept`` as the session handler would; return its last answer."""
+    event: Event | None = None
+    for frame in frames:
+        event = accept(session, frame.header.tensor, frame.payload)
+    return event
+
+
+def _tensor(
+    ticket: Ticket, kind: wire.Tensor.Kind, data: memoryview, first: int = 0, samples: int = 0
+) -> list[Frame]:
+    messages = tensor_frames(kind, ticket.step, ticket.attempt, first, samples, data)
+    return [frame for message in messages for frame in decode(message)]

@@ -1,0 +1,89 @@
+"""The step runner, over sessions and a torch thread that a test has in its hands."""
+
+import numpy as np
+import torch
+
+from pslgs.coordination import effects as do
+from pslgs.coordination import events as told
+from pslgs.coordination.events import Ticket
+from pslgs.observability.records import AbortRecord, StepRecord
+from pslgs.server.steps import StepRunner
+from pslgs.wire.codec import tensor_bytes
+from pslgs.wire.v1 import training_pb2 as wire
+from server.fakes import (
+    FakeServer,
+    ManualTorchThread,
+    bodies,
+    deliver,
+    fake_server,
+    forward_answer,
+    gradient_answer,
+    sent_tensor,
+    settle,
+    shares,
+)
+
+TICKET = Ticket(step=1, attempt=1)
+
+
+def forward_orders(server: FakeServer, samples: dict[str, int]) -> list[do.OrderForward]:
+    return [do.OrderForward(TICKET, 1, share, 0) for share in shares(server, samples)]
+
+
+async def test_a_step_goes_from_its_orders_to_a_record_of_its_update():
+    samples = {"a": 3, "b": 5}
+    async with fake_server() as server:
+        sessions = {name: server.connect(name) for name in samples}
+        runner = StepRunner(server.stage)
+        before = server.stage.server_step.parameters()
+
+        runner.order_forward(forward_orders(server, samples))
+        await settle()
+        for name, session in sessions.items():
+            assert bodies(session) == ["forward", "tensor"]
+            assert session.sent_frames[0].header.forward.samples == samples[name]
+            assert sent_tensor(session, wire.Tensor.PARAMETERS) == bytes(tensor_bytes(before))
+
+        for name, session in sessions.items():
+            event = deliver(runner.accept, session, forward_answer(server, TICKET, [1] * samples[name]))
+            assert event == told.SmashedDataReceived(name, TICKET)
+        runner.run_server_step(do.RunServerStep(TICKET, 1, shares(server, samples)))
+        await settle()
+        assert server.events == [told.ServerStepDone(TICKET)]
+
+        runner.send_cut_gradients(do.SendCutGradients(TICKET, shares(server, samples)))
+        await settle()
+        gradient = np.frombuffer(sent_tensor(sessions["b"], wire.Tensor.CUT_GRADIENT), dtype=np.float32)
+        assert gradient.shape == (5 * server.task.layout.features,)
+        assert np.any(gradient)
+
+        for session in sessions.values():
+            deliver(runner.accept, session, gradient_answer(server, TICKET, torch.ones(len(before))))
+        runner.apply_update(do.ApplyUpdate(TICKET, 1, shares(server, samples)))
+        await settle()
+        assert server.events[-1] == told.UpdateDone(TICKET)
+        (record,) = server.records(StepRecord)
+        assert (record.batch_size, record.allocation) == (8, {"a": (0, 3), "b": (0, 5)})
+        step = record.learning_rate * 2  # the sum of both clients' ones
+        torch.testing.assert_close(server.stage.server_step.parameters(), before - step)
+
+
+async def test_an_attempt_abandoned_before_the_torch_thread_comes_to_it_is_not_computed():
+    samples = {"a": 2}
+    async with fake_server(torch_thread=ManualTorchThread()) as server:
+        session = server.connect("a")
+        runner = StepRunner(server.stage)
+        runner.order_forward(forward_orders(server, samples))
+        await settle()
+        deliver(runner.accept, session, forward_answer(server, TICKET, [0, 1]))
+        server.torch.held = True
+        runner.run_server_step(do.RunServerStep(TICKET, 1, shares(server, samples)))
+        await settle()
+        runner.abandon(do.AbandonAttempt(TICKET, 1, shares(server, samples), "client_lost", "it went"))
+        server.torch.work()
+        await settle()
+        assert server.events == []
+        assert bodies(session)[-1] == "abort"
+        assert [record.reason for record in server.records(AbortRecord)] == ["it went"]
+        late = deliver(runner.accept, session, forward_answer(server, TICKET, [0, 1]))
+        assert late is None
