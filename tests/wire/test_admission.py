@@ -133,7 +133,7 @@ async def raw_outcome(address: str, *messages: bytes) -> grpc.aio.AioRpcError:
     options = [("grpc.max_send_message_length", -1)]
     async with asyncio.timeout(DEADLINE), grpc.aio.insecure_channel(address, options=options) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await send_and_read(channel.stream_stream("/pslgs.v1.Training/Attend")(), messages)
+            await send_and_read(channel.stream_stream("/pslgs.v1.Training/Session")(), messages)
         return raised.value
 
 

@@ -1,4 +1,4 @@
-"""Frames come out as they went in, and nothing else passes for one."""
+"""Frames come out as they went in, as protobuf would encode them, and nothing else passes for one."""
 
 import itertools
 
@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pslgs.wire.errors import ProtocolViolation
 from pslgs.wire.frames import decode, encode
 from pslgs.wire.limits import CHUNK_BYTES, HEADER_LIMIT, MERGED_BYTES, MESSAGE_LIMIT
-from pslgs.wire.v1.training_pb2 import Abort, Failure, Header, Hello, Tensor
+from pslgs.wire.v1.training_pb2 import Abort, Failure, Frames, Header, Hello, Tensor
+from pslgs.wire.v1.training_pb2 import Frame as EncodedFrame
 
 BODIES = st.one_of(
     st.builds(
@@ -26,8 +27,17 @@ BODIES = st.one_of(
 )
 
 
-def prefixed(length: int, rest: bytes = b"", payload: int = 0) -> bytes:
-    return length.to_bytes(4, "little") + payload.to_bytes(4, "little") + rest
+def varint(length: int) -> bytes:
+    return bytes([length]) if length < 128 else bytes([length % 128 | 128]) + varint(length // 128)
+
+
+def field(number: int, content: bytes, length: int | None = None) -> bytes:
+    """Encode a length-delimited field, with another length than its own if one is given."""
+    return bytes([number << 3 | 2]) + varint(len(content) if length is None else length) + content
+
+
+def framed(header: bytes, rest: bytes = b"") -> bytes:
+    return field(1, field(1, header) + rest)
 
 
 @given(BODIES, st.binary(max_size=2000))
@@ -60,10 +70,23 @@ def test_frames_come_out_one_by_one_however_they_were_merged_into_messages(parts
     assert [frame.size for frame in frames] == list(map(len, encoded))
 
 
-@given(PARTS, st.binary(min_size=1, max_size=7))
+@given(PARTS)
+def test_messages_are_encoded_as_protobuf_encodes_them(parts):
+    message = Frames(frame=[EncodedFrame(header=header, payload=payload) for header, payload in parts])
+    assert b"".join(encode(header, payload) for header, payload in parts) == message.SerializeToString()
+
+
+@given(BODIES)
+def test_the_fields_of_a_frame_may_come_in_any_order(header):
+    payload = b"12" if header.WhichOneof("body") == "tensor" else b""
+    (frame,) = decode(field(1, field(2, payload) + field(1, header.SerializeToString())))
+    assert (frame.header, frame.payload) == (header, payload)
+
+
+@given(PARTS, st.binary(min_size=1, max_size=5))
 def test_bytes_that_are_too_few_for_a_frame_behind_whole_ones_are_a_violation(parts, garbage):
     message = b"".join(encode(header, payload) for header, payload in parts) + garbage
-    with pytest.raises(ProtocolViolation, match="lengths are wrong"):
+    with pytest.raises(ProtocolViolation):
         decode(message)
 
 
@@ -110,7 +133,7 @@ def test_a_full_chunk_fits_a_message():
     largest = 2**64 - 1
     tensor = Tensor(kind=Tensor.CLIENT_GRADIENT, step=largest, attempt=2**32 - 1, offset=largest)
     assert len(encode(Header(tensor=tensor), bytes(CHUNK_BYTES))) <= MESSAGE_LIMIT
-    assert 8 + HEADER_LIMIT <= MESSAGE_LIMIT - CHUNK_BYTES
+    assert 16 + HEADER_LIMIT <= MESSAGE_LIMIT - CHUNK_BYTES
 
 
 TENSOR = Header(tensor=Tensor(step=1)).SerializeToString()
@@ -121,28 +144,29 @@ ABORT = Header(abort=Abort(step=1)).SerializeToString()
     ("message", "problem"),
     [
         pytest.param(b"", "lengths are wrong", id="empty"),
-        pytest.param(b"\1\0\0", "lengths are wrong", id="shorter than the length of a header"),
-        pytest.param(prefixed(10, b"123"), "lengths are wrong", id="header longer than the message"),
+        pytest.param(b"\x0a", "lengths are wrong", id="a tag alone"),
+        pytest.param(b"\x0a\x80\x80", "lengths are wrong", id="a length that does not end"),
+        pytest.param(b"\x0a" + b"\x80" * 9 + b"\x01", "lengths are wrong", id="a length of ten bytes"),
+        pytest.param(field(1, b"123", 10), "lengths are wrong", id="frame longer than the message"),
+        pytest.param(field(1, field(1, b"123", 10)), "lengths are wrong", id="header longer than its frame"),
+        pytest.param(framed(bytes(HEADER_LIMIT + 1)), "lengths are wrong", id="header above the limit"),
+        pytest.param(field(1, b"", 2**32 - 1), "lengths are wrong", id="length of 4 GiB"),
         pytest.param(
-            prefixed(HEADER_LIMIT + 1, bytes(HEADER_LIMIT + 1)),
-            "lengths are wrong",
-            id="header above the limit",
+            field(2, field(1, ABORT)), "fields or lengths are wrong", id="another field than frames"
         ),
-        pytest.param(prefixed(2**32 - 1), "lengths are wrong", id="largest length"),
-        pytest.param(prefixed(3, b"\xff\xff\xff"), "cannot be parsed", id="header that is no protobuf"),
-        pytest.param(prefixed(len(TENSOR), TENSOR + b"x", 2), "lengths are wrong", id="payload cut off"),
-        pytest.param(prefixed(len(TENSOR), TENSOR + b"x"), "lengths are wrong", id="bytes behind the frame"),
+        pytest.param(framed(ABORT, field(3, b"x")), "fields or lengths are wrong", id="a field of no frame"),
+        pytest.param(framed(ABORT, field(1, ABORT)), "fields or lengths are wrong", id="two headers"),
+        pytest.param(b"\x08\x01", "fields or lengths are wrong", id="a number instead of frames"),
+        pytest.param(framed(b"\xff\xff\xff"), "cannot be parsed", id="header that is no protobuf"),
+        pytest.param(framed(TENSOR, field(2, b"x", 2)), "lengths are wrong", id="payload cut off"),
+        pytest.param(framed(TENSOR) + b"x", "lengths are wrong", id="bytes behind the frame"),
         pytest.param(
-            prefixed(len(ABORT), ABORT) + prefixed(9, b"\xff"),
-            "lengths are wrong",
-            id="damaged frame behind a whole one",
+            framed(ABORT) + field(1, b"\xff", 9), "lengths are wrong", id="damaged frame behind a whole one"
         ),
-        pytest.param(prefixed(len(ABORT), ABORT) + bytes(8), "no body", id="zeros behind a whole frame"),
-        pytest.param(prefixed(0), "no body", id="header without a body"),
-        pytest.param(prefixed(3, b"\xf8\x07\x01"), "no body", id="body of another version"),
-        pytest.param(
-            prefixed(len(ABORT), ABORT + b"x", 1), "1 bytes of payload", id="payload behind an abort"
-        ),
+        pytest.param(framed(ABORT) + framed(b""), "no body", id="empty header behind a whole frame"),
+        pytest.param(field(1, b""), "no body", id="frame without a header"),
+        pytest.param(framed(b"\xf8\x07\x01"), "no body", id="body of another version"),
+        pytest.param(framed(ABORT, field(2, b"x")), "1 bytes of payload", id="payload behind an abort"),
     ],
 )
 def test_what_is_no_frame_is_a_violation(message, problem):

@@ -1,4 +1,9 @@
-"""Frames: a header and the raw bytes that may follow it, one or more a message (``v1/training.proto``)."""
+"""Encodes and decodes gRPC messages: one or more frames, each a header and the raw bytes of a tensor.
+
+A message is the ``Frames`` of ``v1/training.proto`` in protobuf's wire format.  It is written and read here
+rather than by protobuf, because protobuf would copy each payload once more at either end.  Repeated fields
+concatenate, so encoded frames are merged into a message by joining their bytes.
+"""
 
 from dataclasses import dataclass
 
@@ -8,7 +13,11 @@ from pslgs.wire.errors import ProtocolViolation
 from pslgs.wire.limits import HEADER_LIMIT, MERGED_BYTES
 from pslgs.wire.v1.training_pb2 import Header, Tensor
 
-_PREFIX = 8  # the lengths of header and payload, 4 bytes each, little endian
+# Tags of length-delimited fields: the field's number << 3 | 2.
+_FRAME = 1 << 3 | 2  # Frames.frame
+_HEADER = 1 << 3 | 2  # Frame.header
+_PAYLOAD = 2 << 3 | 2  # Frame.payload
+_LENGTH_BITS = 35  # of five bytes; far above every limit
 
 _KINDS = {number: name.lower() for name, number in Tensor.Kind.items()}
 
@@ -32,7 +41,7 @@ class Frame:
 
 
 def encode(header: Header, payload: bytes | memoryview = b"") -> bytes:
-    """Put a frame together; the payload is copied once.
+    """Encode a frame as a whole message; the payload is copied once.
 
     Raises:
         ValueError: the header is longer than `HEADER_LIMIT`.
@@ -40,12 +49,14 @@ def encode(header: Header, payload: bytes | memoryview = b"") -> bytes:
     head = header.SerializeToString()
     if len(head) > HEADER_LIMIT:
         raise ValueError(f"A header of {len(head)} bytes is longer than the {HEADER_LIMIT} that fit a frame.")
-    lengths = len(head) | len(payload) << 32
-    return b"".join((lengths.to_bytes(_PREFIX, "little"), head, payload))
+    before = _opening(_HEADER, len(head))
+    between = _opening(_PAYLOAD, len(payload)) if payload else b""
+    frame = _opening(_FRAME, len(before) + len(head) + len(between) + len(payload))
+    return b"".join((frame, before, head, between, payload))
 
 
 def decode(message: bytes) -> list[Frame]:
-    """Take a message apart into its frames, at least one, without copying a payload.
+    """Decode the frames of a message, at least one, without copying a payload.
 
     Raises:
         ProtocolViolation: the message is not made of frames.
@@ -61,20 +72,57 @@ def decode(message: bytes) -> list[Frame]:
     return frames
 
 
+def _opening(tag: int, length: int) -> bytes:
+    """Encode the tag and the length, a varint, that precede a field's bytes."""
+    if length <= 0x7F:
+        return bytes((tag, length))
+    encoded = bytearray((tag,))
+    while length > 0x7F:
+        encoded.append(length & 0x7F | 0x80)
+        length >>= 7
+    encoded.append(length)
+    return bytes(encoded)
+
+
 def _frame(message: bytes, start: int) -> Frame:
-    lengths = message[start : start + _PREFIX]
-    head = int.from_bytes(lengths[:4], "little")
-    payload_at = start + _PREFIX + head
-    end = payload_at + int.from_bytes(lengths[4:], "little")
-    if len(lengths) < _PREFIX or head > HEADER_LIMIT or end > len(message):
-        raise ProtocolViolation(
-            f"A message of {len(message)} bytes is not made of frames: its lengths are wrong."
-        )
-    header = _header(message[start + _PREFIX : payload_at])
-    payload = memoryview(message)[payload_at:end]
+    tag, at, end = _field(message, start, len(message))
+    if tag != _FRAME:
+        raise _malformed(message)
+    encoded, payload = None, None
+    while at < end:
+        tag, first, at = _field(message, at, end)
+        if tag == _HEADER and encoded is None and at - first <= HEADER_LIMIT:
+            encoded = message[first:at]
+        elif tag == _PAYLOAD and payload is None:
+            payload = memoryview(message)[first:at]
+        else:
+            raise _malformed(message)
+    header = _header(encoded or b"")
     if payload and header.WhichOneof("body") != "tensor":
         raise ProtocolViolation(f"{len(payload)} bytes of payload came behind a header that is no tensor's.")
-    return Frame(header, payload, end - start)
+    return Frame(header, memoryview(b"") if payload is None else payload, end - start)
+
+
+def _field(message: bytes, at: int, limit: int) -> tuple[int, int, int]:
+    """Return the tag of the field at ``at``, and where its bytes start and end."""
+    length, shift = 0, 0
+    index = at + 1
+    while index < limit and shift < _LENGTH_BITS:
+        byte = message[index]
+        length |= (byte & 0x7F) << shift
+        index += 1
+        if byte <= 0x7F:
+            if index + length > limit:
+                break
+            return message[at], index, index + length
+        shift += 7
+    raise _malformed(message)
+
+
+def _malformed(message: bytes) -> ProtocolViolation:
+    return ProtocolViolation(
+        f"A message of {len(message)} bytes is not made of frames: its fields or lengths are wrong."
+    )
 
 
 def _header(encoded: bytes) -> Header:

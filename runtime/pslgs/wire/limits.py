@@ -1,13 +1,13 @@
 """What one message may measure, and how long a peer may keep the other waiting."""
 
-PROTOCOL_VERSION = 1
-"""Spoken by both sides, or they part."""
+PROTOCOL_VERSION = 2
+"""Version of the protocol; the server refuses clients of another one."""
 
 CHUNK_BYTES = 1 << 20
 """Payload of a tensor's chunks; 1 MiB is where a loopback stream is fastest."""
 
-HEADER_LIMIT = (64 << 10) - 8
-"""Bytes of a header at most; with the two lengths before it, 64 KiB."""
+HEADER_LIMIT = (64 << 10) - 16
+"""Maximum bytes of a header; with the tags and lengths of its frame, at most 64 KiB."""
 
 MESSAGE_LIMIT = CHUNK_BYTES + (64 << 10)
 """Bytes of a gRPC message at most, on both sides."""

@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 
 from pslgs.wire.limits import MESSAGE_LIMIT
+from pslgs.wire.v1.training_pb2 import DESCRIPTOR
 
-SERVICE = "pslgs.v1.Training"
-METHOD = "Attend"
+_TRAINING = DESCRIPTOR.services_by_name["Training"]
+
+SERVICE: str = _TRAINING.full_name
+METHOD: str = _TRAINING.methods_by_name["Session"].name
+"""Service and method of ``v1/training.proto``."""
 
 ADMITTED = ("pslgs-admitted", "yes")
 """Initial metadata by which a client knows that it was admitted."""

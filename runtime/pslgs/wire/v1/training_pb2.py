@@ -24,31 +24,37 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpslgs/wire/v1/training.proto\x12\x08pslgs.v1\"\xb6\x02\n\x06Header\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.pslgs.v1.HelloH\x00\x12$\n\x07welcome\x18\x02 \x01(\x0b\x32\x11.pslgs.v1.WelcomeH\x00\x12$\n\x07\x66orward\x18\x03 \x01(\x0b\x32\x11.pslgs.v1.ForwardH\x00\x12\"\n\x06tensor\x18\x04 \x01(\x0b\x32\x10.pslgs.v1.TensorH\x00\x12 \n\x05\x61\x62ort\x18\x05 \x01(\x0b\x32\x0f.pslgs.v1.AbortH\x00\x12&\n\x08\x65valuate\x18\x06 \x01(\x0b\x32\x12.pslgs.v1.EvaluateH\x00\x12\"\n\x06\x66inish\x18\x07 \x01(\x0b\x32\x10.pslgs.v1.FinishH\x00\x12$\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x11.pslgs.v1.FailureH\x00\x42\x06\n\x04\x62ody\"\xad\x01\n\x05Hello\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x12\n\njob_digest\x18\x03 \x01(\x0c\x12\x0f\n\x07samples\x18\x04 \x01(\x04\x12\x14\n\x0clabel_counts\x18\x05 \x03(\x04\x12\x13\n\x0b\x63lass_names\x18\x06 \x03(\t\x12\x13\n\x0binput_shape\x18\x07 \x03(\r\x12\x1a\n\x12\x65valuation_samples\x18\x08 \x01(\x04\"\x1e\n\x07Welcome\x12\x13\n\x0binput_shape\x18\x01 \x03(\r\"\x83\x01\n\x07\x46orward\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12\x0f\n\x07samples\x18\x05 \x01(\r\x12\x13\n\x0bnext_offset\x18\x06 \x01(\x04\x12\x14\n\x0cnext_samples\x18\x07 \x01(\r\"\xef\x01\n\x06Tensor\x12#\n\x04kind\x18\x01 \x01(\x0e\x32\x15.pslgs.v1.Tensor.Kind\x12\x0c\n\x04step\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\r\n\x05\x66irst\x18\x04 \x01(\r\x12\x0f\n\x07samples\x18\x05 \x01(\r\x12\x0e\n\x06offset\x18\x06 \x01(\x04\"q\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nPARAMETERS\x10\x01\x12\x10\n\x0cSMASHED_DATA\x10\x02\x12\n\n\x06LABELS\x10\x03\x12\x10\n\x0c\x43UT_GRADIENT\x10\x04\x12\x13\n\x0f\x43LIENT_GRADIENT\x10\x05\"&\n\x05\x41\x62ort\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"I\n\x08\x45valuate\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\r\n\x05\x66irst\x18\x03 \x01(\x04\x12\x0f\n\x07samples\x18\x04 \x01(\r\"+\n\x06\x46inish\x12\x11\n\texit_code\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\"-\n\x07\x46\x61ilure\x12\x11\n\texit_code\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpslgs/wire/v1/training.proto\x12\x08pslgs.v1\"(\n\x06\x46rames\x12\x1e\n\x05\x66rame\x18\x01 \x03(\x0b\x32\x0f.pslgs.v1.Frame\":\n\x05\x46rame\x12 \n\x06header\x18\x01 \x01(\x0b\x32\x10.pslgs.v1.Header\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\"\xb6\x02\n\x06Header\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.pslgs.v1.HelloH\x00\x12$\n\x07welcome\x18\x02 \x01(\x0b\x32\x11.pslgs.v1.WelcomeH\x00\x12$\n\x07\x66orward\x18\x03 \x01(\x0b\x32\x11.pslgs.v1.ForwardH\x00\x12\"\n\x06tensor\x18\x04 \x01(\x0b\x32\x10.pslgs.v1.TensorH\x00\x12 \n\x05\x61\x62ort\x18\x05 \x01(\x0b\x32\x0f.pslgs.v1.AbortH\x00\x12&\n\x08\x65valuate\x18\x06 \x01(\x0b\x32\x12.pslgs.v1.EvaluateH\x00\x12\"\n\x06\x66inish\x18\x07 \x01(\x0b\x32\x10.pslgs.v1.FinishH\x00\x12$\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x11.pslgs.v1.FailureH\x00\x42\x06\n\x04\x62ody\"\xad\x01\n\x05Hello\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x12\n\njob_digest\x18\x03 \x01(\x0c\x12\x0f\n\x07samples\x18\x04 \x01(\x04\x12\x14\n\x0clabel_counts\x18\x05 \x03(\x04\x12\x13\n\x0b\x63lass_names\x18\x06 \x03(\t\x12\x13\n\x0binput_shape\x18\x07 \x03(\r\x12\x1a\n\x12\x65valuation_samples\x18\x08 \x01(\x04\"\x1e\n\x07Welcome\x12\x13\n\x0binput_shape\x18\x01 \x03(\r\"\x83\x01\n\x07\x46orward\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12\x0f\n\x07samples\x18\x05 \x01(\r\x12\x13\n\x0bnext_offset\x18\x06 \x01(\x04\x12\x14\n\x0cnext_samples\x18\x07 \x01(\r\"\xef\x01\n\x06Tensor\x12#\n\x04kind\x18\x01 \x01(\x0e\x32\x15.pslgs.v1.Tensor.Kind\x12\x0c\n\x04step\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\r\n\x05\x66irst\x18\x04 \x01(\r\x12\x0f\n\x07samples\x18\x05 \x01(\r\x12\x0e\n\x06offset\x18\x06 \x01(\x04\"q\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nPARAMETERS\x10\x01\x12\x10\n\x0cSMASHED_DATA\x10\x02\x12\n\n\x06LABELS\x10\x03\x12\x10\n\x0c\x43UT_GRADIENT\x10\x04\x12\x13\n\x0f\x43LIENT_GRADIENT\x10\x05\"&\n\x05\x41\x62ort\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"I\n\x08\x45valuate\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\r\n\x05\x66irst\x18\x03 \x01(\x04\x12\x0f\n\x07samples\x18\x04 \x01(\r\"+\n\x06\x46inish\x12\x11\n\texit_code\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\"-\n\x07\x46\x61ilure\x12\x11\n\texit_code\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t2=\n\x08Training\x12\x31\n\x07Session\x12\x10.pslgs.v1.Frames\x1a\x10.pslgs.v1.Frames(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pslgs.wire.v1.training_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_HEADER']._serialized_start=43
-  _globals['_HEADER']._serialized_end=353
-  _globals['_HELLO']._serialized_start=356
-  _globals['_HELLO']._serialized_end=529
-  _globals['_WELCOME']._serialized_start=531
-  _globals['_WELCOME']._serialized_end=561
-  _globals['_FORWARD']._serialized_start=564
-  _globals['_FORWARD']._serialized_end=695
-  _globals['_TENSOR']._serialized_start=698
-  _globals['_TENSOR']._serialized_end=937
-  _globals['_TENSOR_KIND']._serialized_start=824
-  _globals['_TENSOR_KIND']._serialized_end=937
-  _globals['_ABORT']._serialized_start=939
-  _globals['_ABORT']._serialized_end=977
-  _globals['_EVALUATE']._serialized_start=979
-  _globals['_EVALUATE']._serialized_end=1052
-  _globals['_FINISH']._serialized_start=1054
-  _globals['_FINISH']._serialized_end=1097
-  _globals['_FAILURE']._serialized_start=1099
-  _globals['_FAILURE']._serialized_end=1144
+  _globals['_FRAMES']._serialized_start=42
+  _globals['_FRAMES']._serialized_end=82
+  _globals['_FRAME']._serialized_start=84
+  _globals['_FRAME']._serialized_end=142
+  _globals['_HEADER']._serialized_start=145
+  _globals['_HEADER']._serialized_end=455
+  _globals['_HELLO']._serialized_start=458
+  _globals['_HELLO']._serialized_end=631
+  _globals['_WELCOME']._serialized_start=633
+  _globals['_WELCOME']._serialized_end=663
+  _globals['_FORWARD']._serialized_start=666
+  _globals['_FORWARD']._serialized_end=797
+  _globals['_TENSOR']._serialized_start=800
+  _globals['_TENSOR']._serialized_end=1039
+  _globals['_TENSOR_KIND']._serialized_start=926
+  _globals['_TENSOR_KIND']._serialized_end=1039
+  _globals['_ABORT']._serialized_start=1041
+  _globals['_ABORT']._serialized_end=1079
+  _globals['_EVALUATE']._serialized_start=1081
+  _globals['_EVALUATE']._serialized_end=1154
+  _globals['_FINISH']._serialized_start=1156
+  _globals['_FINISH']._serialized_end=1199
+  _globals['_FAILURE']._serialized_start=1201
+  _globals['_FAILURE']._serialized_end=1246
+  _globals['_TRAINING']._serialized_start=1248
+  _globals['_TRAINING']._serialized_end=1309
 # @@protoc_insertion_point(module_scope)
