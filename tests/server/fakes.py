@@ -27,6 +27,7 @@ from pslgs.observability.journal import Journal
 from pslgs.observability.metrics import JobLabels, JobSeries, ServerMetrics
 from pslgs.observability.records import Record
 from pslgs.observability.status import Status
+from pslgs.server.client_faults import ClientFaults
 from pslgs.server.population import Population
 from pslgs.server.scribe import Scribe
 from pslgs.server.stage import Stage
@@ -83,10 +84,10 @@ class FakeSession(Session):
         self.received[fed.kind] += fed.size
         return fed
 
-    def end(self, status: grpc.StatusCode, details: str) -> None:
+    def end(self, status: grpc.StatusCode, details: str, retry_seconds: float = 0.0) -> None:
         if self.ended is None:
             self.ended = status, details
-            self._fed.put_nowait(ended(status, details))
+            self._fed.put_nowait(ended(status, details, retry_seconds))
 
     def feed(self, *frames: Frame) -> None:
         """Have the client send frames, for `receive`."""
@@ -180,6 +181,7 @@ class FakeServer:
         torch: The torch thread of ``stage``.
         clock: The clock of ``stage``.
         journal: The records that were written.
+        registry: The metrics.
         events: What the coordinator was told; another ``tell`` can take the list's place.
     """
 
@@ -187,6 +189,7 @@ class FakeServer:
     torch: ManualTorchThread
     clock: ManualClock
     journal: RecordList
+    registry: CollectorRegistry
     events: list[Event] = field(default_factory=list)
     sessions: dict[str, FakeSession] = field(default_factory=dict)
 
@@ -200,6 +203,10 @@ class FakeServer:
         self.sessions[client] = session
         self.stage.switchboard.connect(session)
         return session
+
+    def counted(self, metric: str, **labels: str) -> float:
+        """Return the value of a metric, 0 if there is no such series."""
+        return self.registry.get_sample_value(metric, labels) or 0.0
 
     def records(self, kind: type) -> list[Any]:
         """Return the records of one kind."""
@@ -242,7 +249,8 @@ async def fake_server(
     events: list[Event] = []
     clock, journal = ManualClock(), RecordList()
     series = JobSeries(JobLabels("tiny", "mlp", "hidden1", "Global"), spec.epochs, 1, 100)
-    metrics = ServerMetrics(CollectorRegistry(), series)
+    registry = CollectorRegistry()
+    metrics = ServerMetrics(registry, series)
     torch_thread = torch_thread or ManualTorchThread()
     async with together(), BackgroundTasks() as tasks:
         stage = Stage(
@@ -253,11 +261,12 @@ async def fake_server(
             switchboard=Switchboard(tasks),
             population=Population(task.objective.classes),
             scribe=Scribe(journal, metrics, Status(0.0, spec.epochs, 1), clock),
+            faults=ClientFaults(metrics, clock),
             tasks=tasks,
             tell=tell or events.append,
             clock=clock,
         )
-        yield FakeServer(stage, torch_thread, clock, journal, events)
+        yield FakeServer(stage, torch_thread, clock, journal, registry, events)
         for each in tasks.all:
             each.cancel()
 

@@ -84,7 +84,7 @@ async def serving(
                 served.ended[session.number] = reason
                 served.all_ended.notify_all()
 
-    def refused(reason: str) -> None:
+    def refused(_who: str, reason: str, _problem: str) -> None:
         served.refused[reason] += 1
 
     server = WireServer(address, source(identity), attend, refused=refused, keepalive=keepalive)

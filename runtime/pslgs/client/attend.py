@@ -8,15 +8,18 @@ from pslgs.client.participation import (
     StepParticipation,
     Tools,
 )
+from pslgs.lifecycle.last_words import Ending
 from pslgs.lifecycle.tasks import together
 from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
+from pslgs.wire.errors import ProtocolViolation
 from pslgs.wire.frames import Frame
+from pslgs.wire.peer_text import one_line
 from pslgs.wire.v1 import training_pb2 as wire
 
 
-async def attend(tools: Tools) -> wire.Finish:
-    """Carry out orders until the server says that the job is over.
+async def attend(tools: Tools) -> Ending:
+    """Carry out orders until the server says that the job is over, and how this process should end.
 
     Raises:
         InputError: this client's data are damaged; the server was told.
@@ -27,7 +30,7 @@ async def attend(tools: Tools) -> wire.Finish:
         async with together() as tasks:
             return await _Orders(tools, tasks).follow()
     except InputError as error:
-        failure = wire.Failure(exit_code=ExitCode.BAD_INPUT, message=str(error))
+        failure = wire.Failure(exit_code=ExitCode.BAD_INPUT, message=one_line(str(error)))
         await tools.connection.send(wire.Header(failure=failure))
         raise
 
@@ -41,12 +44,12 @@ class _Orders:
         self._present: Participation | None = None
         self._running: asyncio.Task[None] | None = None
 
-    async def follow(self) -> wire.Finish:
+    async def follow(self) -> Ending:
         try:
             while True:
                 frame = await self._tools.connection.receive()
                 if frame.header.WhichOneof("body") == "finish":
-                    return frame.header.finish
+                    return _ending(frame.header.finish)
                 self._obey(frame)
         finally:
             self._drop()
@@ -75,3 +78,9 @@ class _Orders:
         if self._running:
             self._running.cancel()
         self._present = self._running = None
+
+
+def _ending(finish: wire.Finish) -> Ending:
+    if finish.exit_code not in set(ExitCode):
+        raise ProtocolViolation(f"There is no exit code {finish.exit_code}.")
+    return Ending(ExitCode(finish.exit_code), one_line(finish.reason))

@@ -122,15 +122,16 @@ async def _serve(
     rng = random.Random(options.client_id)  # noqa: S311 - spreads attempts over time, no secret
     delays = back_off(rng)
     while True:
+        retry_seconds = 0.0
         try:
             async with connect(
                 options.server, identity, hello, patience_seconds=options.patience, rng=rng
             ) as connection:
-                finish = await attend(Tools(worker, torch_thread, connection))
-            if finish.exit_code != ExitCode.INTERRUPTED or not options.stays:
-                _logger.info("the job is over: %s", finish.reason)
-                return Ending(ExitCode(finish.exit_code), finish.reason)
-            _logger.info("the server was interrupted (%s); looking for the next one", finish.reason)
+                ending = await attend(Tools(worker, torch_thread, connection))
+            if ending.exit_code is not ExitCode.INTERRUPTED or not options.stays:
+                _logger.info("the job is over: %s", ending.message)
+                return ending
+            _logger.info("the server was interrupted (%s); looking for the next one", ending.message)
         except Refused as error:
             return _given_up(ExitCode.REFUSED, f"the server refuses this client: {error.details}")
         except Unreachable as error:
@@ -138,9 +139,10 @@ async def _serve(
         except ProtocolViolation as error:
             return _given_up(ExitCode.INTERNAL_ERROR, f"the server broke the protocol: {error}")
         except StreamEnded as error:
+            retry_seconds = error.retry_seconds
             _logger.warning("lost the server: %s; looking for it again", error)
         # A server that ends every stream at once must not be called in a hot loop.
-        await asyncio.sleep(next(delays))
+        await asyncio.sleep(max(next(delays), retry_seconds))
 
 
 def _given_up(exit_code: ExitCode, reason: str) -> Ending:

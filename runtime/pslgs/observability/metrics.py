@@ -114,7 +114,7 @@ class ServerMetrics:
         self._faults.refused.count(reason)
 
     def answer_ignored(self, reason: str) -> None:
-        """Count an answer that nobody waits for; ``reason`` is one word, late or replayed."""
+        """Count a frame that nobody waits for; ``reason`` is late, replayed or unasked."""
         self._faults.ignored.count(reason)
 
     def heartbeat(self, now: float) -> None:

@@ -7,6 +7,7 @@ from pslgs.server.switchboard import Switchboard
 from pslgs.spec.errors import InputError
 from pslgs.wire.errors import ClientFailed, ProtocolViolation, StreamEnded
 from pslgs.wire.frames import Frame
+from pslgs.wire.peer_text import one_line
 from pslgs.wire.service import Session
 from pslgs.wire.v1 import training_pb2 as wire
 
@@ -68,7 +69,7 @@ class Attendance:
             case "tensor":
                 self._conductor.accept(session, frame.header.tensor, frame.payload)
             case "failure":
-                raise ClientFailed(frame.header.failure.message)
+                raise ClientFailed(one_line(frame.header.failure.message))
             case body:
                 raise ProtocolViolation(f"A {body} is not for a client to send.")
 

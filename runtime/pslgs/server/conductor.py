@@ -9,12 +9,14 @@ import grpc
 from pslgs.coordination import effects as do
 from pslgs.coordination import events as told
 from pslgs.coordination.activity import Phase
+from pslgs.coordination.answers import Unexpected
 from pslgs.coordination.coordinator import Coordinator
 from pslgs.observability import status
 from pslgs.observability.records import CheckpointRecord, ClientRecord, SkippedRecord
 from pslgs.server.evaluations import EvaluationRunner
 from pslgs.server.stage import Stage
 from pslgs.server.steps import StepRunner
+from pslgs.wire.peer_text import one_line
 from pslgs.wire.service import Session
 from pslgs.wire.v1 import training_pb2 as wire
 
@@ -79,21 +81,21 @@ class Conductor:
         return self._finished
 
     def accept(self, session: Session, header: wire.Tensor, payload: memoryview) -> None:
-        """Take in a chunk of a client's answer; one that nobody waits for is passed over.
+        """Take in a chunk of a client's answer; one that nobody waits for is counted and dropped.
 
         Raises:
-            ProtocolViolation: the chunk is not what comes next.
+            ProtocolViolation: the chunk is not what comes next, or too many came that nobody waits for.
         """
         if header.attempt == 0:
             self._evaluations.accept(session, header, payload)
-            return
-        event = self._steps.accept(session, header, payload)
-        if event is not None:
+        elif (event := self._steps.accept(session, header, payload)) is not None:
             self.tell(event)
+        self._stage.faults.check_flood(session.client_id)
 
     def tick(self) -> None:
         """Note that time has passed."""
         self._stage.scribe.beat()
+        self._stage.faults.flush()
         self._stage.scribe.count_bytes(self._stage.switchboard.bytes_so_far())
         self._show_clients()
         self.tell(told.Tick())
@@ -124,12 +126,12 @@ class Conductor:
                 scribe.write(ClientRecord(now, step, client, "lost", reason, cause=kind))
             case do.ReportSkipped(epoch, samples_by_client):
                 scribe.write(SkippedRecord(now, epoch, samples_by_client))
-            case do.ReportIgnored():
-                scribe.metrics.answer_ignored("late")
+            case do.ReportIgnored(client):
+                self._stage.faults.ignored(client, Unexpected.LATE)
 
     def _finish(self, effect: do.Finish) -> None:
         self._stage.scribe.finish(self._coordinator.step, effect.exit_code, effect.message)
-        header = wire.Header(finish=wire.Finish(exit_code=effect.exit_code, reason=effect.message))
+        header = wire.Header(finish=wire.Finish(exit_code=effect.exit_code, reason=one_line(effect.message)))
         self._stage.switchboard.broadcast(lambda session: session.send(header))
         self._finished = effect
 

@@ -4,6 +4,7 @@ from functools import partial
 
 from pslgs.coordination import effects as do
 from pslgs.coordination import events as told
+from pslgs.coordination.answers import AnswerHistory, Phase
 from pslgs.data.local import LocalDataset
 from pslgs.observability.records import ClientEvaluation, EvaluationRecord
 from pslgs.server.intake import Intake
@@ -27,6 +28,8 @@ class EvaluationRunner:
         self._scores: dict[str, Score] = {}
         self._parameters: tuple[told.Ticket, list[bytes]] | None = None
         self._under_way: told.Ticket | None = None
+        self._newest: told.Ticket | None = None
+        self._history = AnswerHistory()
 
     def order(self, effect: do.OrderEvaluation) -> None:
         """Ask a client for the smashed data of a range of its evaluation samples."""
@@ -37,7 +40,7 @@ class EvaluationRunner:
         stage.tasks.create_task(self._send_order(effect))
 
     def accept(self, session: Session, header: wire.Tensor, payload: memoryview) -> None:
-        """Take in a chunk of a client's answer.
+        """Take in a chunk of a client's answer; one that nobody waits for is counted and dropped.
 
         Raises:
             ProtocolViolation: the chunk is not what comes next.
@@ -45,7 +48,11 @@ class EvaluationRunner:
         ticket, name = told.Ticket(header.step, header.attempt), session.client_id
         intake = self._intakes.get(name)
         client = intake.client(name) if intake is not None and intake.ticket == ticket else None
-        if intake is not None and client is not None and client.accept(header, payload):
+        if intake is None or client is None:
+            reason = self._history.unexpected(name, Phase.FORWARD, ticket, self._newest)
+            self._stage.faults.ignored(name, reason)
+        elif client.accept(header, payload):
+            self._history.completed(name, Phase.FORWARD, ticket)
             del self._intakes[name]
             self._stage.tasks.create_task(self._score(name, intake))
 
@@ -71,7 +78,7 @@ class EvaluationRunner:
 
     def _begin(self, ticket: told.Ticket) -> None:
         self.abandon()
-        self._under_way = ticket
+        self._under_way = self._newest = ticket
 
     async def _send_order(self, effect: do.OrderEvaluation) -> None:
         share, ticket = effect.share, effect.ticket

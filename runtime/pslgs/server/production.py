@@ -18,6 +18,7 @@ from pslgs.data.opening import EVALUATION, open_evaluation_data
 from pslgs.lifecycle.tasks import together
 from pslgs.server import keeper
 from pslgs.server.attendance import Attendance
+from pslgs.server.client_faults import ClientFaults
 from pslgs.server.conductor import Conductor, SaveNow
 from pslgs.server.device import device_for
 from pslgs.server.doorway import Doorway
@@ -61,6 +62,7 @@ class Production:
         job: SplitTrainingJob,
         options: ServerOptions,
         scribe: Scribe,
+        faults: ClientFaults,
         torch: TorchThread,
         store: CheckpointStore,
         checkpoint: Checkpoint | None,
@@ -68,6 +70,7 @@ class Production:
         self._spec = job.spec
         self._options = options
         self._scribe = scribe
+        self._faults = faults
         self._torch = torch
         self._store = store
         self._checkpoint = checkpoint
@@ -149,6 +152,7 @@ class Production:
             switchboard=Switchboard(tasks),
             population=built.population,
             scribe=self._scribe,
+            faults=self._faults,
             tasks=tasks,
             tell=tell,
             clock=time.monotonic,

@@ -19,6 +19,7 @@ from pslgs.observability.http import HttpServer
 from pslgs.observability.registry import ProcessRegistry
 from pslgs.observability.status import Status
 from pslgs.server.accounts import open_accounts
+from pslgs.server.client_faults import ClientFaults
 from pslgs.server.doorway import Doorway
 from pslgs.server.options import ServerOptions
 from pslgs.server.production import Production
@@ -56,8 +57,9 @@ async def serve(job: SplitTrainingJob, options: ServerOptions, words: LastWords)
     torch = TorchThread()
     try:
         with stop_reason(with_parent=options.with_parent) as stop:
-            async with _listening(options, scribe, registry) as doorway:
-                production = Production(job, options, scribe, torch, store, checkpoint)
+            faults = ClientFaults(scribe.metrics, time.monotonic)
+            async with _listening(options, scribe, faults, registry) as doorway:
+                production = Production(job, options, scribe, faults, torch, store, checkpoint)
                 finish = await _to_the_end(production, doorway, stop, scribe)
         return Ending(finish.exit_code, finish.message)
     finally:
@@ -83,11 +85,11 @@ async def _to_the_end(
 
 @asynccontextmanager
 async def _listening(
-    options: ServerOptions, scribe: Scribe, registry: CollectorRegistry
+    options: ServerOptions, scribe: Scribe, faults: ClientFaults, registry: CollectorRegistry
 ) -> AsyncIterator[Doorway]:
     doorway = Doorway()
     identity = renewed_from(options.identity) if options.identity else None
-    wire = WireServer(options.listen, identity, doorway.attend, refused=scribe.metrics.client_refused)
+    wire = WireServer(options.listen, identity, doorway.attend, refused=faults.refused)
     host, port = options.http
     http = HttpServer(host, port, registry, lambda: scribe.status, lambda: True, time.time)
     scribe.beat()

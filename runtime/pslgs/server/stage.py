@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pslgs.coordination.events import Event
+from pslgs.server.client_faults import ClientFaults
 from pslgs.server.population import Population
 from pslgs.server.scribe import Scribe
 from pslgs.server.switchboard import Switchboard
@@ -29,6 +30,7 @@ class Stage:
         switchboard: The clients' streams.
         population: The clients' label counts.
         scribe: Takes the records.
+        faults: Counts what clients do wrong.
         tasks: Holds what goes on beside; an error in it ends the server.
         tell: Tells the coordinator.
         clock: Seconds, never going back.
@@ -41,6 +43,7 @@ class Stage:
     switchboard: Switchboard
     population: Population
     scribe: Scribe
+    faults: ClientFaults
     tasks: asyncio.TaskGroup
     tell: Tell
     clock: Callable[[], float]

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pslgs.coordination import effects as do
 from pslgs.coordination import events as told
+from pslgs.coordination.answers import AnswerHistory, Phase
 from pslgs.observability.records import AbortRecord, StepRecord
 from pslgs.server.intake import Intake
 from pslgs.server.stage import Stage
@@ -36,13 +37,15 @@ class StepRunner:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._attempt: _Attempt | None = None
+        self._newest: told.Ticket | None = None
+        self._history = AnswerHistory()
         self._parameters: Tensor | None = None
 
     def order_forward(self, orders: list[do.OrderForward]) -> None:
         """Begin an attempt: send every active client its order and the client part's parameters."""
         ticket = orders[0].ticket
         intake = Intake(self._stage.task, self._stage.encoding, ticket, [order.share for order in orders])
-        self._attempt = _Attempt(intake, Stopwatch(self._stage.clock))
+        self._attempt, self._newest = _Attempt(intake, Stopwatch(self._stage.clock)), ticket
         if self._parameters is None:
             self._stage.tasks.create_task(self._read_parameters(self._attempt, orders))
         else:
@@ -51,15 +54,23 @@ class StepRunner:
     def accept(self, session: Session, header: wire.Tensor, payload: memoryview) -> told.Event | None:
         """Take in a chunk of a client's answer; return the event if it completed one.
 
+        A chunk that nobody waits for is counted and dropped.
+
         Raises:
             ProtocolViolation: the chunk is not what comes next.
         """
         attempt, ticket = self._attempt, told.Ticket(header.step, header.attempt)
+        phase = Phase.BACKWARD if header.kind == wire.Tensor.CLIENT_GRADIENT else Phase.FORWARD
         client = (
             attempt.intake.client(session.client_id) if attempt and attempt.intake.ticket == ticket else None
         )
-        if attempt is None or client is None or not client.accept(header, payload):
+        if attempt is None or client is None:
+            reason = self._history.unexpected(session.client_id, phase, ticket, self._newest)
+            self._stage.faults.ignored(session.client_id, reason)
             return None
+        if not client.accept(header, payload):
+            return None
+        self._history.completed(session.client_id, phase, ticket)
         attempt.watch.answered(session.client_id)
         if header.kind == wire.Tensor.CLIENT_GRADIENT:
             return told.ClientGradientReceived(session.client_id, ticket)

@@ -41,16 +41,19 @@ async def dial(target: Target, hello: bytes, patience_seconds: float, rng: rando
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience_seconds
     for delay in back_off(rng):
+        retry_seconds = 0.0
         try:
             async with asyncio.timeout_at(min(loop.time() + HELLO_SECONDS, deadline)):
                 return await _attempt(target, hello)
         except Refused:
             raise
-        except (StreamEnded, TimeoutError) as error:
-            problem = str(error) or "there was no answer"
-        if loop.time() + delay >= deadline:
+        except StreamEnded as error:
+            problem, retry_seconds = str(error), error.retry_seconds
+        except TimeoutError:
+            problem = "there was no answer"
+        if loop.time() + max(delay, retry_seconds) >= deadline:
             break
-        await asyncio.sleep(delay)
+        await asyncio.sleep(max(delay, retry_seconds))
     raise Unreachable(
         f"No server answered at {target.address} within {patience_seconds:g} s; the last attempt: {problem}"
     )

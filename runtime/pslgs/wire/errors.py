@@ -4,6 +4,7 @@
 import grpc
 
 from pslgs.spec.errors import InputError
+from pslgs.wire.peer_text import one_line
 
 LOST = "The connection was lost."
 
@@ -28,18 +29,32 @@ class ClientFailed(Exception):
     """A client cannot go on, for the reason it gives: its data are damaged, say."""
 
 
+class TryLater(Exception):
+    """A client is not admitted now, but may be later.
+
+    Attributes:
+        seconds: After which it may connect again.
+    """
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 class StreamEnded(Exception):
     """The stream is over; nothing more is received or sent on it.
 
     Attributes:
         status: The gRPC status it ended with.
-        details: Why, for people.
+        details: Why, for people; one line.
+        retry_seconds: Time that the server asked this client to wait before it connects again.
     """
 
-    def __init__(self, status: grpc.StatusCode, details: str) -> None:
+    def __init__(self, status: grpc.StatusCode, details: str, retry_seconds: float = 0.0) -> None:
         super().__init__(f"{details or 'The stream ended.'} ({status.name})")
         self.status = status
         self.details = details
+        self.retry_seconds = retry_seconds
 
 
 class Refused(StreamEnded):
@@ -58,6 +73,7 @@ STATUS_OF_ERRORS: dict[type[Exception], grpc.StatusCode] = {
     ClientFailed: grpc.StatusCode.ABORTED,
     InputError: grpc.StatusCode.FAILED_PRECONDITION,
     TimeoutError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    TryLater: grpc.StatusCode.UNAVAILABLE,
 }
 """The status that a stream ends with after an error; an error that is not here is a fault of ours."""
 
@@ -79,6 +95,9 @@ def status_of(error: BaseException) -> grpc.StatusCode:
     return next(statuses, grpc.StatusCode.INTERNAL)
 
 
-def ended(status: grpc.StatusCode, details: str) -> StreamEnded:
-    """Make the error of a stream that ended with ``status``: `Refused` if a new attempt would end alike."""
-    return (Refused if status in _REFUSALS else StreamEnded)(status, details)
+def ended(status: grpc.StatusCode, details: str, retry_seconds: float = 0.0) -> StreamEnded:
+    """Make the error of a stream that ended with ``status``: `Refused` if a new attempt would end alike.
+
+    The details may come from either side; they are made one line that fits a gRPC status.
+    """
+    return (Refused if status in _REFUSALS else StreamEnded)(status, one_line(details), retry_seconds)

@@ -26,3 +26,6 @@ FLUSH_SECONDS = 10.0
 
 FAREWELL_SECONDS = 1.0
 """For a server that stops, to tell its clients why."""
+
+RETRY_LIMIT_SECONDS = 60.0
+"""Longest time that a server makes a client wait before it may connect again."""

@@ -14,6 +14,9 @@ METHOD: str = _TRAINING.methods_by_name["Session"].name
 ADMITTED = ("pslgs-admitted", "yes")
 """Initial metadata by which a client knows that it was admitted."""
 
+RETRY_AFTER = "pslgs-retry-after-ms"
+"""Key of the trailing metadata that tells a client when it may connect again."""
+
 FRAME_BYTES = 256 << 10
 """Of HTTP/2: larger ones save time on fast links, and on slow ones the answers to pings wait behind them."""
 

@@ -5,7 +5,8 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 
-from pslgs.wire.errors import LOST, ended
+from pslgs.wire.errors import LOST, StreamEnded, ended
+from pslgs.wire.options import RETRY_AFTER
 
 
 async def read(context: Any) -> bytes:  # noqa: ANN401 - grpc.aio has no types
@@ -28,9 +29,10 @@ async def write(context: Any, message: bytes) -> None:  # noqa: ANN401 - as abov
         raise ended(grpc.StatusCode.CANCELLED, LOST) from error
 
 
-async def abort(context: Any, status: grpc.StatusCode, details: str) -> NoReturn:  # noqa: ANN401 - as above
-    """End the call with a status; raises what tells grpc.aio that this is done."""
-    await context.abort(status, details)
+async def abort(context: Any, reason: StreamEnded) -> NoReturn:  # noqa: ANN401 - as above
+    """End the call with the status of ``reason``; raises what tells grpc.aio that this is done."""
+    metadata = ((RETRY_AFTER, str(round(reason.retry_seconds * 1000))),) if reason.retry_seconds else ()
+    await context.abort(reason.status, reason.details, metadata)
     raise AssertionError("grpc.aio's abort always raises")
 
 

@@ -13,7 +13,7 @@ import grpc.aio
 from pslgs.identity.renewal import IdentitySource
 from pslgs.wire import server_call
 from pslgs.wire.admission import admit
-from pslgs.wire.errors import STATUS_OF_ERRORS, StreamEnded, status_of
+from pslgs.wire.errors import STATUS_OF_ERRORS, StreamEnded, TryLater, ended, status_of
 from pslgs.wire.limits import FAREWELL_SECONDS, HELLO_SECONDS
 from pslgs.wire.listening import bind
 from pslgs.wire.options import ADMITTED, DEFAULT_KEEPALIVE, METHOD, SERVICE, Keepalive, server_options
@@ -42,7 +42,8 @@ class Session(Stream):
 
 
 Attend = Callable[[Session, Hello], Coroutine[Any, Any, None]]
-Refusal = Callable[[str], None]
+Refusal = Callable[[str, str, str], None]
+"""Told who was refused, the error's name (``Impostor`` …) and its message."""
 
 
 class WireServer:
@@ -69,8 +70,9 @@ class WireServer:
             identity: For mutual TLS with clients of the same authority, asked for at each connection;
                 None for no TLS at all.
             attend: Called for each client that is admitted.
-            refused: Told the error's name (``Impostor`` …) when a client is not admitted.  Strangers,
-                whose certificate is not of the authority, fail in gRPC's handshake and are not told of.
+            refused: Called when a client is not admitted, with its host instead of its id, which is not
+                proved then.  Strangers, whose certificate is not of the authority, fail in gRPC's handshake
+                and are not told of.
             keepalive: As the clients' own.
         """
         self._address = address
@@ -119,7 +121,7 @@ class WireServer:
         # grpc.aio cancels this when the client is gone; the session tells its callback.
         reason = await session.carry(partial(server_call.read, context), partial(server_call.write, context))
         if reason.status is not grpc.StatusCode.OK:
-            await server_call.abort(context, reason.status, reason.details)
+            await server_call.abort(context, reason)
 
     async def _admit(self, context: Any) -> Session:  # noqa: ANN401 - as above
         try:
@@ -127,15 +129,14 @@ class WireServer:
                 message = await server_call.read(context)
             hello = admit(message, None if self._identity is None else server_call.certified_names(context))
         except StreamEnded as reason:
-            await server_call.abort(context, reason.status, reason.details)
+            await server_call.abort(context, reason)
         except tuple(STATUS_OF_ERRORS) as error:
+            problem = str(error) or f"No hello came within {HELLO_SECONDS:.0f} s."
             if self._refused is not None:
-                self._refused(type(error).__name__)
-            await server_call.abort(
-                context, status_of(error), str(error) or f"No hello came within {HELLO_SECONDS:.0f} s."
-            )
+                self._refused(_host(context.peer()), type(error).__name__, problem)
+            await server_call.abort(context, ended(status_of(error), problem))
         if self._stopping:
-            await server_call.abort(context, grpc.StatusCode.UNAVAILABLE, STOPPING)
+            await server_call.abort(context, ended(grpc.StatusCode.UNAVAILABLE, STOPPING))
         await context.send_initial_metadata((ADMITTED,))
         return self._open(Session(hello.client_id, context.peer(), next(self._numbers)), hello)
 
@@ -152,11 +153,18 @@ class WireServer:
             session.end(grpc.StatusCode.OK, "")
         elif isinstance(error, StreamEnded):
             session.end(error.status, error.details)
+        elif isinstance(error, TryLater):
+            session.end(status_of(error), str(error), error.seconds)
         elif (status := status_of(error)) is not grpc.StatusCode.INTERNAL:
             session.end(status, str(error))
         else:
             logger.error("Attending client %s failed.", session.client_id, exc_info=error)
             session.end(status, "The server failed; its log says why.")
+
+
+def _host(peer: str) -> str:
+    """Return gRPC's name of a peer without its port: ``ipv4:10.0.0.7``."""
+    return peer.rpartition(":")[0] or peer
 
 
 async def _wait(tasks: Iterable[asyncio.Task[Any]], seconds: float) -> None:

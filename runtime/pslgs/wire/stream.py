@@ -80,12 +80,13 @@ class Stream:
         """
         await self._outbox.put(message)
 
-    def end(self, status: grpc.StatusCode, details: str) -> None:
+    def end(self, status: grpc.StatusCode, details: str, retry_seconds: float = 0.0) -> None:
         """End the stream from this side and wake all who wait on it; nothing happens if it is over.
 
         What is queued for the peer is still sent if the status is OK, and thrown away otherwise.
         """
-        self._finish(ended(status, details), keep_received=False, keep_queued=status is grpc.StatusCode.OK)
+        reason = ended(status, details, retry_seconds)
+        self._finish(reason, keep_received=False, keep_queued=status is grpc.StatusCode.OK)
 
     def lose(self, reason: StreamEnded) -> None:
         """End the stream because the peer left or cannot be reached; nothing happens if it is over."""

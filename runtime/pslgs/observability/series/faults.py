@@ -11,7 +11,7 @@ REASONS_LIMIT = 32
 LOST = ("disconnected", "replaced", "timeout")
 ABORTED = ("client_lost", "stopped")
 REFUSED = ("Impostor", "ProtocolViolation", "TimeoutError", "Unidentified", "VersionMismatch")
-IGNORED = ("late",)
+IGNORED = ("late", "replayed", "unasked")
 """The reasons there are.
 
 Each is counted from 0: of a series that begins with 1, Prometheus can't tell that it grew.

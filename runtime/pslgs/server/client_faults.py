@@ -1,0 +1,127 @@
+"""Counts and logs what clients do wrong: each thing is counted, and a client is logged once a minute."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pslgs.wire.errors import ProtocolViolation
+from pslgs.wire.peer_text import one_line
+
+WINDOW_SECONDS = 60.0
+IGNORED_LIMIT = 2000
+"""Ignored frames in a window after which a client's stream is ended.
+
+An honest client sends what is queued when its order is taken back: a few tens of frames of 1 MiB.
+"""
+
+CLIENTS_LIMIT = 1000
+"""Clients that are logged by name within a window; further ones are logged together."""
+
+_OTHERS = "(others)"
+_logger = logging.getLogger(__name__)
+
+
+class FaultCounters(Protocol):
+    """The metrics that count faults of clients."""
+
+    def client_refused(self, reason: str) -> None:
+        """Count a client that was not let in."""
+
+    def answer_ignored(self, reason: str) -> None:
+        """Count a frame that nobody waits for."""
+
+
+@dataclass(slots=True)
+class _Window:
+    """What one client did since ``opened``."""
+
+    opened: float
+    refused: Counter[str] = field(default_factory=Counter)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    def unlogged(self) -> str:
+        """Describe what came after the first of each kind, which was logged at once; empty if nothing did."""
+        return "; ".join(
+            f"{what} {count.total() - 1} more times ({_by_reason(count)} in all)"
+            for what, count in (("refused", self.refused), ("ignored", self.ignored))
+            if count.total() > 1
+        )
+
+
+class ClientFaults:
+    """The one place where refusals and ignored answers are counted and logged."""
+
+    def __init__(self, counters: FaultCounters, clock: Callable[[], float]) -> None:
+        self._counters = counters
+        self._clock = clock
+        self._windows: dict[str, _Window] = {}
+
+    def refused(self, client: str, reason: str, problem: str) -> None:
+        """Note that a client was not let in.
+
+        Args:
+            client: Its id, or its host as long as its id is not proved.
+            reason: One word, a label of the metric.
+            problem: What it was told.
+        """
+        self._counters.client_refused(reason)
+        window = self._window(client)
+        if not window.refused:
+            _logger.warning("refused %s (%s): %s", one_line(client), reason, one_line(problem))
+        window.refused[reason] += 1
+
+    def ignored(self, client: str, reason: str) -> None:
+        """Note that a frame of a client was dropped because nobody waits for it.
+
+        Args:
+            client: Its id.
+            reason: ``late``, ``replayed`` or ``unasked``.
+        """
+        self._counters.answer_ignored(reason)
+        window = self._window(client)
+        if not window.ignored:
+            _logger.info("ignored an answer of client %s: %s", client, reason)
+        window.ignored[reason] += 1
+
+    def check_flood(self, client: str) -> None:
+        """Check that a client has not sent too much that nobody waits for.
+
+        Raises:
+            ProtocolViolation: it has.
+        """
+        window = self._windows.get(client)
+        if window and window.ignored.total() > IGNORED_LIMIT and not self._is_over(window):
+            raise ProtocolViolation(
+                f"More than {IGNORED_LIMIT} frames that nobody waits for came within "
+                f"{WINDOW_SECONDS:.0f} s ({_by_reason(window.ignored)})."
+            )
+
+    def flush(self) -> None:
+        """Log what was only counted in windows that are over, and forget them."""
+        while self._windows:
+            # Windows stand in the order in which they were opened.
+            client, window = next(iter(self._windows.items()))
+            if not self._is_over(window):
+                return
+            self._close(client)
+
+    def _window(self, client: str) -> _Window:
+        if client not in self._windows and len(self._windows) >= CLIENTS_LIMIT:
+            client = _OTHERS
+        if client in self._windows and self._is_over(self._windows[client]):
+            self._close(client)
+        return self._windows.setdefault(client, _Window(self._clock()))
+
+    def _close(self, client: str) -> None:
+        unlogged = self._windows.pop(client).unlogged()
+        if unlogged:
+            _logger.warning("client %s, within %.0f s: %s", one_line(client), WINDOW_SECONDS, unlogged)
+
+    def _is_over(self, window: _Window) -> bool:
+        return self._clock() - window.opened >= WINDOW_SECONDS
+
+
+def _by_reason(counts: Counter[str]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))

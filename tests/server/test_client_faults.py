@@ -1,0 +1,170 @@
+"""What clients do wrong is counted, logged once a minute for each client, and a flood is dropped."""
+
+import logging
+
+import pytest
+
+from pslgs.coordination import effects as do
+from pslgs.coordination.effects import Share
+from pslgs.coordination.events import Ticket
+from pslgs.server.client_faults import CLIENTS_LIMIT, IGNORED_LIMIT, WINDOW_SECONDS, ClientFaults
+from pslgs.server.evaluations import EvaluationRunner
+from pslgs.server.steps import StepRunner
+from pslgs.wire.errors import ProtocolViolation
+from server.fakes import FakeServer, deliver, fake_server, forward_answer, settle, shares
+
+IGNORED = "pslgs_answers_ignored_total"
+FIRST, SECOND = Ticket(1, 1), Ticket(1, 2)
+
+
+def order(runner: StepRunner, server: FakeServer, ticket: Ticket, samples: dict[str, int]) -> None:
+    runner.order_forward([do.OrderForward(ticket, 1, share, 0) for share in shares(server, samples)])
+
+
+def give_up(runner: StepRunner, server: FakeServer, ticket: Ticket) -> None:
+    runner.abandon(do.AbandonAttempt(ticket, 1, (), "client_lost", "client b was lost"))
+
+
+async def test_chunks_of_an_attempt_that_was_given_up_are_counted_as_late():
+    async with fake_server() as server:
+        a, _ = server.connect("a"), server.connect("b")
+        runner = StepRunner(server.stage)
+        order(runner, server, FIRST, {"a": 2, "b": 2})
+        labels, smashed = forward_answer(server, FIRST, [0, 1])
+        deliver(runner.accept, a, [labels])
+        give_up(runner, server, FIRST)
+
+        assert deliver(runner.accept, a, [smashed]) is None
+        assert server.counted(IGNORED, reason="late") == 1
+        order(runner, server, SECOND, {"a": 4})
+        deliver(runner.accept, a, [smashed])
+        assert server.counted(IGNORED, reason="late") == 2
+
+
+async def test_chunks_of_an_attempt_that_was_answered_are_counted_as_replayed():
+    async with fake_server() as server:
+        a, _ = server.connect("a"), server.connect("b")
+        runner = StepRunner(server.stage)
+        order(runner, server, FIRST, {"a": 2, "b": 2})
+        answer = forward_answer(server, FIRST, [0, 1])
+        assert deliver(runner.accept, a, answer) is not None
+        give_up(runner, server, FIRST)
+        order(runner, server, SECOND, {"a": 4})
+
+        deliver(runner.accept, a, answer * 50)
+        assert server.counted(IGNORED, reason="replayed") == 100
+        assert server.counted(IGNORED, reason="late") == 0
+
+
+async def test_chunks_of_a_client_that_has_no_part_in_the_step_are_counted_as_late_or_unasked():
+    async with fake_server() as server:
+        a = server.connect("a")
+        server.connect("b")
+        runner = StepRunner(server.stage)
+        order(runner, server, FIRST, {"b": 2})
+        deliver(runner.accept, a, forward_answer(server, FIRST, [0, 1]))
+        assert server.counted(IGNORED, reason="late") == 2
+        deliver(runner.accept, a, forward_answer(server, Ticket(9, 1), [0, 1]))
+        assert server.counted(IGNORED, reason="unasked") == 2
+
+
+async def test_answers_to_an_evaluation_are_counted_alike():
+    async with fake_server() as server:
+        a, ticket = server.connect("a"), Ticket(3, 0)
+        runner = EvaluationRunner(server.stage, None, 8)
+        runner.order(do.OrderEvaluation(ticket, Share("a", a.number, 0, 2)))
+        answer = forward_answer(server, ticket, [0, 1])
+        for chunk in answer:
+            runner.accept(a, chunk.header.tensor, chunk.payload)
+        await settle()
+        for chunk in answer:
+            runner.accept(a, chunk.header.tensor, chunk.payload)
+        for chunk in forward_answer(server, Ticket(9, 0), [0, 1]):
+            runner.accept(a, chunk.header.tensor, chunk.payload)
+        assert server.counted(IGNORED, reason="replayed") == 2
+        assert server.counted(IGNORED, reason="unasked") == 2
+
+
+class Counters:
+    def __init__(self) -> None:
+        self.counted: list[str] = []
+
+    def client_refused(self, reason: str) -> None:
+        self.counted.append(reason)
+
+    def answer_ignored(self, reason: str) -> None:
+        self.counted.append(reason)
+
+
+@pytest.fixture
+def clock():
+    class Clock:
+        now = 0.0
+
+        def __call__(self) -> float:
+            return self.now
+
+    return Clock()
+
+
+@pytest.fixture
+def counters():
+    return Counters()
+
+
+@pytest.fixture
+def faults(counters, clock, caplog):
+    caplog.set_level(logging.INFO)
+    return ClientFaults(counters, clock)
+
+
+def test_a_client_is_logged_at_once_and_then_once_a_minute(faults, counters, clock, caplog):
+    for _ in range(30):
+        faults.ignored("a", "late")
+    for _ in range(70):
+        faults.ignored("a", "replayed")
+    faults.flush()
+    assert caplog.messages == ["ignored an answer of client a: late"]
+    clock.now = WINDOW_SECONDS
+    faults.flush()
+    faults.flush()
+    assert caplog.messages[1:] == [
+        "client a, within 60 s: ignored 99 more times (late 30, replayed 70 in all)"
+    ]
+    assert len(counters.counted) == 100
+    faults.ignored("a", "late")
+    assert caplog.messages[2:] == ["ignored an answer of client a: late"]
+
+
+def test_refusals_are_logged_with_what_the_client_was_told(faults, counters, clock, caplog):
+    for _ in range(3):
+        faults.refused("a", "JobMismatch", "this client's manifest is of\nanother job")
+    clock.now = WINDOW_SECONDS
+    faults.refused("b", "Impostor", "no")
+    faults.flush()
+    assert caplog.messages == [
+        "refused a (JobMismatch): this client's manifest is of another job",
+        "refused b (Impostor): no",
+        "client a, within 60 s: refused 2 more times (JobMismatch 3 in all)",
+    ]
+    assert counters.counted == ["JobMismatch"] * 3 + ["Impostor"]
+
+
+def test_endlessly_many_names_do_not_make_endlessly_many_lines(faults, counters, caplog):
+    for number in range(3 * CLIENTS_LIMIT):
+        faults.refused(f"client-{number}", "Impostor", "no")
+    assert len(caplog.messages) == CLIENTS_LIMIT + 1
+    assert len(counters.counted) == 3 * CLIENTS_LIMIT
+
+
+def test_only_who_sends_too_much_within_a_minute_is_dropped(faults, clock):
+    for number in range(IGNORED_LIMIT):
+        faults.ignored("a", "late")
+        faults.check_flood("a")
+        faults.ignored(f"b{number % 2}", "late")
+    faults.ignored("a", "late")
+    with pytest.raises(ProtocolViolation, match=r"More than 2000 frames .* within 60 s \(late 2001\)"):
+        faults.check_flood("a")
+    faults.check_flood("b0")
+    clock.now = WINDOW_SECONDS
+    faults.check_flood("a")
