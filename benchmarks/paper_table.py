@@ -6,8 +6,8 @@ python -m benchmarks.paper_table examples/paper/cifar10.yaml [--partitions 10] [
 import argparse
 from pathlib import Path
 
-from pslgs.comparison.compare import compare
-from pslgs.comparison.rows import Row
+from pslgs.comparison.api import compare
+from pslgs.comparison.summary import StrategySummary
 from pslgs.simulation.choices import SimulatedStrategy, Skew
 from pslgs.spec.job import SplitTrainingJob
 from pslgs.spec.load import load_job
@@ -57,7 +57,7 @@ def print_setting(job: SplitTrainingJob, skew: Skew, clients: int, partitions: i
         )
 
 
-def figures(row: Row) -> str:
+def figures(row: StrategySummary) -> str:
     """Write steps an epoch, deviations and active clients."""
     spreads = (row.steps_per_epoch, row.deviation, row.deviation_at_end, row.active_clients)
     forms = (".0f", ".2f", ".2f", ".1f")

@@ -16,9 +16,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from pslgs.comparison.compare import compare
+    from pslgs.comparison.api import compare
     from pslgs.launch.planned import plan
-    from pslgs.simulation.simulate import simulate
+    from pslgs.simulation.api import simulate
     from pslgs.spec.errors import InputError
     from pslgs.spec.load import load_job, parse_job
 
@@ -26,11 +26,11 @@ __all__ = ["InputError", "compare", "load_job", "parse_job", "plan", "simulate"]
 
 _HOMES: Final = {
     "InputError": "pslgs.spec.errors",
-    "compare": "pslgs.comparison.compare",
+    "compare": "pslgs.comparison.api",
     "load_job": "pslgs.spec.load",
     "parse_job": "pslgs.spec.load",
     "plan": "pslgs.launch.planned",
-    "simulate": "pslgs.simulation.simulate",
+    "simulate": "pslgs.simulation.api",
 }
 """Imported when they are first used: torch takes seconds, and the operator does without it."""
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pslgs import compare
-from pslgs.comparison.comparison import Comparison
+from pslgs.comparison.summary import Comparison
 from simulation.jobs import job
 
 STRATEGIES = ("Centralized", "Global", "FixedLocal", "FixedProportionalLocal", "LatentDirichlet")

@@ -5,9 +5,9 @@ import pytest
 
 from comparison.conftest import STRATEGIES
 from pslgs import InputError, compare, simulate
-from pslgs.comparison.curves import BINS, over_the_epoch
-from pslgs.comparison.outcome import from_document, to_document
-from pslgs.comparison.rows import spread
+from pslgs.comparison.figures import BINS, over_the_epoch
+from pslgs.comparison.summary import spread
+from pslgs.comparison.trial import trial_document, trial_from_document
 from simulation.jobs import job
 
 
@@ -87,8 +87,8 @@ def test_the_table_has_a_row_for_each_strategy_and_plain_values(looked):
 def test_an_outcome_survives_its_document(trained):
     comparison, _ = trained
     for outcome in comparison.outcomes:
-        again = from_document(to_document(outcome))
-        assert to_document(again) == to_document(outcome)
+        again = trial_from_document(trial_document(outcome))
+        assert trial_document(again) == trial_document(outcome)
         assert (again.cell, again.evaluations) == (outcome.cell, outcome.evaluations)
         assert again.steps.loss.tobytes() == outcome.steps.loss.tobytes()
 

@@ -3,10 +3,10 @@ import re
 import pytest
 
 from pslgs import compare
-from pslgs.comparison.answers import answers
-from pslgs.comparison.figures import steps_per_epoch
+from pslgs.comparison.figures import draw_steps_per_epoch
 from pslgs.comparison.report import charts, render
 from pslgs.comparison.tables import columns
+from pslgs.comparison.text import answers
 from simulation.jobs import job
 
 OF_BATCHES = [
@@ -62,8 +62,8 @@ def test_everything_is_drawn_where_everything_is_known():
     assert "var(--six)" in page
     averaging = comparison.rows()[2]
     assert averaging.modelled_seconds.mean == pytest.approx(2 * averaging.step_seconds.mean)
-    assert "SequentialSplit</text>" in steps_per_epoch(comparison)
-    assert "FederatedAveraging</text>" not in steps_per_epoch(comparison)
+    assert "SequentialSplit</text>" in draw_steps_per_epoch(comparison)
+    assert "FederatedAveraging</text>" not in draw_steps_per_epoch(comparison)
 
 
 NORMALIZED = {

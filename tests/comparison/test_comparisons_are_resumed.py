@@ -5,7 +5,7 @@ import pytest
 
 from comparison.watching import Notes
 from pslgs import InputError, compare
-from pslgs.comparison.running import ComparisonError
+from pslgs.comparison.pool import ComparisonError
 from simulation.jobs import document, job
 
 TWO = ("Global", "FixedLocal")

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from pslgs import simulate
-from pslgs.simulation.cast import assemble
-from pslgs.simulation.options import SimulationOptions
-from pslgs.simulation.recalibration import Recalibration
+from pslgs.simulation.evaluator import Recalibration
+from pslgs.simulation.setup import SimulationOptions, build_simulation_setup
 from pslgs.training.recalibration import batch_norms
 from simulation.jobs import document, job
 
@@ -53,7 +52,9 @@ def test_a_network_without_batch_norm_has_nothing_to_recalibrate():
 
 def test_the_statistics_are_those_of_the_pooled_data():
     """One batch of all samples: mean and variance are those that the first BatchNorm sees of them."""
-    cast = assemble(job(model=NORMALIZED).spec, None, Path("~/.cache/pslgs").expanduser(), evaluated=False)
+    cast = build_simulation_setup(
+        job(model=NORMALIZED).spec, None, Path("~/.cache/pslgs").expanduser(), evaluated=False
+    )
     datasets = {name: client.training for name, client in cast.clients.items()}
     first = batch_norms(cast.task.network.server_part)[0]
     before = [buffer.clone() for buffer in first.buffers()]
@@ -69,7 +70,9 @@ def test_the_statistics_are_those_of_the_pooled_data():
 
 
 def test_each_of_several_batches_counts_alike():
-    cast = assemble(job(model=NORMALIZED).spec, None, Path("~/.cache/pslgs").expanduser(), evaluated=False)
+    cast = build_simulation_setup(
+        job(model=NORMALIZED).spec, None, Path("~/.cache/pslgs").expanduser(), evaluated=False
+    )
     datasets = {name: client.training for name, client in cast.clients.items()}
     first = batch_norms(cast.task.network.server_part)[0]
     means = []

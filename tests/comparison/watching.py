@@ -1,6 +1,6 @@
 """A watcher that remembers."""
 
-from pslgs.comparison.watching import Watcher
+from pslgs.comparison.pool import Watcher
 
 
 class Notes(Watcher):

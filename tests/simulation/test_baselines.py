@@ -1,12 +1,10 @@
 import pytest
 import torch
 
-from pslgs.simulation.cast import assemble
+from pslgs.simulation.api import simulate
 from pslgs.simulation.choices import BASELINES
 from pslgs.simulation.federated import FederatedTraining
-from pslgs.simulation.options import SimulationOptions
-from pslgs.simulation.profiles import Part
-from pslgs.simulation.simulate import simulate
+from pslgs.simulation.setup import Part, SimulationOptions, build_simulation_setup
 from pslgs.spec import InputError, parse_job
 from pslgs.spec.profiles import ClientProfile
 from simulation.jobs import document, job
@@ -20,7 +18,7 @@ def without_dropout(**spec):
 
 def federated(tmp_path, members: list[str] | None = None):
     """Train one round over some of the clients; return the tensors and how many samples there were."""
-    cast = assemble(without_dropout(epochs=1).spec, None, tmp_path, evaluated=False)
+    cast = build_simulation_setup(without_dropout(epochs=1).spec, None, tmp_path, evaluated=False)
     chosen = {
         name: client.training for name, client in cast.clients.items() if members is None or name in members
     }

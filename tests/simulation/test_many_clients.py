@@ -2,7 +2,7 @@ import resource
 
 import pytest
 
-from pslgs.simulation.simulate import simulate
+from pslgs.simulation.api import simulate
 from simulation.jobs import job
 
 

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from pslgs.simulation.profiles import assign, parse_mix
+from pslgs.simulation.setup import assign, parse_mix
 from pslgs.spec import InputError
 from pslgs.spec.profiles import PROFILES
 

@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from pslgs.simulation.simulate import simulate
+from pslgs.simulation.api import simulate
 from pslgs.simulation.summary import ends_of_epochs, summary, write_table
 from simulation.jobs import job
 

@@ -11,7 +11,7 @@ from pslgs.observability.journal import read
 from pslgs.observability.records import FinishRecord, StepRecord
 from pslgs.reporting.report import write_report
 from pslgs.simulation.choices import SimulatedStrategy
-from pslgs.simulation.options import Simulation, SimulationOptions
+from pslgs.simulation.setup import Simulation, SimulationOptions
 from simulation.jobs import job
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pslgs.simulation.simulate import simulate
+from pslgs.simulation.api import simulate
 from pslgs.spec import InputError
 from pslgs.training.single_samples import single_sample_explained
 from simulation.jobs import job

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from pslgs.simulation.api import simulate
 from pslgs.simulation.choices import SimulatedStrategy, Skew
-from pslgs.simulation.simulate import simulate
-from pslgs.simulation.variation import vary
+from pslgs.simulation.job_variants import job_variant
 from pslgs.spec import InputError, PartitionScheme, SamplingStrategy, load_job
 from simulation.jobs import job
 
@@ -14,30 +14,30 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 @pytest.mark.parametrize("name", ["digits", "cifar10"], ids=str)
 def test_what_is_not_varied_stays(name):
     original = load_job(EXAMPLES / f"{name}.yaml")
-    there = vary(original, seed=17, strategy=SimulatedStrategy.FIXED_LOCAL)
+    there = job_variant(original, seed=17, strategy=SimulatedStrategy.FIXED_LOCAL)
     assert (there.spec.sampling.seed, there.spec.sampling.strategy) == (17, SamplingStrategy.FIXED_LOCAL)
-    assert vary(there, seed=0, strategy=SimulatedStrategy.GLOBAL) == original
+    assert job_variant(there, seed=0, strategy=SimulatedStrategy.GLOBAL) == original
 
 
 def test_a_skew_has_the_papers_numbers():
-    severe, mild, iid = (vary(job(), skew=skew, clients=32).spec.data.partition for skew in Skew)
+    severe, mild, iid = (job_variant(job(), skew=skew, clients=32).spec.data.partition for skew in Skew)
     assert (severe.classes_per_client, severe.concentration, severe.clients) == (2, 3.0, 32)
     assert (mild.classes_per_client, mild.concentration) == (5, 3.0)
     assert iid.scheme is PartitionScheme.IID
 
 
 def test_more_clients_keep_the_jobs_own_partition():
-    partition = vary(job(), clients=20).spec.data.partition
+    partition = job_variant(job(), clients=20).spec.data.partition
     assert (partition.scheme, partition.clients) == (PartitionScheme.EXTENDED_DIRICHLET, 20)
 
 
 def test_a_baseline_leaves_the_manifests_strategy_alone():
-    assert vary(job(), strategy=SimulatedStrategy.FEDERATED_AVERAGING) == job()
+    assert job_variant(job(), strategy=SimulatedStrategy.FEDERATED_AVERAGING) == job()
 
 
 def test_pooled_data_do_not_fall_below_the_quorum():
     wanting = job(faultTolerance={"minAvailableClients": 8})
-    assert vary(wanting, strategy=SimulatedStrategy.CENTRALIZED).spec.data.partition.clients == 1
+    assert job_variant(wanting, strategy=SimulatedStrategy.CENTRALIZED).spec.data.partition.clients == 1
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,12 @@ def test_arguments_that_cannot_be_used_are_refused_in_a_sentence(arguments, prob
 def test_data_of_their_own_are_not_dealt_out():
     own = job(data={"train": {"format": "NumPy", "path": "/data/{client}.npz"}})
     with pytest.raises(InputError, match="each client has its own"):
-        vary(own, clients=3)
+        job_variant(own, clients=3)
 
 
 def test_without_a_partition_the_number_of_clients_has_to_be_said():
     common = job(data={"train": {"format": "ScikitLearn", "name": "digits"}})
     with pytest.raises(InputError, match="say how many clients"):
-        vary(common, skew=Skew.SEVERE)
+        job_variant(common, skew=Skew.SEVERE)
     with pytest.raises(InputError, match=r"spec\.data\.partition: is missing"):
         simulate(common, schedule_only=True)

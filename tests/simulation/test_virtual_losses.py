@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from pslgs.observability.records import AbortRecord, ClientRecord, SkippedRecord, StepRecord
-from pslgs.simulation.profiles import Part
-from pslgs.simulation.simulate import simulate
+from pslgs.simulation.api import simulate
+from pslgs.simulation.setup import Part
 from pslgs.spec.profiles import PROFILES
 from simulation.jobs import job
 

@@ -2,25 +2,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pslgs.costs.traffic import StepTraffic
 from pslgs.observability.records import StepRecord
-from pslgs.simulation.cast import assemble
+from pslgs.simulation.api import run_simulation, simulate
 from pslgs.simulation.choices import SimulatedStrategy
-from pslgs.simulation.direction import run_simulation
-from pslgs.simulation.options import Simulation, SimulationOptions
-from pslgs.simulation.profiles import Part, assign
-from pslgs.simulation.simulate import simulate
+from pslgs.simulation.setup import Part, Simulation, SimulationOptions, assign, build_simulation_setup
 from pslgs.simulation.virtual_time import (
-    Fleet,
+    ClientTimeModel,
     backward_seconds,
     forward_seconds,
     step_payload,
     step_seconds,
 )
 from pslgs.spec.profiles import PROFILES, ClientProfile
-from pslgs.wire.payload import Payload
 from simulation.jobs import job
 
-PAYLOAD = Payload(parameters=1_000, gradient=800, sample_up=408, sample_down=400, sample_raw=400)
+PAYLOAD = StepTraffic(parameters=1_000, gradient=800, sample_up=408, sample_down=400, sample_raw=400)
 SLOW = ClientProfile(samples_per_second=30.0, uplink=8_000.0, downlink=16_000.0, latency=0.5)
 
 
@@ -33,7 +30,7 @@ def test_a_step_is_made_of_transfers_and_computing():
 
 
 def test_computing_and_sending_overlap_slice_by_slice():
-    large = Payload(sample_up=1 << 20, sample_down=1 << 20, sample_raw=1 << 20)  # four samples a slice
+    large = StepTraffic(sample_up=1 << 20, sample_down=1 << 20, sample_raw=1 << 20)  # four samples a slice
     profile = ClientProfile(samples_per_second=1.0, uplink=8.0 * (1 << 20), downlink=1e9, latency=0.0)
     assert forward_seconds(profile, large, 40) == pytest.approx(40 + 40 / 3 / 10)
 
@@ -44,7 +41,9 @@ def test_computing_and_sending_overlap_slice_by_slice():
 )
 def test_a_step_waits_for_its_slowest_client_and_no_longer(sizes, kinds):
     batches = {f"c{i}": size for i, size in enumerate(sizes)}
-    fleet = Fleet({name: PROFILES[kind] for name, kind in zip(batches, kinds, strict=False)}, PAYLOAD)
+    fleet = ClientTimeModel(
+        {name: PROFILES[kind] for name, kind in zip(batches, kinds, strict=False)}, PAYLOAD
+    )
     together = step_seconds(fleet, batches)
     alone = [step_seconds(fleet, {name: size}) - fleet.server_seconds(size) for name, size in batches.items()]
     server = fleet.server_seconds(sum(sizes))
@@ -57,8 +56,8 @@ def test_the_simulated_clock_advances_by_the_formula(tmp_path):
     mix = [Part(PROFILES["lan"], 1.0), Part(PROFILES["lte"], 1.0)]
     simulation = Simulation(varied, SimulatedStrategy.GLOBAL, SimulationOptions(mix, schedule_only=True))
     run_simulation(simulation, lambda record, _: taken.append(record))
-    cast = assemble(varied.spec, None, tmp_path, evaluated=False)
-    fleet = Fleet(
+    cast = build_simulation_setup(varied.spec, None, tmp_path, evaluated=False)
+    fleet = ClientTimeModel(
         assign(mix, list(cast.clients), varied.spec.sampling.seed),
         step_payload(cast.task, varied.spec.transport.compression),
     )

@@ -61,9 +61,9 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
     from rich.console import Console
 
-    from pslgs.comparison import compare as comparing
-    from pslgs.comparison.files import REPORT, to_document
-    from pslgs.comparison.terminal import show
+    from pslgs.comparison import api as comparing
+    from pslgs.comparison.report import REPORT, comparison_document
+    from pslgs.comparison.tables import show
     from pslgs.launch.comparing import ComparisonView
     from pslgs.launch.sites import sites
 
@@ -90,7 +90,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
             watcher=view,
         )
     if output_format is OutputFormat.JSON:
-        print_json(to_document(comparison))
+        print_json(comparison_document(comparison))
         return
     show(comparison, console)
     console.print(f"  {folder / REPORT}", soft_wrap=True)

@@ -38,9 +38,9 @@ def plan(  # noqa: PLR0913, PLR0917 - the options of a command
     """Predict batches, traffic, memory and time of a job, and recommend a cut layer."""
     from rich.console import Console
 
+    from pslgs.costs.render import show
+    from pslgs.costs.result import plan_document
     from pslgs.launch import planned
-    from pslgs.planning.document import to_document
-    from pslgs.planning.tables import show
 
     manifest = load_job(job, overrides or ())
     with Console(stderr=True).status("Looking at the data and the network"):
@@ -57,6 +57,6 @@ def plan(  # noqa: PLR0913, PLR0917 - the options of a command
             cache=cache,
         )
     if output_format is OutputFormat.JSON:
-        print_json(to_document(found))
+        print_json(plan_document(found))
     else:
         show(found, Console(highlight=False))

@@ -15,8 +15,8 @@ from pslgs.spec import load_job
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pslgs.simulation.options import Simulation
     from pslgs.simulation.result import SimulationResult
+    from pslgs.simulation.setup import Simulation
 
 _CACHE = Path("~/.cache/pslgs")
 SCHEDULE_FILE = "schedule.csv"
@@ -66,14 +66,16 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
     from rich.console import Console
 
     from pslgs.launch.sites import sites
-    from pslgs.simulation.options import Simulation, SimulationOptions
+    from pslgs.simulation.job_variants import job_variant
+    from pslgs.simulation.setup import Simulation, SimulationOptions
     from pslgs.simulation.summary import summary, words
-    from pslgs.simulation.variation import vary
 
     manifest = load_job(job, overrides or ())
     chosen = strategy or SimulatedStrategy(manifest.spec.sampling.strategy.value)
     own_data = manifest.spec.data.train.is_per_client
-    varied = vary(manifest, strategy=chosen, clients=None if own_data else clients, skew=partition, seed=seed)
+    varied = job_variant(
+        manifest, strategy=chosen, clients=None if own_data else clients, skew=partition, seed=seed
+    )
     names = [site.client_id for site in sites(varied.spec, clients if own_data else None)]
     options = SimulationOptions(
         profile=profile,
@@ -98,7 +100,7 @@ def _look(
     console: "Console", simulation: "Simulation", output: Path | None, clients: Sequence[str]
 ) -> "SimulationResult":
     """Draw the schedule; write the figures of each step only where a folder is named."""
-    from pslgs.simulation.direction import run_simulation
+    from pslgs.simulation.api import run_simulation
     from pslgs.simulation.summary import write_table
 
     with console.status(f"Drawing the batches of {len(clients)} clients"):

@@ -1,20 +1,75 @@
 """The figures of a comparison; None where there is nothing to draw."""
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
+from numpy.typing import NDArray
 
-from pslgs.comparison.comparison import Comparison
-from pslgs.comparison.curves import Line, accuracies, over_the_epoch
-from pslgs.comparison.outcome import Evaluation, Outcome
-from pslgs.comparison.rows import Row, Spread
-from pslgs.planning.words import seconds
+from pslgs.comparison.summary import Comparison, Spread, StrategySummary
+from pslgs.comparison.trial import Evaluation, TrialResult
+from pslgs.costs.quantities import seconds
 from pslgs.reporting.drawing import COLOURS, drawing, legend, over_steps, svg, whole_numbers
 from pslgs.simulation.choices import SimulatedStrategy
 from pslgs.simulation.result import Steps
+
+BINS = 40
+Floats = NDArray[np.float64]
+
+
+class Line(NamedTuple):
+    """A mean over seeds, with the lowest and highest of them; all of shape (points,)."""
+
+    x: Floats
+    mean: Floats
+    low: Floats
+    high: Floats
+
+
+def over_the_epoch(outcomes: Sequence[TrialResult], column: Callable[[Steps], Floats]) -> Line:
+    """Condense a figure of the steps to `BINS` parts of an epoch, all epochs and seeds together.
+
+    Epochs of different lengths are laid over each other: ``x`` is the part of the epoch that is over.  Low
+    and high are those of the parts' means in single seeds.
+    """
+    rows = np.array([_profile(each.steps, column(each.steps)) for each in outcomes])
+    known = ~np.isnan(rows).all(axis=0)
+    x = (np.arange(BINS) + 0.5)[known] / BINS
+    rows = rows[:, known]
+    return Line(x, np.nanmean(rows, axis=0), np.nanmin(rows, axis=0), np.nanmax(rows, axis=0))
+
+
+def accuracies(
+    outcomes: Sequence[TrialResult],
+    figure: Callable[[Evaluation], float | None],
+    place: Callable[[TrialResult, Evaluation], float],
+) -> Line:
+    """Lay the accuracies of all seeds over each other, evaluation by evaluation, at their mean place."""
+    length = min((len(each.evaluations) for each in outcomes), default=0)
+    values = np.array(
+        [[figure(each.evaluations[i]) for i in range(length)] for each in outcomes], dtype=np.float64
+    )
+    places = np.array([[place(each, each.evaluations[i]) for i in range(length)] for each in outcomes])
+    if not values.size or np.isnan(values).any() or np.isnan(places).any():
+        return Line(*(np.empty(0) for _ in Line._fields))
+    return Line(places.mean(axis=0), values.mean(axis=0), values.min(axis=0), values.max(axis=0))
+
+
+def _profile(steps: Steps, values: Floats) -> Floats:
+    """Return the mean of ``values`` in each part of an epoch; NaN in parts without a known one."""
+    part = np.empty(len(steps), dtype=np.int64)
+    for epoch in np.unique(steps.epoch):
+        members = np.flatnonzero(steps.epoch == epoch)
+        part[members] = np.arange(len(members)) * BINS // len(members)
+    known = ~np.isnan(values)
+    number = np.bincount(part[known], minlength=BINS)
+    total = np.bincount(part[known], values[known], minlength=BINS)
+    profile = np.full(BINS, np.nan)
+    profile[number > 0] = total[number > 0] / number[number > 0]
+    return profile
+
 
 COLOUR: Final[Mapping[SimulatedStrategy, str]] = {
     SimulatedStrategy.GLOBAL: "one",
@@ -29,22 +84,22 @@ _COLUMNS: Final = 2
 _HEIGHT: Final = 3.3
 
 
-def accuracy_over_steps(comparison: Comparison) -> str | None:
+def draw_accuracy(comparison: Comparison) -> str | None:
     """Draw the accuracies over the steps."""
-    return _accuracies(comparison, lambda _, evaluation: evaluation.step, _plain, "steps", over_steps)
+    return _draw_accuracies(comparison, lambda _, evaluation: evaluation.step, _plain, "steps", over_steps)
 
 
-def recalibrated_over_steps(comparison: Comparison) -> str | None:
+def draw_recalibrated(comparison: Comparison) -> str | None:
     """Draw the accuracies with recalibrated BatchNorm statistics over the steps."""
-    return _accuracies(
+    return _draw_accuracies(
         comparison, lambda _, evaluation: evaluation.step, _recalibrated, "recalibrated", over_steps
     )
 
 
-def accuracy_over_time(comparison: Comparison) -> str | None:
+def draw_accuracy_over_time(comparison: Comparison) -> str | None:
     """Draw the accuracies over the modelled time."""
 
-    def place(outcome: Outcome, evaluation: Evaluation) -> float:
+    def place(outcome: TrialResult, evaluation: Evaluation) -> float:
         return float(outcome.steps.modelled_seconds[: evaluation.step].sum())
 
     def over_time(axes: Axes) -> None:
@@ -53,10 +108,10 @@ def accuracy_over_time(comparison: Comparison) -> str | None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
         axes.xaxis.set_minor_formatter(NullFormatter())
 
-    return _accuracies(comparison, place, _plain, "time", over_time)
+    return _draw_accuracies(comparison, place, _plain, "time", over_time)
 
 
-def deviation_over_epoch(comparison: Comparison) -> str | None:
+def draw_deviation(comparison: Comparison) -> str | None:
     """Draw the deviation over the epoch, with the expectation and the bound of a uniform batch."""
     uniform = comparison.uniform()
     if uniform.expected is None or uniform.bound is None:
@@ -70,7 +125,7 @@ def deviation_over_epoch(comparison: Comparison) -> str | None:
         return svg(figure, "deviation")
 
 
-def batch_size_over_epoch(comparison: Comparison) -> str | None:
+def draw_batch_size(comparison: Comparison) -> str | None:
     """Draw the batch size over the epoch."""
     with drawing(_HEIGHT) as (figure, axes):
         _epoch_lines(axes, comparison, lambda steps: steps.batch_size.astype(np.float64))
@@ -80,7 +135,7 @@ def batch_size_over_epoch(comparison: Comparison) -> str | None:
         return svg(figure, "batch")
 
 
-def active_clients_over_epoch(comparison: Comparison) -> str | None:
+def draw_active_clients(comparison: Comparison) -> str | None:
     """Draw the active clients over the epoch."""
     with drawing(_HEIGHT) as (figure, axes):
         _epoch_lines(axes, comparison, lambda steps: steps.active_clients.astype(np.float64))
@@ -90,21 +145,21 @@ def active_clients_over_epoch(comparison: Comparison) -> str | None:
         return svg(figure, "active")
 
 
-def steps_per_epoch(comparison: Comparison) -> str | None:
+def draw_steps_per_epoch(comparison: Comparison) -> str | None:
     """Draw the steps of an epoch; a round of federated averaging is none."""
 
-    def of_steps(row: Row) -> Spread | None:
+    def of_steps(row: StrategySummary) -> Spread | None:
         return None if row.strategy is SimulatedStrategy.FEDERATED_AVERAGING else row.steps_per_epoch
 
     return _bars(comparison, of_steps, "steps an epoch", 1.0)
 
 
-def traffic(comparison: Comparison) -> str | None:
+def draw_traffic(comparison: Comparison) -> str | None:
     """Draw the bytes of an epoch."""
     return _bars(comparison, lambda row: row.bytes_per_epoch, "MB an epoch, both ways", 1e-6)
 
 
-def time_against_deviation(comparison: Comparison) -> str | None:
+def draw_time_against_deviation(comparison: Comparison) -> str | None:
     """Draw LatentDirichlet's time and deviation, a point for each δ."""
     trades = comparison.trades()
     if not trades:
@@ -131,9 +186,9 @@ def _recalibrated(evaluation: Evaluation) -> float | None:
     return evaluation.recalibrated
 
 
-def _accuracies(
+def _draw_accuracies(
     comparison: Comparison,
-    place: Callable[[Outcome, Evaluation], float],
+    place: Callable[[TrialResult, Evaluation], float],
     figure_of: Callable[[Evaluation], float | None],
     name: str,
     label: Callable[[Axes], None],
@@ -177,7 +232,7 @@ def _draw(axes: Axes, strategy: SimulatedStrategy, line: Line) -> None:
 
 
 def _bars(
-    comparison: Comparison, figure_of: Callable[[Row], Spread | None], label: str, scale: float
+    comparison: Comparison, figure_of: Callable[[StrategySummary], Spread | None], label: str, scale: float
 ) -> str | None:
     shown = [(row.strategy, value) for row in comparison.rows() if (value := figure_of(row)) is not None]
     if not shown:

@@ -1,64 +1,72 @@
 """The report of a comparison: a page that needs nothing but a browser."""
 
+import csv
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
 
 import yaml
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from pslgs.comparison import figures
-from pslgs.comparison.answers import answers
-from pslgs.comparison.comparison import Comparison
+from pslgs.comparison.summary import Comparison
 from pslgs.comparison.tables import columns
-from pslgs.planning.words import bandwidth, percent, seconds
+from pslgs.comparison.text import answers
+from pslgs.costs.quantities import bandwidth, seconds, whole_percent
 from pslgs.reporting.charts import Chart
 
 _CHARTS: tuple[tuple[str, str, Callable[[Comparison], str | None]], ...] = (
     (
         "Accuracy over steps",
         "Mean over the seeds; the band reaches from the worst to the best.",
-        figures.accuracy_over_steps,
+        figures.draw_accuracy,
     ),
     (
         "Accuracy over steps, recalibrated",
         "With BatchNorm statistics estimated anew over global batches before each evaluation: what is left"
         " of the gaps was learnt, the rest was only the last batches' statistics.",
-        figures.recalibrated_over_steps,
+        figures.draw_recalibrated,
     ),
     (
         "Accuracy over modelled time",
         "Over the links and machines that were assumed; Centralized is computed by the server alone,"
         " FederatedAveraging by the clients alone.",
-        figures.accuracy_over_time,
+        figures.draw_accuracy_over_time,
     ),
     (
         "Batch deviation over the epoch",
         "L1 distance of a batch's class mix from the pooled one, 0 to 2. Expectation and bound are those of a"
         " uniform batch of the global batch size. The bound is the L1 form of Serfling's inequality: loose,"
         " so uniform batches stay far below it.",
-        figures.deviation_over_epoch,
+        figures.draw_deviation,
     ),
     (
         "Batch size over the epoch",
         "Where clients run dry and nobody makes up for them, an epoch ends in small batches.",
-        figures.batch_size_over_epoch,
+        figures.draw_batch_size,
     ),
     (
         "Active clients over the epoch",
         "Those that contribute to a step, and therefore get parameters and send gradients.",
-        figures.active_clients_over_epoch,
+        figures.draw_active_clients,
     ),
-    ("Steps per epoch", "Each with the overhead of a round trip to the clients.", figures.steps_per_epoch),
+    (
+        "Steps per epoch",
+        "Each with the overhead of a round trip to the clients.",
+        figures.draw_steps_per_epoch,
+    ),
     (
         "Traffic",
         "Payload of an epoch: smashed data, labels, cut gradients, parameters and gradients. Of Centralized"
         " all samples, which travel once and not in each epoch.",
-        figures.traffic,
+        figures.draw_traffic,
     ),
     (
         "LatentDirichlet: time against deviation",
         "A larger δ drains slow clients early: later steps wait for nobody, and their batches are less"
         " like the pooled data.",
-        figures.time_against_deviation,
+        figures.draw_time_against_deviation,
     ),
 )
 
@@ -117,6 +125,54 @@ def _settings(comparison: Comparison) -> Iterator[tuple[str, str]]:
             f"{bandwidth(link.uplink)} up, {bandwidth(link.downlink)} down, {seconds(link.latency)} one way"
         )
         yield (
-            f"{percent(part.weight / weights)} of links",
+            f"{whole_percent(part.weight / weights)} of links",
             f"{speeds}, {link.samples_per_second:,.0f} samples/s",
         )
+
+
+JOB: Final = "job.yaml"
+TABLE: Final = "comparison.csv"
+DOCUMENT: Final = "comparison.json"
+REPORT: Final = "report.html"
+
+
+def write_files(comparison: Comparison, folder: Path) -> None:
+    """Write table, document and report into a folder.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    job = comparison.job.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    (folder / JOB).write_text(yaml.safe_dump(job, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    (folder / DOCUMENT).write_text(
+        json.dumps(comparison_document(comparison), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+        encoding="utf-8",
+    )
+    (folder / REPORT).write_text(render(comparison), encoding="utf-8")
+    table = comparison.table()
+    with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(table)
+        writer.writerows(zip(*table.values(), strict=True))
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """Turn a comparison into what JSON can say; what is not known is null, accuracies are 0 … 1."""
+    table, uniform = comparison.table(), comparison.uniform()
+    return {
+        "job": comparison.job.metadata.name,
+        "seeds": list(comparison.options.seeds),
+        "globalBatchSize": comparison.batch_size,
+        "targetAccuracy": comparison.target_accuracy,
+        "uniformDeviation": {"expected": uniform.expected, "bound": uniform.bound},
+        "answers": [{"question": each.question, "answer": each.text} for each in answers(comparison)],
+        "strategies": [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)],
+        "latentDirichlet": [
+            {
+                "delayWeight": each.delay_weight,
+                "epochSeconds": each.epoch_seconds,
+                "deviation": each.deviation,
+            }
+            for each in comparison.trades()
+        ],
+    }

@@ -7,9 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from pslgs.comparison.cells import Cell
-from pslgs.comparison.options import ComparisonOptions
-from pslgs.comparison.outcome import Outcome, from_document, to_document
+from pslgs.comparison.trial import ComparisonOptions, Trial, TrialResult, trial_document, trial_from_document
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import SplitTrainingJob
 
@@ -34,7 +32,7 @@ def fingerprint(job: SplitTrainingJob, options: ComparisonOptions) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
-class Store:
+class TrialStore:
     """Keeps one file for each finished cell; one that was cut short counts for nothing."""
 
     def __init__(self, folder: Path, digest: str) -> None:
@@ -59,16 +57,16 @@ class Store:
                 "name another folder, or remove that one",
             )
 
-    def load(self, cell: Cell) -> Outcome | None:
+    def load(self, cell: Trial) -> TrialResult | None:
         """Return what a finished cell gave; None for one that is not finished."""
         document = _read(self._file(cell))
         if document.get("fingerprint") != self._digest:
             return None
-        return from_document(dict(document))
+        return trial_from_document(dict(document))
 
-    def save(self, outcome: Outcome) -> None:
+    def save(self, outcome: TrialResult) -> None:
         """Keep an outcome, whole or not at all."""
-        document = {"fingerprint": self._digest, **to_document(outcome)}
+        document = {"fingerprint": self._digest, **trial_document(outcome)}
         _write(self._file(outcome.cell), document)
 
     def measured(self) -> dict[str, float]:
@@ -79,18 +77,18 @@ class Store:
             if (self.folder / CELLS / f"{name}.json").exists() and isinstance(seconds, int | float)
         }
 
-    def note_measured(self, cell: Cell, seconds: float) -> None:
+    def note_measured(self, cell: Trial, seconds: float) -> None:
         """Keep how long a cell computed, apart from what the same command gives again."""
         _write(self.folder / TIMING, {**self.measured(), cell.name: round(seconds, 3)})
 
     def _finished(self) -> Iterator[Path]:
         return (self.folder / CELLS).glob("*.json")
 
-    def _file(self, cell: Cell) -> Path:
+    def _file(self, cell: Trial) -> Path:
         return self.folder / CELLS / f"{cell.name}.json"
 
 
-def all_of(store: Store, cells: Sequence[Cell]) -> list[Outcome]:
+def all_of(store: TrialStore, cells: Sequence[Trial]) -> list[TrialResult]:
     """Return the outcomes of cells that are all finished."""
     found = [store.load(cell) for cell in cells]
     return [outcome for outcome in found if outcome is not None]

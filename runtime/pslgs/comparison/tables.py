@@ -1,12 +1,18 @@
 """The rows of a comparison as a table for people, the same on a terminal and on a page."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from pslgs.comparison.comparison import Comparison
-from pslgs.comparison.rows import Row, Spread
-from pslgs.comparison.wording import accuracy
-from pslgs.planning.words import bytes_of, percent, seconds
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pslgs.comparison.summary import Comparison, Spread, StrategySummary
+from pslgs.comparison.text import accuracy, answers
+from pslgs.costs.quantities import bytes_of, seconds, whole_percent
 from pslgs.reporting.wording import SPACE
 
 UNKNOWN: Final = "–"
@@ -25,8 +31,8 @@ def columns(comparison: Comparison) -> list[Column]:
     target = comparison.target_accuracy
     laid = [Column(title, [cell(row) for row in rows]) for title, cell in _COLUMNS]
     if target is not None:
-        laid.append(Column(f"steps to {percent(target)}", [_goal_steps(row) for row in rows]))
-        laid.append(Column(f"time to {percent(target)}", [_goal_time(row) for row in rows]))
+        laid.append(Column(f"steps to {whole_percent(target)}", [_goal_steps(row) for row in rows]))
+        laid.append(Column(f"time to {whole_percent(target)}", [_goal_time(row) for row in rows]))
     return [column for column in laid if any(cell != UNKNOWN for cell in column.cells)]
 
 
@@ -44,14 +50,14 @@ def _mean(write: Callable[[float], str]) -> Callable[[Spread | None], str]:
     return lambda value: UNKNOWN if value is None else write(value.mean)
 
 
-def _goal_steps(row: Row) -> str:
+def _goal_steps(row: StrategySummary) -> str:
     if row.goal is None:
         return UNKNOWN
     some = "" if row.goal.seeds == row.seeds else f" ({row.goal.seeds}/{row.seeds})"
     return f"{row.goal.steps:,.0f}{some}"
 
 
-def _goal_time(row: Row) -> str:
+def _goal_time(row: StrategySummary) -> str:
     if row.goal is None or row.goal.modelled_seconds is None:
         return UNKNOWN
     return seconds(row.goal.modelled_seconds)
@@ -59,7 +65,7 @@ def _goal_time(row: Row) -> str:
 
 _whole, _tenths, _hundredths = _number(",.0f"), _mean("{:,.1f}".format), _number(".2f")
 
-_COLUMNS: Final[tuple[tuple[str, Callable[[Row], str]], ...]] = (
+_COLUMNS: Final[tuple[tuple[str, Callable[[StrategySummary], str]], ...]] = (
     ("strategy", lambda row: row.strategy.value),
     ("accuracy", lambda row: accuracy(row.accuracy) if row.accuracy else UNKNOWN),
     ("recalibrated", lambda row: accuracy(row.recalibrated) if row.recalibrated else UNKNOWN),
@@ -67,8 +73,63 @@ _COLUMNS: Final[tuple[tuple[str, Callable[[Row], str]], ...]] = (
     ("clients/step", lambda row: _tenths(row.active_clients)),
     ("deviation", lambda row: _hundredths(row.deviation)),
     ("at the end", lambda row: _hundredths(row.deviation_at_end)),
-    ("small batches", lambda row: _mean(percent)(row.small_batches)),
+    ("small batches", lambda row: _mean(whole_percent)(row.small_batches)),
     ("bytes/epoch", lambda row: _mean(bytes_of)(row.bytes_per_epoch)),
     ("modelled step", lambda row: _mean(seconds)(row.step_seconds)),
     ("modelled time", lambda row: _mean(seconds)(row.modelled_seconds)),
 )
+
+
+COLUMNS = 100
+_TITLE_WIDTH = len("computed here in")
+_COLUMN_WIDTH = len("100.0 % ± 10.0 ")
+
+
+def show(comparison: Comparison, console: Console) -> None:
+    """Print a comparison, no wider than `COLUMNS`."""
+    console.width = min(console.width, COLUMNS) if console.is_terminal else COLUMNS
+    console.print(rendered(comparison, console.width))
+
+
+def rendered(comparison: Comparison, width: int) -> RenderableType:
+    """Lay a comparison out: a row for each figure, a column for each strategy, then the answers.
+
+    Strategies for which ``width`` has no columns left are in a table below.
+    """
+    laid = [*columns(comparison), Column("computed here in", _measured(comparison))]
+    most = max(1, (width - _TITLE_WIDTH) // _COLUMN_WIDTH)
+    tables = [
+        _table([Column(title, cells[first : first + most]) for title, cells in laid])
+        for first in range(0, len(comparison.strategies), most)
+    ]
+    told = (Text(f"{each.question} {each.text}".replace(SPACE, " ")) for each in answers(comparison))
+    return Group(*tables, *(Padding(text, (0, 0, 1, 2)) for text in told))
+
+
+def _table(laid: Sequence[Column]) -> Table:
+    names, *figures = laid
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", width=_TITLE_WIDTH, no_wrap=True)
+    for name in names.cells:
+        table.add_column(_broken(name), justify="right", overflow="fold")
+    for figure in figures:
+        table.add_row(figure.title, *figure.cells)
+    return table
+
+
+def _broken(name: str) -> str:
+    """Break a strategy's name where a word begins: FixedProportionalLocal is too long for one line."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "\n", name)
+
+
+def _measured(comparison: Comparison) -> list[str]:
+    """Return each strategy's mean over those seeds of which it is known."""
+    return [
+        _mean_of([each.cell.name for each in comparison.of(strategy)], comparison.measured_seconds)
+        for strategy in comparison.strategies
+    ]
+
+
+def _mean_of(cells: Sequence[str], measured: Mapping[str, float]) -> str:
+    known = [measured[name] for name in cells if name in measured]
+    return seconds(sum(known) / len(known)) if known else UNKNOWN

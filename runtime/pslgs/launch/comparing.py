@@ -8,8 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 from typing_extensions import override
 
-from pslgs.comparison.cells import Cell
-from pslgs.comparison.watching import Watcher
+from pslgs.comparison.pool import Watcher
+from pslgs.comparison.trial import Trial
 from pslgs.reporting.wording import count
 
 
@@ -30,7 +30,7 @@ class ComparisonView(Watcher):
             disable=not console.is_terminal,
         )
         self._whole = self._bars.add_task("simulations", total=None)
-        self._tasks: dict[Cell, TaskID] = {}
+        self._tasks: dict[Trial, TaskID] = {}
 
     def __enter__(self) -> "ComparisonView":
         self._bars.start()
@@ -40,21 +40,21 @@ class ComparisonView(Watcher):
         self._bars.stop()
 
     @override
-    def begin(self, cells: Sequence[Cell], finished: Sequence[Cell]) -> None:
+    def begin(self, cells: Sequence[Trial], finished: Sequence[Trial]) -> None:
         """Show what there is to do."""
         done = f", {len(finished):,} of them finished already" if finished else ""
         self._console.print(f"{count(len(cells), 'simulation')}{done}; folder {self._folder}", soft_wrap=True)
         self._bars.update(self._whole, total=len(cells), completed=len(finished))
 
     @override
-    def show(self, cell: Cell, step: int, steps: int) -> None:
+    def show(self, cell: Trial, step: int, steps: int) -> None:
         """Show where a cell is."""
         if cell not in self._tasks:
             self._tasks[cell] = self._bars.add_task(cell.name, total=steps or None)
         self._bars.update(self._tasks[cell], completed=step, total=steps or None)
 
     @override
-    def finish(self, cell: Cell, seconds: float) -> None:
+    def finish(self, cell: Trial, seconds: float) -> None:
         """Show that a cell is finished."""
         self._bars.advance(self._whole)
         if (task := self._tasks.pop(cell, None)) is not None:

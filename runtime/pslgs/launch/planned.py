@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from pslgs.costs import plan as planning
+from pslgs.costs import quantities as read
+from pslgs.costs.inputs import AvailableData, Environment
+from pslgs.costs.result import Plan
+from pslgs.costs.time_model import Link
 from pslgs.data.opening import open_all_training_data
 from pslgs.launch.sites import client_overrides, sites
-from pslgs.planning import plan as planning
-from pslgs.planning import quantities as read
-from pslgs.planning.figures import Plan
-from pslgs.planning.subject import Outlook, Readable
-from pslgs.planning.timing import Link
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import JobSpec, SplitTrainingJob
 from pslgs.spec.load import parse_job
@@ -47,7 +47,7 @@ def plan(  # noqa: PLR0913 - what a notebook or the command line may want to cha
     Raises:
         InputError: the job or one of the arguments cannot be used.
     """
-    outlook = Outlook(
+    outlook = Environment(
         link=Link(read.parse_bandwidth(bandwidth), read.parse_latency(latency)),
         client_memory=read.parse_memory(client_memory) if client_memory else None,
         client_flops=read.parse_speed(client_flops, "--client-flops") if client_flops else None,
@@ -68,12 +68,12 @@ def _dealt(job: SplitTrainingJob, clients: int | None) -> SplitTrainingJob:
     return parse_job(with_overrides(document, overrides))
 
 
-def _readable(spec: JobSpec, outlook: Outlook, cache: Path) -> Readable:
+def _readable(spec: JobSpec, outlook: Environment, cache: Path) -> AvailableData:
     """Open the clients' data; a plan can do without them, and often they lie elsewhere."""
     if outlook.dataset_sizes:
-        return Readable()
+        return AvailableData()
     try:
         names = [site.client_id for site in sites(spec, outlook.clients)]
-        return Readable(open_all_training_data(spec.data, names, seed=spec.sampling.seed, cache=cache))
+        return AvailableData(open_all_training_data(spec.data, names, seed=spec.sampling.seed, cache=cache))
     except InputError as error:
-        return Readable(obstacle="; ".join(map(str, error.violations)))
+        return AvailableData(obstacle="; ".join(map(str, error.violations)))

@@ -10,10 +10,9 @@ from pslgs.launch.run_folder import prepare_folder
 from pslgs.observability.journal import FILE_NAME, Journal
 from pslgs.observability.records import Record
 from pslgs.observability.status import Status, next_status
-from pslgs.simulation.direction import run_simulation
-from pslgs.simulation.options import Simulation
+from pslgs.simulation.api import run_simulation
 from pslgs.simulation.result import SimulationResult
-from pslgs.simulation.threads import Threads
+from pslgs.simulation.setup import Simulation, Threads
 from pslgs.spec.overrides import with_overrides
 from pslgs.splitting.weights import save_weights
 

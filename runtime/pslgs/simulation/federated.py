@@ -1,20 +1,32 @@
 """Federated averaging (McMahan et al. 2017), the baseline without a cut."""
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from pslgs.costs.traffic import StepTraffic
 from pslgs.data.local import LocalDataset
+from pslgs.observability.records import EvaluationRecord, FinishRecord, StepRecord
 from pslgs.sampling.randomness import Purpose, client_key, torch_seed
 from pslgs.sampling.schedule import chunk_of
+from pslgs.simulation.evaluator import Recalibration
+from pslgs.simulation.outcomes import EvaluationOutcome
+from pslgs.simulation.recorder import Write, evaluation_record
+from pslgs.simulation.setup import SimulationSetup
+from pslgs.simulation.virtual_time import ClientTimeModel
+from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec.job import JobSpec
+from pslgs.spec.profiles import ClientProfile
+from pslgs.training.anatomy import dissect
 from pslgs.training.evaluation import Score, score_samples
 from pslgs.training.optimization import apply_step, build_optimizer, learning_rate
 from pslgs.training.seeding import seed_torch
 from pslgs.training.single_samples import single_sample_explained
 from pslgs.training.task import Task
-from pslgs.training.vectors import floating_tensors, trainable
+from pslgs.training.vectors import floating_tensors, parameter_elements, trainable
 
 
 class Round(NamedTuple):
@@ -93,3 +105,106 @@ class FederatedTraining:
 def _copy(tensors: list[Tensor], values: list[Tensor]) -> None:
     for tensor, value in zip(tensors, values, strict=True):
         tensor.copy_(value)
+
+
+def averaging_payload(task: Task) -> StepTraffic:
+    """Return what a round transfers: the whole network, down and up."""
+    parts = task.network.client_part, task.network.server_part
+    size = sum(map(parameter_elements, parts)) * task.layout.dtype.itemsize
+    return StepTraffic(parameters=size, gradient=size)
+
+
+def round_seconds(fleet: ClientTimeModel, dataset_sizes: Mapping[str, int], task: Task) -> float | None:
+    """Return the time of a round; client -> N_k.
+
+    None where nothing is modelled, or the client part has no operations whose speed could be known.
+    """
+    working = {client: samples for client, samples in dataset_sizes.items() if samples}
+    if not fleet.profiles or not working:
+        return None
+    anatomy = dissect(task.network, task.input_shape)
+    if not anatomy.client_flops:
+        return None
+    longer = 1 + anatomy.server_flops / anatomy.client_flops
+    return max(
+        client_seconds(fleet.profiles[client], fleet.payload, longer * samples)
+        for client, samples in working.items()
+    )
+
+
+def client_seconds(profile: ClientProfile, payload: StepTraffic, samples: float) -> float:
+    """Return a client's part of a round, with as many samples as would take the client part that long."""
+    download, upload = 8 * payload.parameters / profile.downlink, 8 * payload.gradient / profile.uplink
+    return 2 * profile.latency + download + samples / profile.samples_per_second + upload
+
+
+def run_federated(
+    spec: JobSpec, cast: SimulationSetup, fleet: ClientTimeModel, write: Write, recalibration_batches: int = 0
+) -> None:
+    """Train as many rounds as the job has epochs, and write a record of each, evaluations and the end.
+
+    A round's batch is all data, so it has no deviation worth telling.  Nobody is lost.
+
+    Raises:
+        InputError: the network cannot train on the only sample of a client.
+    """
+    datasets = {name: client.training for name, client in cast.clients.items()}
+    batch_size = spec.sampling.global_batch_size
+    training = FederatedTraining(cast.task, datasets, batch_size)
+    recalibration = Recalibration(cast.task, datasets, batch_size, recalibration_batches)
+    modelled = round_seconds(fleet, cast.dataset_sizes, cast.task)
+    before = time.perf_counter()
+    for done in training.rounds():
+        write(_round_record(done, cast, time.perf_counter() - before, modelled))
+        due = done.number % spec.evaluate_every_epochs == 0 or done.number == spec.epochs
+        if due and spec.data.evaluation is not None:
+            write(_evaluate(training, cast, recalibration, done.number))
+        before = time.perf_counter()
+    message = f"trained {spec.epochs} rounds of federated averaging"
+    write(FinishRecord(time.time(), spec.epochs, ExitCode.FINISHED.name, message))
+
+
+def _round_record(
+    done: Round, cast: SimulationSetup, seconds: float, modelled_seconds: float | None
+) -> StepRecord:
+    sizes = {name: (0, samples) for name, samples in cast.dataset_sizes.items() if samples}
+    return StepRecord(
+        time=time.time(),
+        epoch=done.number,
+        step=done.number,
+        attempt=1,
+        loss=done.loss,
+        batch_size=sum(samples for _, samples in sizes.values()),
+        deviation=None,
+        deviation_expected=None,
+        deviation_bound=None,
+        learning_rate=done.learning_rate,
+        allocation=sizes,
+        seconds={"round": seconds},
+        modelled_seconds=modelled_seconds,
+    )
+
+
+@torch.no_grad()
+def _evaluate(
+    training: FederatedTraining, cast: SimulationSetup, recalibration: Recalibration, number: int
+) -> EvaluationRecord:
+    scores = _scores(training, cast)
+    statistics = recalibration.statistics(number)
+    again = recalibration.score(statistics, lambda: _total(_scores(training, cast)))
+    outcome = EvaluationOutcome(
+        _total(scores), again, {name: score for name, score in scores.items() if name}
+    )
+    return evaluation_record(time.time(), number, number, outcome)
+
+
+def _scores(training: FederatedTraining, cast: SimulationSetup) -> dict[str, Score]:
+    """Score the clients' evaluation data, client -> score, or the server's under an empty name."""
+    if cast.evaluation:
+        return {"": training.evaluate(cast.evaluation)}
+    held = {name: client.evaluation for name, client in cast.clients.items() if client.evaluation}
+    return {name: training.evaluate(data) for name, data in held.items()}
+
+
+def _total(scores: Mapping[str, Score]) -> Score:
+    return sum(scores.values(), Score())

@@ -7,10 +7,11 @@ from pslgs.coordination.effects import Effect, Finish
 from pslgs.coordination.events import Joined
 from pslgs.coordination.settings import Settings
 from pslgs.coordination.snapshot import CoordinatorState
-from pslgs.simulation.learning import Learning, VirtualClient
+from pslgs.simulation.event_simulator import EventSimulator
+from pslgs.simulation.executors import TrainingExecutor
 from pslgs.simulation.outcomes import StepOutcome
-from pslgs.simulation.virtual_time import Fleet
-from pslgs.simulation.world import World
+from pslgs.simulation.setup import VirtualClient
+from pslgs.simulation.virtual_time import ClientTimeModel
 from pslgs.training.server_step import ServerStep
 from pslgs.training.task import Task
 
@@ -32,12 +33,12 @@ class InProcessTraining:
         state: CoordinatorState | None = None,
     ) -> None:
         self.losses: list[float] = []
-        self._learning = Learning(task, clients)
+        self._learning = TrainingExecutor(task, clients)
         joined = [
             Joined(name, 0, client.training.samples, client.evaluation.samples if client.evaluation else 0)
             for name, client in clients.items()
         ]
-        self._world = World(settings, joined, Fleet(), state)
+        self._world = EventSimulator(settings, joined, ClientTimeModel(), state)
 
     @property
     def server(self) -> ServerStep:

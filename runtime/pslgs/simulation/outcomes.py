@@ -39,7 +39,7 @@ class EvaluationOutcome(NamedTuple):
     clients: Mapping[str, Score] = MappingProxyType({})
 
 
-class Work(Protocol):
+class Executor(Protocol):
     """Carries out the coordinator's effects, with tensors or without."""
 
     def perform(self, effect: Effect) -> StepOutcome | EvaluationOutcome | None:

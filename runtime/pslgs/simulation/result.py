@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pslgs.costs.traffic import StepTraffic
 from pslgs.observability.records import EvaluationRecord, FinishRecord, Record, StepRecord
 from pslgs.simulation.choices import SimulatedStrategy
 from pslgs.spec.exit_codes import ExitCode
-from pslgs.wire.payload import Payload
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -127,7 +127,7 @@ class _Row(NamedTuple):
     modelled_seconds: float | None
 
 
-class Columns:
+class ResultBuilder:
     """Collects the figures of steps as they come; of an allocation only sums are kept.
 
     Attributes:
@@ -135,7 +135,7 @@ class Columns:
         finish: How it ended; None while it has not.
     """
 
-    def __init__(self, payload: Payload) -> None:
+    def __init__(self, payload: StepTraffic) -> None:
         self.evaluations: list[EvaluationRecord] = []
         self.finish: FinishRecord | None = None
         self._payload = payload

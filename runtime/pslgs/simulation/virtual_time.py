@@ -13,26 +13,26 @@ backward.  The server's own link, the optimizer's step and checkpoints take no t
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pslgs.costs.traffic import StepTraffic, step_traffic
 from pslgs.spec.profiles import ClientProfile
 from pslgs.spec.transport import Compression
 from pslgs.training.slices import overlapped, slice_rows
 from pslgs.training.task import Task
 from pslgs.training.vectors import gradient_elements, parameter_elements
-from pslgs.wire.payload import Payload, payload_of
 
 FORWARD_SHARE = 1 / 3
 """Of a client's computing: a backward has twice the operations of its forward."""
 SERVER_SAMPLES_PER_SECOND = 10_000.0
 
 
-def step_payload(task: Task, compression: Compression) -> Payload:
+def step_payload(task: Task, compression: Compression) -> StepTraffic:
     """Return what a step of ``task`` transfers.
 
     Raises:
         InputError: the compression cannot carry its smashed data.
     """
     part = task.network.client_part
-    return payload_of(
+    return step_traffic(
         task.layout,
         task.objective,
         compression,
@@ -41,7 +41,7 @@ def step_payload(task: Task, compression: Compression) -> Payload:
     )
 
 
-def forward_seconds(profile: ClientProfile, payload: Payload, samples: int) -> float:
+def forward_seconds(profile: ClientProfile, payload: StepTraffic, samples: int) -> float:
     """Return the time from a client's order to its smashed data: 2·latency + P + (F ∥ U)."""
     compute = FORWARD_SHARE * samples / profile.samples_per_second
     sending = 8 * samples * payload.sample_up / profile.uplink
@@ -50,7 +50,7 @@ def forward_seconds(profile: ClientProfile, payload: Payload, samples: int) -> f
     return 2 * profile.latency + parameters + overlapped(compute, sending, slices)
 
 
-def backward_seconds(profile: ClientProfile, payload: Payload, samples: int) -> float:
+def backward_seconds(profile: ClientProfile, payload: StepTraffic, samples: int) -> float:
     """Return the time from the cut gradient's departure to the client gradient: 2·latency + (D ∥ B) + G."""
     compute = (1 - FORWARD_SHARE) * samples / profile.samples_per_second
     receiving = 8 * samples * payload.sample_down / profile.downlink
@@ -60,7 +60,7 @@ def backward_seconds(profile: ClientProfile, payload: Payload, samples: int) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class ClientTimeModel:
     """The clients of a simulation, as they are assumed to be.
 
     Attributes:
@@ -70,7 +70,7 @@ class Fleet:
     """
 
     profiles: Mapping[str, ClientProfile] = field(default_factory=dict)
-    payload: Payload = field(default_factory=Payload)
+    payload: StepTraffic = field(default_factory=StepTraffic)
     server_samples_per_second: float = SERVER_SAMPLES_PER_SECOND
 
     def forward_seconds(self, client: str, samples: int) -> float:
@@ -105,7 +105,7 @@ class Fleet:
         }
 
 
-def step_seconds(fleet: Fleet, local_batches: Mapping[str, int]) -> float:
+def step_seconds(fleet: ClientTimeModel, local_batches: Mapping[str, int]) -> float:
     """Return how long an undisturbed step takes, T of the module's formula; client -> local batch size."""
     forward = max(fleet.forward_seconds(client, samples) for client, samples in local_batches.items())
     backward = max(fleet.backward_seconds(client, samples) for client, samples in local_batches.items())

@@ -1,0 +1,102 @@
+"""`compare`: strategies side by side, what is finished already taken from the folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pslgs.comparison.pool import NOBODY, TrialRunner, Watcher, run_trials
+from pslgs.comparison.report import write_files
+from pslgs.comparison.store import TrialStore, all_of, fingerprint
+from pslgs.comparison.summary import Comparison
+from pslgs.comparison.trial import ComparisonOptions, trials_of
+from pslgs.simulation.api import choice
+from pslgs.simulation.choices import COMPARED, SimulatedStrategy, Skew
+from pslgs.simulation.job_variants import job_variant
+from pslgs.simulation.setup import CACHE, Mix, parse_mix
+from pslgs.spec.job import SplitTrainingJob
+
+
+def compare(  # noqa: PLR0913 - what a notebook or the command line may want to change
+    job: SplitTrainingJob,
+    *,
+    strategies: Sequence[str] = COMPARED,
+    seeds: int | Sequence[int] = 3,
+    clients: int | None = None,
+    partition: str | None = None,
+    profile: str | Mix | None = None,
+    schedule_only: bool = False,
+    target_accuracy: float | None = None,
+    recalibration_batches: int = 0,
+    client_ids: Sequence[str] | None = None,
+    cache: Path = CACHE,
+    threads: int = 1,
+    folder: Path | str | None = None,
+    jobs: int = 1,
+    watcher: Watcher = NOBODY,
+) -> Comparison:
+    """Simulate a job with several strategies and seeds; what is None stays as the job has it.
+
+    Args:
+        job: The manifest.
+        strategies: Names of `SimulatedStrategy`.
+        seeds: These, or so many from the job's own on.
+        clients: K, over which the job's common dataset is dealt out.
+        partition: severe, mild or iid.
+        profile: Links and machines of the clients: lan, wifi, lte, satellite, or a mix such as
+            ``lan:0.8,lte:0.2``.
+        schedule_only: See `ComparisonOptions`, as for the others that are not here.
+        target_accuracy: Likewise.
+        recalibration_batches: Likewise.
+        client_ids: Likewise.
+        cache: Likewise.
+        threads: Likewise.
+        folder: Where simulations are kept as they are finished, not to be made again, and where table and
+            report are written; None for nowhere.
+        jobs: Simulations at a time.  More than one get processes of their own, so a script's main module
+            needs the guard that `multiprocessing` asks for.
+        watcher: Is told how it gets on.
+
+    Raises:
+        InputError: the job, its data or one of the arguments cannot be used.
+        OSError: the folder cannot be written.
+    """
+    skew = choice(Skew, partition, "partition") if partition else None
+    first = job.spec.sampling.seed
+    options = ComparisonOptions(
+        strategies=[choice(SimulatedStrategy, name, "strategies") for name in strategies],
+        seeds=range(first, first + seeds) if isinstance(seeds, int) else seeds,
+        profile=parse_mix(profile) if isinstance(profile, str) else profile,
+        schedule_only=schedule_only,
+        target_accuracy=target_accuracy,
+        recalibration_batches=recalibration_batches,
+        client_ids=client_ids,
+        cache=cache,
+        threads=threads,
+    )
+    varied = job_variant(job, clients=clients, skew=skew)
+    with TemporaryDirectory() as scratch:
+        comparison = _computed(varied, options, Path(folder or scratch), jobs, watcher)
+    if folder is not None:
+        write_files(comparison, Path(folder))
+    return comparison
+
+
+def _computed(
+    job: SplitTrainingJob, options: ComparisonOptions, folder: Path, jobs: int, watcher: Watcher
+) -> Comparison:
+    """Compute the cells that the folder does not have."""
+    cells = trials_of(options)
+    store = TrialStore(folder, fingerprint(job, options))
+    store.prepare()
+    finished = [cell for cell in cells if store.load(cell) is not None]
+    watcher.begin(cells, finished)
+    missing = [cell for cell in cells if cell not in finished]
+    run_trials(TrialRunner(job, options, store), missing, jobs=jobs, watcher=watcher)
+    outcomes = all_of(store, cells)
+    return Comparison(
+        job,
+        options,
+        tuple(each for each in outcomes if each.cell.delay_weight is None),
+        tuple(each for each in outcomes if each.cell.delay_weight is not None),
+        store.measured(),
+    )

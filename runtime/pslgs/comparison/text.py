@@ -1,0 +1,187 @@
+"""The three questions of a pilot, answered with a comparison's figures.
+
+What does skew cost?  Does the allocation help?  What does it cost in traffic and time?
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pslgs.comparison.summary import Comparison, Spread, StrategySummary
+from pslgs.costs.quantities import bytes_of, seconds, whole_percent
+from pslgs.reporting.wording import SPACE, count, percent
+from pslgs.simulation.choices import SimulatedStrategy
+
+
+def cost_text(comparison: Comparison, rows: Mapping[SimulatedStrategy, StrategySummary]) -> Iterator[str]:
+    """Tell what `Global` costs, in sentences."""
+    row, centralized = rows.get(SimulatedStrategy.GLOBAL), rows.get(SimulatedStrategy.CENTRALIZED)
+    if row is None or row.bytes_per_epoch is None:
+        yield "Global was not simulated."
+        return
+    layer, moved = comparison.job.spec.model.cut_layer or "the cut", row.bytes_per_epoch.mean
+    yield f"An epoch of Global moves {bytes_of(moved)} across {layer}, both ways together."
+    if centralized and centralized.bytes_per_epoch:
+        once = centralized.bytes_per_epoch.mean
+        yield (
+            f"That is {moved / once:.3g} times all samples ({bytes_of(once)}), which training in one place "
+            "would move once."
+        )
+    yield from _time(row, centralized)
+    if comparison.target_accuracy is not None:
+        reached = ", ".join(map(_reached, comparison.rows()))
+        yield f"An accuracy of {whole_percent(comparison.target_accuracy)} is reached {reached}."
+
+
+def _time(row: StrategySummary, centralized: StrategySummary | None) -> Iterator[str]:
+    if row.step_seconds is None or row.modelled_seconds is None:
+        yield "No links were assumed, so there is no time to tell; --profile lte would model one."
+        return
+    step, whole = seconds(row.step_seconds.mean), seconds(row.modelled_seconds.mean)
+    yield f"Over the assumed links a step takes {step} and the training {whole}"
+    if centralized and centralized.step_seconds and centralized.modelled_seconds:
+        step, whole = seconds(centralized.step_seconds.mean), seconds(centralized.modelled_seconds.mean)
+        yield f"(in one place, at the server's speed, {step} and {whole})."
+    else:
+        yield "in all."
+
+
+def _reached(row: StrategySummary) -> str:
+    if row.goal is None:
+        return f"never by {row.strategy}"
+    some = "" if row.goal.seeds == row.seeds else f" ({row.goal.seeds} of {count(row.seeds, 'seed')})"
+    time = row.goal.modelled_seconds
+    after = f"{row.goal.steps:,.0f} steps" if time is None else seconds(time)
+    return f"after {after} by {row.strategy}{some}"
+
+
+_LEVEL = 0.0005
+"""Accuracies that differ by less are the same in print."""
+
+
+def accuracy(value: Spread) -> str:
+    """Return an accuracy with its spread over seeds: ``96.1 % ± 0.3``."""
+    return percent(value.mean) + (f"{SPACE}±{SPACE}{100 * value.deviation:.1f}" if value.deviation else "")
+
+
+def gap(one: Spread, other: Spread) -> str:
+    """Say how an accuracy compares with another: ``7.9 points lower``."""
+    difference = one.mean - other.mean
+    if abs(difference) < _LEVEL:
+        return "level"
+    return f"{100 * abs(difference):.1f} points {'higher' if difference > 0 else 'lower'}"
+
+
+_SKEWED = (
+    SimulatedStrategy.FIXED_LOCAL,
+    SimulatedStrategy.FIXED_PROPORTIONAL_LOCAL,
+    SimulatedStrategy.SEQUENTIAL_SPLIT,
+    SimulatedStrategy.FEDERATED_AVERAGING,
+)
+"""What is done without an allocation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A question and what the figures say to it."""
+
+    question: str
+    text: str
+
+
+def answers(comparison: Comparison) -> list[Answer]:
+    """Answer the questions as far as the strategies that were compared allow it."""
+    rows = {row.strategy: row for row in comparison.rows()}
+    return [
+        Answer("What does skew cost?", " ".join(_skew(comparison, rows))),
+        Answer("Does the allocation help?", " ".join(_allocation(comparison, rows))),
+        Answer("What does it cost in traffic and time?", " ".join(cost_text(comparison, rows))),
+    ]
+
+
+Rows = dict[SimulatedStrategy, StrategySummary]
+
+
+def _skew(comparison: Comparison, rows: Rows) -> Iterator[str]:
+    skewed = [rows[each] for each in _SKEWED if each in rows]
+    if not skewed:
+        yield "No strategy without an allocation was simulated; FixedLocal would tell."
+        return
+    centralized = rows.get(SimulatedStrategy.CENTRALIZED)
+    if centralized and centralized.accuracy:
+        yield f"With all data in one place, the network ends at {accuracy(centralized.accuracy)}."
+        gaps = [
+            f"{row.strategy} ends {gap(row.accuracy, centralized.accuracy)}, at {accuracy(row.accuracy)}"
+            for row in skewed
+            if row.accuracy
+        ]
+        yield f"{'; '.join(gaps)}."
+        yield from _recalibrated(skewed, centralized)
+    yield from _ends_of_epochs(comparison, skewed)
+
+
+def _recalibrated(skewed: Sequence[StrategySummary], centralized: StrategySummary) -> Iterator[str]:
+    """Tell what of the cost is only that BatchNorm's statistics are those of the last batches."""
+    parts = [
+        f"{row.strategy} ends {gap(row.recalibrated, centralized.recalibrated)}, "
+        f"at {accuracy(row.recalibrated)}"
+        for row in skewed
+        if row.recalibrated and centralized.recalibrated
+    ]
+    if parts:
+        yield f"With BatchNorm statistics recalibrated over global batches, {'; '.join(parts)}."
+
+
+def _ends_of_epochs(comparison: Comparison, skewed: Sequence[StrategySummary]) -> Iterator[str]:
+    expected = comparison.uniform().expected
+    judged = [row for row in skewed if row.deviation_at_end and row.small_batches]
+    if not judged or expected is None:
+        return
+    ends = ", ".join(
+        f"{row.deviation_at_end.mean:.2f} ({row.strategy})" for row in judged if row.deviation_at_end
+    )
+    small = ", ".join(
+        f"{percent(row.small_batches.mean)} ({row.strategy})" for row in judged if row.small_batches
+    )
+    yield (
+        f"In the last fifth of an epoch's steps the batch deviation is {ends}, where a uniform batch of "
+        f"{comparison.batch_size} is expected to have {expected:.2f}; of all steps, {small} have less than "
+        "half of the global batch size."
+    )
+
+
+def _allocation(comparison: Comparison, rows: Rows) -> Iterator[str]:
+    row = rows.get(SimulatedStrategy.GLOBAL)
+    if row is None:
+        yield "Global was not simulated."
+        return
+    others = [rows[each] for each in (SimulatedStrategy.CENTRALIZED, *_SKEWED) if each in rows]
+    if row.accuracy:
+        gaps = [
+            f", {gap(row.accuracy, other.accuracy)} than {other.strategy}".replace("level than", "level with")
+            for other in others
+            if other.accuracy
+        ]
+        yield f"Global ends at {accuracy(row.accuracy)}{''.join(gaps)}."
+    yield from _deviation(comparison, row)
+    if row.steps_per_epoch:
+        steps = [
+            f", with {other.strategy} {other.steps_per_epoch.mean:,.0f}"
+            for other in others
+            if other.steps_per_epoch and other.strategy is not SimulatedStrategy.FEDERATED_AVERAGING
+        ]
+        yield f"Its epoch takes {row.steps_per_epoch.mean:,.0f} steps{''.join(steps)}."
+
+
+def _deviation(comparison: Comparison, row: StrategySummary) -> Iterator[str]:
+    uniform = comparison.uniform()
+    if row.deviation is None or not uniform.expected or uniform.bound is None:
+        return
+    outcomes = comparison.of(row.strategy)
+    above = sum(int((each.steps.deviation > each.steps.deviation_bound).sum()) for each in outcomes)
+    steps = count(sum(len(each.steps) for each in outcomes), "step")
+    yield (
+        f"Its batches deviate by {row.deviation.mean:.3f} on average, {uniform.expected:.3f} being expected, "
+        f"and {above:,} of {steps} are above the 99 % bound of {uniform.bound:.2f}. That is "
+        f"{uniform.bound / uniform.expected:.1f} times the expectation: the L1 form of Serfling's inequality "
+        "is loose, and what is above it is no accident."
+    )

@@ -1,0 +1,234 @@
+"""The cells of a comparison: one simulation each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from pslgs.observability.records import EvaluationRecord
+from pslgs.simulation.choices import COMPARED, SimulatedStrategy
+from pslgs.simulation.result import SimulationResult, Steps
+from pslgs.simulation.setup import CACHE, Mix
+from pslgs.simulation.summary import MEASURED
+from pslgs.simulation.virtual_time import SERVER_SAMPLES_PER_SECOND
+from pslgs.spec.errors import InputError
+
+DELAY_WEIGHTS: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+"""δ of LatentDirichlet whose time and deviation are looked at, where links are assumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonOptions:
+    """What is compared, apart from the job itself.
+
+    Attributes:
+        strategies: In the order in which they are shown.
+        seeds: Each strategy is simulated once with each.
+        profile: Links and machines of the clients; None where no time is modelled.
+        server_samples_per_second: Of the server, where time is modelled.
+        schedule_only: Train nothing; look at the batches.
+        target_accuracy: 0 … 1, to be reached as soon as possible; None for 95 % of what the best reaches.
+        recalibration_batches: As in `SimulationOptions`.
+        client_ids: Likewise.
+        cache: Likewise.
+        threads: Cores of a simulation; results depend on it in their last bits.
+    """
+
+    strategies: Sequence[SimulatedStrategy] = COMPARED
+    seeds: Sequence[int] = (0, 1, 2)
+    profile: Mix | None = None
+    server_samples_per_second: float = SERVER_SAMPLES_PER_SECOND
+    schedule_only: bool = False
+    target_accuracy: float | None = None
+    recalibration_batches: int = 0
+    client_ids: Sequence[str] | None = None
+    cache: Path = CACHE
+    threads: int = 1
+
+
+class Trial(NamedTuple):
+    """A strategy with a seed.
+
+    Attributes:
+        strategy: That draws the batches.
+        seed: Of everything random.
+        delay_weight: δ, where only LatentDirichlet's batches are looked at; None in the comparison itself.
+    """
+
+    strategy: SimulatedStrategy
+    seed: int
+    delay_weight: float | None = None
+
+    @property
+    def name(self) -> str:
+        """Its own among all cells; a file's name."""
+        delay_weight = "" if self.delay_weight is None else f"-delay-weight-{self.delay_weight:g}"
+        return f"{self.strategy}{delay_weight}-seed-{self.seed}"
+
+
+def trials_of(options: ComparisonOptions) -> list[Trial]:
+    """List all cells, those of one seed together, so that strategies can be compared early.
+
+    Raises:
+        InputError: a strategy is named twice, or has no schedule though that is all that is wanted.
+    """
+    strategies = list(options.strategies)
+    if len(set(strategies)) < len(strategies):
+        raise InputError.at("--strategies", f"names one twice: {', '.join(strategies)}; remove it")
+    if options.schedule_only and SimulatedStrategy.FEDERATED_AVERAGING in strategies:
+        raise InputError.at(
+            "--strategies", "names FederatedAveraging, which has no schedule; leave it out, or train"
+        )
+    compared = [Trial(strategy, seed) for seed in options.seeds for strategy in strategies]
+    return [*compared, *_curve(options)]
+
+
+def _curve(options: ComparisonOptions) -> list[Trial]:
+    """List the cells that tell LatentDirichlet's time and deviation over δ; without links there's no time."""
+    strategy = SimulatedStrategy.LATENT_DIRICHLET
+    if options.profile is None or strategy not in options.strategies:
+        return []
+    return [Trial(strategy, seed, weight) for weight in DELAY_WEIGHTS for seed in options.seeds]
+
+
+_WHOLE: Final = frozenset(
+    {"epoch", "attempt", "batch_size", "active_clients", "largest_share", "bytes_up", "bytes_down"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """An evaluation; accuracies are 0 … 1, None without classes.
+
+    Attributes:
+        epoch: Counted from 1.
+        step: Steps up to it, counted over all epochs.
+        accuracy: Of the model as it is.
+        recalibrated: With BatchNorm statistics that were estimated anew; None where they were not.
+    """
+
+    epoch: int
+    step: int
+    accuracy: float | None
+    recalibrated: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrialResult:
+    """A finished cell.
+
+    Attributes:
+        cell: Which.
+        clients: K.
+        samples: N.
+        sample_bytes: Of one sample as the network takes it.
+        pooled: All clients' samples of each class; empty without classes.
+        steps: Without what was measured, so that the same cell has the same outcome; NaN stands there.
+        evaluations: In their order.
+        result: How it ended, an `ExitCode`'s name.
+        message: The same in words.
+    """
+
+    cell: Trial
+    clients: int
+    samples: int
+    sample_bytes: int
+    pooled: tuple[int, ...]
+    steps: Steps
+    evaluations: tuple[Evaluation, ...]
+    result: str
+    message: str
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that were made."""
+        return int(self.steps.epoch.max(initial=0))
+
+    @property
+    def accuracy(self) -> float | None:
+        """Of the last evaluation."""
+        return self.evaluations[-1].accuracy if self.evaluations else None
+
+    @property
+    def recalibrated(self) -> float | None:
+        """The same with BatchNorm statistics that were estimated anew."""
+        return self.evaluations[-1].recalibrated if self.evaluations else None
+
+
+_OUTCOME: Final = TypeAdapter(tuple[Evaluation, ...])
+_CELL: Final = TypeAdapter(Trial)
+
+
+def trial_result(cell: Trial, result: SimulationResult, modelled_seconds: NDArray[np.float64]) -> TrialResult:
+    """Keep what matters of a simulation.
+
+    Args:
+        cell: Which.
+        result: The simulation.
+        modelled_seconds: Of each step; (steps,).
+    """
+    table = {name: getattr(result.steps, name) for name in Steps.__slots__}
+    table |= {MEASURED: np.full(len(result.steps), np.nan), "modelled_seconds": modelled_seconds}
+    counts = result.label_counts
+    return TrialResult(
+        cell=cell,
+        clients=result.clients,
+        samples=result.samples,
+        sample_bytes=result.sample_bytes,
+        pooled=() if counts is None else tuple(counts.sum(axis=0).tolist()),
+        steps=Steps(**table),
+        evaluations=tuple(map(_evaluation_of, result.evaluations)),
+        result=result.finish.outcome,
+        message=result.finish.message,
+    )
+
+
+def trial_document(outcome: TrialResult) -> dict[str, Any]:
+    """Turn an outcome into what JSON can say; what is not known is null."""
+    table = {name: column for name, column in outcome.steps.table().items() if name != MEASURED}
+    return {
+        "cell": _CELL.dump_python(outcome.cell, mode="json"),
+        "clients": outcome.clients,
+        "samples": outcome.samples,
+        "sampleBytes": outcome.sample_bytes,
+        "pooled": list(outcome.pooled),
+        "result": outcome.result,
+        "message": outcome.message,
+        "evaluations": _OUTCOME.dump_python(outcome.evaluations, mode="json"),
+        "steps": {name: [None if x != x else x for x in column] for name, column in table.items()},  # noqa: PLR0124 - NaN
+    }
+
+
+def trial_from_document(document: dict[str, Any]) -> TrialResult:
+    """Undo `to_document`.
+
+    Raises:
+        ValueError: the document is none of `to_document`; so are `KeyError` and `TypeError` then.
+    """
+    columns = document["steps"]
+    steps: dict[str, Any] = {
+        name: np.array(columns[name], dtype=np.int64 if name in _WHOLE else np.float64)
+        for name in Steps.__slots__
+        if name != MEASURED
+    }
+    steps[MEASURED] = np.full(len(columns["epoch"]), np.nan)
+    return TrialResult(
+        cell=_CELL.validate_python(document["cell"]),
+        clients=document["clients"],
+        samples=document["samples"],
+        sample_bytes=document["sampleBytes"],
+        pooled=tuple(document["pooled"]),
+        steps=Steps(**steps),
+        evaluations=_OUTCOME.validate_python(document["evaluations"]),
+        result=document["result"],
+        message=document["message"],
+    )
+
+
+def _evaluation_of(record: EvaluationRecord) -> Evaluation:
+    recalibrated = record.recalibrated.accuracy if record.recalibrated else None
+    return Evaluation(record.epoch, record.step, record.accuracy, recalibrated)

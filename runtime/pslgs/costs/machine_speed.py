@@ -1,0 +1,48 @@
+"""How fast this machine computes a network, tried on a few samples."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import torch
+
+from pslgs.costs.time_model import BACKWARD
+from pslgs.splitting.modes import mode_of
+from pslgs.splitting.split import SplitNetwork
+
+_LONGEST_PASS: Final = 0.3
+_PASSES: Final = 3
+
+
+def measured_flops(
+    network: SplitNetwork,
+    input_shape: Sequence[int],
+    forward_flops: int,
+    samples: int,
+    clock: Callable[[], float],
+) -> float:
+    """Return the floating-point operations per second of the fastest of some forwards and backwards.
+
+    A pass gets fewer than ``samples`` where these would take long.  Parameters keep their values, gradients
+    and buffers do not.
+
+    Args:
+        network: What is computed.
+        input_shape: Of one sample.
+        forward_flops: Operations of a forward of one sample.
+        samples: Of a usual local batch.
+        clock: Returns seconds.
+    """
+    model = network.whole_model()
+    dtype = next(model.parameters()).dtype
+
+    def timed(rows: int) -> float:
+        batch = torch.zeros(rows, *input_shape, dtype=dtype)
+        began = clock()
+        torch.autograd.backward(model(batch).sum())
+        return clock() - began
+
+    with mode_of(model, training=True):
+        timed(2)  # the first pass also takes memory and chooses algorithms
+        rows = min(max(2, samples), max(2, int(2 * _LONGEST_PASS / timed(2))))
+        fastest = min(timed(rows) for _ in range(_PASSES))
+    return rows * (1 + BACKWARD) * max(1, forward_flops) / fastest

@@ -1,0 +1,172 @@
+"""A plan on a terminal of 100 columns: three tables, and what follows from them."""
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pslgs.costs.quantities import bandwidth, bytes_of, flops, seconds, shape, short, whole_percent
+from pslgs.costs.result import CutFigures, Plan, StrategyFigures
+
+COLUMNS = 100
+
+_OWN = "green"  # the row of what the job says
+
+
+def rendered(plan: Plan) -> RenderableType:
+    """Lay a plan out."""
+    return Group(
+        Text(_headline(plan), style="bold"),
+        *(Text(f"  {line}") for line in _circumstances(plan)),
+        Text(),
+        _strategies(plan),
+        _crossing(plan),
+        _burden(plan),
+        *_conclusions(plan),
+    )
+
+
+def show(plan: Plan, console: Console) -> None:
+    """Print a plan, no wider than `COLUMNS`."""
+    console.width = min(console.width, COLUMNS) if console.is_terminal else COLUMNS
+    console.print(rendered(plan))
+
+
+def _headline(plan: Plan) -> str:
+    classes = f" of {plan.classes} classes" if plan.classes else ""
+    return (
+        f"{plan.job}: {plan.epochs} epochs over {plan.samples:,} samples{classes} at {plan.clients:,} "
+        f"clients, {plan.global_batch_size} a step"
+    )
+
+
+def _circumstances(plan: Plan) -> Iterable[str]:
+    yield f"samples and classes: {plan.samples_from}"
+    yield f"a sample is {shape(plan.input_shape)}, from {plan.input_shape_from}"
+    yield (
+        f"a client's link: {bandwidth(plan.bandwidth)}, {seconds(plan.latency)} one way; "
+        f"compression {plan.compression}"
+    )
+    speeds = {
+        "a client computes": (plan.client_flops, plan.client_speed_measured),
+        "the server": (plan.server_flops, plan.server_speed_measured),
+    }
+    yield ", ".join(
+        f"{who} {flops(rate)} ({'measured on this machine' if measured else 'given'})"
+        for who, (rate, measured) in speeds.items()
+    )
+
+
+def _strategies(plan: Plan) -> Table:
+    headings = (
+        "steps",
+        "batch\nmean",
+        "active\nclients",
+        "largest\nlocal",
+        "deviation\nexpected",
+        "\nat end",
+        "\nbound",
+        "\nbias",
+        "steps\n< B/2",
+    )
+    table = _table(
+        "An epoch under each strategy (the end is the last fifth, the bound holds at 99 %)",
+        "strategy",
+        headings,
+    )
+    for each in plan.strategies:
+        table.add_row(*_strategy_row(each), style=_OWN if each.strategy == plan.strategy else "")
+    return table
+
+
+def _strategy_row(figures: StrategyFigures) -> list[str]:
+    deviations = (
+        figures.deviation,
+        figures.deviation_at_end,
+        figures.deviation_bound,
+        figures.bias,
+    )
+    return [
+        figures.strategy,
+        f"{figures.steps:,}",
+        f"{figures.batch_size:.1f}",
+        f"{figures.active_clients:.1f}",
+        f"{figures.largest_local_batch:.1f}",
+        *("–" if each is None else f"{each:.3f}" for each in deviations),
+        whole_percent(figures.small_steps),
+    ]
+
+
+def _crossing(plan: Plan) -> Table:
+    headings = ("smashed data", "a sample", "× input", "up\na step", "down\na step", "both\nan epoch")
+    table = _table("What crosses the cut", "cut after", headings)
+    for cut in plan.cuts:
+        table.add_row(
+            _layer(cut),
+            _shapes(cut),
+            bytes_of(cut.smashed_bytes),
+            f"{cut.input_ratio:.2f}",
+            bytes_of(cut.bytes_up),
+            bytes_of(cut.bytes_down),
+            bytes_of(cut.bytes_per_epoch),
+            style=_OWN if cut.layer == plan.cut_layer else "",
+        )
+    return table
+
+
+def _burden(plan: Plan) -> Table:
+    headings = (
+        "parameters\nclient",
+        "\nserver",
+        "FLOP\nclient",
+        "\nserver",
+        "memory\nclient",
+        "a step\ntakes",
+        "of it on\nthe wire",
+    )
+    table = _table("What it asks of both sides (FLOP: the forward of one sample)", "cut after", headings)
+    for cut in plan.cuts:
+        table.add_row(
+            _layer(cut),
+            short(cut.client_parameters),
+            short(cut.server_parameters),
+            short(cut.client_flops),
+            short(cut.server_flops),
+            bytes_of(cut.client_bytes),
+            seconds(cut.step.total),
+            whole_percent(cut.step.wire_share),
+            style=_OWN if cut.layer == plan.cut_layer else "",
+        )
+    return table
+
+
+def _conclusions(plan: Plan) -> Iterable[RenderableType]:
+    yield Text(
+        f"All epochs, cut as the job says: {seconds(plan.training_seconds)} and "
+        f"{bytes_of(plan.training_bytes)} on the wire, evaluations aside."
+    )
+    yield Text.assemble(("Recommendation: ", "bold"), plan.recommendation.reason)
+    for advice in plan.advice:
+        yield Padding(Text.assemble((advice.path, "yellow"), f": {advice.text}"), (0, 0, 0, 2))
+
+
+def _table(title: str, first: str, headings: Sequence[str]) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    table.add_column(first, overflow="fold", min_width=12)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _layer(cut: CutFigures) -> str:
+    return cut.layer or "(two parts)"
+
+
+def _shapes(cut: CutFigures) -> str:
+    shapes = [shape(each) for each in cut.smashed_shapes]
+    return " + ".join(shapes) if len(shapes) < 3 else f"{len(shapes)} tensors"

@@ -1,0 +1,216 @@
+"""The figures of a plan, plain values that become JSON as they are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyFigures:
+    """What one sampling strategy makes of an epoch.
+
+    Deviations are L1 distances (0 … 2); None where the labels are no classes.
+
+    Attributes:
+        strategy: Its name; Centralized is one machine that has all data, the yardstick.
+        steps: Per epoch.
+        batch_size: Mean over an epoch's steps.
+        active_clients: Mean over an epoch's steps.
+        largest_local_batch: The largest of a step, mean over the steps.
+        peak_local_batch: The largest of an epoch, or of some draws.
+        deviation: Expected, mean over the epoch.
+        deviation_at_end: Expected, mean over the last fifth of the epoch.
+        deviation_bound: At 99 %, while no client has run dry (Serfling).
+        bias: ‖Σ_k (w_k − r_k) π_k‖₁, the systematic part of the deviation while no client has run dry.
+        small_steps: Share of the steps with fewer than half of B samples.
+    """
+
+    strategy: str
+    steps: int
+    batch_size: float
+    active_clients: float
+    largest_local_batch: float
+    peak_local_batch: int
+    deviation: float | None
+    deviation_at_end: float | None
+    deviation_bound: float | None
+    bias: float | None
+    small_steps: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """Where the time of a step goes at the client with the largest local batch, in seconds.
+
+    Attributes:
+        parameters: The client part's parameters travel down.
+        forward: The client computes; slices of smashed data and labels travel up meanwhile.
+        server: The server part, forward and backward.
+        backward: The cut gradient travels down in slices; the client computes meanwhile.
+        gradient: The client gradient travels up.
+        latency: Of the four ways in one direction.
+        compute: The part of all this in which the client or the server computes.
+    """
+
+    parameters: float
+    forward: float
+    server: float
+    backward: float
+    gradient: float
+    latency: float
+    compute: float
+
+    @property
+    def total(self) -> float:
+        """Of the whole step."""
+        return self.parameters + self.forward + self.server + self.backward + self.gradient + self.latency
+
+    @property
+    def wire_share(self) -> float:
+        """The part of the step in which nobody computes, since something is on its way; 0 … 1."""
+        return 1 - self.compute / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CutFigures:
+    """What a cut after one layer costs.
+
+    Attributes:
+        layer: Dotted name; empty where the builder returns the two parts.
+        smashed_shapes: Of the tensors that cross for one sample.
+        smashed_bytes: Of one sample, uncompressed.
+        input_ratio: Smashed data by the input, both uncompressed.
+        bytes_up: From all clients together in a step: smashed data, labels, client gradients.
+        bytes_down: To all of them: parameters, cut gradient.
+        bytes_per_epoch: Both, without evaluations.
+        client_parameters: Numbers that the client part is made of, buffers included.
+        server_parameters: Likewise.
+        client_flops: Of a forward of one sample.
+        server_flops: Likewise.
+        activation_bytes: Saved for the backward of the largest local batch of an epoch.
+        client_bytes: Memory of a client: Python and torch, activations, parameters and gradients.
+        step: Predicted.
+    """
+
+    layer: str
+    smashed_shapes: tuple[tuple[int, ...], ...]
+    smashed_bytes: int
+    input_ratio: float
+    bytes_up: int
+    bytes_down: int
+    bytes_per_epoch: int
+    client_parameters: int
+    server_parameters: int
+    client_flops: int
+    server_flops: int
+    activation_bytes: int
+    client_bytes: int
+    step: StepTime
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Something to think about before the job is run.
+
+    Attributes:
+        path: The field that it is about, as in the manifest.
+        text: What is so, and what can be done.
+    """
+
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """A cut layer, and why it was chosen, in words."""
+
+    layer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a job will do and cost, predicted.
+
+    Attributes:
+        job: Its name.
+        strategy: Its sampling strategy, one of ``strategies``.
+        epochs: To train.
+        global_batch_size: B; the clients' samples where they are fewer.
+        clients: K.
+        samples: N, of all clients.
+        classes: M; None where labels are no classes.
+        samples_from: Where the numbers of samples and classes come from.
+        input_shape: Of one sample.
+        input_shape_from: Where it comes from.
+        bandwidth: Of a client's link in each direction, bits per second.
+        latency: Of a client's link one way, seconds.
+        compression: Of smashed data and cut gradients.
+        client_flops: Floating-point operations per second of a client.
+        server_flops: Likewise of the server.
+        client_speed_measured: Whether it is that of this machine, measured, and was not given.
+        server_speed_measured: Likewise.
+        client_memory: Bytes that a client has; None where that is unknown.
+        strategies: All of them, the yardstick last.
+        cuts: Those looked at, in the order of the network.
+        cut_layer: The job's own.
+        recommendation: The cut that suits best.
+        step_seconds_by_compression: Of a step cut as the job says.
+        training_seconds: All epochs, cut as the job says; without evaluations.
+        training_bytes: Likewise, all clients together in both directions.
+        advice: What to think about before the job is run.
+    """
+
+    job: str
+    strategy: str
+    epochs: int
+    global_batch_size: int
+    clients: int
+    samples: int
+    classes: int | None
+    samples_from: str
+    input_shape: tuple[int, ...]
+    input_shape_from: str
+    bandwidth: float
+    latency: float
+    compression: str
+    client_flops: float
+    server_flops: float
+    client_speed_measured: bool
+    server_speed_measured: bool
+    client_memory: int | None
+    strategies: tuple[StrategyFigures, ...]
+    cuts: tuple[CutFigures, ...]
+    cut_layer: str
+    recommendation: Recommendation
+    step_seconds_by_compression: Mapping[str, float]
+    training_seconds: float
+    training_bytes: int
+    advice: tuple[Advice, ...] = ()
+
+    @property
+    def own_strategy(self) -> StrategyFigures:
+        """What the job's own strategy makes of an epoch."""
+        return next(each for each in self.strategies if each.strategy == self.strategy)
+
+    @property
+    def own_cut(self) -> CutFigures:
+        """What the job's own cut costs."""
+        return next(each for each in self.cuts if each.layer == self.cut_layer)
+
+
+_ADAPTER: Final = TypeAdapter(Plan)
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Turn a plan into what JSON can say."""
+    document: dict[str, Any] = _ADAPTER.dump_python(plan, mode="json")
+    return document
+
+
+def plan_from_document(document: object) -> Plan:
+    """Undo `to_document`."""
+    return _ADAPTER.validate_python(document)

@@ -1,0 +1,74 @@
+"""A job with something changed: another strategy, partition, number of clients or seed."""
+
+from pslgs.simulation.choices import BASELINES, SimulatedStrategy, Skew
+from pslgs.spec.data import Partition, PartitionScheme
+from pslgs.spec.errors import InputError
+from pslgs.spec.job import SplitTrainingJob
+from pslgs.spec.load import parse_job
+from pslgs.spec.overrides import with_overrides
+
+PARTITION = "spec.data.partition"
+
+
+_CLASSES_PER_CLIENT = {Skew.SEVERE: 2, Skew.MILD: 5}
+
+
+def job_variant(
+    job: SplitTrainingJob,
+    *,
+    strategy: SimulatedStrategy | None = None,
+    clients: int | None = None,
+    skew: Skew | None = None,
+    seed: int | None = None,
+) -> SplitTrainingJob:
+    """Return the job with what is given, None for what stays.
+
+    `Centralized` becomes a partition with a single client; the other baselines leave the strategy alone,
+    because a manifest cannot name them.
+
+    Raises:
+        InputError: there is no common dataset to be dealt out, or the result is no valid job.
+    """
+    overrides = []
+    if seed is not None:
+        overrides.append(f"spec.sampling.seed={seed}")
+    if strategy is not None and strategy not in BASELINES:
+        overrides.append(f"spec.sampling.strategy={strategy}")
+    if strategy is SimulatedStrategy.CENTRALIZED:
+        overrides += ["spec.sampling.strategy=Global", "spec.faultTolerance.minAvailableClients=1"]
+        overrides += _partition(job, 1, Skew.IID)
+    elif clients is not None or skew is not None:
+        overrides += _partition(job, clients, skew)
+    if not overrides:
+        return job
+    document = job.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return parse_job(with_overrides(document, overrides))
+
+
+def _partition(job: SplitTrainingJob, clients: int | None, skew: Skew | None) -> list[str]:
+    before = job.spec.data.partition
+    if job.spec.data.train.is_per_client:
+        raise InputError.at(
+            PARTITION,
+            "deals out one common dataset, but here each client has its own; leave out clients, partition "
+            "and Centralized, or name one common data.train.path",
+        )
+    count = clients or (before.clients if before else None)
+    if count is None:
+        raise InputError.at(f"{PARTITION}.clients", "is missing; say how many clients there are (--clients)")
+    if skew is None and before is not None:
+        return [f"{PARTITION}.clients={count}"]
+    partition = partition_of(skew or Skew.IID, count)
+    return [f"{PARTITION}={partition.model_dump_json(by_alias=True, exclude_defaults=True)}"]
+
+
+def partition_of(skew: Skew, clients: int) -> Partition:
+    """Return the partition of that name over so many clients."""
+    if skew is Skew.IID:
+        return Partition(scheme=PartitionScheme.IID, clients=clients)
+    return Partition(
+        scheme=PartitionScheme.EXTENDED_DIRICHLET,
+        clients=clients,
+        classes_per_client=_CLASSES_PER_CLIENT[skew],
+        concentration=3.0,
+    )

@@ -1,0 +1,149 @@
+"""The records of a simulation, the same as a run's."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pslgs.coordination import effects as do
+from pslgs.observability.records import (
+    AbortRecord,
+    ClientEvaluation,
+    ClientRecord,
+    EvaluationRecord,
+    FinishRecord,
+    Record,
+    SkippedRecord,
+    StepRecord,
+)
+from pslgs.sampling.quality import judge
+from pslgs.simulation.outcomes import EvaluationOutcome, Executor, StepOutcome
+from pslgs.training.evaluation import Score
+
+Write = Callable[[Record], None]
+
+_PHASES = {do.RunServerStep: "forward_wait", do.SendCutGradients: "server", do.ApplyUpdate: "backward_wait"}
+"""Effect -> the phase that is over when it comes."""
+
+
+class SimulationRecorder:
+    """Has effects carried out, and writes down what comes of them.
+
+    Clients that join at the beginning are not recorded: there may be thousands.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what records are made of
+        self,
+        work: Executor,
+        pooled: NDArray[np.int64] | None,
+        write: Write,
+        wall_time: Callable[[], float],
+        clock: Callable[[], float],
+        virtual_time: Callable[[], float] | None,
+    ) -> None:
+        """Take what is needed.
+
+        Args:
+            work: Carries effects out.
+            pooled: All clients' samples of each class; shape (classes,).  None where there are no classes.
+            write: Takes each record.
+            wall_time: Unix time in seconds, of the records.
+            clock: Seconds, by which computing is measured.
+            virtual_time: Modelled seconds since the beginning; None where nothing is modelled.
+        """
+        self._work = work
+        self._pooled = pooled
+        self._write = write
+        self._wall_time = wall_time
+        self._clock = clock
+        self._virtual_time = virtual_time
+        self._since = clock()
+        self._seconds: dict[str, float] = {}
+        self._committed_at = 0.0
+        self._step = 0
+
+    def perform(self, effect: do.Effect) -> None:
+        """Carry out an effect, and record what there is to record."""
+        match effect:
+            case do.OrderForward() if not self._seconds:
+                self._begin_step()
+            case do.RunServerStep() | do.SendCutGradients() | do.ApplyUpdate():
+                self._lap(_PHASES[type(effect)])
+        outcome = self._work.perform(effect)
+        match effect, outcome:
+            case do.ApplyUpdate(), StepOutcome():
+                self._lap("update")
+                self._write(self._step_record(effect, outcome))
+                self._step, self._seconds = effect.ticket.step, {}
+            case do.EvaluateAtServer() | do.ConcludeEvaluation(), EvaluationOutcome():
+                missing = effect.missing if isinstance(effect, do.ConcludeEvaluation) else ()
+                self._write(
+                    evaluation_record(self._wall_time(), effect.epoch, effect.ticket.step, outcome, missing)
+                )
+            case _:
+                self._report(effect)
+
+    def _begin_step(self) -> None:
+        """Start the watch at a step's first order; what came between the steps is no part of it."""
+        self._since = self._clock()
+        self._seconds = {"forward_wait": 0.0}
+
+    def _lap(self, phase: str) -> None:
+        now = self._clock()
+        self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._since
+        self._since = now
+
+    def _step_record(self, effect: do.ApplyUpdate, outcome: StepOutcome) -> StepRecord:
+        quality = judge(outcome.classes, self._pooled)
+        return StepRecord(
+            time=self._wall_time(),
+            epoch=effect.epoch,
+            step=effect.ticket.step,
+            attempt=effect.ticket.attempt,
+            loss=outcome.loss,
+            batch_size=sum(share.samples for share in effect.shares),
+            deviation=quality.deviation,
+            deviation_expected=quality.expected,
+            deviation_bound=quality.bound,
+            learning_rate=outcome.learning_rate,
+            allocation={share.client: (share.offset, share.samples) for share in effect.shares},
+            seconds=self._seconds,
+            modelled_seconds=self._modelled(),
+        )
+
+    def _modelled(self) -> float | None:
+        """Return the virtual time since the step before; abandoned attempts are part of what a step takes."""
+        if self._virtual_time is None:
+            return None
+        before, self._committed_at = self._committed_at, self._virtual_time()
+        return self._committed_at - before
+
+    def _report(self, effect: do.Effect) -> None:
+        now = self._wall_time()
+        match effect:
+            case do.ReportJoined(client, samples, returned=True):
+                self._write(ClientRecord(now, self._step, client, "joined", "it returned", samples))
+            case do.ReportLost(client, kind, reason):
+                self._write(ClientRecord(now, self._step, client, "lost", reason, cause=kind))
+            case do.AbandonAttempt(ticket, epoch, _, kind, reason):
+                self._write(AbortRecord(now, epoch, ticket.step, ticket.attempt, reason, kind))
+            case do.ReportSkipped(epoch, samples_by_client):
+                self._write(SkippedRecord(now, epoch, samples_by_client))
+            case do.Finish(exit_code, message):
+                self._write(FinishRecord(now, self._step, exit_code.name, message))
+
+
+def evaluation_record(
+    time: float, epoch: int, step: int, outcome: EvaluationOutcome, missing: tuple[str, ...] = ()
+) -> EvaluationRecord:
+    """Write down an evaluation; ``missing`` clients are left out."""
+    total, again = outcome.total, outcome.recalibrated
+    clients = {name: _evaluation(score) for name, score in outcome.clients.items() if name not in missing}
+    recalibrated = _evaluation(again) if again.samples else None
+    return EvaluationRecord(
+        time, epoch, step, total.samples, total.loss, total.accuracy, clients, missing, recalibrated
+    )
+
+
+def _evaluation(score: Score) -> ClientEvaluation:
+    return ClientEvaluation(score.samples, score.loss, score.accuracy)

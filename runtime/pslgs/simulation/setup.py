@@ -1,0 +1,262 @@
+"""Everything that a simulated job consists of: the task, its clients and their data."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from pslgs.data.local import LocalDataset
+from pslgs.data.opening import (
+    EVALUATION,
+    TRAINING,
+    open_all_evaluation_data,
+    open_all_training_data,
+    open_evaluation_data,
+)
+from pslgs.observability.records import Record
+from pslgs.sampling.partition import share_names
+from pslgs.sampling.randomness import Purpose, generator
+from pslgs.simulation.choices import SimulatedStrategy
+from pslgs.simulation.virtual_time import SERVER_SAMPLES_PER_SECOND
+from pslgs.spec.data import EvaluationPlace
+from pslgs.spec.document import read_document
+from pslgs.spec.errors import InputError
+from pslgs.spec.job import JobSpec, SplitTrainingJob
+from pslgs.spec.profiles import PROFILES, ClientProfile
+from pslgs.spec.violations import nearest, violations_of
+from pslgs.training.fitness import check_dataset
+from pslgs.training.task import Task, build_task
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VirtualClient:
+    """A client without a process of its own.
+
+    Attributes:
+        training: Its training samples.
+        evaluation: Its evaluation samples; None where it has none.
+    """
+
+    training: LocalDataset
+    evaluation: LocalDataset | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimulationSetup:
+    """Who takes part, and in what.
+
+    Attributes:
+        task: What is trained.
+        clients: By name, in order of the names.
+        evaluation: The server's evaluation samples; None where it has none.
+    """
+
+    task: Task
+    clients: dict[str, VirtualClient]
+    evaluation: LocalDataset | None
+
+    @property
+    def dataset_sizes(self) -> dict[str, int]:
+        """Client -> training samples."""
+        return {name: client.training.samples for name, client in self.clients.items()}
+
+    def classes(self) -> dict[str, NDArray[np.int64]]:
+        """Return client -> the class of each training sample, as a number; zeros if there are no classes."""
+        objective = self.task.objective
+        labels = {name: torch.from_numpy(client.training.labels) for name, client in self.clients.items()}
+        if objective.classes is None:
+            return {name: np.zeros(len(each), dtype=np.int64) for name, each in labels.items()}
+        return {
+            name: objective.class_numbers(objective.as_labels(each)).numpy() for name, each in labels.items()
+        }
+
+    def label_counts(self) -> NDArray[np.int64] | None:
+        """Return each client's samples of each class, (clients, classes); None where there are no classes."""
+        classes = self.task.objective.classes
+        if classes is None:
+            return None
+        return np.array([np.bincount(each, minlength=classes) for each in self.classes().values()])
+
+
+def build_simulation_setup(
+    spec: JobSpec, client_ids: Sequence[str] | None, cache: Path, *, evaluated: bool
+) -> SimulationSetup:
+    """Open all data and build the network.
+
+    Args:
+        spec: The job.
+        client_ids: The clients whose data the manifest's paths lead to; None where it has a partition.
+        cache: Folder for converted datasets.
+        evaluated: Whether the evaluation data are needed.
+
+    Raises:
+        InputError: the data or the model cannot be used, or do not fit each other.
+    """
+    names = _names(spec, client_ids)
+    training = open_all_training_data(spec.data, names, seed=spec.sampling.seed, cache=cache)
+    pooled = sum(data.samples for data in training)
+    if spec.sampling.global_batch_size > pooled:
+        raise InputError.at(
+            "spec.sampling.globalBatchSize",
+            f"is {spec.sampling.global_batch_size}, but the clients hold only {pooled} samples; "
+            "make it smaller",
+        )
+    task = build_task(spec, spec.model.input_shape or training[0].input_shape)
+    for data in training:
+        check_dataset(task, data, TRAINING)
+    at = spec.data.evaluation.at if spec.data.evaluation and evaluated else None
+    own: list[LocalDataset] | list[None] = [None] * len(names)
+    if at is EvaluationPlace.CLIENTS:
+        own = open_all_evaluation_data(spec.data, names, seed=spec.sampling.seed, cache=cache)
+    servers = open_evaluation_data(spec.data, cache=cache) if at is EvaluationPlace.SERVER else None
+    for each in (*own, servers):
+        if each is not None:
+            check_dataset(task, each, EVALUATION)
+    clients = {
+        name: VirtualClient(samples, evaluation)
+        for name, samples, evaluation in zip(names, training, own, strict=True)
+    }
+    return SimulationSetup(task, clients, servers)
+
+
+def _names(spec: JobSpec, client_ids: Sequence[str] | None) -> list[str]:
+    if spec.data.partition is not None:
+        return share_names(spec.data.partition.clients)
+    if client_ids is None:
+        raise InputError.at(
+            "spec.data.partition",
+            "is missing; deal a common dataset out (--clients, --partition), or name the clients",
+        )
+    return sorted(client_ids)
+
+
+PROFILE_OPTION = "--profile"
+
+
+class Part(NamedTuple):
+    """A kind of client and its weight in a mix."""
+
+    profile: ClientProfile
+    weight: float
+
+
+Mix = Sequence[Part]
+
+
+def parse_mix(text: str) -> Mix:
+    """Parse ``lte``, ``lan:0.8,lte:0.2``, or names of YAML files with a `ClientProfile`'s fields in them.
+
+    Raises:
+        InputError: a name is unknown, a weight is no positive number, or a file is no profile.
+    """
+    return [_part(each.strip()) for each in text.split(",")]
+
+
+def assign(mix: Mix, clients: Sequence[str], seed: int) -> dict[str, ClientProfile]:
+    """Draw a profile for each client, with probabilities in proportion to the weights."""
+    weights = [part.weight for part in mix]
+    rng = generator(seed, Purpose.CLIENT_PROFILE)
+    drawn = rng.choice(len(mix), size=len(clients), p=[weight / sum(weights) for weight in weights])
+    return {client: mix[kind].profile for client, kind in zip(clients, drawn.tolist(), strict=True)}
+
+
+def _part(text: str) -> Part:
+    name, colon, share = text.partition(":")
+    try:
+        weight = float(share) if colon else 1.0
+    except ValueError:
+        weight = 0.0
+    if not 0 < weight < float("inf"):
+        raise InputError.at(
+            PROFILE_OPTION, f"has the weight '{share}'; write NAME:WEIGHT, such as lan:0.8,lte:0.2"
+        )
+    return Part(PROFILES[name] if name in PROFILES else _read_profile(name, PROFILES), weight)
+
+
+def _read_profile(name: str, known: Mapping[str, ClientProfile]) -> ClientProfile:
+    if not name.endswith((".yaml", ".yml")):
+        raise InputError.at(
+            PROFILE_OPTION,
+            f"names '{name}', must be one of {', '.join(known)} or a YAML file{nearest(name, [*known])}",
+        )
+    try:
+        return ClientProfile.model_validate(read_document(Path(name)))
+    except ValidationError as error:
+        raise InputError(*violations_of(error, ClientProfile)) from error
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """On how many cores the server and each client compute; it decides the last bits of their results.
+
+    Attributes:
+        server: None for as many as torch is set to.
+        client: Likewise.
+    """
+
+    server: int | None = None
+    client: int | None = None
+
+
+AS_TORCH_IS_SET: Final = Threads()
+
+
+def on_cores(cores: int | None, compute: Callable[[], T]) -> T:
+    """Compute on so many cores; None for as many as torch is set to."""
+    if cores is not None and cores != torch.get_num_threads():
+        torch.set_num_threads(cores)
+    return compute()
+
+
+CACHE = Path("~/.cache/pslgs")
+
+Watch = Callable[[Record, int], None]
+"""Takes each record, and how many steps there are in all (0 where that is not known yet)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationOptions:
+    """How a job is simulated, apart from what the job is.
+
+    Attributes:
+        profile: Links and machines: a name of `PROFILES`, a mix such as ``lan:0.8,lte:0.2``, or parts of
+            one; None where no time is modelled and nobody is lost.
+        server_samples_per_second: Of the server part, where time is modelled.
+        schedule_only: Train nothing; the batches are those of the training, and there is no loss.
+        client_ids: Names of the clients where the job has no partition.
+        cache: Folder for converted datasets.
+        threads: Cores of the server and of each client.
+        recalibration_batches: Global batches over which the server part's BatchNorm statistics are estimated
+            anew for a second score in each evaluation; 0 for no such score.
+    """
+
+    profile: str | Mix | None = None
+    server_samples_per_second: float = SERVER_SAMPLES_PER_SECOND
+    schedule_only: bool = False
+    client_ids: Sequence[str] | None = None
+    cache: Path = CACHE
+    threads: Threads = AS_TORCH_IS_SET
+    recalibration_batches: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What is simulated, and how.
+
+    Attributes:
+        job: As it is to be.
+        strategy: Its own, or a baseline.
+        options: The rest.
+    """
+
+    job: SplitTrainingJob
+    strategy: SimulatedStrategy
+    options: SimulationOptions = SimulationOptions()
