@@ -2,8 +2,10 @@
 
 The environment says where (``MORTAL_POINT``), in which process (``MORTAL_PROCESS``, a word of its command
 line) and after how many passages (``MORTAL_AFTER``); the file ``MORTAL_MARK`` remembers that it is done.
+With ``MORTAL_VICTIM=parent`` the process that started it is killed in its place.
 """
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -28,7 +30,12 @@ def pass_by(point: str) -> None:
     _passages[point] += 1
     if _passages[point] > int(os.environ["MORTAL_AFTER"]) and not mark.exists():
         mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(_victim(), signal.SIGKILL)
+
+
+def _victim() -> int:
+    parent = multiprocessing.parent_process()
+    return parent.pid if parent and os.environ.get("MORTAL_VICTIM") == "parent" else os.getpid()
 
 
 class _Passage(torch.autograd.Function):

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -79,6 +80,17 @@ def until(condition: Callable[[], bool], what: str, seconds: float = LIMIT_SECON
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
         time.sleep(0.1)
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Find the processes that work in a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                if Path(os.readlink(entry / "cwd")) == folder:
+                    found.append(int(entry.name))
+    return found
 
 
 def described(result: subprocess.CompletedProcess[str], run: Path) -> str:

@@ -1,13 +1,24 @@
 """Processes that are killed in the middle of a step, for real."""
 
+import signal
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from distributed import mortal
-from distributed.runs import described, pslgs, records, steps, usage, write_manifest
-from pslgs.observability.records import AbortRecord, ClientRecord
+from distributed.runs import (
+    described,
+    processes_in,
+    pslgs,
+    records,
+    steps,
+    until,
+    usage,
+    write_manifest,
+)
+from pslgs.observability.records import AbortRecord, ClientRecord, FinishRecord
 from pslgs.spec import ExitCode
 
 pytestmark = pytest.mark.slow
@@ -52,6 +63,26 @@ def test_a_server_killed_at_a_random_step_resumes_to_the_same_bits(undisturbed, 
     )
     assert killed.returncode == ExitCode.INTERNAL_ERROR, described(killed, run)
     assert len(steps(run)) == after
+    resumed = pslgs("run", job, "--output", "run", "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, described(resumed, run)
+    assert_equal_models(run, undisturbed)
+    assert usage(run) == usage(undisturbed)
+
+
+def test_a_run_whose_command_is_killed_resumes_to_the_same_bits(undisturbed, tmp_path):
+    job, run = write_manifest(tmp_path, mortal.manifest()), tmp_path / "run"
+    killed = pslgs(
+        *("run", job, "--output", "run"),
+        cwd=tmp_path,
+        MORTAL_POINT="server backward",
+        MORTAL_PROCESS="server",
+        MORTAL_VICTIM="parent",
+        MORTAL_AFTER="9",
+        MORTAL_MARK=str(tmp_path / "mark"),
+    )
+    assert killed.returncode == -signal.SIGKILL, described(killed, run)
+    until(lambda: isinstance(records(run)[-1], FinishRecord), "the server's end")
+    until(lambda: processes_in(tmp_path) == [], "the end of all processes")
     resumed = pslgs("run", job, "--output", "run", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, described(resumed, run)
     assert_equal_models(run, undisturbed)

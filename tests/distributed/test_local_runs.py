@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from distributed.runs import (
     LIMIT_SECONDS,
     committed,
     described,
+    processes_in,
     pslgs,
     records,
     start,
@@ -32,17 +32,6 @@ from pslgs.splitting.network import build_network
 pytestmark = pytest.mark.slow
 
 TRAIN = {"format": "Custom", "entrypoint": "distributed.mortal:Vectors"}
-
-
-def processes_in(folder: Path) -> list[int]:
-    """Find the processes that work in a folder."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                if Path(os.readlink(entry / "cwd")) == folder:
-                    found.append(int(entry.name))
-    return found
 
 
 def test_a_run_leaves_a_model_a_report_and_a_journal(tmp_path):

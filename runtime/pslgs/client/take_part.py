@@ -38,6 +38,13 @@ from pslgs.wire.dialling import back_off
 from pslgs.wire.errors import ProtocolViolation, Refused, StreamEnded, Unreachable
 from pslgs.wire.v1 import training_pb2 as wire
 
+ORPHAN_GRACE_SECONDS = 10.0
+"""For the server to end the session once the process that started both has ended.
+
+A client that left first would be lost to a server that has not noticed yet, and that might take another step
+without it; the resumed run would then differ from an undisturbed one.
+"""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -64,7 +71,10 @@ async def take_part(spec: JobSpec, options: ClientOptions) -> Ending:
     registry = ProcessRegistry()
     torch_thread = TorchThread()
     try:
-        with _metrics_port(options, registry), stop_reason(with_parent=options.with_parent) as stop:
+        with (
+            _metrics_port(options, registry),
+            stop_reason(with_parent=options.with_parent, parent_grace=ORPHAN_GRACE_SECONDS) as stop,
+        ):
             worker, hello = await torch_thread.run(prepare, spec, options, ClientMetrics(registry))
             serving = asyncio.create_task(_serve(worker, hello, torch_thread, options))
             either: list[asyncio.Future[Any]] = [serving, stop]

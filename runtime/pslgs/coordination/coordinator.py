@@ -58,6 +58,7 @@ class Coordinator:
             else Epoch(1, settings.seed, settings.draw_schedule, self._delays.known)
         )
         self.roster = Roster(state.samples if state else None)
+        self._absent = set(self.roster.samples())
         self._settings = settings
         self._planned_for: tuple[int, int] | None = None
         self._activity: Activity | None = None
@@ -145,6 +146,7 @@ class Coordinator:
             client, Member(joined.samples, joined.evaluation_samples, joined.session, joined.label_counts)
         )
         self._last_join = now
+        self._absent.discard(client)
         self._do(ReportJoined(client, joined.samples, returned))
 
     def _lose(self, client: str, kind: str, reason: str) -> None:
@@ -233,8 +235,17 @@ class Coordinator:
         self._activity = activity
         self._do(*effects)
 
-    def _begin_next(self, now: float) -> None:
+    def _start(self) -> None:
+        """Take the first step from now on, without those that the checkpoint knows and that are not back."""
         self._started = True
+        for client in sorted(self._absent):
+            self._lose(client, "absent", "it has not come back since the server was started again")
+
+    def _begin_next(self, now: float) -> None:
+        if not self._started:
+            self._start()
+            if self._ending or self.lacking():
+                return
         self._plan()
         if self.epoch.steps_left():
             self._begin_attempt(now)

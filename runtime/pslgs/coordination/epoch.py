@@ -1,7 +1,7 @@
 """One epoch: what is drawn, what is used, and what is left at whom."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,6 +22,10 @@ class EpochState:
 
     The schedule itself is not in it: it is drawn again from the seed, the epoch, the number of the draw and
     what the clients had left at that time.  Label counts are those of that time, where they were heeded.
+
+    The draw is the one that the last committed step came from.  A later draw, made because a client left or
+    came, is forgotten until a step of it is committed: a run whose clients left just before its server
+    stopped goes on, once they are back, as if it had not been stopped.
     """
 
     epoch: int
@@ -60,6 +64,7 @@ class Epoch:
         self._taken = 0
         self._taken_before = 0
         self._unplanned: dict[str, int] = {}
+        self._committed = self._present_draw()
         self._schedule = self._drawn()
 
     def remaining(self, client: str, samples: int) -> int:
@@ -79,6 +84,8 @@ class Epoch:
         wanted = {name: left for name, held in samples.items() if (left := self.remaining(name, held)) > 0}
         if wanted == self._unplanned:
             return
+        if self._taken:
+            self._committed = self._present_draw()
         self._draws += 1
         self._taken_before += self._taken
         self._drawn_over, self._taken, self._unplanned = wanted, 0, dict(wanted)
@@ -113,15 +120,9 @@ class Epoch:
         self._taken += 1
 
     def state(self) -> EpochState:
-        """Return what must be kept to go on exactly here."""
-        return EpochState(
-            self.number,
-            self._draws,
-            dict(self._drawn_over),
-            self._taken,
-            dict(self.offsets),
-            dict(self._label_counts),
-        )
+        """Return what must be kept to go on exactly after the last committed step."""
+        draw = self._present_draw() if self._taken else self._committed
+        return replace(draw, offsets=dict(self.offsets))
 
     @classmethod
     def restore(
@@ -140,7 +141,13 @@ class Epoch:
         for _ in range(state.taken):
             epoch.commit()
         epoch.offsets = dict(state.offsets)
+        epoch._committed = state
         return epoch
+
+    def _present_draw(self) -> EpochState:
+        """Return the state under the present draw; its offsets are filled in when it is asked for."""
+        drawn_over, label_counts = dict(self._drawn_over), dict(self._label_counts)
+        return EpochState(self.number, self._draws, drawn_over, self._taken, {}, label_counts)
 
     def _drawn(self) -> Schedule:
         self._names = tuple(self._drawn_over)

@@ -16,8 +16,14 @@ from pslgs.spec.job import JobSpec
 from pslgs.spec.sampling import SamplingSpec, SamplingStrategy
 
 
-def settings_from(spec: JobSpec, expected_clients: int) -> Settings:
-    """Take from ``spec`` what the coordinator needs to know."""
+def settings_from(spec: JobSpec, expected_clients: int, return_seconds: float = 0.0) -> Settings:
+    """Take from ``spec`` what the coordinator needs to know.
+
+    Args:
+        spec: The job's spec.
+        expected_clients: How many clients the start waits for.
+        return_seconds: See `Settings`; a property of the transport and not of the job.
+    """
     faults, evaluation = spec.fault_tolerance, spec.data.evaluation
     return Settings(
         epochs=spec.epochs,
@@ -28,6 +34,7 @@ def settings_from(spec: JobSpec, expected_clients: int) -> Settings:
         global_batch_size=spec.sampling.global_batch_size,
         quorum=faults.quorum(expected_clients),
         client_timeout=faults.client_timeout_seconds,
+        return_seconds=return_seconds,
         quorum_timeout=faults.quorum_timeout_seconds,
         on_lost=faults.on_lost_client,
         evaluate_every=spec.evaluate_every_epochs,

@@ -18,13 +18,17 @@ def lacking(roster: Roster, settings: Settings, *, started: bool) -> str | None:
 
 
 def may_start(roster: Roster, settings: Settings, since_last_join: float) -> bool:
-    """Tell whether a quorum may take its first step.
+    """Tell whether a quorum may take its first step, ``since_last_join`` seconds after a client last joined.
 
-    It waits for the clients that are expected, those of the checkpoint among them, but not for longer than
-    a client may owe any other answer.
+    It waits for the clients that are expected, but not for longer than a client may owe any other answer.
+    Clients that the checkpoint knows are also given the time that their way back to the server may take:
+    a resumed run equals an undisturbed one only if it begins with all of them.
     """
-    everybody = roster.live_count >= max(settings.expected_clients, len(roster))
-    return everybody or since_last_join > settings.client_timeout
+    if roster.live_count >= max(settings.expected_clients, len(roster)):
+        return True
+    known_are_missing = roster.live_count < len(roster)
+    patience = settings.client_timeout
+    return since_last_join > (max(patience, settings.return_seconds) if known_are_missing else patience)
 
 
 def _lost(roster: Roster) -> str:

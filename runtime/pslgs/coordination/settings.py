@@ -21,6 +21,8 @@ class Settings:
         expected_clients: How many clients the start waits for.
         quorum: Fewer live clients than this, and the job waits.
         client_timeout: Seconds after which a client that owes an answer is lost.
+        return_seconds: Seconds within which every client that looks for its server has tried to reach it; a
+            resumed run waits for its clients at least that long.
         quorum_timeout: Seconds of waiting after which the job fails.
         on_lost: What to do when a client is lost.
         global_batch_size: B; the pooled data must hold at least that many samples.
@@ -40,6 +42,7 @@ class Settings:
     known_delays: Mapping[str, float] = field(default_factory=dict)
     quorum: int = 1
     client_timeout: float = 30.0
+    return_seconds: float = 0.0
     quorum_timeout: float = 600.0
     on_lost: OnLostClient = OnLostClient.CONTINUE
     evaluate_every: int = 1

@@ -47,12 +47,13 @@ def stopping_early() -> Iterator[None]:
 
 
 @contextmanager
-def stop_reason(*, with_parent: bool) -> Iterator[asyncio.Future[str]]:
+def stop_reason(*, with_parent: bool, parent_grace: float = 0.0) -> Iterator[asyncio.Future[str]]:
     """Give a future that is resolved with the reason once the process is asked to stop.
 
     Args:
         with_parent: Whether the end of the process that started this one counts as well, however it ends;
             it must have done so with `multiprocessing`.
+        parent_grace: Seconds between that end and the future's result.
     """
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[str] = loop.create_future()
@@ -62,10 +63,15 @@ def stop_reason(*, with_parent: bool) -> Iterator[asyncio.Future[str]]:
             stop.set_result(reason)
 
     parent = multiprocessing.parent_process() if with_parent else None
+
+    def note_end_of_parent(sentinel: int) -> None:
+        loop.remove_reader(sentinel)  # it stays readable, and would call this again and again
+        loop.call_later(parent_grace, ask, "the process that started it has ended")
+
     for number in SIGNALS:
         loop.add_signal_handler(number, ask, f"stopped by {number.name}")
     if parent:
-        loop.add_reader(parent.sentinel, ask, "the process that started it has ended")
+        loop.add_reader(parent.sentinel, note_end_of_parent, parent.sentinel)
     try:
         yield stop
     finally:

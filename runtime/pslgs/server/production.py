@@ -39,6 +39,7 @@ from pslgs.training.server_step import ServerStep
 from pslgs.training.task import Task, build_task
 from pslgs.training.torch_thread import TorchThread
 from pslgs.wire.codec import codec_for
+from pslgs.wire.dialling import RETURN_SECONDS
 
 _TICK_SECONDS = 0.25
 _FLUSH_SECONDS = 5.0
@@ -119,7 +120,7 @@ class Production:
         doorway: Doorway,
         stop: asyncio.Future[str],
     ) -> Finish:
-        settings = settings_from(self._spec, self._options.expected_clients)
+        settings = settings_from(self._spec, self._options.expected_clients, RETURN_SECONDS)
         coordinator = Coordinator(settings, time.monotonic(), built.state)
         conductor: Conductor
 

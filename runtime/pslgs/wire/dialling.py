@@ -21,6 +21,9 @@ BACK_OFF_SECONDS = 0.2
 
 BACK_OFF_LIMIT_SECONDS = 5.0
 
+RETURN_SECONDS = BACK_OFF_LIMIT_SECONDS + HELLO_SECONDS
+"""Within these, a client that looks for its server has tried to reach it at least once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

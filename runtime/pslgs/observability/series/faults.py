@@ -8,7 +8,7 @@ from pslgs.observability.records import AbortRecord, CheckpointRecord, ClientRec
 from pslgs.observability.registry import LatestGauge
 
 REASONS_LIMIT = 32
-LOST = ("disconnected", "replaced", "timeout")
+LOST = ("absent", "disconnected", "replaced", "timeout")
 ABORTED = ("client_lost", "stopped")
 REFUSED = ("Impostor", "ProtocolViolation", "TimeoutError", "Unidentified", "VersionMismatch")
 IGNORED = ("late", "replayed", "unasked")
