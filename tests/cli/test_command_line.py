@@ -26,7 +26,7 @@ def test_a_bad_manifest_ends_a_process_with_code_2_and_two_sentences(entry: list
     assert result.returncode == 2
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
-        "error: spec.epochs: is missing; give it (passes over all training data)",
+        "error: spec.epochs: is missing; give it (number of passes over the training data)",
         "error: spec.epoch: is unknown; did you mean epochs?",
     ]
 

@@ -28,7 +28,7 @@ def test_every_violation_is_a_line_on_stderr(pslgs: Pslgs, bad_job: Path) -> Non
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
-        "error: spec.epochs: is missing; give it (passes over all training data)",
+        "error: spec.epochs: is missing; give it (number of passes over the training data)",
         "error: spec.epoch: is unknown; did you mean epochs?",
     ]
 

@@ -86,7 +86,7 @@ def test_a_number_is_never_taken_from_text_nor_without_bound(path: str, impostor
 
 @pytest.mark.parametrize("path", [path for path in FIELDS if path.endswith("Seconds")], ids=str)
 def test_every_duration_tells_its_unit(path: str) -> None:
-    assert "in seconds" in (FIELDS[path].description or "")
+    assert " seconds" in (FIELDS[path].description or "")
 
 
 def test_only_what_has_no_sensible_default_is_required() -> None:

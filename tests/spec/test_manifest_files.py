@@ -108,7 +108,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_several_documents_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text("a: 1\n---\nb: 1\n")
-    assert violation(path) == Violation(str(path), "holds 2 documents; give one manifest a file")
+    assert violation(path) == Violation(str(path), "holds 2 documents; give one manifest per file")
 
 
 def test_separators_around_one_document_are_fine() -> None:

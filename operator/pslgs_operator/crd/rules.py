@@ -28,7 +28,7 @@ from pslgs_operator.crd.sources import DATA_RULES, EVALUATION_RULES, SOURCE_RULE
 _QUORUM: Final = "self.minAvailableClients"
 _SHOWN_QUORUM: Final = f"""type({_QUORUM}) == int ? string({_QUORUM}) : "'" + {_QUORUM} + "'\""""
 _IS_SGD: Final = "self.name == 'SGD'"
-_NOT_OF_A_TAKEN_CLAIM: Final = "belongs to a new claim, but claimName takes one that exists; remove either"
+_NOT_OF_A_TAKEN_CLAIM: Final = "applies to a new claim, but claimName names an existing one; remove either"
 
 RULES: Final[Mapping[type[SpecModel], tuple[Rule, ...]]] = MappingProxyType(
     {
@@ -49,14 +49,14 @@ RULES: Final[Mapping[type[SpecModel], tuple[Rule, ...]]] = MappingProxyType(
         EvaluationSource: EVALUATION_RULES,
         Partition: tuple(
             default_unless(
-                "self.scheme != 'IID'", Partition, name, "does not go with the scheme IID; remove it"
+                "self.scheme != 'IID'", Partition, name, "does not apply to the scheme IID; remove it"
             )
             for name in ("classes_per_client", "concentration")
         ),
         DataSpec: DATA_RULES,
         OptimizerSpec: tuple(
             default_unless(
-                condition, OptimizerSpec, name, "does not go with the optimizer «self.name»; remove it"
+                condition, OptimizerSpec, name, "does not apply to the optimizer «self.name»; remove it"
             )
             for name, condition in (("momentum", _IS_SGD), ("betas", f"!({_IS_SGD})"))
         ),
@@ -64,7 +64,7 @@ RULES: Final[Mapping[type[SpecModel], tuple[Rule, ...]]] = MappingProxyType(
             Rule(
                 "size",
                 "has(self.size) || has(self.claimName)",
-                "is missing; give the size of the new claim, or claimName of one that exists",
+                "is missing; give the size of the new claim, or the claimName of an existing one",
                 Reason.REQUIRED,
             ),
             *(
@@ -98,8 +98,8 @@ RULES: Final[Mapping[type[SpecModel], tuple[Rule, ...]]] = MappingProxyType(
                 "data.partition.scheme",
                 "!has(self.data.partition) || self.data.partition.scheme != 'ExtendedDirichlet' || "
                 "self.loss != 'MeanSquaredError'",
-                "is «self.data.partition.scheme», which deals out classes, but the loss «self.loss» has "
-                "none; use IID",
+                "is «self.data.partition.scheme», which needs classes, but the loss «self.loss» has none; "
+                "use IID",
             ),
         ),
     }

@@ -26,7 +26,7 @@ def _format_rules() -> Iterator[Rule]:
             f"self.format in {literal(needing + allowing)}",
             DataSource,
             name,
-            "does not go with the format «self.format»; remove it",
+            "does not apply to the format «self.format»; remove it",
         )
 
 
@@ -49,7 +49,7 @@ EVALUATION_RULES: Final = (
     Rule(
         "path",
         f"self.at != 'Server' || !has(self.path) || !self.path.contains({PLACEHOLDER})",
-        f"holds {CLIENT_PLACEHOLDER}, and the server is no client; name one path or set at: Clients",
+        f"holds {CLIENT_PLACEHOLDER}, but the server reads the data; name one path or set at: Clients",
     ),
 )
 
@@ -88,7 +88,7 @@ DATA_RULES: Final = (
     Rule(
         "partition",
         f"!has(self.partition) || !has(self.train.path) || !self.train.path.contains({PLACEHOLDER})",
-        f"deals out one common dataset, but data.train.path differs by {CLIENT_PLACEHOLDER}; remove either",
+        f"divides one common dataset, but data.train.path differs by {CLIENT_PLACEHOLDER}; remove either",
         Reason.FORBIDDEN,
     ),
 )

@@ -1,4 +1,4 @@
-"""The manifest `SplitTrainingJob`: its fields, their defaults and bounds, and how it is read."""
+"""The manifest `SplitTrainingJob`: fields, defaults, bounds, validation and loading."""
 
 from pslgs.spec.checkpoint import CheckpointSpec, StorageSpec
 from pslgs.spec.data import (

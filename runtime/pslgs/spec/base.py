@@ -1,4 +1,4 @@
-"""What all parts of the manifest share: names in camelCase, frozen values, rules over several fields."""
+"""The base class of all parts of the manifest: camelCase names, immutability, rules across fields."""
 
 from collections.abc import Iterator
 from typing import Self
@@ -10,11 +10,11 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from pslgs.spec.errors import Violation
 
 RULE = "rule"
-"""The type of the pydantic errors that `SpecModel.rules` causes; their message is ready for the user."""
+"""Type of the pydantic errors made from `SpecModel.rules`; their messages are shown to users unchanged."""
 
 
 class SpecModel(BaseModel):
-    """A part of the manifest; immutable, refuses fields that it doesn't know."""
+    """A part of the manifest: immutable, with unknown fields refused."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -26,21 +26,25 @@ class SpecModel(BaseModel):
     )
 
     def rules(self) -> Iterator[Violation]:
-        """Yield what the fields get wrong together, with paths relative to this part (``train.path``)."""
+        """Yield the violations of rules across fields, with paths relative to this part (``train.path``)."""
         yield from ()
 
     @model_validator(mode="before")
     @classmethod
-    def _nothing_is_the_default(cls, value: object) -> object:
-        """Drop fields without a value (``clients:``), as the API server does; keywords keep their null."""
+    def _drop_nulls(cls, value: object) -> object:
+        """Drop fields that are null (``clients:``), so that defaults apply, as the API server does.
+
+        Parts that allow any field hold keyword arguments, for which null is a value (None).
+        """
         if not isinstance(value, dict) or cls.model_config.get("extra") == "allow":
             return value
         return {name: given for name, given in value.items() if given is not None}
 
     @model_validator(mode="after")
-    def _keeps_its_rules(self) -> Self:
-        if broken := list(self.rules()):
-            raise ValidationError.from_exception_data(type(self).__name__, [_detail(each) for each in broken])
+    def _check_rules(self) -> Self:
+        if violations := list(self.rules()):
+            details = [_detail(violation) for violation in violations]
+            raise ValidationError.from_exception_data(type(self).__name__, details)
         return self
 
 

@@ -1,4 +1,4 @@
-"""The data of a job: what is trained on, what is measured on, and how samples are prepared."""
+"""The data of a job: training and evaluation datasets, transforms, and partitions for experiments."""
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -14,14 +14,14 @@ from pslgs.spec.source import CLIENT_PLACEHOLDER, DataFormat, DataSource, Split
 
 
 class EvaluationPlace(StrEnum):
-    """Who reads the evaluation data."""
+    """Where the evaluation data are read."""
 
     SERVER = "Server"
     CLIENTS = "Clients"
 
 
 class PartitionScheme(StrEnum):
-    """How one common dataset is dealt out to the clients."""
+    """How one common dataset is divided among the clients."""
 
     IID = "IID"
     EXTENDED_DIRICHLET = "ExtendedDirichlet"
@@ -31,34 +31,34 @@ MAX_TRANSFORMS: Final = 64
 
 
 class Transform(SpecModel):
-    """A transform of one sample; all fields but ``name`` are keyword arguments, in torchvision's words."""
+    """A torchvision transform of one sample; all fields but ``name`` are its keyword arguments."""
 
     model_config = ConfigDict(extra="allow")
 
     name: Identifier = Field(
-        description="Class of torchvision.transforms.v2.",
+        description="Name of a class of torchvision.transforms.v2.",
         examples=["RandomCrop", "RandomHorizontalFlip", "Normalize"],
     )
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """The keyword arguments, as written."""
+        """The keyword arguments, as written in the manifest."""
         return MappingProxyType(self.model_extra or {})
 
 
 class EvaluationSource(DataSource):
-    """The dataset that the model is measured on."""
+    """The dataset on which the model is evaluated."""
 
     at: EvaluationPlace = Field(
         default=EvaluationPlace.SERVER,
-        description="Server reads the data there. Clients: each client holds its own and sends smashed data; "
-        "the accuracy is reported pooled and for each client.",
+        description="Where the evaluation data are read. Server: by the server. Clients: each client reads "
+        "its own data and sends smashed data; the accuracy is reported over all clients and for each client.",
     )
     transforms: tuple[Transform, ...] | None = Field(
         default=None,
         max_length=MAX_TRANSFORMS,
-        description="Transforms of the evaluation data. Without them, those of the training data but the "
-        "random ones.",
+        description="Transforms of an evaluation sample, applied in this order. Without them, the transforms "
+        "of the training data apply, except for the random ones.",
     )
 
     default_splits: ClassVar[Mapping[DataFormat, Split]] = MappingProxyType(
@@ -66,59 +66,64 @@ class EvaluationSource(DataSource):
     )
 
     def rules(self) -> Iterator[Violation]:
-        """The server is no client."""
+        """Refuse a path per client for data that the server reads."""
         yield from super().rules()
         if self.at is EvaluationPlace.SERVER and self.is_per_client:
             yield Violation(
                 "path",
-                f"holds {CLIENT_PLACEHOLDER}, and the server is no client; name one path or set at: Clients",
+                f"holds {CLIENT_PLACEHOLDER}, but the server reads the data; name one path or set "
+                f"at: Clients",
             )
 
 
 class Partition(SpecModel):
-    """Deals one common dataset out to the clients; for experiments."""
+    """Division of one common dataset among the clients; for experiments."""
 
     scheme: PartitionScheme = Field(
-        description="IID: at random and in equal parts. ExtendedDirichlet: each client gets some classes, "
-        "and unequal parts of them (arXiv 2302.01633)."
+        description="How samples are assigned to clients. IID: at random, in parts of equal size. "
+        "ExtendedDirichlet: each client gets samples of a few classes only, in unequal amounts "
+        "(arXiv 2302.01633)."
     )
     clients: Count = Field(description="Number of clients.")
     classes_per_client: Count = Field(
-        default=2, description="Classes that each client holds (ExtendedDirichlet)."
+        default=2, description="Number of classes that each client holds (ExtendedDirichlet)."
     )
     concentration: Positive = Field(
         default=3.0,
-        description="The Dirichlet's concentration; the smaller, the more unequal (ExtendedDirichlet).",
+        description="Concentration of the Dirichlet distribution by which a class is divided among its "
+        "clients; smaller values make the parts more unequal (ExtendedDirichlet).",
     )
 
     def rules(self) -> Iterator[Violation]:
-        """An IID partition has no skew to choose."""
+        """Refuse the settings of ExtendedDirichlet for an IID partition."""
         for name in ("classes_per_client", "concentration") if self.scheme is PartitionScheme.IID else ():
             field = Partition.model_fields[name]
             if getattr(self, name) != field.default:
-                yield Violation(field.alias or name, "does not go with the scheme IID; remove it")
+                yield Violation(field.alias or name, "does not apply to the scheme IID; remove it")
 
 
 class DataSpec(SpecModel):
     """The data of a job."""
 
-    train: DataSource = Field(description="The training data. Each client reads its own, at its node.")
+    train: DataSource = Field(description="The training data. Each client reads its own data on its node.")
     evaluation: EvaluationSource | None = Field(
-        default=None, description="The data that the model is measured on; without it, it is not measured."
+        default=None,
+        description="The data on which the model is evaluated. Without it, the model is not evaluated.",
     )
     transforms: tuple[Transform, ...] = Field(
         default=(),
         max_length=MAX_TRANSFORMS,
-        description="Transforms of a training sample, in this order, drawn anew in each epoch.",
+        description="Transforms of a training sample, applied in this order. Random ones are drawn again in "
+        "each epoch. By default, samples are not transformed.",
     )
     partition: Partition | None = Field(
         default=None,
-        description="Deals data.train, common to all clients, out to them; for experiments. Without it, each "
-        "client has all that it reads.",
+        description="Division of data.train, when it is one dataset that all clients can read, among the "
+        "clients; for experiments. Without it, each client trains on everything that it reads.",
     )
 
     def rules(self) -> Iterator[Violation]:
-        """The model is not measured on what it learnt, and only common data are dealt out."""
+        """Keep training and evaluation data apart, and refuse a partition of data that differ by client."""
         if self.evaluation is not None and _overlap(self.train, self.evaluation):
             yield Violation(
                 "train.split",
@@ -129,7 +134,7 @@ class DataSpec(SpecModel):
         if self.partition is not None and self.train.is_per_client:
             yield Violation(
                 "partition",
-                f"deals out one common dataset, but data.train.path differs by {CLIENT_PLACEHOLDER}; remove "
+                f"divides one common dataset, but data.train.path differs by {CLIENT_PLACEHOLDER}; remove "
                 f"either",
             )
 

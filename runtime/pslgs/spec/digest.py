@@ -1,4 +1,4 @@
-"""A fingerprint by which a client and a server recognise that they run the same job."""
+"""The job digest, by which a client and a server check that they run the same job."""
 
 import hashlib
 import json
@@ -9,23 +9,24 @@ from pslgs.spec.job import JobSpec
 
 
 def job_digest(spec: JobSpec) -> bytes:
-    """Digest what client and server must agree on: 32 bytes, SHA-256 over its canonical JSON.
+    """Return the digest of the fields on which client and server must agree: 32 bytes of SHA-256.
 
-    Sampling is a whole part of it, since a resumed run draws its schedule again.  Paths and time-outs may
-    differ from machine to machine and are no part of it.
+    The digest is taken over the canonical JSON of these fields.  All of ``sampling`` is included, because
+    a resumed run draws its schedule again, and all of ``model``, with the path ``initialWeights``.  Not
+    included are values that may differ from machine to machine, such as time-outs and the paths of data.
     """
     shared = {
-        "model": _written(spec.model),
-        "transforms": [_written(each) for each in spec.data.transforms],
-        "partition": spec.data.partition and _written(spec.data.partition),
+        "model": _non_defaults(spec.model),
+        "transforms": [_non_defaults(each) for each in spec.data.transforms],
+        "partition": spec.data.partition and _non_defaults(spec.data.partition),
         "loss": spec.loss,
-        "sampling": _written(spec.sampling),
+        "sampling": _non_defaults(spec.sampling),
         "compression": spec.transport.compression,
     }
     canonical = json.dumps(shared, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).digest()
 
 
-def _written(part: SpecModel) -> dict[str, Any]:
-    """Leave out defaults, so that a field which a later version adds changes no digest."""
+def _non_defaults(part: SpecModel) -> dict[str, Any]:
+    """Dump a part without its defaults, so that fields added by a later version don't change the digest."""
     return part.model_dump(mode="json", by_alias=True, exclude_defaults=True)

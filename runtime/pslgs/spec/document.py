@@ -1,4 +1,4 @@
-"""Manifests as YAML, read as kubectl reads them."""
+"""Manifests in YAML, parsed by the same rules as kubectl parses them."""
 
 import re
 from pathlib import Path
@@ -10,10 +10,10 @@ from pslgs.spec.errors import InputError
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as the API server's reader has it.
+    """A YAML loader that resolves scalars as the API server does.
 
-    ``1e-3`` is a number, ``12:30`` and dates are text, and a field given twice is an error, none of
-    which holds for PyYAML by itself.
+    ``1e-3`` is a number, ``12:30`` and dates are text, and a duplicate key is an error.  PyYAML's
+    `SafeLoader` does none of these.
     """
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401 - PyYAML's signature
@@ -21,7 +21,7 @@ class _Loader(yaml.SafeLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if key.tag not in _KEY_TAGS:
-                raise _error_at(key, "the name of a field must be text (quote it)")
+                raise _error_at(key, "a field name must be text (quote it)")
             if key.value in seen:
                 raise _error_at(key, f"{key.value} is given twice")
             seen.add(key.value)
@@ -48,10 +48,10 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _REAL, list("-+01234567
 
 
 def read_document(path: Path) -> object:
-    """Read the one YAML document of a file.
+    """Read the YAML document in a file; None where the file is empty.
 
     Raises:
-        InputError: the file cannot be read, is no YAML, or doesn't hold exactly one document.
+        InputError: the file cannot be read, is not valid YAML, or holds several documents.
     """
     try:
         text = path.read_bytes().decode()
@@ -63,24 +63,28 @@ def read_document(path: Path) -> object:
 
 
 def parse_yaml(text: str, source: str) -> object:
-    """Parse one YAML document; ``source`` is where it stands, for errors.
+    """Parse a text with one YAML document; None where the text is empty.
+
+    Args:
+        text: The text to parse.
+        source: Name of the file or option that the text comes from, for error messages.
 
     Raises:
-        InputError: the text is no YAML, or doesn't hold exactly one document.
+        InputError: the text is not valid YAML, or holds several documents.
     """
     try:
         documents = [each for each in yaml.load_all(text, Loader=_Loader) if each is not None]
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError.at(source + line, f"is not valid YAML: {_told(error)}") from error
+        raise InputError.at(source + line, f"is not valid YAML: {_explanation(error)}") from error
     except yaml.YAMLError as error:
         raise InputError.at(source, f"is not valid YAML: {' '.join(str(error).split())}") from error
     if len(documents) > 1:
-        raise InputError.at(source, f"holds {len(documents)} documents; give one manifest a file")
+        raise InputError.at(source, f"holds {len(documents)} documents; give one manifest per file")
     return documents[0] if documents else None
 
 
-def _told(error: yaml.MarkedYAMLError) -> str:
+def _explanation(error: yaml.MarkedYAMLError) -> str:
     if error.problem is None or error.context is None or error.context_mark is None:
         return error.problem or error.context or "it cannot be parsed"
     return f"{error.problem} {error.context} that begins in line {error.context_mark.line + 1}"

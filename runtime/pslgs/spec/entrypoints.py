@@ -1,4 +1,4 @@
-"""A user's own function, named in the manifest as ``package.module:function``."""
+"""Import of user functions that the manifest names as ``package.module:function``."""
 
 import importlib
 from collections.abc import Callable
@@ -10,10 +10,14 @@ _IMPORT_FAILURES = (ImportError, SyntaxError, NameError, AttributeError, TypeErr
 
 
 def load_entrypoint(entrypoint: str, path: str) -> Callable[..., Any]:
-    """Import the function that ``entrypoint`` names; ``path`` is the manifest's field it stands in.
+    """Import the function that ``entrypoint`` names.
+
+    Args:
+        entrypoint: Name in the form ``package.module:function``.
+        path: Path of the manifest field that holds the name, for error messages.
 
     Raises:
-        InputError: the module cannot be imported, or has no such function.
+        InputError: the name has another form, the module cannot be imported, or has no such function.
     """
     module_name, _, function_name = entrypoint.partition(":")
     if not module_name or not function_name:
@@ -25,7 +29,7 @@ def load_entrypoint(entrypoint: str, path: str) -> Callable[..., Any]:
         raise InputError.at(path, problem) from failure
     function = getattr(module, function_name, None)
     if not callable(function):
-        problem = f"'{module_name}' has no function '{function_name}'; name one that it has."
+        problem = f"'{module_name}' has no function '{function_name}'; name an existing one."
         raise InputError.at(path, problem)
     result: Callable[..., Any] = function
     return result

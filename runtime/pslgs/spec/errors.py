@@ -1,14 +1,14 @@
-"""What is wrong with a user's input, said so that the user can mend it."""
+"""Errors in a user's input, with the path of the field, the reason and the remedy."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One thing wrong with the input.
+    """One error in the input.
 
     Attributes:
-        path: The field it stands in, as in the manifest (``spec.model.cutLayer``); empty where no field is.
+        path: Path of the field as in the manifest (``spec.model.cutLayer``); empty if no field is concerned.
         problem: What is wrong and what to do, one sentence without the path.
     """
 
@@ -20,10 +20,10 @@ class Violation:
 
 
 class InputError(ValueError):
-    """The user's input cannot be used; nothing was started because of it.
+    """Raised when the user's input is invalid; nothing has been started then.
 
     Attributes:
-        violations: All that is wrong, never empty.
+        violations: All errors that were found, at least one.
     """
 
     def __init__(self, *violations: Violation) -> None:

@@ -1,26 +1,26 @@
-"""The exit codes of the containers and commands, read by the operator and by scripts."""
+"""Exit codes of the containers and commands, which the operator and scripts read."""
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Why a process ended.  Configuration errors are not worth a retry, the rest are."""
+    """Reasons for which a process ends; the operator retries all but configuration errors."""
 
     FINISHED = 0
-    """The training is complete, and the model is written."""
+    """The training is complete, and the model has been written."""
     INTERNAL_ERROR = 1
-    """A fault of the program itself; the log has the traceback."""
+    """The program failed unexpectedly; the log has the traceback."""
     BAD_INPUT = 2
-    """The manifest or what it names (layer, path, dataset) cannot be used; a retry would fail alike."""
+    """The manifest, or something that it names (layer, path, dataset), is invalid; a retry would fail too."""
     QUORUM_LOST = 3
-    """Fewer clients than ``faultTolerance.minAvailableClients`` for longer than the quorum time-out."""
+    """Fewer than ``faultTolerance.minAvailableClients`` were available for ``quorumTimeoutSeconds``."""
     CLIENT_LOST = 4
     """A client was lost and ``faultTolerance.onLostClient`` is Fail."""
     DEADLINE_EXCEEDED = 5
-    """The job ran for longer than ``activeDeadlineSeconds``."""
+    """The job has run for ``activeDeadlineSeconds``."""
     SERVER_UNREACHABLE = 6
-    """A client found no server within its patience."""
+    """A client could not reach the server within the time given to it."""
     REFUSED = 7
-    """The server refused this client: certificate, identity or another job."""
+    """The server refused this client because of its certificate, identity or job digest."""
     INTERRUPTED = 75
-    """Stopped by a signal; the checkpoint is written and the run can be resumed."""
+    """A signal stopped the process; a checkpoint has been written and the run can be resumed."""

@@ -1,4 +1,4 @@
-"""What happens when clients are lost or slow."""
+"""Fault tolerance settings: quorum, time-outs, and the reaction to lost clients."""
 
 import re
 from enum import StrEnum
@@ -12,7 +12,7 @@ from pslgs.spec.scalars import INT32_MAX, PERCENTAGE, Count
 
 
 class OnLostClient(StrEnum):
-    """What follows when a client is lost."""
+    """Reactions to the loss of a client."""
 
     CONTINUE = "Continue"
     WAIT = "Wait"
@@ -20,7 +20,7 @@ class OnLostClient(StrEnum):
 
 
 def _count_or_percentage(value: object) -> object:
-    """Judge the union by itself, because pydantic would report a violation for each of its types."""
+    """Validate the union as a whole, because pydantic would report one violation for each of its types."""
     number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= INT32_MAX
     share = isinstance(value, str) and re.fullmatch(PERCENTAGE, value) is not None
     if not (number or share):
@@ -36,27 +36,31 @@ CountOrPercentage = Annotated[
 
 
 class FaultTolerance(SpecModel):
-    """What happens when clients are lost or slow."""
+    """How the job deals with lost and slow clients."""
 
     min_available_clients: CountOrPercentage = Field(
         default=1,
-        description="Clients that a step needs: a number, or a percentage of the expected clients ('80%', "
-        "rounded up). With fewer, the job waits.",
+        description="Minimum number of connected clients for a step: a number, or a percentage of the "
+        "expected clients ('80%', rounded up). With fewer clients, the job waits.",
     )
     client_timeout_seconds: Count = Field(
-        default=30, description="A client that owes an answer for longer is lost, in seconds."
+        default=30,
+        description="Maximum number of seconds that a client may take to answer; after that, the server "
+        "treats it as lost.",
     )
     quorum_timeout_seconds: Count = Field(
         default=600,
-        description="The job fails after waiting for minAvailableClients for so long, in seconds.",
+        description="Maximum number of seconds that the job waits for minAvailableClients; after that, it "
+        "fails.",
     )
     on_lost_client: OnLostClient = Field(
         default=OnLostClient.CONTINUE,
-        description="Continue with the others; Wait until it is back, up to quorumTimeoutSeconds; or Fail.",
+        description="Reaction to the loss of a client. Continue: train with the remaining clients. Wait: "
+        "wait for its return, for at most quorumTimeoutSeconds. Fail: end the job.",
     )
 
     def quorum(self, expected_clients: int) -> int:
-        """Count the clients that a step needs out of ``expected_clients``; at least 1."""
+        """Return the minimum number of clients for a step, given the number expected; at least 1."""
         if isinstance(self.min_available_clients, int):
             return self.min_available_clients
         percentage = int(self.min_available_clients.removesuffix("%"))

@@ -1,4 +1,4 @@
-"""The manifest as a whole."""
+"""The manifest `SplitTrainingJob` and its spec."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, Literal
@@ -20,11 +20,11 @@ from pslgs.spec.transport import TransportSpec
 API_VERSION: Final = "pslgs.dev/v1alpha1"
 KIND: Final = "SplitTrainingJob"
 MAX_NAME_LENGTH: Final = 40
-"""Names of the job's children are longer, and have to be DNS labels too."""
+"""Limit of the job's name; the names of its child objects are longer and must be DNS labels, too."""
 
 
 class Metadata(SpecModel):
-    """The part of Kubernetes' object metadata that matters here; the rest of it is passed over."""
+    """The fields of Kubernetes' object metadata that are used; the others are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -37,39 +37,62 @@ class Metadata(SpecModel):
 
 
 class JobSpec(SpecModel):
-    """One network, trained over data that stays where it is."""
+    """Training of one network by split learning over data that stay on their nodes."""
 
     model: ModelSpec = Field(description="The network and its cut layer.")
-    data: DataSpec = Field(description="The data that it is trained and measured on.")
-    loss: Loss = Field(default=Loss.CROSS_ENTROPY, description="The loss, a mean over the global batch.")
-    epochs: Count = Field(description="Passes over all training data.")
-    optimizer: OptimizerSpec = Field(default=OptimizerSpec(), description="The optimizer of both parts.")
-    sampling: SamplingSpec = Field(default=SamplingSpec(), description="How global batches are drawn.")
-    evaluate_every_epochs: Count = Field(default=1, description="Epochs between two evaluations.")
+    data: DataSpec = Field(description="The training data and the evaluation data.")
+    loss: Loss = Field(
+        default=Loss.CROSS_ENTROPY, description="Loss function, averaged over the global batch."
+    )
+    epochs: Count = Field(description="Number of passes over the training data.")
+    optimizer: OptimizerSpec = Field(
+        default=OptimizerSpec(),
+        description="The optimizer, applied to the client part and to the server part of the network.",
+    )
+    sampling: SamplingSpec = Field(
+        default=SamplingSpec(), description="How the samples of a global batch are drawn from the clients."
+    )
+    evaluate_every_epochs: Count = Field(
+        default=1, description="Number of epochs between two evaluations of the model."
+    )
     checkpoint: CheckpointSpec = Field(
-        default=CheckpointSpec(), description="When the training's state is kept."
+        default=CheckpointSpec(),
+        description="How often checkpoints are written, how many are kept, and where.",
     )
-    transport: TransportSpec = Field(default=TransportSpec(), description="How tensors travel.")
+    transport: TransportSpec = Field(
+        default=TransportSpec(),
+        description="Compression and encryption of the traffic between clients and server.",
+    )
     fault_tolerance: FaultTolerance = Field(
-        default=FaultTolerance(), description="What happens when clients are lost or slow."
+        default=FaultTolerance(), description="How the job deals with lost and slow clients."
     )
-    server: ServerSpec = Field(default=ServerSpec(), description="The server's pod.")
-    clients: ClientsSpec = Field(default=ClientsSpec(), description="The clients' pods.")
+    server: ServerSpec = Field(
+        default=ServerSpec(), description="The server: its GPUs, Service and pod template."
+    )
+    clients: ClientsSpec = Field(
+        default=ClientsSpec(), description="The clients: their nodes and pod template."
+    )
     suspend: Flag = Field(
-        default=False, description="Whether the job is stopped, its checkpoint kept, until it is false again."
+        default=False,
+        description="Whether the job is suspended. While it is, its pods are deleted and its checkpoints are "
+        "kept; set to false again, it resumes from the latest checkpoint.",
     )
     active_deadline_seconds: Count | None = Field(
         default=None,
-        description="The job fails when it has run for so long, in seconds; without it, it never does.",
+        description="Maximum number of seconds that the job may run; after that, it fails. Without it, there "
+        "is no limit.",
     )
-    backoff_limit: CountOrZero = Field(default=6, description="Restarts of the server before the job fails.")
+    backoff_limit: CountOrZero = Field(
+        default=6, description="Number of times that the server is restarted before the job fails."
+    )
     ttl_seconds_after_finished: CountOrZero | None = Field(
         default=None,
-        description="The job is deleted so long after its end, in seconds; without it, it stays.",
+        description="Number of seconds after the end of the job at which it is deleted. Without it, the job "
+        "is kept.",
     )
 
     def rules(self) -> Iterator[Violation]:
-        """A partition has enough clients, and classes where it deals them out."""
+        """Refuse a quorum that the partition cannot reach, and a partition by class without classes."""
         partition, needed = self.data.partition, self.fault_tolerance.min_available_clients
         if partition is None:
             return
@@ -81,14 +104,14 @@ class JobSpec(SpecModel):
         if partition.scheme is PartitionScheme.EXTENDED_DIRICHLET and self.loss is Loss.MEAN_SQUARED_ERROR:
             yield Violation(
                 "data.partition.scheme",
-                f"is {partition.scheme}, which deals out classes, but the loss {self.loss} has none; use IID",
+                f"is {partition.scheme}, which needs classes, but the loss {self.loss} has none; use IID",
             )
 
 
 class SplitTrainingJob(SpecModel):
-    """A manifest: one network trained by parallel split learning with global sampling."""
+    """A manifest: training of one network by parallel split learning with global sampling."""
 
     api_version: Literal["pslgs.dev/v1alpha1"] = Field(description="Version of the API.")
     kind: Literal["SplitTrainingJob"] = Field(description="Kind of the object.")
-    metadata: Metadata = Field(description="Name and labels.")
-    spec: JobSpec = Field(description="What is wanted.")
+    metadata: Metadata = Field(description="Name, namespace, labels and annotations.")
+    spec: JobSpec = Field(description="Desired state of the job.")

@@ -1,4 +1,4 @@
-"""From a manifest's text to a job, or to all that is wrong with it."""
+"""Loading and validation of manifests."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,26 +13,26 @@ from pslgs.spec.violations import violations_of
 
 
 def load_job(path: Path | str, overrides: Sequence[str] = ()) -> SplitTrainingJob:
-    """Read the manifest in a file, with ``overrides`` such as ``spec.epochs=3`` laid over it.
+    """Load the manifest in a file and apply ``overrides`` such as ``spec.epochs=3`` to it.
 
     Raises:
-        InputError: with every violation, if the manifest cannot be read or used.
+        InputError: the manifest cannot be read or is invalid; it holds every violation.
     """
     return parse_job(with_overrides(read_document(Path(path)), overrides))
 
 
 def parse_job(document: object) -> SplitTrainingJob:
-    """Make a job of a manifest's mappings, lists and scalars; the status of ``kubectl get`` is passed over.
+    """Validate a manifest given as mappings, lists and scalars; a ``status`` in it is ignored.
 
     Raises:
-        InputError: with every violation.
+        InputError: the manifest is invalid; it holds every violation.
     """
     if not isinstance(document, Mapping):
         raise InputError.at(
             "", f"the manifest must be a mapping with apiVersion, kind, metadata and spec of a {KIND}"
         )
-    if foreign := tuple(_foreign(document)):
-        raise InputError(*foreign)
+    if wrong_kind := tuple(_kind_violations(document)):
+        raise InputError(*wrong_kind)
     fields = {name: value for name, value in document.items() if name != "status"}
     try:
         return SplitTrainingJob.model_validate(fields, by_alias=True, by_name=False)
@@ -40,8 +40,8 @@ def parse_job(document: object) -> SplitTrainingJob:
         raise InputError(*violations_of(error, SplitTrainingJob)) from error
 
 
-def _foreign(document: Mapping[str, object]) -> Iterator[Violation]:
-    """Judge first what kind of object it is; another kind's fields are not worth a list."""
+def _kind_violations(document: Mapping[str, object]) -> Iterator[Violation]:
+    """Check apiVersion and kind alone, because every field of another kind of object would be a violation."""
     for name, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
         given = document.get(name)
         if given != expected:

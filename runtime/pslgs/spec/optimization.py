@@ -1,4 +1,4 @@
-"""What is minimised, and how."""
+"""The loss, the optimizer and the learning rate schedule."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -11,7 +11,7 @@ from pslgs.spec.scalars import BelowOne, Count, NotNegative, Positive, UpToOne
 
 
 class Loss(StrEnum):
-    """The loss, a mean over the global batch."""
+    """Loss functions, averaged over the global batch."""
 
     CROSS_ENTROPY = "CrossEntropy"
     MEAN_SQUARED_ERROR = "MeanSquaredError"
@@ -19,7 +19,7 @@ class Loss(StrEnum):
 
 
 class OptimizerName(StrEnum):
-    """The optimizer of both parts."""
+    """Optimizers."""
 
     SGD = "SGD"
     ADAM = "Adam"
@@ -27,7 +27,7 @@ class OptimizerName(StrEnum):
 
 
 class ScheduleName(StrEnum):
-    """How the learning rate changes with the epochs."""
+    """Learning rate schedules."""
 
     CONSTANT = "Constant"
     COSINE = "Cosine"
@@ -35,38 +35,43 @@ class ScheduleName(StrEnum):
 
 
 class ScheduleSpec(SpecModel):
-    """The course of the learning rate."""
+    """The learning rate schedule."""
 
     name: ScheduleName = Field(
         default=ScheduleName.CONSTANT,
-        description="Constant; Cosine falls to 0 over all epochs; Step multiplies by factor every "
-        "everyEpochs.",
+        description="How the learning rate changes from epoch to epoch. Constant: not at all. Cosine: it "
+        "falls to 0 over all epochs. Step: it is multiplied by factor every everyEpochs epochs.",
     )
-    every_epochs: Count = Field(default=30, description="Epochs between two falls (Step).")
-    factor: UpToOne = Field(default=0.1, description="What a fall multiplies the learning rate by (Step).")
+    every_epochs: Count = Field(
+        default=30, description="Number of epochs between two changes of the learning rate (Step)."
+    )
+    factor: UpToOne = Field(
+        default=0.1, description="Factor by which the learning rate is multiplied at each change (Step)."
+    )
 
 
 class OptimizerSpec(SpecModel):
-    """The optimizer, applied to the client part and to the server part alike."""
+    """The optimizer, applied to the client part and to the server part of the network."""
 
-    name: OptimizerName = Field(default=OptimizerName.SGD, description="The optimizer of both parts.")
-    learning_rate: Positive = Field(default=0.01, description="Learning rate at the start.")
-    momentum: BelowOne = Field(default=0.9, description="Momentum (SGD).")
+    name: OptimizerName = Field(default=OptimizerName.SGD, description="Name of the optimizer.")
+    learning_rate: Positive = Field(default=0.01, description="Initial learning rate.")
+    momentum: BelowOne = Field(default=0.9, description="Momentum factor (SGD).")
     betas: tuple[BelowOne, ...] = Field(
         default=(0.9, 0.999),
         min_length=2,
         max_length=2,
-        description="Decay of the first and of the second moment (Adam, AdamW).",
+        description="Decay rates of the running averages of the gradient and of its square (Adam, AdamW).",
     )
     weight_decay: NotNegative = Field(
         default=0.0,
-        description="Weight decay: added to the gradient (SGD, Adam), or decoupled from it (AdamW).",
+        description="Weight decay coefficient: added to the gradient as an L2 penalty (SGD, Adam), or "
+        "decoupled from the gradient (AdamW).",
     )
-    schedule: ScheduleSpec = Field(default=ScheduleSpec(), description="The course of the learning rate.")
+    schedule: ScheduleSpec = Field(default=ScheduleSpec(), description="The learning rate schedule.")
 
     def rules(self) -> Iterator[Violation]:
-        """A setting of another optimizer would have no effect."""
+        """Refuse settings of another optimizer, because they would have no effect."""
         adaptive = self.name is not OptimizerName.SGD
         name = "momentum" if adaptive else "betas"
         if getattr(self, name) != OptimizerSpec.model_fields[name].default:
-            yield Violation(name, f"does not go with the optimizer {self.name}; remove it")
+            yield Violation(name, f"does not apply to the optimizer {self.name}; remove it")

@@ -1,4 +1,4 @@
-"""What a simulation assumes of clients: how fast they compute, over which links, how often they are lost."""
+"""Client profiles for simulations: computing speed, bandwidth, latency and dropout probability."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,16 +11,17 @@ from pslgs.spec.scalars import BelowOne, NotNegative, Positive
 
 
 class ClientProfile(SpecModel):
-    """One kind of client; measured values, or one of `PROFILES`."""
+    """Speed and reliability of one kind of client."""
 
     samples_per_second: Positive = Field(
-        description="Samples whose forward and backward through the client part the client computes a second."
+        description="Speed of the client: samples per second, forward and backward pass through the client "
+        "part together."
     )
-    uplink: Positive = Field(description="Bits a second from the client to the server.")
-    downlink: Positive = Field(description="Bits a second from the server to the client.")
-    latency: NotNegative = Field(description="One way, in seconds.")
+    uplink: Positive = Field(description="Bandwidth from the client to the server in bits per second.")
+    downlink: Positive = Field(description="Bandwidth from the server to the client in bits per second.")
+    latency: NotNegative = Field(description="Latency in seconds, one way.")
     dropout: BelowOne = Field(
-        default=0.0, description="Probability that the client is lost in a step that it is active in."
+        default=0.0, description="Probability that an active client is lost in a step. By default, none is."
     )
 
 
@@ -32,4 +33,7 @@ PROFILES: Final[Mapping[str, ClientProfile]] = MappingProxyType(
         "satellite": ClientProfile(samples_per_second=500.0, uplink=3e6, downlink=2.5e7, latency=0.3),
     }
 )
-"""Round figures of usual links with machines to match; a geostationary satellite."""
+"""Built-in profiles: rounded values of common links and of typical machines behind them.
+
+``satellite`` is a geostationary link.
+"""

@@ -1,4 +1,4 @@
-"""How global batches are drawn."""
+"""Sampling settings: how the samples of a global batch are drawn from the clients."""
 
 from enum import StrEnum
 
@@ -9,7 +9,7 @@ from pslgs.spec.scalars import Count, NotNegative, Positive, Seed
 
 
 class SamplingStrategy(StrEnum):
-    """Who contributes how many samples to a step."""
+    """Strategies that determine how many samples each client contributes to a step."""
 
     GLOBAL = "Global"
     FIXED_LOCAL = "FixedLocal"
@@ -18,28 +18,38 @@ class SamplingStrategy(StrEnum):
 
 
 class LatentDirichletSpec(SpecModel):
-    """The settings of the strategy LatentDirichlet (arXiv 2407.15738v2)."""
+    """Settings of the strategy LatentDirichlet (arXiv 2407.15738v2)."""
 
-    sample_size: Count = Field(default=1000, description="Labels drawn from the pool for an estimate (S).")
+    sample_size: Count = Field(
+        default=1000,
+        description="Number of labels drawn from the pooled data to estimate the mixing weights (S).",
+    )
     concentration: Positive = Field(
-        default=1.0, description="Weight of the prior; 1 has the variance of Global (c)."
+        default=1.0,
+        description="Weight of the Dirichlet prior (c). With 1, the mixing weights have the variance of the "
+        "clients' shares under the strategy Global.",
     )
     delay_weight: NotNegative = Field(
-        default=0.0, description="How strongly slow clients are drained early; 0 ignores delays (δ)."
+        default=0.0,
+        description="Weight of the clients' response times (δ): the larger, the more samples slow clients "
+        "contribute early in an epoch. With 0, response times are ignored.",
     )
 
 
 class SamplingSpec(SpecModel):
-    """How global batches are drawn."""
+    """How the samples of a global batch are drawn from the clients."""
 
     strategy: SamplingStrategy = Field(
         default=SamplingStrategy.GLOBAL,
-        description="Global draws each batch uniformly from the pooled data. FixedLocal and "
-        "FixedProportionalLocal: every client contributes the same number, or one in proportion to its data, "
-        "until it is dry. LatentDirichlet drains slow clients early.",
+        description="How many samples each client contributes to a step. Global: each global batch is drawn "
+        "uniformly from the pooled data of all clients. FixedLocal: every client contributes the same number "
+        "until its data are used up. FixedProportionalLocal: every client contributes in proportion to the "
+        "size of its data. LatentDirichlet: as Global, but slow clients contribute earlier in an epoch.",
     )
-    global_batch_size: Count = Field(default=128, description="Samples of all clients together in a step.")
-    seed: Seed = Field(default=0, description="Seed of everything random in the job.")
+    global_batch_size: Count = Field(
+        default=128, description="Number of samples in a step, over all clients together."
+    )
+    seed: Seed = Field(default=0, description="Seed of all random numbers of the job.")
     latent_dirichlet: LatentDirichletSpec = Field(
         default=LatentDirichletSpec(), description="Settings of the strategy LatentDirichlet."
     )

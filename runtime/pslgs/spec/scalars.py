@@ -1,6 +1,6 @@
-"""The numbers and texts of the manifest, with their bounds.
+"""Types of the numbers and texts in the manifest, with their bounds.
 
-Numbers are strict (``"3"`` and ``true`` are no integers), because the API server is.
+Numbers are strict (``"3"`` and ``true`` are not integers), because they are to the API server.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ PATTERN_WORDS: Final[Mapping[str, str]] = {
     ENTRYPOINT: "must read package.module:function",
     QUANTITY: "must be a Kubernetes quantity such as 10Gi",
 }
-"""What a text has to be that doesn't match the pattern."""
+"""Requirement behind each pattern, as used in error messages."""
 
 Count = Annotated[int, Field(strict=True, ge=1, le=INT32_MAX)]
 CountOrZero = Annotated[int, Field(strict=True, ge=0, le=INT32_MAX)]
@@ -37,4 +37,4 @@ Text = Annotated[str, Field(strict=True, min_length=1, max_length=1024)]
 Identifier = Annotated[str, Field(strict=True, max_length=128, pattern=IDENTIFIER)]
 Entrypoint = Annotated[str, Field(strict=True, max_length=256, pattern=ENTRYPOINT)]
 Quantity = Annotated[str, Field(strict=True, max_length=32, pattern=QUANTITY)]
-"""Texts are bounded, because the API server judges the worst case of each rule over them."""
+"""The length of texts is bounded, because the API server limits the worst-case cost of CEL rules on them."""

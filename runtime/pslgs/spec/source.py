@@ -1,4 +1,4 @@
-"""Where samples are read from, and which fields each format needs."""
+"""Datasets: where samples are read from, and which fields each format needs."""
 
 from collections.abc import Iterator, Mapping, Set
 from enum import StrEnum
@@ -12,14 +12,13 @@ from pslgs.spec.errors import Violation
 from pslgs.spec.scalars import Entrypoint, Text
 
 CLIENT_PLACEHOLDER: Final = "{client}"
-"""Stands in a path for the client's id."""
-
+"""Placeholder for the client's id in a path."""
 
 MAX_CLASSES: Final = 2**15
 
 
 class DataFormat(StrEnum):
-    """How samples are stored."""
+    """Formats in which samples are stored."""
 
     PARQUET = "Parquet"
     IMAGE_FOLDER = "ImageFolder"
@@ -30,7 +29,7 @@ class DataFormat(StrEnum):
 
 
 class Split(StrEnum):
-    """A part of a dataset that comes whole."""
+    """Parts of a dataset that is published as a whole."""
 
     TRAIN = "Train"
     TEST = "Test"
@@ -38,7 +37,7 @@ class Split(StrEnum):
 
 
 class FormatFields(NamedTuple):
-    """Fields of a format: those that it needs, and those that it may have besides."""
+    """Names of the fields that a format requires, and of further ones that it allows."""
 
     required: Set[str]
     allowed: Set[str]
@@ -54,7 +53,7 @@ FORMAT_FIELDS: Final[Mapping[DataFormat, FormatFields]] = MappingProxyType(
         DataFormat.CUSTOM: FormatFields({"entrypoint"}, {"options"}),
     }
 )
-"""What each format has besides ``classes``."""
+"""Fields of each format; ``format`` and ``classes`` apply to all of them."""
 
 FIELDS_OF_SOME_FORMATS: Final = sorted(
     {name for fields in FORMAT_FIELDS.values() for name in fields.required | fields.allowed}
@@ -65,42 +64,45 @@ class DataSource(SpecModel):
     """A dataset of samples with labels."""
 
     format: DataFormat = Field(
-        description="How the samples are stored. Parquet, ImageFolder and NumPy need path, Torchvision name "
-        "and path, ScikitLearn name, Custom entrypoint."
+        description="Format of the samples. Parquet, ImageFolder and NumPy require path, Torchvision "
+        "requires name and path, ScikitLearn requires name, Custom requires entrypoint."
     )
     path: Text | None = Field(
         default=None,
-        description="File, folder or glob pattern on the machine that reads it, relative to the working "
-        "folder. {client} in it is replaced by the client's id.",
+        description="File, directory or glob pattern on the machine that reads the data; a relative path "
+        "starts at the working directory. {client} in it is replaced by the client's id.",
         examples=["/data/train-*.parquet"],
     )
     name: Text | None = Field(
-        default=None, description="Name of the dataset.", examples=["CIFAR10", "digits"]
+        default=None,
+        description="Name of the dataset (Torchvision, ScikitLearn).",
+        examples=["CIFAR10", "digits"],
     )
     entrypoint: Entrypoint | None = Field(
         default=None,
-        description="Function that returns the dataset, an object with a length whose items are (input, "
-        "label).",
+        description="Function that returns the dataset, as package.module:function (Custom). The dataset is "
+        "an object with __len__ and __getitem__ whose items are pairs of input and label.",
         examples=["hospital.scans:dataset"],
     )
     options: Mapping[str, Any] = Field(
-        default={}, description="Keyword arguments of the entrypoint (Custom)."
+        default={}, description="Keyword arguments for the entrypoint (Custom)."
     )
-    input_column: Text = Field(default="img", description="Column of the inputs (Parquet).")
-    label_column: Text = Field(default="label", description="Column of the labels (Parquet).")
+    input_column: Text = Field(default="img", description="Name of the column with the inputs (Parquet).")
+    label_column: Text = Field(default="label", description="Name of the column with the labels (Parquet).")
     classes: tuple[Text, ...] | None = Field(
         default=None,
         min_length=1,
         max_length=MAX_CLASSES,
         json_schema_extra={"x-kubernetes-list-type": "set"},
-        description="Names of the classes in the order of their numbers. ImageFolder needs them where "
-        "clients hold different classes; without them, its folders are numbered in the order of their names.",
+        description="Names of the classes; a class's number is its position in this list, from 0. For "
+        "ImageFolder, give them where clients hold different classes; without them, its folders are numbered "
+        "in alphabetical order.",
     )
     split: Split | None = Field(
         default=None,
-        description="Part of a Torchvision or ScikitLearn dataset; every 5th sample of the latter is Test. "
-        "Without it, training reads Train of Torchvision and All of ScikitLearn, and the evaluation reads "
-        "Test.",
+        description="Part of the dataset to read (Torchvision, ScikitLearn). For ScikitLearn, Test is every "
+        "5th sample and Train is the rest. Without it, training reads Train of a Torchvision and All of a "
+        "ScikitLearn dataset, and evaluation reads Test.",
     )
 
     default_splits: ClassVar[Mapping[DataFormat, Split]] = MappingProxyType(
@@ -109,16 +111,16 @@ class DataSource(SpecModel):
 
     @property
     def chosen_split(self) -> Split | None:
-        """The split that is read, by default or as given; None where the format has none."""
+        """The split that is read: as given, or the format's default; None for formats without splits."""
         return self.split or self.default_splits.get(self.format)
 
     @property
     def is_per_client(self) -> bool:
-        """Whether each client has a path of its own."""
+        """Whether the path differs by client."""
         return self.path is not None and CLIENT_PLACEHOLDER in self.path
 
     def rules(self) -> Iterator[Violation]:
-        """Each format has the fields that it needs and no other's."""
+        """Require the fields that the format needs, and refuse those of other formats."""
         yield from self._field_rules()
         if self.path is not None and set("{}") & set(self.path.replace(CLIENT_PLACEHOLDER, "")):
             yield Violation("path", f"is '{self.path}'; the only placeholder is {CLIENT_PLACEHOLDER}")
@@ -135,4 +137,4 @@ class DataSource(SpecModel):
             if name in required and not given:
                 yield Violation(field.alias or name, f"is missing; the format {self.format} needs it")
             if given and name not in required | allowed:
-                yield Violation(field.alias or name, f"does not go with the format {self.format}; remove it")
+                yield Violation(field.alias or name, f"does not apply to the format {self.format}; remove it")

@@ -1,4 +1,4 @@
-"""How tensors travel between clients and server."""
+"""Transport settings: compression and encryption of the traffic between clients and server."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from pslgs.spec.base import SpecModel
 
 
 class Compression(StrEnum):
-    """The number format in which smashed data and cut gradients travel."""
+    """Number formats in which smashed data and cut gradients are transferred."""
 
     NONE = "None"
     FLOAT16 = "Float16"
@@ -17,22 +17,23 @@ class Compression(StrEnum):
 
 
 class Tls(StrEnum):
-    """How the stream is protected."""
+    """TLS modes."""
 
     MUTUAL = "Mutual"
     DISABLED = "Disabled"
 
 
 class TransportSpec(SpecModel):
-    """How tensors travel between clients and server."""
+    """Compression and encryption of the traffic between clients and server."""
 
     compression: Compression = Field(
         default=Compression.NONE,
-        description="Number format of smashed data and cut gradients on the wire; parameters travel as they "
-        "are. All but None change the result.",
+        description="Number format in which smashed data and cut gradients are transferred. None: as they "
+        "are computed. The other formats lose precision and so change the result. Parameters are never "
+        "compressed.",
     )
     tls: Tls = Field(
         default=Tls.MUTUAL,
-        description="Mutual: both sides show certificates, and the client's names it. Disabled: neither is "
-        "checked.",
+        description="TLS between clients and server. Mutual: the traffic is encrypted, and both sides "
+        "authenticate by certificates. Disabled: neither encryption nor authentication.",
     )

@@ -1,4 +1,4 @@
-"""Pydantic's errors in the words of people who write YAML."""
+"""Translation of pydantic's errors into violations for people who write YAML."""
 
 import difflib
 import re
@@ -42,11 +42,11 @@ _MUST_BE: Final[Mapping[str, str | Callable[[Context], str]]] = {
     "enum": lambda context: "must be one of " + ", ".join(_quoted(context)),
     "literal_error": lambda context: "must be " + " or ".join(_quoted(context)),
 }
-"""Type of an error -> what the value has to be, after "is …, "."""
+"""Type of an error -> requirement for the value, which continues the sentence "is …, "."""
 
 
 def violations_of(error: ValidationError, root: type[BaseModel]) -> tuple[Violation, ...]:
-    """Say what is wrong in the manifest, each with its path; ``root`` is the model that was to be made."""
+    """Return the violations behind a pydantic error; ``root`` is the model that was validated."""
     details = error.errors(include_url=False)
     return tuple(
         Violation(path_of(each["loc"]), _problem(each, root))
@@ -56,7 +56,7 @@ def violations_of(error: ValidationError, root: type[BaseModel]) -> tuple[Violat
 
 
 def _follows_from_another(error: ErrorDetails, all_errors: Sequence[ErrorDetails]) -> bool:
-    """Tell whether a list seems short because entries were refused; pydantic counts the good ones."""
+    """Return whether a list counts as too short only because entries in it are invalid."""
     length = len(error["loc"])
     return error["type"] == "too_short" and any(
         other["loc"][:length] == error["loc"] and len(other["loc"]) > length for other in all_errors
@@ -64,14 +64,14 @@ def _follows_from_another(error: ErrorDetails, all_errors: Sequence[ErrorDetails
 
 
 def path_of(location: Location) -> str:
-    """Write a location as it reads in YAML: ``spec.data.transforms[0].size``."""
+    """Format a location as a path in the manifest: ``spec.data.transforms[0].size``."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(
         "."
     )
 
 
 def nearest(name: object, known: Sequence[str]) -> str:
-    """Suggest the known name that is most alike, as the end of a sentence; empty where none is."""
+    """Return "; did you mean …?" with the known name most similar to ``name``; empty if none is similar."""
     folded = {each.casefold().replace("_", ""): each for each in known}
     found = difflib.get_close_matches(str(name).casefold().replace("_", ""), folded, n=1)
     return f"; did you mean {folded[found[0]]}?" if found else ""
@@ -94,7 +94,7 @@ def _problem(error: ErrorDetails, root: type[BaseModel]) -> str:
 
 
 def _plain(context: Context) -> Context:
-    """Write 1.0 as 1, as people do."""
+    """Replace floats that are whole numbers by integers, so that 1.0 is shown as 1."""
     return {
         name: int(value) if isinstance(value, float) and value.is_integer() else value
         for name, value in context.items()
@@ -103,7 +103,7 @@ def _plain(context: Context) -> Context:
 
 def _unknown(root: type[BaseModel], location: Location) -> str:
     known = [field.alias or name for name, field in _fields(root, location[:-1]).items()]
-    return "is unknown" + (nearest(location[-1], known) or f"; known here: {', '.join(known)}")
+    return "is unknown" + (nearest(location[-1], known) or f"; the known fields are {', '.join(known)}")
 
 
 def _description(root: type[BaseModel], location: Location) -> str:
@@ -114,7 +114,7 @@ def _description(root: type[BaseModel], location: Location) -> str:
 
 
 def _fields(root: type[BaseModel], location: Location) -> Mapping[str, FieldInfo]:
-    """Find the fields of the part of the manifest at ``location``."""
+    """Return the fields of the part of the manifest at ``location``."""
     model = root
     for part in location:
         if isinstance(part, str):
