@@ -28,6 +28,8 @@ class PartitionScheme(StrEnum):
 
 
 MAX_TRANSFORMS: Final = 64
+MAX_SAMPLES_PER_CLIENT: Final = 10_000_000
+"""By default: above what one edge node holds, and drawing that many samples takes seconds, not minutes."""
 
 
 class Transform(SpecModel):
@@ -120,6 +122,12 @@ class DataSpec(SpecModel):
         default=None,
         description="Division of data.train, when it is one dataset that all clients can read, among the "
         "clients; for experiments. Without it, each client trains on everything that it reads.",
+    )
+    max_samples_per_client: Count = Field(
+        default=MAX_SAMPLES_PER_CLIENT,
+        description="Maximum number of training samples, and of evaluation samples, that a client may "
+        "report; a client that reports more is refused. Limits the server's memory, since its schedule takes "
+        "up to 4 bytes for each training sample.",
     )
 
     def rules(self) -> Iterator[Violation]:
