@@ -23,8 +23,8 @@ def main() -> None:
     pooled = spec.data.model_copy(update={"partition": None})
     with tempfile.TemporaryDirectory() as cache:
         data = open_all_training_data(pooled, ["all"], seed=spec.sampling.seed, cache=Path(cache))[0]
-    task = build_task(spec, data.input_shape)
-    model = task.network.whole_model().train()
+    task, network = build_task(spec, data.input_shape)
+    model = network.whole_model().train()
     optimizer = build_optimizer(spec.optimizer, model.parameters())
     batch_size, seconds = spec.sampling.global_batch_size, []
     for epoch in range(1, spec.epochs + 1):

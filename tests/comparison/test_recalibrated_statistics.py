@@ -9,6 +9,7 @@ import torch
 from pslgs import simulate
 from pslgs.simulation.evaluator import Recalibration
 from pslgs.simulation.setup import SimulationOptions, build_simulation_setup
+from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.recalibration import batch_norms
 from simulation.jobs import document, job
 
@@ -18,6 +19,10 @@ NORMALIZED = {
     "cutLayer": "conv1",
 }
 TWICE = SimulationOptions(recalibration_batches=8)
+
+
+def server_model(cast):
+    return LocalServerModel(cast.task, cast.network, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("strategy", ["FixedLocal", "FederatedAveraging"], ids=str)
@@ -56,11 +61,12 @@ def test_the_statistics_are_those_of_the_pooled_data():
         job(model=NORMALIZED).spec, None, Path("~/.cache/pslgs").expanduser(), evaluated=False
     )
     datasets = {name: client.training for name, client in cast.clients.items()}
-    first = batch_norms(cast.task.network.server_part)[0]
+    first = batch_norms(cast.network.server_part)[0]
     before = [buffer.clone() for buffer in first.buffers()]
     seen = []
     hook = first.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
-    mean, variance, number, *_ = Recalibration(cast.task, datasets, 1_437, 9).statistics(step=1)
+    recalibration = Recalibration(cast.task, server_model(cast), datasets, 1_437, 9)
+    mean, variance, number, *_ = recalibration.statistics(step=1)
     hook.remove()
     assert (number, len(seen), len(seen[0])) == (1, 1, 1_437)
     torch.testing.assert_close(mean, seen[0].mean(dim=(0, 2, 3)))
@@ -74,12 +80,12 @@ def test_each_of_several_batches_counts_alike():
         job(model=NORMALIZED).spec, None, Path("~/.cache/pslgs").expanduser(), evaluated=False
     )
     datasets = {name: client.training for name, client in cast.clients.items()}
-    first = batch_norms(cast.task.network.server_part)[0]
+    first = batch_norms(cast.network.server_part)[0]
     means = []
     hook = first.register_forward_pre_hook(
         lambda _, arguments: means.append(arguments[0].mean(dim=(0, 2, 3)).numpy())
     )
-    mean, *_ = Recalibration(cast.task, datasets, 64, 5).statistics(step=1)
+    mean, *_ = Recalibration(cast.task, server_model(cast), datasets, 64, 5).statistics(step=1)
     hook.remove()
     assert len(means) == 5
     np.testing.assert_allclose(mean.numpy(), np.mean(means, axis=0), rtol=1e-4, atol=1e-6)

@@ -81,8 +81,8 @@ def test_dissecting_leaves_no_trace() -> None:
 
 @pytest.mark.parametrize("compression", Compression)
 def test_bytes_are_those_of_encoded_tensors(anatomy, compression) -> None:
-    task = Task(build_network(MLP, 0), anatomy.smashed, CROSS_ENTROPY, None, 0, 1, (6,))
-    step = ClientStep(task, "client-0")
+    task = Task(anatomy.smashed, CROSS_ENTROPY, None, 0, 1, (6,), anatomy.client_gradients)
+    step = ClientStep(task, build_network(MLP, 0).client_part, "client-0")
     step.begin(1, 0)
     smashed = step.forward(torch.randn(7, 6))
     step.backward(torch.randn(7, 8))

@@ -26,7 +26,7 @@ def test_the_partition_has_a_client_without_samples_and_one_with_a_single_one(da
 @pytest.mark.parametrize("optimizer", ["SGD", "AdamW"], ids=str)
 def test_twenty_steps_equal_a_centralized_loop_over_the_same_batches(datasets, optimizer, cut_layer):
     spec = job_spec(optimizer, cut_layer=cut_layer)
-    task = build_task(spec, (1, 8, 8))
+    task, network = build_task(spec, (1, 8, 8))
     clients = {name: VirtualClient(dataset) for name, dataset in datasets.items()}
     batches = []
 
@@ -35,12 +35,12 @@ def test_twenty_steps_equal_a_centralized_loop_over_the_same_batches(datasets, o
             shares = {share.client: (share.offset, share.samples) for share in effect.shares}
             batches.append((effect.epoch, shares))
 
-    training = InProcessTraining(task, settings_from(spec, len(CLIENTS)), clients)
+    training = InProcessTraining(task, network, settings_from(spec, len(CLIENTS)), clients)
     training.run(note)
 
     assert len(batches) == 20
     tensors, optimizer_state, losses = centralized(spec, datasets, batches)
     assert training.losses == pytest.approx(losses, rel=1e-10)
-    for name, tensor in task.network.named_tensors().items():
+    for name, tensor in network.named_tensors().items():
         torch.testing.assert_close(tensor.detach(), tensors[name], rtol=1e-10, atol=1e-10, msg=name)
     assert_equal_states(training.server.optimizer, optimizer_state)

@@ -33,11 +33,10 @@ from pslgs.server.scribe import Scribe
 from pslgs.server.stage import Stage
 from pslgs.server.switchboard import Switchboard
 from pslgs.spec import JobSpec, parse_job
-from pslgs.training.server_step import ServerStep
+from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.slices import slice_rows
 from pslgs.training.task import Task, build_task
 from pslgs.training.torch_thread import TorchThread
-from pslgs.training.vectors import gradient_elements
 from pslgs.wire.chunks import tensor_frames
 from pslgs.wire.codec import codec_for, tensor_bytes
 from pslgs.wire.errors import StreamEnded, ended
@@ -244,7 +243,7 @@ async def fake_server(
         Exception: what a task of the server's raised, as itself.
     """
     spec = spec or tiny_spec()
-    task = build_task(spec, spec.model.input_shape or (INPUTS,))
+    task, network = build_task(spec, spec.model.input_shape or (INPUTS,))
     layout = task.layout
     events: list[Event] = []
     clock, journal = ManualClock(), RecordList()
@@ -255,7 +254,7 @@ async def fake_server(
     async with together(), BackgroundTasks() as tasks:
         stage = Stage(
             task=task,
-            server_step=ServerStep(task, torch.device("cpu")),
+            model=LocalServerModel(task, network, torch.device("cpu")),
             torch=torch_thread,
             encoding=codec_for(spec.transport.compression, layout.features, layout.dtype),
             switchboard=Switchboard(tasks),
@@ -315,7 +314,7 @@ def forward_answer(
 
 def gradient_answer(server: FakeServer, ticket: Ticket, gradient: torch.Tensor | None = None) -> list[Frame]:
     """Return the frames of a client gradient, a vector, zeros if not given."""
-    elements = gradient_elements(server.task.network.client_part)
+    elements = server.task.client_gradient_elements
     vector = torch.zeros(elements, dtype=server.task.layout.dtype) if gradient is None else gradient
     return _tensor(ticket, wire.Tensor.CLIENT_GRADIENT, tensor_bytes(vector))
 

@@ -35,7 +35,7 @@ async def test_a_step_goes_from_its_orders_to_a_record_of_its_update():
     async with fake_server() as server:
         sessions = {name: server.connect(name) for name in samples}
         runner = StepRunner(server.stage)
-        before = server.stage.server_step.parameters()
+        before = server.stage.model.parameters()
 
         runner.order_forward(forward_orders(server, samples))
         await settle()
@@ -65,7 +65,7 @@ async def test_a_step_goes_from_its_orders_to_a_record_of_its_update():
         (record,) = server.records(StepRecord)
         assert (record.batch_size, record.allocation) == (8, {"a": (0, 3), "b": (0, 5)})
         step = record.learning_rate * 2  # the sum of both clients' ones
-        torch.testing.assert_close(server.stage.server_step.parameters(), before - step)
+        torch.testing.assert_close(server.stage.model.parameters(), before - step)
 
 
 async def test_an_attempt_abandoned_before_the_torch_thread_comes_to_it_is_not_computed():

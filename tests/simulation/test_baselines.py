@@ -22,8 +22,8 @@ def federated(tmp_path, members: list[str] | None = None):
     chosen = {
         name: client.training for name, client in cast.clients.items() if members is None or name in members
     }
-    list(FederatedTraining(cast.task, chosen, 64).rounds())
-    tensors = {name: tensor.detach().clone() for name, tensor in cast.task.network.named_tensors().items()}
+    list(FederatedTraining(cast.task, cast.network, chosen, 64).rounds())
+    tensors = {name: tensor.detach().clone() for name, tensor in cast.network.named_tensors().items()}
     return tensors, sum(data.samples for data in chosen.values())
 
 

@@ -59,7 +59,7 @@ def test_the_simulated_clock_advances_by_the_formula(tmp_path):
     cast = build_simulation_setup(varied.spec, None, tmp_path, evaluated=False)
     fleet = ClientTimeModel(
         assign(mix, list(cast.clients), varied.spec.sampling.seed),
-        step_payload(cast.task, varied.spec.transport.compression),
+        step_payload(cast.task, cast.network.client_part, varied.spec.transport.compression),
     )
     steps = [record for record in taken if isinstance(record, StepRecord)]
     assert len(steps) == 46

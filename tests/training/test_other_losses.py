@@ -1,6 +1,7 @@
 """Jobs without classes, and with two, from the manifest to the trained model."""
 
 import pytest
+import torch
 
 from pslgs.coordination.from_spec import settings_from
 from pslgs.data.opening import open_all_training_data, open_evaluation_data
@@ -8,6 +9,7 @@ from pslgs.simulation.in_process import InProcessTraining, VirtualClient
 from pslgs.spec import parse_job
 from pslgs.training.evaluation import score_samples
 from pslgs.training.fitness import check_dataset
+from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.task import build_task
 
 
@@ -43,16 +45,17 @@ def test_the_loss_falls(tmp_path, loss, dataset, inputs):
     ).spec
     names = ["a", "b", "c"]
     opened = open_all_training_data(spec.data, names, seed=0, cache=tmp_path)
-    task = build_task(spec, (inputs,))
+    task, network = build_task(spec, (inputs,))
     evaluation = open_evaluation_data(spec.data, cache=tmp_path)
+    model = LocalServerModel(task, network, torch.device("cpu"))
     for data in (*opened, evaluation):
         check_dataset(task, data, "spec.data")
-    before = score_samples(task, evaluation, 0, evaluation.samples)
+    before = score_samples(model, task.objective, evaluation, 0, evaluation.samples)
     clients = {name: VirtualClient(data) for name, data in zip(names, opened, strict=True)}
     settings = settings_from(
         spec.model_copy(update={"data": spec.data.model_copy(update={"evaluation": None})}), 3
     )
-    InProcessTraining(task, settings, clients).run()
-    after = score_samples(task, evaluation, 0, evaluation.samples)
+    InProcessTraining(task, network, settings, clients).run()
+    after = score_samples(model, task.objective, evaluation, 0, evaluation.samples)
     assert after.loss < before.loss
     assert (after.accuracy is None) == (loss == "MeanSquaredError")

@@ -96,7 +96,7 @@ def prepare(spec: JobSpec, options: ClientOptions, metrics: ClientMetrics) -> tu
         InputError: the data or the model cannot be used, or do not fit each other.
     """
     training, evaluation = _open(spec, options)
-    task = build_task(spec, spec.model.input_shape or training.input_shape)
+    task, network = build_task(spec, spec.model.input_shape or training.input_shape)
     check_dataset(task, training, TRAINING)
     encoding = codec_for(spec.transport.compression, task.layout.features, task.layout.dtype)
     hello = wire.Hello(
@@ -109,7 +109,8 @@ def prepare(spec: JobSpec, options: ClientOptions, metrics: ClientMetrics) -> tu
         evaluation_samples=evaluation.samples if evaluation else 0,
     )
     held = Holdings(training, evaluation)
-    return Worker(task, encoding, ClientStep(task, options.client_id), held, metrics), hello
+    step = ClientStep(task, network.client_part, options.client_id)
+    return Worker(task, encoding, step, held, metrics), hello
 
 
 def _open(spec: JobSpec, options: ClientOptions) -> tuple[LocalDataset, LocalDataset | None]:

@@ -49,7 +49,7 @@ class Worker:
 
     def parameter_buffer(self) -> torch.Tensor:
         """Return a new vector to receive the client part's parameters in."""
-        elements = parameter_elements(self._task.network.client_part)
+        elements = parameter_elements(self._step.part)
         return torch.empty(elements, dtype=self._task.layout.dtype)
 
     def gradient_buffer(self, rows: int) -> tuple[torch.Tensor, memoryview]:
@@ -59,7 +59,7 @@ class Worker:
 
     def gradient_bytes(self) -> int:
         """Count the bytes of the client part's gradient."""
-        return gradient_elements(self._task.network.client_part) * self._task.layout.dtype.itemsize
+        return gradient_elements(self._step.part) * self._task.layout.dtype.itemsize
 
     def slices(self, samples: int) -> list[tuple[int, int]]:
         """Cut a local batch into slices, (first, samples) each."""
@@ -67,7 +67,7 @@ class Worker:
 
     def begin(self, order: wire.Forward, parameters: torch.Tensor) -> memoryview:
         """Take over the parameters and load the local batch; return its labels."""
-        load_vector(self._task.network.client_part, parameters)
+        load_vector(self._step.part, parameters)
         self._batch = self._training.take(order.epoch, order.offset, order.samples)
         self._metrics.load(self._training.load_seconds)
         self._step.begin(order.epoch, order.offset)
@@ -102,7 +102,7 @@ class Worker:
 
     def load_parameters(self, parameters: torch.Tensor) -> None:
         """Take over the parameters for an evaluation."""
-        load_vector(self._task.network.client_part, parameters)
+        load_vector(self._step.part, parameters)
 
     def begin_evaluation(self, order: wire.Evaluate) -> memoryview:
         """Load a range of the evaluation data; return its labels.

@@ -19,6 +19,7 @@ from pslgs.spec.errors import InputError
 from pslgs.spec.job import JobSpec
 from pslgs.splitting.architectures import build_model
 from pslgs.splitting.smashed import INPUT_SHAPE
+from pslgs.splitting.split import SplitNetwork
 from pslgs.training.anatomy import Anatomy, dissect
 from pslgs.training.fitness import check_dataset
 from pslgs.training.objective import Objective
@@ -185,7 +186,8 @@ class PlannedJob:
     Attributes:
         spec: What it says.
         model: The whole network on the meta device; None where its builder returns the two parts.
-        task: The network, cut as the job says, and its loss.
+        task: The loss, and what crosses the cut that the job says.
+        network: The network, cut there.
         anatomy: Of the cut network.
         distribution: Who holds what.
         input_shape_from: Where the shape of a sample comes from, in words.
@@ -194,6 +196,7 @@ class PlannedJob:
     spec: JobSpec
     model: nn.Module | None
     task: Task
+    network: SplitNetwork
     anatomy: Anatomy
     distribution: Distribution
     input_shape_from: str
@@ -207,14 +210,15 @@ def examine(spec: JobSpec, outlook: Environment, data: AvailableData) -> Planned
     """
     built = build_model(spec.model.architecture, spec.model.options, spec.sampling.seed)
     shape, origin = _input_shape(spec, data, built[0] if isinstance(built, tuple) else built)
-    task = build_task(spec, shape)
+    task, network = build_task(spec, shape)
     for dataset in data.datasets:
         check_dataset(task, dataset, TRAINING)
     return PlannedJob(
         spec,
         None if isinstance(built, tuple) else built.to(torch.device("meta")),
         task,
-        dissect(task.network, shape),
+        network,
+        dissect(network, shape),
         _distribution(spec, outlook, data, task),
         origin,
     )

@@ -59,9 +59,9 @@ def _conditions(
 ) -> Conditions:
     client, server = outlook.client_flops, outlook.server_flops
     if client is None or server is None:
-        task, anatomy = subject.task, subject.anatomy
+        anatomy = subject.anatomy
         flops = anatomy.client_flops + anatomy.server_flops
-        measured = measured_flops(task.network, task.input_shape, flops, samples, clock)
+        measured = measured_flops(subject.network, subject.task.input_shape, flops, samples, clock)
         client, server = client or measured, server or measured
     return Conditions(outlook.link, client, server)
 

@@ -31,7 +31,7 @@ def preflight(spec: JobSpec, clients: Sequence[Site], cache: Path) -> None:
             f"is {spec.sampling.global_batch_size}, but the clients hold only {pooled} samples; "
             "make it smaller",
         )
-    task = build_task(spec, spec.model.input_shape or held[0].input_shape)
+    task, _ = build_task(spec, spec.model.input_shape or held[0].input_shape)
     for data in held:
         check_dataset(task, data, TRAINING)
     for data in _evaluation_data(spec, clients, cache):

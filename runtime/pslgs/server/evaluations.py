@@ -9,7 +9,7 @@ from pslgs.data.local import LocalDataset
 from pslgs.observability.records import ClientEvaluation, EvaluationRecord
 from pslgs.server.intake import Intake
 from pslgs.server.stage import Stage
-from pslgs.training.evaluation import Score, score_samples, score_smashed
+from pslgs.training.evaluation import Score, score_samples
 from pslgs.wire.chunks import tensor_frames
 from pslgs.wire.codec import tensor_bytes
 from pslgs.wire.service import Session
@@ -36,7 +36,7 @@ class EvaluationRunner:
         if self._under_way != effect.ticket:
             self._begin(effect.ticket)
         stage, client = self._stage, effect.share.client
-        self._intakes[client] = Intake(stage.task, stage.encoding, effect.ticket, [effect.share])
+        self._intakes[client] = Intake(stage, effect.ticket, [effect.share])
         stage.tasks.create_task(self._send_order(effect))
 
     def accept(self, session: Session, header: wire.Tensor, payload: memoryview) -> None:
@@ -96,7 +96,7 @@ class EvaluationRunner:
 
     async def _parameter_frames(self, ticket: told.Ticket) -> list[bytes]:
         """Encode the parameters once for all clients of an evaluation."""
-        vector = await self._stage.torch.run(self._stage.server_step.parameters)
+        vector = await self._stage.torch.run(self._stage.model.parameters)
         if self._parameters is None or self._parameters[0] != ticket:
             data = tensor_bytes(vector)
             frames = tensor_frames(wire.Tensor.PARAMETERS, ticket.step, ticket.attempt, 0, 0, data)
@@ -111,16 +111,16 @@ class EvaluationRunner:
 
     def _decode_and_score(self, intake: Intake) -> Score:
         intake.decode()
-        return score_smashed(self._stage.task, intake.smashed, intake.labels)
+        return self._stage.model.score(intake.smashed, intake.labels)
 
     async def _evaluate_at_server(self, effect: do.EvaluateAtServer) -> None:
         if self._data is None:
             raise LookupError("the server has no evaluation data")
-        total = Score()
+        stage, total = self._stage, Score()
         for first in range(0, self._data.samples, self._batch_size):
             count = min(self._batch_size, self._data.samples - first)
-            score = partial(score_samples, self._stage.task, self._data, first, count)
-            total = total + await self._stage.torch.run(score)
+            score = partial(score_samples, stage.model, stage.task.objective, self._data, first, count)
+            total = total + await stage.torch.run(score)
             if self._under_way != effect.ticket:
                 return
         self._record(effect.ticket, effect.epoch, total, {}, ())

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from pslgs.coordination.effects import Share
 from pslgs.coordination.events import Ticket
+from pslgs.server.stage import Stage
 from pslgs.training.slices import slice_rows
 from pslgs.training.task import Task
-from pslgs.training.vectors import gradient_elements
 from pslgs.wire import codec
 from pslgs.wire.chunks import Assembly
 from pslgs.wire.codec import TensorCodec
@@ -65,8 +65,7 @@ class ClientIntake:
 
     def expect_gradient(self) -> None:
         """Expect the client's gradient from now on."""
-        elements = gradient_elements(self._task.network.client_part)
-        self._gradient = torch.empty(elements, dtype=self._task.layout.dtype)
+        self._gradient = torch.empty(self._task.client_gradient_elements, dtype=self._task.layout.dtype)
         self._gradient_assembly = Assembly(codec.tensor_bytes(self._gradient))
 
     def gradient(self) -> Tensor:
@@ -127,17 +126,17 @@ class Intake:
         labels: Likewise; shape (B, label width).
     """
 
-    def __init__(self, task: Task, encoding: TensorCodec, ticket: Ticket, shares: Iterable[Share]) -> None:
+    def __init__(self, stage: Stage, ticket: Ticket, shares: Iterable[Share]) -> None:
         self.ticket = ticket
         self.shares = tuple(shares)
         total = sum(share.samples for share in self.shares)
-        objective, layout = task.objective, task.layout
-        self.smashed = torch.empty((total, layout.features), dtype=layout.dtype)
-        self.labels = torch.empty((total, objective.label_width), dtype=objective.label_dtype)
+        objective, layout = stage.task.objective, stage.task.layout
+        self.smashed = stage.model.empty((total, layout.features), layout.dtype)
+        self.labels = stage.model.empty((total, objective.label_width), objective.label_dtype)
         sizes = [share.samples for share in self.shares]
         rows = zip(torch.split(self.smashed, sizes), torch.split(self.labels, sizes), strict=True)
         self._clients = {
-            share.client: ClientIntake(task, encoding, smashed, labels)
+            share.client: ClientIntake(stage.task, stage.encoding, smashed, labels)
             for share, (smashed, labels) in zip(self.shares, rows, strict=True)
         }
 

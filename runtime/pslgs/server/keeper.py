@@ -7,8 +7,7 @@ from pslgs.coordination.snapshot import CoordinatorState
 from pslgs.server.population import Population
 from pslgs.spec.errors import InputError
 from pslgs.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore
-from pslgs.training.optimizer_state import load_optimizer, optimizer_tensors
-from pslgs.training.server_step import ServerStep
+from pslgs.training.server_model import ModelState, ServerModel
 
 
 def snapshot(state: CoordinatorState, population: Population, digest: bytes) -> dict[str, Any]:
@@ -20,19 +19,19 @@ def snapshot(state: CoordinatorState, population: Population, digest: bytes) -> 
     }
 
 
-def save(store: CheckpointStore, step: int, server: ServerStep, rest: Mapping[str, Any]) -> None:
+def save(store: CheckpointStore, step: int, model: ServerModel, rest: Mapping[str, Any]) -> None:
     """Write a checkpoint of step ``step``; to be called in the torch thread.
 
     Raises:
         CheckpointError: it cannot be written; the earlier ones are intact.
     """
-    optimizer, settings = optimizer_tensors(server.optimizer)
-    tensors = {"model": server.network.named_tensors(), "optimizer": optimizer}
-    store.save(step, tensors, {**rest, "optimizer": settings})
+    state = model.state()
+    tensors = {"model": state.model, "optimizer": state.optimizer}
+    store.save(step, tensors, {**rest, "optimizer": state.optimizer_settings})
 
 
 def restore(
-    checkpoint: Checkpoint, server: ServerStep, population: Population, digest: bytes
+    checkpoint: Checkpoint, model: ServerModel, population: Population, digest: bytes
 ) -> CoordinatorState:
     """Put a checkpoint back; to be called before training begins.
 
@@ -46,8 +45,8 @@ def restore(
             f"the checkpoint of step {checkpoint.step} is of a job with another model, data, loss, seed, "
             "strategy or compression; use another output folder, or undo the change",
         )
-    server.network.load_named_tensors(checkpoint.tensors["model"])
-    load_optimizer(server.optimizer, checkpoint.tensors["optimizer"], checkpoint.state["optimizer"])
+    tensors = checkpoint.tensors
+    model.load_state(ModelState(tensors["model"], tensors["optimizer"], checkpoint.state["optimizer"]))
     for client, counts in checkpoint.state["label_counts"].items():
         population.count(client, counts)
     try:

@@ -35,7 +35,8 @@ from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import SplitTrainingJob
 from pslgs.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore
 from pslgs.training.fitness import check_dataset
-from pslgs.training.server_step import ServerStep
+from pslgs.training.local_server_model import LocalServerModel
+from pslgs.training.server_model import ServerModel
 from pslgs.training.task import Task, build_task
 from pslgs.training.torch_thread import TorchThread
 from pslgs.wire.codec import codec_for
@@ -50,7 +51,7 @@ class _Built:
     """What is there once the model is built and the checkpoint, if any, is put back."""
 
     task: Task
-    server_step: ServerStep
+    model: ServerModel
     population: Population
     state: CoordinatorState | None
 
@@ -139,7 +140,7 @@ class Production:
         for task in beside:
             task.cancel()
         if finish.exit_code is ExitCode.FINISHED:
-            await self._torch.run(write_model, built.task, self._options.run)
+            await self._torch.run(write_model, built.model.named_tensors(), self._options.run)
         await stage.switchboard.flush(_FLUSH_SECONDS)
         return finish
 
@@ -147,7 +148,7 @@ class Production:
         layout = built.task.layout
         return Stage(
             task=built.task,
-            server_step=built.server_step,
+            model=built.model,
             torch=self._torch,
             encoding=codec_for(self._spec.transport.compression, layout.features, layout.dtype),
             switchboard=Switchboard(tasks),
@@ -166,15 +167,15 @@ class Production:
         return open_evaluation_data(self._spec.data, cache=self._options.cache)
 
     def _build(self, shape: tuple[int, ...], data: LocalDataset | None, device: torch.device) -> _Built:
-        task = build_task(self._spec, shape)
+        task, network = build_task(self._spec, shape)
         if data is not None:
             check_dataset(task, data, EVALUATION)
-        server_step = ServerStep(task, device)
+        model = LocalServerModel(task, network, device)
         population = Population(task.objective.classes)
         state = None
         if self._checkpoint:
-            state = keeper.restore(self._checkpoint, server_step, population, self._digest)
-        return _Built(task, server_step, population, state)
+            state = keeper.restore(self._checkpoint, model, population, self._digest)
+        return _Built(task, model, population, state)
 
     def _prepare_checkpoint(self, coordinator: Coordinator, built: _Built) -> SaveNow:
         """Fix what the coordinator remembers now; the torch thread writes it when it comes to it."""
@@ -182,7 +183,7 @@ class Production:
 
         def save(step: int) -> str | None:
             try:
-                keeper.save(self._store, step, built.server_step, rest)
+                keeper.save(self._store, step, built.model, rest)
             except CheckpointError as error:
                 return str(error)
             return None

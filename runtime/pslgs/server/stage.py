@@ -1,4 +1,4 @@
-"""What all that carries out effects works with."""
+"""The context that the runners of effects share."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from pslgs.server.client_faults import ClientFaults
 from pslgs.server.population import Population
 from pslgs.server.scribe import Scribe
 from pslgs.server.switchboard import Switchboard
-from pslgs.training.server_step import ServerStep
+from pslgs.training.server_model import ServerModel
 from pslgs.training.task import Task
 from pslgs.training.torch_thread import TorchThread
 from pslgs.wire.codec import TensorCodec
@@ -23,8 +23,8 @@ class Stage:
     """The parts of a server that the runners of effects share.
 
     Attributes:
-        task: What is trained.
-        server_step: Both parts' parameters; only touched in the torch thread.
+        task: The definition of the training.
+        model: The network and its optimizer; only used in the torch thread, except for `ServerModel.empty`.
         torch: The torch thread.
         encoding: Of smashed data and cut gradients on the wire.
         switchboard: The clients' streams.
@@ -37,7 +37,7 @@ class Stage:
     """
 
     task: Task
-    server_step: ServerStep
+    model: ServerModel
     torch: TorchThread
     encoding: TensorCodec
     switchboard: Switchboard

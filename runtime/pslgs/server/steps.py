@@ -13,7 +13,7 @@ from pslgs.server.intake import Intake
 from pslgs.server.stage import Stage
 from pslgs.server.stopwatch import Stopwatch
 from pslgs.server.switchboard import Sending
-from pslgs.training.server_step import ServerStepResult
+from pslgs.training.server_model import ServerStepResult
 from pslgs.training.slices import slice_rows
 from pslgs.wire.chunks import tensor_frames
 from pslgs.wire.codec import tensor_bytes
@@ -44,7 +44,7 @@ class StepRunner:
     def order_forward(self, orders: list[do.OrderForward]) -> None:
         """Begin an attempt: send every active client its order and the client part's parameters."""
         ticket = orders[0].ticket
-        intake = Intake(self._stage.task, self._stage.encoding, ticket, [order.share for order in orders])
+        intake = Intake(self._stage, ticket, [order.share for order in orders])
         self._attempt, self._newest = _Attempt(intake, Stopwatch(self._stage.clock)), ticket
         if self._parameters is None:
             self._stage.tasks.create_task(self._read_parameters(self._attempt, orders))
@@ -104,7 +104,7 @@ class StepRunner:
         if self._attempt is not None and self._attempt.intake.ticket == effect.ticket:
             self._attempt.abandoned = True
             self._attempt = None
-            self._stage.torch.submit(self._stage.server_step.abandon)
+            self._stage.torch.submit(self._stage.model.abandon)
         header = wire.Header(abort=wire.Abort(step=effect.ticket.step, attempt=effect.ticket.attempt))
         for share in effect.shares:
             self._stage.switchboard.interrupt(share.session)
@@ -123,7 +123,7 @@ class StepRunner:
 
     async def _read_parameters(self, attempt: _Attempt, orders: list[do.OrderForward]) -> None:
         """Read the parameters with which the process begins; later ones come with each update."""
-        self._parameters = await self._stage.torch.run(self._stage.server_step.parameters)
+        self._parameters = await self._stage.torch.run(self._stage.model.parameters)
         if not attempt.abandoned:
             self._send_orders(self._parameters, orders)
 
@@ -143,7 +143,7 @@ class StepRunner:
         if attempt.abandoned:
             return None
         attempt.intake.decode()
-        return self._stage.server_step.run(attempt.intake.smashed, attempt.intake.labels, ticket.step)
+        return self._stage.model.run(attempt.intake.smashed, attempt.intake.labels, ticket.step)
 
     async def _apply_update(self, attempt: _Attempt, effect: do.ApplyUpdate) -> None:
         rate, self._parameters = await self._stage.torch.run(
@@ -156,8 +156,8 @@ class StepRunner:
 
     def _update(self, gradients: list[Tensor], epoch: int) -> tuple[float, Tensor]:
         """In the torch thread: apply the update, and read the parameters that the next step needs."""
-        rate = self._stage.server_step.apply(gradients, epoch)
-        return rate, self._stage.server_step.parameters()
+        rate = self._stage.model.apply(gradients, epoch)
+        return rate, self._stage.model.parameters()
 
     def _record(self, attempt: _Attempt, effect: do.ApplyUpdate, rate: float) -> StepRecord:
         classes = self._stage.task.objective.class_numbers(attempt.intake.labels).numpy()

@@ -52,12 +52,12 @@ def run_simulation(simulation: Simulation, watch: Watch) -> SimulationResult:
     if simulation.strategy is SimulatedStrategy.FEDERATED_AVERAGING:
         if options.schedule_only:
             raise InputError.at("--strategy", "is FederatedAveraging, which has no schedule; train it")
-        payload = averaging_payload(cast.task)
+        payload = averaging_payload(cast.task, cast.network)
         columns = ResultBuilder(payload)
         write = _both(columns.write, lambda record: watch(record, spec.epochs))
         run_federated(spec, cast, _fleet(simulation, cast, payload), write, options.recalibration_batches)
     else:
-        payload = step_payload(cast.task, spec.transport.compression)
+        payload = step_payload(cast.task, cast.network.client_part, spec.transport.compression)
         columns = ResultBuilder(payload)
         _lead(simulation, cast, _fleet(simulation, cast, payload), columns.write, watch)
     return _result(simulation, cast, columns)
@@ -108,6 +108,7 @@ def _work(simulation: Simulation, cast: SimulationSetup) -> Executor:
         return LabelExecutor(cast.classes(), spec.sampling.seed)
     return TrainingExecutor(
         cast.task,
+        cast.network,
         cast.clients,
         cast.evaluation,
         spec.sampling.global_batch_size,
@@ -152,7 +153,7 @@ def _result(simulation: Simulation, cast: SimulationSetup, columns: ResultBuilde
         steps=columns.steps(),
         evaluations=tuple(columns.evaluations),
         finish=columns.finish,
-        model=cast.task.network.named_tensors() if not simulation.options.schedule_only else None,
+        model=cast.network.named_tensors() if not simulation.options.schedule_only else None,
     )
 
 

@@ -15,10 +15,8 @@ from pslgs.sampling.schedule import LocalBatches, draw_global_schedule
 from pslgs.simulation.outcomes import EvaluationOutcome
 from pslgs.simulation.setup import Threads, on_cores
 from pslgs.spec.transport import Compression
-from pslgs.splitting.modes import mode_of
-from pslgs.training.client_step import ClientStep
-from pslgs.training.evaluation import Score, score_samples, score_smashed
-from pslgs.training.recalibration import batch_norm_statistics, batch_norms, using_statistics
+from pslgs.training.evaluation import Score, score_dataset
+from pslgs.training.server_model import ServerModel
 from pslgs.training.slices import slice_rows
 from pslgs.training.task import Task
 from pslgs.wire.codec import codec_for
@@ -55,25 +53,29 @@ class Recalibration:
     """
 
     def __init__(
-        self, task: Task, datasets: Mapping[str, LocalDataset], batch_size: int, batches: int
+        self,
+        task: Task,
+        model: ServerModel,
+        datasets: Mapping[str, LocalDataset],
+        batch_size: int,
+        batches: int,
     ) -> None:
         """Take client -> training samples, and over how many global batches statistics are estimated."""
         self._task = task
+        self._model = model
         self._datasets = list(datasets.values())
         self._batch_size = batch_size
         self._batches = batches
 
     def statistics(self, step: int) -> list[Tensor] | None:
         """Estimate the statistics after ``step``; None where none are wanted, or there is no BatchNorm."""
-        if not self._batches or not batch_norms(self._task.network.server_part):
-            return None
-        return batch_norm_statistics(self._task, self._smashed(step))
+        return self._model.batch_norm_statistics(self._smashed(step)) if self._batches else None
 
     def score(self, statistics: list[Tensor] | None, score: Callable[[], Score]) -> Score:
         """Call ``score`` while the model has these statistics; without them, nothing is scored."""
         if statistics is None:
             return Score()
-        with using_statistics(self._task, statistics):
+        with self._model.using_statistics(statistics):
             return score()
 
     def _smashed(self, step: int) -> Iterator[Tensor]:
@@ -92,9 +94,7 @@ class Recalibration:
         inputs = [
             self._datasets[client].batch(_EPOCH, offset, size).inputs for client, offset, size in shares
         ]
-        part, layout = self._task.network.client_part, self._task.layout
-        with torch.no_grad(), mode_of(part, training=False):
-            return layout.pack(part(torch.cat(inputs).to(layout.dtype)))
+        return self._model.smash(torch.cat(inputs))
 
 
 class Evaluator:
@@ -103,6 +103,7 @@ class Evaluator:
     def __init__(  # noqa: PLR0913, PLR0917 - what is measured, on what, and how
         self,
         task: Task,
+        model: ServerModel,
         held: Mapping[str, LocalDataset | None],
         servers: LocalDataset | None,
         evaluation_range: int,
@@ -112,6 +113,7 @@ class Evaluator:
     ) -> None:
         """Take client -> its evaluation samples, and the server's; the rest is as in `TrainingExecutor`."""
         self._task = task
+        self._model = model
         self._held = held
         self._servers = servers
         self._range = evaluation_range
@@ -140,16 +142,18 @@ class Evaluator:
         if data is None:
             raise LookupError(f"client {share.client} has no evaluation data")
         batch = data.in_order(share.offset, share.samples)
-        step = ClientStep(self._task, share.client)
         slices = slice_rows(share.samples, self._task.layout.bytes_per_sample)
         smashed = on_cores(
             self._threads.client,
-            lambda: [self._crossing(step.evaluate(batch.inputs[first : first + n])) for first, n in slices],
+            lambda: [
+                self._crossing(self._model.smash(batch.inputs[first : first + rows]))
+                for first, rows in slices
+            ],
         )
         labels = self._task.objective.as_labels(batch.labels)
 
         def score() -> Score:
-            return score_smashed(self._task, torch.cat(smashed), labels)
+            return self._model.score(torch.cat(smashed), labels)
 
         plain, recalibrated = self._at_server(ticket, score)
         self._scores[share.client] = self._scores.get(share.client, Score()) + plain
@@ -164,11 +168,7 @@ class Evaluator:
         data = self._servers
         if data is None:
             raise LookupError("the server has no evaluation data")
-        firsts = range(0, data.samples, self._range)
-        scores = (
-            score_samples(self._task, data, first, min(self._range, data.samples - first)) for first in firsts
-        )
-        return sum(scores, Score())
+        return score_dataset(self._model, self._task.objective, data, self._range)
 
     def _at_server(self, ticket: Ticket, score: Callable[[], Score]) -> tuple[Score, Score]:
         """Score as it is and recalibrated, statistics being estimated once for all of an evaluation."""

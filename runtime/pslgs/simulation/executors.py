@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -18,8 +17,9 @@ from pslgs.simulation.evaluator import CodecRoundtrip, Evaluator, Recalibration
 from pslgs.simulation.outcomes import EvaluationOutcome, StepOutcome
 from pslgs.simulation.setup import AS_TORCH_IS_SET, Threads, VirtualClient, on_cores
 from pslgs.spec.transport import Compression
+from pslgs.splitting.split import SplitNetwork
 from pslgs.training.client_step import ClientStep
-from pslgs.training.server_step import ServerStep
+from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.slices import slice_rows
 from pslgs.training.task import Task
 from pslgs.training.vectors import load_vector
@@ -37,6 +37,7 @@ class TrainingExecutor:
     def __init__(  # noqa: PLR0913, PLR0917 - what a server and its clients are given in all
         self,
         task: Task,
+        network: SplitNetwork,
         clients: Mapping[str, VirtualClient],
         evaluation: LocalDataset | None = None,
         evaluation_range: int = 128,
@@ -47,7 +48,8 @@ class TrainingExecutor:
         """Take what is trained, and on what.
 
         Args:
-            task: Its network is trained in place.
+            task: The definition of the training.
+            network: The network; trained in place.
             clients: By name.
             evaluation: The server's own evaluation samples.
             evaluation_range: How many of them are evaluated at a time; the global batch size.
@@ -55,21 +57,22 @@ class TrainingExecutor:
             threads: Of both sides.
             recalibration_batches: See `SimulationOptions`.
         """
-        self.server = ServerStep(task, torch.device("cpu"))
+        self.server = LocalServerModel(task, network, torch.device("cpu"))
         self._task = task
         self._clients = clients
         self._threads = threads
-        shared = deepcopy(task.network.client_part)
-        self._client_task = replace(task, network=replace(task.network, client_part=shared))
+        self._client_part = deepcopy(network.client_part)
         self._crossing = CodecRoundtrip(task, compression)
         self._measuring = Evaluator(
             task,
+            self.server,
             {name: client.evaluation for name, client in clients.items()},
             evaluation,
             evaluation_range,
             self._crossing,
             Recalibration(
                 task,
+                self.server,
                 {name: client.training for name, client in clients.items()},
                 evaluation_range,
                 recalibration_batches,
@@ -102,7 +105,7 @@ class TrainingExecutor:
 
     def _forward(self, ticket: Ticket, epoch: int, share: do.Share) -> None:
         self._load(ticket)
-        step = self._steps[share.client] = ClientStep(self._client_task, share.client)
+        step = self._steps[share.client] = ClientStep(self._task, self._client_part, share.client)
         batch = self._clients[share.client].training.batch(epoch, share.offset, share.samples)
         step.begin(epoch, share.offset)
         slices = slice_rows(share.samples, self._task.layout.bytes_per_sample)
@@ -134,7 +137,7 @@ class TrainingExecutor:
     def _load(self, ticket: Ticket) -> None:
         """Bring the shared copy of the client part up to date, once for all clients of an exchange."""
         if ticket != self._loaded:
-            load_vector(self._client_task.network.client_part, self.server.parameters())
+            load_vector(self._client_part, self.server.parameters())
             self._loaded = ticket
 
     def _at_client(self, compute: Callable[[], T]) -> T:

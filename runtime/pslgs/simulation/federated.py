@@ -1,7 +1,7 @@
 """Federated averaging (McMahan et al. 2017), the baseline without a cut."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -20,13 +20,18 @@ from pslgs.simulation.virtual_time import ClientTimeModel
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import JobSpec
 from pslgs.spec.profiles import ClientProfile
+from pslgs.splitting.split import SplitNetwork
 from pslgs.training.anatomy import dissect
-from pslgs.training.evaluation import Score, score_samples
+from pslgs.training.evaluation import Score, score_dataset
+from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.optimization import apply_step, build_optimizer, learning_rate
 from pslgs.training.seeding import seed_torch
 from pslgs.training.single_samples import single_sample_explained
 from pslgs.training.task import Task
 from pslgs.training.vectors import floating_tensors, parameter_elements, trainable
+
+ScoreDataset = Callable[[LocalDataset], Score]
+"""Scores the averaged network on all samples of a dataset."""
 
 
 class Round(NamedTuple):
@@ -45,12 +50,14 @@ class FederatedTraining:
     BatchNorm's statistics too.
     """
 
-    def __init__(self, task: Task, datasets: Mapping[str, LocalDataset], batch_size: int) -> None:
+    def __init__(
+        self, task: Task, network: SplitNetwork, datasets: Mapping[str, LocalDataset], batch_size: int
+    ) -> None:
         self._task = task
         self._datasets = {name: data for name, data in datasets.items() if data.samples}
         self._batch_size = batch_size
-        self._model = task.network.whole_model()
-        parts = task.network.client_part, task.network.server_part
+        self._model = network.whole_model()
+        parts = network.client_part, network.server_part
         self._tensors = [tensor for part in parts for tensor in floating_tensors(part)]
         self._trained = [parameter for part in parts for parameter in trainable(part)]
 
@@ -59,15 +66,6 @@ class FederatedTraining:
         for number in range(1, self._task.epochs + 1):
             rate = learning_rate(self._task.optimizer, number, self._task.epochs)
             yield Round(number, self._round(number, rate), rate)
-
-    def evaluate(self, data: LocalDataset) -> Score:
-        """Score the averaged network."""
-        firsts = range(0, data.samples, self._batch_size)
-        sizes = (min(self._batch_size, data.samples - first) for first in firsts)
-        scores = (
-            score_samples(self._task, data, first, size) for first, size in zip(firsts, sizes, strict=True)
-        )
-        return sum(scores, Score())
 
     def _round(self, number: int, rate: float) -> float:
         begun = [tensor.clone() for tensor in self._tensors]
@@ -107,14 +105,16 @@ def _copy(tensors: list[Tensor], values: list[Tensor]) -> None:
         tensor.copy_(value)
 
 
-def averaging_payload(task: Task) -> StepTraffic:
+def averaging_payload(task: Task, network: SplitNetwork) -> StepTraffic:
     """Return what a round transfers: the whole network, down and up."""
-    parts = task.network.client_part, task.network.server_part
+    parts = network.client_part, network.server_part
     size = sum(map(parameter_elements, parts)) * task.layout.dtype.itemsize
     return StepTraffic(parameters=size, gradient=size)
 
 
-def round_seconds(fleet: ClientTimeModel, dataset_sizes: Mapping[str, int], task: Task) -> float | None:
+def round_seconds(
+    fleet: ClientTimeModel, dataset_sizes: Mapping[str, int], task: Task, network: SplitNetwork
+) -> float | None:
     """Return the time of a round; client -> N_k.
 
     None where nothing is modelled, or the client part has no operations whose speed could be known.
@@ -122,7 +122,7 @@ def round_seconds(fleet: ClientTimeModel, dataset_sizes: Mapping[str, int], task
     working = {client: samples for client, samples in dataset_sizes.items() if samples}
     if not fleet.profiles or not working:
         return None
-    anatomy = dissect(task.network, task.input_shape)
+    anatomy = dissect(network, task.input_shape)
     if not anatomy.client_flops:
         return None
     longer = 1 + anatomy.server_flops / anatomy.client_flops
@@ -150,15 +150,20 @@ def run_federated(
     """
     datasets = {name: client.training for name, client in cast.clients.items()}
     batch_size = spec.sampling.global_batch_size
-    training = FederatedTraining(cast.task, datasets, batch_size)
-    recalibration = Recalibration(cast.task, datasets, batch_size, recalibration_batches)
-    modelled = round_seconds(fleet, cast.dataset_sizes, cast.task)
+    training = FederatedTraining(cast.task, cast.network, datasets, batch_size)
+    model = LocalServerModel(cast.task, cast.network, torch.device("cpu"))
+    recalibration = Recalibration(cast.task, model, datasets, batch_size, recalibration_batches)
+    modelled = round_seconds(fleet, cast.dataset_sizes, cast.task, cast.network)
+
+    def score(data: LocalDataset) -> Score:
+        return score_dataset(model, cast.task.objective, data, batch_size)
+
     before = time.perf_counter()
     for done in training.rounds():
         write(_round_record(done, cast, time.perf_counter() - before, modelled))
         due = done.number % spec.evaluate_every_epochs == 0 or done.number == spec.epochs
         if due and spec.data.evaluation is not None:
-            write(_evaluate(training, cast, recalibration, done.number))
+            write(_evaluate(score, cast, recalibration, done.number))
         before = time.perf_counter()
     message = f"trained {spec.epochs} rounds of federated averaging"
     write(FinishRecord(time.time(), spec.epochs, ExitCode.FINISHED.name, message))
@@ -187,23 +192,23 @@ def _round_record(
 
 @torch.no_grad()
 def _evaluate(
-    training: FederatedTraining, cast: SimulationSetup, recalibration: Recalibration, number: int
+    score: ScoreDataset, cast: SimulationSetup, recalibration: Recalibration, number: int
 ) -> EvaluationRecord:
-    scores = _scores(training, cast)
+    scores = _scores(score, cast)
     statistics = recalibration.statistics(number)
-    again = recalibration.score(statistics, lambda: _total(_scores(training, cast)))
+    again = recalibration.score(statistics, lambda: _total(_scores(score, cast)))
     outcome = EvaluationOutcome(
         _total(scores), again, {name: score for name, score in scores.items() if name}
     )
     return evaluation_record(time.time(), number, number, outcome)
 
 
-def _scores(training: FederatedTraining, cast: SimulationSetup) -> dict[str, Score]:
+def _scores(score: ScoreDataset, cast: SimulationSetup) -> dict[str, Score]:
     """Score the clients' evaluation data, client -> score, or the server's under an empty name."""
     if cast.evaluation:
-        return {"": training.evaluate(cast.evaluation)}
+        return {"": score(cast.evaluation)}
     held = {name: client.evaluation for name, client in cast.clients.items() if client.evaluation}
-    return {name: training.evaluate(data) for name, data in held.items()}
+    return {name: score(data) for name, data in held.items()}
 
 
 def _total(scores: Mapping[str, Score]) -> Score:

@@ -12,7 +12,8 @@ from pslgs.simulation.executors import TrainingExecutor
 from pslgs.simulation.outcomes import StepOutcome
 from pslgs.simulation.setup import VirtualClient
 from pslgs.simulation.virtual_time import ClientTimeModel
-from pslgs.training.server_step import ServerStep
+from pslgs.splitting.split import SplitNetwork
+from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.task import Task
 
 __all__ = ["InProcessTraining", "VirtualClient"]
@@ -28,12 +29,13 @@ class InProcessTraining:
     def __init__(
         self,
         task: Task,
+        network: SplitNetwork,
         settings: Settings,
         clients: Mapping[str, VirtualClient],
         state: CoordinatorState | None = None,
     ) -> None:
         self.losses: list[float] = []
-        self._learning = TrainingExecutor(task, clients)
+        self._learning = TrainingExecutor(task, network, clients)
         joined = [
             Joined(name, 0, client.training.samples, client.evaluation.samples if client.evaluation else 0)
             for name, client in clients.items()
@@ -41,7 +43,7 @@ class InProcessTraining:
         self._world = EventSimulator(settings, joined, ClientTimeModel(), state)
 
     @property
-    def server(self) -> ServerStep:
+    def server(self) -> LocalServerModel:
         """Both parts and their optimizer."""
         return self._learning.server
 

@@ -29,6 +29,7 @@ from pslgs.spec.errors import InputError
 from pslgs.spec.job import JobSpec, SplitTrainingJob
 from pslgs.spec.profiles import PROFILES, ClientProfile
 from pslgs.spec.violations import nearest, violations_of
+from pslgs.splitting.split import SplitNetwork
 from pslgs.training.fitness import check_dataset
 from pslgs.training.task import Task, build_task
 
@@ -51,12 +52,14 @@ class SimulationSetup:
     """Who takes part, and in what.
 
     Attributes:
-        task: What is trained.
+        task: The definition of the training.
+        network: The network; trained in place.
         clients: By name, in order of the names.
         evaluation: The server's evaluation samples; None where it has none.
     """
 
     task: Task
+    network: SplitNetwork
     clients: dict[str, VirtualClient]
     evaluation: LocalDataset | None
 
@@ -106,7 +109,7 @@ def build_simulation_setup(
             f"is {spec.sampling.global_batch_size}, but the clients hold only {pooled} samples; "
             "make it smaller",
         )
-    task = build_task(spec, spec.model.input_shape or training[0].input_shape)
+    task, network = build_task(spec, spec.model.input_shape or training[0].input_shape)
     for data in training:
         check_dataset(task, data, TRAINING)
     at = spec.data.evaluation.at if spec.data.evaluation and evaluated else None
@@ -121,7 +124,7 @@ def build_simulation_setup(
         name: VirtualClient(samples, evaluation)
         for name, samples, evaluation in zip(names, training, own, strict=True)
     }
-    return SimulationSetup(task, clients, servers)
+    return SimulationSetup(task, network, clients, servers)
 
 
 def _names(spec: JobSpec, client_ids: Sequence[str] | None) -> list[str]:

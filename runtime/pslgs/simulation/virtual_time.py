@@ -13,31 +13,32 @@ backward.  The server's own link, the optimizer's step and checkpoints take no t
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from torch import nn
+
 from pslgs.costs.traffic import StepTraffic, step_traffic
 from pslgs.spec.profiles import ClientProfile
 from pslgs.spec.transport import Compression
 from pslgs.training.slices import overlapped, slice_rows
 from pslgs.training.task import Task
-from pslgs.training.vectors import gradient_elements, parameter_elements
+from pslgs.training.vectors import parameter_elements
 
 FORWARD_SHARE = 1 / 3
 """Of a client's computing: a backward has twice the operations of its forward."""
 SERVER_SAMPLES_PER_SECOND = 10_000.0
 
 
-def step_payload(task: Task, compression: Compression) -> StepTraffic:
+def step_payload(task: Task, client_part: nn.Module, compression: Compression) -> StepTraffic:
     """Return what a step of ``task`` transfers.
 
     Raises:
         InputError: the compression cannot carry its smashed data.
     """
-    part = task.network.client_part
     return step_traffic(
         task.layout,
         task.objective,
         compression,
-        parameters=parameter_elements(part),
-        gradients=gradient_elements(part),
+        parameters=parameter_elements(client_part),
+        gradients=task.client_gradient_elements,
     )
 
 

@@ -1,7 +1,7 @@
 """The client's half of a step: forward in slices, then backward in the same slices."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pslgs.sampling.randomness import Purpose, client_key, torch_seed
 from pslgs.training.seeding import seed_torch
@@ -14,28 +14,31 @@ class ClientStep:
 
     The client part itself is only read, so that many virtual clients can share it.  It has no statistics
     across samples, so the slices' gradients add up to the batch's.
+
+    Attributes:
+        part: The client part.
     """
 
-    def __init__(self, task: Task, client_id: str) -> None:
-        self._part = task.network.client_part
+    def __init__(self, task: Task, client_part: nn.Module, client_id: str) -> None:
+        self.part = client_part
         self._layout = task.layout
         self._seed = task.seed
         self._key = client_key(client_id)
-        self._dtype = next((tensor.dtype for tensor in floating_tensors(self._part)), task.layout.dtype)
-        self._trained = trainable(self._part)
+        self._dtype = next((tensor.dtype for tensor in floating_tensors(self.part)), task.layout.dtype)
+        self._trained = trainable(self.part)
         self._smashed: list[Tensor] = []
         self._gradients: list[Tensor] = []
 
     def begin(self, epoch: int, offset: int) -> None:
         """Begin the local batch at ``offset`` of ``epoch``; its dropout is seeded from these."""
-        self._part.train()
+        self.part.train()
         self._smashed.clear()
         self._gradients = [torch.zeros_like(parameter) for parameter in self._trained]
         seed_torch(torch_seed(self._seed, Purpose.CLIENT_DROPOUT, epoch, self._key, offset))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the smashed data of a slice of inputs (rows, *input_shape); shape (rows, features)."""
-        smashed = self._layout.pack(self._part(inputs.to(self._dtype))).contiguous()
+        smashed = self._layout.pack(self.part(inputs.to(self._dtype))).contiguous()
         self._smashed.append(smashed)
         return smashed.detach()
 
@@ -56,5 +59,5 @@ class ClientStep:
     @torch.no_grad()
     def evaluate(self, inputs: Tensor) -> Tensor:
         """Return the smashed data of inputs (rows, *input_shape), without randomness or gradients."""
-        self._part.eval()
-        return self._layout.pack(self._part(inputs.to(self._dtype))).contiguous()
+        self.part.eval()
+        return self._layout.pack(self.part(inputs.to(self._dtype))).contiguous()

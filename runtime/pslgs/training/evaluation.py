@@ -1,14 +1,13 @@
-"""Measuring the model without touching it: no randomness, no gradients, no running statistics."""
+"""Scores of evaluated samples."""
 
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from pslgs.data.local import LocalDataset
-from pslgs.splitting.modes import mode_of
-from pslgs.training.task import Task
-from pslgs.training.vectors import floating_tensors
+from pslgs.training.objective import Objective
+
+if TYPE_CHECKING:
+    from pslgs.training.server_model import ServerModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +15,9 @@ class Score:
     """Sums over evaluated samples; scores add up.
 
     Attributes:
-        samples: How many.
-        loss_sum: Of the samples' losses.
-        correct: How many are classified rightly; None where there are no classes.
+        samples: Number of samples.
+        loss_sum: Sum of the samples' losses.
+        correct: Number of samples that are classified correctly; None without classes.
     """
 
     samples: int = 0
@@ -41,29 +40,27 @@ class Score:
         return self.correct / self.samples if self.correct is not None and self.samples else None
 
 
-@torch.no_grad()
-def score_smashed(task: Task, smashed: Tensor, labels: Tensor) -> Score:
-    """Score smashed data (rows, features) with labels (rows, label width) on the server part."""
-    part = task.network.server_part
-    device = next((tensor.device for tensor in part.parameters()), smashed.device)
-    there = labels.to(device)
-    with mode_of(part, training=False):
-        outputs = part(*task.layout.unpack(smashed.to(device)))
-    loss = task.objective.mean_loss(outputs, there).item() * len(labels)
-    return Score(len(labels), loss, task.objective.correct(outputs, there))
-
-
-@torch.no_grad()
-def score_samples(task: Task, data: LocalDataset, first: int, count: int) -> Score:
-    """Score samples ``first`` … ``first + count - 1`` of ``data`` on the whole model.
+def score_samples(
+    model: "ServerModel", objective: Objective, data: LocalDataset, first: int, count: int
+) -> Score:
+    """Score samples ``first`` … ``first + count - 1`` of ``data`` on the whole network.
 
     Raises:
         InputError: a sample is damaged, or its label does not fit the model.
     """
-    part = task.network.client_part
     batch = data.in_order(first, count)
-    tensor = next(iter(floating_tensors(part)), None)
-    inputs = batch.inputs if tensor is None else batch.inputs.to(tensor.device, tensor.dtype)
-    with mode_of(part, training=False):
-        smashed = task.layout.pack(part(inputs))
-    return score_smashed(task, smashed, task.objective.as_labels(batch.labels))
+    return model.score_inputs(batch.inputs, objective.as_labels(batch.labels))
+
+
+def score_dataset(model: "ServerModel", objective: Objective, data: LocalDataset, batch_size: int) -> Score:
+    """Score all samples of ``data`` on the whole network, at most ``batch_size`` at a time.
+
+    Raises:
+        InputError: a sample is damaged, or its label does not fit the model.
+    """
+    firsts = range(0, data.samples, batch_size)
+    sizes = (min(batch_size, data.samples - first) for first in firsts)
+    scores = (
+        score_samples(model, objective, data, first, size) for first, size in zip(firsts, sizes, strict=True)
+    )
+    return sum(scores, Score())

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # the base of its kinds; torch has no public name for it
 
 from pslgs.splitting.modes import mode_of
-from pslgs.training.task import Task
 
 
 def batch_norms(part: nn.Module) -> list[_BatchNorm]:
@@ -23,27 +22,26 @@ def batch_norms(part: nn.Module) -> list[_BatchNorm]:
     ]
 
 
-def batch_norm_statistics(task: Task, batches: Iterable[Tensor]) -> list[Tensor]:
-    """Estimate the server part's statistics as their mean over ``batches`` of smashed data (rows, features).
+def batch_norm_statistics(part: nn.Module, batches: Iterable[Sequence[Tensor]]) -> list[Tensor]:
+    """Estimate the BatchNorm statistics of ``part`` as their mean over ``batches`` of its arguments.
 
-    Nothing else is done in training mode, so there is no randomness; the part is left as it was.
+    Only BatchNorm layers run in training mode, so there is no randomness; the part is left unchanged.
     """
-    part = task.network.server_part
     norms = batch_norms(part)
-    with using_statistics(task, _buffers(norms)), mode_of(part, training=False):
+    with using_statistics(part, _buffers(norms)), mode_of(part, training=False):
         for norm in norms:
             norm.reset_running_stats()
             norm.train()
         with torch.no_grad(), _plain_means(norms):
-            for smashed in batches:
-                part(*task.layout.unpack(smashed))
+            for arguments in batches:
+                part(*arguments)
         return [buffer.clone() for buffer in _buffers(norms)]
 
 
 @contextmanager
-def using_statistics(task: Task, statistics: Sequence[Tensor]) -> Iterator[None]:
-    """Give the server part these statistics for a while, and then those that it had."""
-    buffers = _buffers(batch_norms(task.network.server_part))
+def using_statistics(part: nn.Module, statistics: Sequence[Tensor]) -> Iterator[None]:
+    """Use other BatchNorm statistics in ``part`` inside the block, and restore its own after it."""
+    buffers = _buffers(batch_norms(part))
     before = [buffer.clone() for buffer in buffers]
     _copy(buffers, statistics)
     try:

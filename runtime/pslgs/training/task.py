@@ -1,4 +1,4 @@
-"""What a job trains: the cut network, the shape of its smashed data, its loss and how it is optimised."""
+"""The definition of a training: layout of the smashed data, loss, optimizer settings, seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,45 +9,50 @@ from pslgs.splitting.network import build_network
 from pslgs.splitting.smashed import SmashedLayout, probe
 from pslgs.splitting.split import SplitNetwork
 from pslgs.training.objective import Objective, objective
+from pslgs.training.vectors import gradient_elements
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """What server and clients both derive from the manifest and the shape of a sample.
+    """What server and clients both derive from the manifest and the shape of a sample, tensors excepted.
 
     Attributes:
-        network: Both parts, with their initial weights.
-        layout: Of the smashed data.
-        objective: The loss, with what it asks of the labels.
+        layout: Layout of the smashed data.
+        objective: The loss, with its requirements on the labels.
         optimizer: Settings of the optimizer.
-        seed: From which everything random derives.
-        epochs: Epochs to train.
-        input_shape: Of one sample, without the batch dimension.
+        seed: Seed of all randomness.
+        epochs: Number of epochs to train.
+        input_shape: Shape of one sample, without the batch dimension.
+        client_gradient_elements: Number of elements in a client's gradient vector.
     """
 
-    network: SplitNetwork
     layout: SmashedLayout
     objective: Objective
     optimizer: OptimizerSpec
     seed: int
     epochs: int
     input_shape: tuple[int, ...]
+    client_gradient_elements: int
 
 
-def build_task(spec: JobSpec, input_shape: Sequence[int]) -> Task:
+def build_task(spec: JobSpec, input_shape: Sequence[int]) -> tuple[Task, SplitNetwork]:
     """Build and cut the network, and try it on samples of ``input_shape``.
+
+    Returns:
+        The task, and the network with its initial weights.
 
     Raises:
         InputError: the model cannot be built, cut there or take such samples, or the loss does not fit it.
     """
     network = build_network(spec.model, spec.sampling.seed)
     found = probe(network, input_shape)
-    return Task(
-        network,
+    task = Task(
         found.smashed,
         objective(spec.loss, found.output_shape, found.smashed.dtype),
         spec.optimizer,
         spec.sampling.seed,
         spec.epochs,
         tuple(input_shape),
+        gradient_elements(network.client_part),
     )
+    return task, network
