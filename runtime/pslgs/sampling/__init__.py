@@ -1,1 +1,1 @@
-"""The mathematics of sampling: schedules, batch deviation and its bounds, partitions, derived randomness."""
+"""Sampling: batch schedules, batch deviation and its bounds, partitions, and derived random seeds."""

@@ -1,24 +1,30 @@
-"""How far a global batch's class mix lies from the pooled data's, and how far it may lie by chance."""
+"""Batch deviation: distance between the class proportions of a global batch and of the pooled data."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def batch_deviation(class_counts: NDArray[np.int64], proportions: NDArray[np.float64]) -> float:
-    """Return Δ = Σ_c |n_c/B − p_c|, the L1 distance of a batch's class mix from the pooled one; 0 … 2.
+    """Return the batch deviation Δ = Σ_c |n_c/B − p_c|, an L1 distance between 0 and 2.
 
     Args:
-        class_counts: n_c, samples of each class in the batch, at least one in all; shape (classes,).
-        proportions: p_c, pooled proportions, summing to 1; shape (classes,).
+        class_counts: n_c, number of samples of each class in the batch, with a sum B of at least 1;
+            shape (classes,).
+        proportions: p_c, proportion of each class in the pooled data, summing to 1; shape (classes,).
     """
     return float(np.abs(class_counts / class_counts.sum() - proportions).sum())
 
 
 def expected_deviation(proportions: NDArray[np.float64], batch_size: int, samples: int) -> float:
-    """Return E Δ ≈ Σ_c sqrt(2 Var(p̂_c)/π) of a uniform batch of B drawn without replacement from N samples.
+    """Return E Δ ≈ Σ_c sqrt(2 Var(p̂_c)/π) for a batch drawn uniformly and without replacement.
 
-    Var(p̂_c) = p_c(1−p_c)/B · (N−B)/(N−1) is the hypergeometric variance; the mean of |p̂_c − p_c| is that of
-    a normal variable.
+    Var(p̂_c) = p_c(1−p_c)/B · (N−B)/(N−1) is the variance of the hypergeometric distribution.  The mean of
+    |p̂_c − p_c| is approximated by that of a normal variable with this variance.
+
+    Args:
+        proportions: p_c, proportion of each class in the pooled data, summing to 1; shape (classes,).
+        batch_size: B.
+        samples: N, number of samples in the pooled data.
     """
     if samples <= batch_size:
         return 0.0
@@ -27,15 +33,15 @@ def expected_deviation(proportions: NDArray[np.float64], batch_size: int, sample
 
 
 def deviation_bound(classes: int, batch_size: int, samples: int, confidence: float) -> float:
-    """Return the ε that Δ of a uniform batch exceeds with probability at most 1 − confidence.
+    """Return the bound ε that Δ of a uniformly drawn batch exceeds with probability at most 1 − confidence.
 
-    Serfling (1974) in its L1 form, P(Δ ≥ ε) ≤ (2^M − 2)·exp(−Bε²/(2f)) with f = 1 − (B−1)/N, solved for ε;
-    2 where the bound says less than that, since no Δ is larger.
+    This is Serfling's inequality (1974) in its L1 form, P(Δ ≥ ε) ≤ (2^M − 2)·exp(−Bε²/(2f)) with
+    f = 1 − (B−1)/N, solved for ε.  The result is at most 2, the maximum of Δ.
 
     Args:
-        classes: M.
+        classes: M, number of classes.
         batch_size: B, at most N.
-        samples: N, the size of the pooled data.
+        samples: N, number of samples in the pooled data.
         confidence: Between 0 and 1, exclusive.
     """
     if classes < 2:

@@ -1,4 +1,4 @@
-"""What the clients hold that a schedule is drawn over."""
+"""The state of the clients' data from which a schedule is drawn."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Holdings:
-    """One row for each client, in the order of the schedule's clients.
+    """Remaining samples, label counts and response times; one row per client, in the schedule's order.
 
     Attributes:
-        remaining: Samples that this epoch has not used yet, none negative; shape (clients,).
-        label_counts: A client's samples of each class, used ones included; shape (clients, classes).  A
-            single class where there are none, or where the strategy does not look at them.
-        delays: Seconds that a client takes to answer, NaN where that is unknown; shape (clients,).
+        remaining: Number of samples not yet used in this epoch, not negative; shape (clients,).
+        label_counts: Number of samples of each class, including used ones; shape (clients, classes).  All
+            samples count as a single class if labels are not classes or the strategy ignores them.
+        delays: Response time of a client in seconds, NaN where unknown; shape (clients,).
     """
 
     remaining: NDArray[np.int64]
@@ -23,6 +23,6 @@ class Holdings:
 
     @classmethod
     def of_sizes(cls, remaining: NDArray[np.int64] | list[int]) -> "Holdings":
-        """Make holdings of which only the sizes are known."""
+        """Create holdings from the numbers of remaining samples alone."""
         sizes = np.asarray(remaining, dtype=np.int64)
         return cls(sizes, sizes[:, None], np.full(len(sizes), np.nan))

@@ -1,17 +1,18 @@
-"""LatentDirichlet: batches drawn from mixing weights that lean towards slow clients (arXiv 2407.15738v2).
+"""LatentDirichlet sampling: batches drawn from mixing weights that favour slow clients (arXiv 2407.15738v2).
 
-Reconstructed from the paper's description.  The schedule is drawn in three moves, each a function here:
+This implementation is reconstructed from the paper's description.  A schedule is drawn in three steps:
 
 1. The prior over the clients' mixing weights π is a Dirichlet distribution with α_k = r_k·c·Z, where
    r_k = N_k/N and Z = S(N−1)/(N−S) − 1.  With c = 1 its variance r_k(1−r_k)/(Z+1) is that of client k's
    share among S samples drawn without replacement.  Delays tilt it: α_k ← α_k·exp(δ·σ_k).
 2. S labels are drawn from the pool, and π is their maximum a posteriori estimate under that prior, with
    the clients' class distributions as fixed components (expectation-maximisation).
-3. Every batch is drawn from π without replacement: a draw that falls on a dry client falls on another one.
+3. Every batch is drawn from π without replacement; draws of clients without remaining samples are repeated.
 
-With c = 1 and δ = 0 a batch deviates as one of global sampling does, until a client is dry.  π is drawn once
-an epoch and is not r exactly, so clients run dry at different times, and in a skewed partition the batches at
-the epoch's end deviate more: the mean over an epoch is above the expectation by about a tenth.
+With c = 1 and δ = 0 a batch deviates as one of global sampling does, as long as all clients have samples
+left.  π is drawn once per epoch and is not exactly r, so clients use up their samples at different times, and
+in a skewed partition the last batches of an epoch deviate more: the mean over an epoch is about a tenth above
+the expectation.
 """
 
 import numpy as np
@@ -22,9 +23,11 @@ from pslgs.sampling.schedule import DrawnSchedule, LocalBatches, chunk_of
 from pslgs.spec.sampling import LatentDirichletSpec
 
 TOLERANCE = 1e-5
+"""Expectation-maximisation stops when no weight changes by this much."""
 ROUNDS = 1000
+"""Maximum number of iterations of expectation-maximisation."""
 LARGEST_TILT = 50.0
-"""Of the exponent δ·σ_k; exp(50) leaves the others nothing, exp(1000) is no number."""
+"""Limit of the exponent δ·σ_k, so that exp does not overflow; exp(50) already dominates all other weights."""
 
 Weights = NDArray[np.float64]
 
@@ -32,54 +35,55 @@ Weights = NDArray[np.float64]
 def latent_dirichlet_schedule(
     holdings: Holdings, global_batch_size: int, options: LatentDirichletSpec, rng: np.random.Generator
 ) -> DrawnSchedule:
-    """Schedule what the clients have left, slow clients first.
+    """Draw the schedule of the remaining samples, with slow clients contributing earlier.
 
-    There are T = ⌈N/B⌉ batches whose sizes differ by at most one, as in global sampling, and every sample
-    is used exactly once.
+    The schedule has T = ⌈N/B⌉ batches whose sizes differ by at most one, as in global sampling, and uses
+    every remaining sample exactly once.
 
     Args:
-        holdings: What the clients hold; those with nothing left take no part.
-        global_batch_size: B, the size that no batch exceeds; at least 1.
+        holdings: State of the clients' data; clients without remaining samples are left out.
+        global_batch_size: B, maximum number of samples in a batch; at least 1.
         options: S, c and δ.
-        rng: Consumed by the draw of labels and by that of batches.
+        rng: Random number generator for the draws of labels and of batches.
     """
-    taking_part = np.flatnonzero(holdings.remaining)
-    if not len(taking_part):
+    clients = np.flatnonzero(holdings.remaining)
+    if not len(clients):
         return DrawnSchedule(())
-    left = holdings.remaining[taking_part]
-    sample_size = min(options.sample_size, int(left.sum()) - 1)
-    weights = left / left.sum()
-    if sample_size > 1 and len(left) > 1:  # with S = 1 the prior weighs nothing
+    remaining = holdings.remaining[clients]
+    sample_size = min(options.sample_size, int(remaining.sum()) - 1)
+    weights = remaining / remaining.sum()
+    if sample_size > 1 and len(clients) > 1:  # with S = 1, Z and with it the prior are 0
         prior = tilted(
-            dirichlet_prior(left, sample_size, options.concentration),
-            holdings.delays[taking_part],
+            dirichlet_prior(remaining, sample_size, options.concentration),
+            holdings.delays[clients],
             options.delay_weight,
         )
-        counts = holdings.label_counts[taking_part]
+        counts = holdings.label_counts[clients]
         distributions = counts / counts.sum(axis=1, keepdims=True)
-        weights = mixing_weights(prior, distributions, draw_labels(left, distributions, sample_size, rng))
-    return _draw_batches(taking_part, left, weights, global_batch_size, rng)
+        labels = draw_labels(remaining, distributions, sample_size, rng)
+        weights = mixing_weights(prior, distributions, labels)
+    return _draw_batches(clients, remaining, weights, global_batch_size, rng)
 
 
-def dirichlet_prior(left: NDArray[np.int64], sample_size: int, concentration: float) -> Weights:
-    """Return α_k = r_k·c·Z with Z = S(N−1)/(N−S) − 1; shape (clients,).
+def dirichlet_prior(remaining: NDArray[np.int64], sample_size: int, concentration: float) -> Weights:
+    """Return the prior's parameters α_k = r_k·c·Z with Z = S(N−1)/(N−S) − 1; shape (clients,).
 
     Args:
-        left: N_k, all positive; shape (clients,).
+        remaining: N_k, number of samples left at each client, all positive; shape (clients,).
         sample_size: S, above 1 and below N = Σ N_k.
         concentration: c.
     """
-    pooled = int(left.sum())
+    pooled = int(remaining.sum())
     z = sample_size * (pooled - 1) / (pooled - sample_size) - 1
-    return left / pooled * concentration * z
+    return remaining / pooled * concentration * z
 
 
 def tilted(prior: Weights, delays: Weights, delay_weight: float) -> Weights:
-    """Return α_k·exp(δ·σ_k) with σ_k = (d_k − mean d)/std d; an unknown delay counts as the mean.
+    """Return the prior weighted by delays, α_k·exp(δ·σ_k) with σ_k = (d_k − mean d)/std d.
 
     Args:
         prior: α; shape (clients,).
-        delays: d in seconds, NaN where unknown; shape (clients,).
+        delays: d in seconds; NaN where unknown, which counts as the mean; shape (clients,).
         delay_weight: δ, not negative.
     """
     known = ~np.isnan(delays)
@@ -92,36 +96,36 @@ def tilted(prior: Weights, delays: Weights, delay_weight: float) -> Weights:
 
 
 def draw_labels(
-    left: NDArray[np.int64], distributions: Weights, sample_size: int, rng: np.random.Generator
+    remaining: NDArray[np.int64], distributions: Weights, sample_size: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Draw S labels from the pool without replacement; return how many of each class, shape (classes,).
+    """Draw S labels from the pool without replacement; return the number of each class, shape (classes,).
 
-    Which of a client's classes an epoch has used already is not known to the server, so what is left is
-    taken to be mixed like the whole.
+    The server does not know the classes of the samples that an epoch has used, so the remaining samples
+    of a client are assumed to have the class proportions of all of its samples.
 
     Args:
-        left: Samples left at each client; shape (clients,).
-        distributions: β_k, each client's class proportions; shape (clients, classes).
+        remaining: Number of samples left at each client; shape (clients,).
+        distributions: β_k, class proportions of each client; shape (clients, classes).
         sample_size: S.
-        rng: Source of the draw.
+        rng: Random number generator.
     """
-    pooled = np.rint(left @ distributions).astype(np.int64)
+    pooled = np.rint(remaining @ distributions).astype(np.int64)
     drawn = rng.multivariate_hypergeometric(pooled, min(sample_size, int(pooled.sum())), method="marginals")
     return np.asarray(drawn)
 
 
 def mixing_weights(prior: Weights, distributions: Weights, labels: NDArray[np.int64]) -> Weights:
-    """Estimate π of a mixture with fixed components, maximum a posteriori under a Dirichlet prior.
+    """Return the maximum a posteriori estimate of π for fixed components and a Dirichlet prior.
 
-    E: γ_nk ∝ π_k β_k,x_n.  M: π_k ∝ max(0, Σ_n γ_nk + α_k − 1).  Labels of one class share their γ, so a
-    round costs clients × classes.  Stops once no weight moves by `TOLERANCE`, or after `ROUNDS` rounds.
-    Clients with α_k < 1 (more clients than prior observations) may end with weight 0: they contribute
-    once the others are dry.
+    Expectation-maximisation alternates E: γ_nk ∝ π_k β_k,x_n and M: π_k ∝ max(0, Σ_n γ_nk + α_k − 1).
+    Labels of the same class have the same γ, so an iteration costs O(clients × classes).  It stops when
+    no weight changes by `TOLERANCE`, or after `ROUNDS` iterations.  Clients with α_k < 1 (more clients
+    than prior observations) may get the weight 0; they contribute when the others have no samples left.
 
     Args:
         prior: α; shape (clients,).
         distributions: β; shape (clients, classes).
-        labels: How many of the S labels are of each class; shape (classes,).
+        labels: Number of the S labels in each class; shape (classes,).
     """
     weights: Weights = np.asarray(prior / prior.sum())
     for _ in range(ROUNDS):
@@ -138,41 +142,41 @@ def mixing_weights(prior: Weights, distributions: Weights, labels: NDArray[np.in
 
 def _draw_batches(
     clients: NDArray[np.int64],
-    left: NDArray[np.int64],
+    remaining: NDArray[np.int64],
     weights: Weights,
     global_batch_size: int,
     rng: np.random.Generator,
 ) -> DrawnSchedule:
-    """Draw B samples a step from ``weights``, as long as their clients have some.
+    """Draw the batches of all steps from ``weights`` until the samples are used up.
 
-    A multinomial draw may ask a client for more than it has left.  What exceeds it is drawn again over
-    those that are not dry, so that batches keep their size until the pool is empty.  This is the law of
-    drawing one sample after another and passing over clients that are dry; leaving the excess out would
-    bring back the small last batches that global sampling is there to avoid.
+    A multinomial draw may assign a client more samples than it has left.  The excess is drawn again from
+    the clients that have samples left, so that batches keep their size until the pool is empty.  The
+    distribution is that of drawing sample by sample and skipping clients without remaining samples.
+    Dropping the excess instead would make the last batches small, which global sampling avoids.
     """
-    samples = int(left.sum())
+    samples = int(remaining.sum())
     steps = -(-samples // global_batch_size)
-    left, weights = left.copy(), weights.copy()
+    remaining, weights = remaining.copy(), weights.copy()
     batches = []
     for step in range(steps):
         start, stop = chunk_of(step, samples, steps)
-        sizes = _draw_batch(stop - start, left, weights, rng)
+        sizes = _draw_batch(stop - start, remaining, weights, rng)
         active = np.flatnonzero(sizes)
         batches.append(LocalBatches(clients[active], sizes[active]))
     return DrawnSchedule(tuple(batches))
 
 
 def _draw_batch(
-    size: int, left: NDArray[np.int64], weights: Weights, rng: np.random.Generator
+    size: int, remaining: NDArray[np.int64], weights: Weights, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Draw one batch's local batch sizes, and take them from ``left``."""
-    sizes = np.zeros_like(left)
+    """Draw the local batch sizes of one global batch, and subtract them from ``remaining`` in place."""
+    sizes = np.zeros_like(remaining)
     while size:
-        live = np.where(left > 0, weights, 0.0)
-        if not live.any():
-            live = left.astype(np.float64)
-        drawn = np.minimum(rng.multinomial(size, live / live.sum()), left)
+        available = np.where(remaining > 0, weights, 0.0)
+        if not available.any():
+            available = remaining.astype(np.float64)
+        drawn = np.minimum(rng.multinomial(size, available / available.sum()), remaining)
         sizes += drawn
-        left -= drawn
+        remaining -= drawn
         size -= int(drawn.sum())
     return sizes

@@ -1,4 +1,4 @@
-"""Partitions of one common dataset over clients, for experiments on skewed data."""
+"""Partitions of one common dataset among clients, for experiments on skewed data."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ FIELD = "spec.data.partition"
 
 
 def share_names(clients: int) -> list[str]:
-    """Name the clients of a partition that are all on one machine, so that sorting keeps their order."""
+    """Return names for the clients of a partition, zero-padded so that sorting keeps their order."""
     width = len(str(clients - 1))
     return [f"client-{number:0{width}}" for number in range(clients)]
 
@@ -18,13 +18,19 @@ def share_names(clients: int) -> list[str]:
 def partition(
     scheme: Partition, labels: NDArray[np.int64] | NDArray[np.float32], rng: np.random.Generator
 ) -> list[NDArray[np.int64]]:
-    """Split the samples that have ``labels`` as the manifest's ``scheme`` says.
+    """Divide samples among clients by the scheme of the manifest.
+
+    Args:
+        scheme: The scheme and its settings.
+        labels: The label of each sample: classes, or targets; shape (samples,) or (samples, targets).
+        rng: Random number generator.
 
     Returns:
-        The ascending sample indices of each client, disjoint; together they are all samples.
+        The ascending sample indices of each client; every sample belongs to exactly one client.
 
     Raises:
-        InputError: there are no classes to split by, or too few or too many of them.
+        InputError: ExtendedDirichlet and the labels are not classes, or classesPerClient does not fit
+            the number of classes and clients.
     """
     if scheme.scheme is PartitionScheme.IID:
         return partition_iid(len(labels), scheme.clients, rng)
@@ -51,13 +57,16 @@ def partition(
 
 
 def partition_iid(samples: int, clients: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Deal ``samples`` shuffled indices to ``clients``; sizes differ by at most one.
+    """Divide ``samples`` indices among ``clients`` uniformly at random; sizes differ by at most one.
+
+    Returns:
+        The ascending sample indices of each client; every sample belongs to exactly one client.
 
     Raises:
-        ValueError: there are no clients.
+        ValueError: the number of clients is below 1.
     """
     if clients < 1:
-        raise ValueError(f"a partition over {clients} clients, must be at least 1")
+        raise ValueError(f"the number of clients is {clients}, must be at least 1")
     shuffled = rng.permutation(samples).astype(np.int64, copy=False)
     return [np.sort(share) for share in np.array_split(shuffled, clients)]
 
@@ -69,24 +78,24 @@ def partition_extended_dirichlet(
     concentration: float,
     rng: np.random.Generator,
 ) -> list[NDArray[np.int64]]:
-    """Skew both which classes a client holds and how much of each (arXiv 2302.01633).
+    """Divide samples so that clients differ in their classes and in the amount of each (arXiv 2302.01633).
 
-    `hold_classes` chooses C classes for every client.  Then, for each class c, q_c ~ Dirichlet(α) over the
-    clients that hold it, and every sample of c goes to a client drawn from q_c.  A client may end up
-    with no samples.  Where K·C < M, the samples of classes that nobody holds belong to no client.
+    `hold_classes` chooses C classes for every client.  Then, for each class c, q_c ~ Dirichlet(α) is drawn
+    over the clients that hold c, and every sample of c is assigned to a client drawn from q_c.  A client may
+    get no samples.  If K·C < M, the samples of classes without a client are not assigned.
 
     Args:
-        labels: The class of each sample; M classes occur; shape (samples,).
-        clients: K.
-        classes_per_client: C, at most M.
-        concentration: α of the Dirichlet distribution, positive; small values skew more.
-        rng: Source of all draws.
+        labels: The class of each sample; M distinct classes occur; shape (samples,).
+        clients: K, number of clients.
+        classes_per_client: C, number of classes that each client holds, at most M.
+        concentration: α of the Dirichlet distribution, positive; smaller values make parts more unequal.
+        rng: Random number generator.
 
     Returns:
-        Ascending sample indices of each client, disjoint.
+        The ascending sample indices of each client; no sample belongs to two clients.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: an argument is out of its range.
     """
     if clients < 1 or concentration <= 0:
         raise ValueError(f"{clients} clients and concentration {concentration}: both must be positive")
@@ -106,18 +115,24 @@ def partition_extended_dirichlet(
 def hold_classes(clients: int, classes: int, per_client: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Choose C distinct classes for each client in turn, with probability ∝ exp(−M·usage_c).
 
-    usage_c counts the clients that were given class c before.  That alone leaves a class out now and
-    then although K·C ≥ M; so where only as many choices are left as classes without a holder, they
-    are made among those classes.
+    usage_c is the number of previous clients that hold class c.  These probabilities alone sometimes leave
+    a class without a client although K·C ≥ M.  Therefore, when the number of remaining choices equals the
+    number of classes without a client, the choices are made among those classes.
+
+    Args:
+        clients: K, number of clients.
+        classes: M, number of classes.
+        per_client: C, number of classes that each client holds.
+        rng: Random number generator.
 
     Returns:
         Whether a client holds a class; shape (clients, classes), each row sums to C.
 
     Raises:
-        ValueError: C is below 1 or above the number of classes.
+        ValueError: C is below 1 or above M.
     """
     if not 1 <= per_client <= classes:
-        raise ValueError(f"{per_client} classes per client of {classes}, must be between 1 and all")
+        raise ValueError(f"the number of classes per client is {per_client}, must be between 1 and {classes}")
     holds = np.zeros((clients, classes), dtype=np.bool_)
     usage = np.zeros(classes, dtype=np.int64)
     for client in range(clients):
@@ -133,6 +148,7 @@ def hold_classes(clients: int, classes: int, per_client: int, rng: np.random.Gen
 
 
 def _choose(usage: NDArray[np.int64], free: NDArray[np.bool_], rng: np.random.Generator) -> int:
-    above_least = (usage - usage[free].min()).clip(0)  # the same law, without underflow at high usage
+    # Subtracting the minimum does not change the probabilities, and prevents underflow at high usage.
+    above_least = (usage - usage[free].min()).clip(0)
     weights = np.where(free, np.exp(-len(usage) * above_least), 0.0)
     return int(rng.choice(len(usage), p=weights / weights.sum()))

@@ -1,4 +1,4 @@
-"""The shuffled pool: each client's index once for each of its samples, in uniformly random order."""
+"""The shuffled pool: the index of each client, repeated once per sample, in uniformly random order."""
 
 from collections.abc import Iterator
 
@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 CACHED = 1 << 22
-"""Entries up to which a plain shuffle is fast; a longer pool's jumps miss the processor's cache."""
+"""Maximum number of entries that are shuffled at once; random access to more misses the CPU's cache."""
 BUCKETS = 256
+"""Number of buckets into which a longer pool is divided."""
 PIECE = 1 << 20
+"""Number of entries that are assigned to buckets at a time."""
 
 Pool = NDArray[np.uint32]
 
@@ -16,16 +18,16 @@ Pool = NDArray[np.uint32]
 def shuffled_pool(
     remaining: NDArray[np.int64], rng: np.random.Generator, *, cached: int = CACHED, piece: int = PIECE
 ) -> Pool:
-    """Return a pool over clients that have ``remaining`` samples each; shape (samples,).
+    """Return the shuffled pool of clients with ``remaining`` samples; shape (samples,).
 
-    A long pool is dealt out at random to buckets that are shuffled one by one (Rao 1961, Sandelius 1962):
-    a uniform permutation, too, whose time stays linear in the samples.
+    The entries of a long pool are assigned to random buckets, which are then shuffled one by one (Rao
+    1961, Sandelius 1962).  The result is a uniform permutation as well, in time linear in the samples.
 
     Args:
-        remaining: Samples of each client, none negative; shape (clients,).
-        rng: Source of the order.
-        cached: Entries of the longest pool that is shuffled at once.
-        piece: Entries that are dealt out at a time.
+        remaining: Number of samples of each client, not negative; shape (clients,).
+        rng: Random number generator.
+        cached: Maximum number of entries that are shuffled at once.
+        piece: Number of entries that are assigned to buckets at a time.
     """
     samples = int(remaining.sum())
     if samples <= cached:
@@ -36,14 +38,14 @@ def shuffled_pool(
     sizes = np.zeros(BUCKETS, dtype=np.int64)
     for first in range(0, samples, piece):
         sizes += np.bincount(keys[first : first + piece], minlength=BUCKETS)
-    pool = _dealt_out(_pieces(remaining, piece), keys, np.cumsum(sizes) - sizes)
+    pool = _in_buckets(_pieces(remaining, piece), keys, np.cumsum(sizes) - sizes)
     for bucket in np.split(pool, np.cumsum(sizes)[:-1]):
         rng.shuffle(bucket)
     return pool
 
 
 def _pieces(remaining: NDArray[np.int64], piece: int) -> Iterator[Pool]:
-    """Yield the ordered pool in pieces, so that it is never in memory as a whole."""
+    """Yield the unshuffled pool in pieces, so that it is never in memory as a whole."""
     ends = np.cumsum(remaining)
     for first in range(0, int(ends[-1]), piece):
         stop = min(first + piece, int(ends[-1]))
@@ -52,8 +54,8 @@ def _pieces(remaining: NDArray[np.int64], piece: int) -> Iterator[Pool]:
         yield np.repeat(np.arange(low, high + 1, dtype=np.uint32), np.diff(inside, prepend=first))
 
 
-def _dealt_out(pieces: Iterator[Pool], keys: NDArray[np.uint8], starts: NDArray[np.int64]) -> Pool:
-    """Put each entry into the bucket of its key; the buckets begin at ``starts``."""
+def _in_buckets(pieces: Iterator[Pool], keys: NDArray[np.uint8], starts: NDArray[np.int64]) -> Pool:
+    """Return the entries ordered by bucket: each in the bucket of its key, which begins at ``starts``."""
     pool = np.empty(len(keys), dtype=np.uint32)
     free, first = starts.copy(), 0
     for entries in pieces:

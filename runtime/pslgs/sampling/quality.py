@@ -1,4 +1,4 @@
-"""The judgement of a global batch by the classes that are in it."""
+"""The quality of a global batch: its deviation, with the expected value and the bound."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,17 @@ from numpy.typing import NDArray
 from pslgs.sampling.deviation import batch_deviation, deviation_bound, expected_deviation
 
 CONFIDENCE = 0.99
-"""Of the bound that is reported."""
+"""Confidence level of the reported bound."""
 
 
 class Quality(NamedTuple):
-    """How far a batch's class mix lies from the pooled one: as it is, as expected, as bounded."""
+    """The deviation of a batch, with its expected value and bound; all None where there are no classes.
+
+    Attributes:
+        deviation: Batch deviation Δ.
+        expected: Expected value of Δ for a uniformly drawn batch of this size.
+        bound: Bound that Δ of such a batch exceeds with probability at most 1 − `CONFIDENCE`.
+    """
 
     deviation: float | None = None
     expected: float | None = None
@@ -20,11 +26,12 @@ class Quality(NamedTuple):
 
 
 def judge(classes: NDArray[np.int64], pooled: NDArray[np.int64] | None) -> Quality:
-    """Judge a global batch.
+    """Compute the quality of a global batch.
 
     Args:
-        classes: The class of each of its samples, at least one; shape (B,).
-        pooled: All clients' samples of each class; shape (classes,).  None where there are no classes.
+        classes: The class of each sample in the batch, at least one; shape (B,).
+        pooled: Number of samples of each class over all clients; shape (classes,).  None where labels are
+            not classes.
     """
     samples = 0 if pooled is None else int(pooled.sum())
     if pooled is None or not samples:

@@ -1,4 +1,4 @@
-"""Every random number of a job, derived from its seed and from what the number is for."""
+"""Random number generators, derived from the job's seed, a purpose and keys."""
 
 import hashlib
 from enum import IntEnum
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Purpose(IntEnum):
-    """What a stream of random numbers is used for; streams of different purposes are independent."""
+    """Purposes of random numbers; the generators of different purposes are independent."""
 
     SCHEDULE = 1
     LOCAL_ORDER = 2
@@ -22,16 +22,16 @@ class Purpose(IntEnum):
 
 
 def client_key(client_id: str) -> int:
-    """Turn a client's name into a key for `generator`; equal on every machine (64 bits of SHA-256)."""
+    """Return a key for `generator` from a client's id: 64 bits of its SHA-256, equal on every machine."""
     return int.from_bytes(hashlib.sha256(client_id.encode()).digest()[:8], "little")
 
 
 def generator(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:
-    """Make the generator of a job's ``seed`` for ``purpose`` and ``keys`` (epoch, client, step …)."""
+    """Create the NumPy generator for a purpose and ``keys`` (epoch, client, step …) of a job's ``seed``."""
     return np.random.default_rng(np.random.SeedSequence([seed, purpose, *keys]))
 
 
 def torch_seed(seed: int, purpose: Purpose, *keys: int) -> int:
-    """Derive a seed for ``torch.manual_seed`` (63 bits), as `generator` does for NumPy."""
+    """Return a seed for ``torch.manual_seed`` (63 bits), derived from the same values as in `generator`."""
     state = np.random.SeedSequence([seed, purpose, *keys]).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))

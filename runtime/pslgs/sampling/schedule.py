@@ -1,4 +1,4 @@
-"""Schedules: how many samples each client contributes to each global batch of an epoch (arXiv 2407.15738)."""
+"""Batch schedules: the local batch size of each client in each step of an epoch (arXiv 2407.15738)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from pslgs.sampling.pool import shuffled_pool
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LocalBatches:
-    """Who contributes to one global batch.
+    """The active clients of one step and their local batch sizes.
 
     Attributes:
         clients: Indices of the active clients, ascending; shape (active,).
-        sizes: Their local batch sizes, all positive; shape (active,).
+        sizes: Local batch sizes of these clients, all positive; shape (active,).
     """
 
     clients: NDArray[np.int64]
@@ -25,29 +25,32 @@ class LocalBatches:
 
 
 class Schedule(Protocol):
-    """The global batches of one epoch, or of what remains of it."""
+    """The global batches of an epoch, or of the rest of one."""
 
     def __len__(self) -> int:
-        """Count the steps."""
+        """Return the number of steps."""
         ...
 
     def local_batches(self, step: int) -> LocalBatches:
-        """Return who contributes to ``step``, 0 ≤ step < len."""
+        """Return the active clients of a step and their local batch sizes; 0 ≤ step < len."""
         ...
 
 
 def chunk_of(step: int, samples: int, steps: int) -> tuple[int, int]:
-    """Return where chunk ``step`` of ``steps`` near-equal ones begins and ends; sizes differ by at most 1."""
+    """Return start and stop of chunk ``step`` when ``samples`` are divided into ``steps`` chunks.
+
+    The sizes of the chunks differ by at most one.
+    """
     return step * samples // steps, (step + 1) * samples // steps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GlobalSchedule(Schedule):
-    """Global batches drawn uniformly, without replacement, from the pooled samples.
+    """Global batches drawn uniformly and without replacement from the pooled samples.
 
     Attributes:
-        pool: One client index for each sample that remains, shuffled; shape (samples,).
-        steps: Number of chunks the pool is cut into.
+        pool: Client index of each remaining sample, in random order; shape (samples,).
+        steps: Number of chunks into which the pool is divided.
     """
 
     pool: NDArray[np.uint32]
@@ -66,16 +69,17 @@ class GlobalSchedule(Schedule):
 def draw_global_schedule(
     remaining: Sequence[int] | NDArray[np.int64], global_batch_size: int, rng: np.random.Generator
 ) -> GlobalSchedule:
-    """Schedule what ``remaining`` samples each client still has.
+    """Draw the schedule of global sampling over the remaining samples.
 
-    Client k occurs in the shuffled pool once for each of its samples, and the pool is cut into
-    T = ⌈N/B⌉ chunks whose sizes differ by at most one.  Batch t is therefore multivariate
-    hypergeometric given what the clients have left, and every sample is used exactly once.
+    Client k occurs in the shuffled pool once for each of its samples, and the pool is divided into
+    T = ⌈N/B⌉ chunks whose sizes differ by at most one.  Given the samples that are left at the clients,
+    the local batch sizes of a step follow a multivariate hypergeometric distribution.  Every sample is
+    used exactly once.
 
     Args:
-        remaining: Samples left at each client, none negative; shape (clients,).
-        global_batch_size: B, the size that no batch exceeds.
-        rng: Source of the pool's order.
+        remaining: Number of samples left at each client, not negative; shape (clients,).
+        global_batch_size: B, maximum number of samples in a batch.
+        rng: Random number generator.
 
     Raises:
         ValueError: the global batch size is below 1.
@@ -88,10 +92,12 @@ def draw_global_schedule(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FixedSchedule(Schedule):
-    """Every client contributes the same local batch each step until it runs dry; nobody makes up for it.
+    """Local batches of fixed size: a client contributes b_k samples per step until it has none left.
+
+    Global batches become smaller when clients run out of samples.
 
     Attributes:
-        remaining: Samples at each client; shape (clients,).
+        remaining: Number of samples at each client; shape (clients,).
         local_batch_sizes: b_k, at least 1; shape (clients,).
     """
 
@@ -112,7 +118,12 @@ class FixedSchedule(Schedule):
 def fixed_local_schedule(
     remaining: Sequence[int] | NDArray[np.int64], global_batch_size: int
 ) -> FixedSchedule:
-    """Schedule b_k = max(1, round(B/K)) (FLS of arXiv 2407.15738); K counts the clients with samples."""
+    """Create the schedule of FLS (arXiv 2407.15738), b_k = max(1, round(B/K)) for K clients with samples.
+
+    Args:
+        remaining: Number of samples left at each client, not negative; shape (clients,).
+        global_batch_size: B.
+    """
     left = np.asarray(remaining, dtype=np.int64)
     share = global_batch_size / max(1, int(np.count_nonzero(left)))
     sizes = np.full(len(left), max(1, round(share)), dtype=np.int64)
@@ -122,7 +133,12 @@ def fixed_local_schedule(
 def fixed_proportional_schedule(
     remaining: Sequence[int] | NDArray[np.int64], global_batch_size: int
 ) -> FixedSchedule:
-    """Schedule b_k = max(1, round(B·N_k/N)) (FPLS of arXiv 2407.15738), rounding half to even."""
+    """Create the schedule of FPLS (arXiv 2407.15738), b_k = max(1, round(B·N_k/N)), rounding half to even.
+
+    Args:
+        remaining: N_k, number of samples left at each client, not negative; shape (clients,).
+        global_batch_size: B.
+    """
     left = np.asarray(remaining, dtype=np.int64)
     shares = global_batch_size * left / max(1, left.sum())
     return FixedSchedule(left, np.maximum(1, np.round(shares).astype(np.int64)))
@@ -130,11 +146,11 @@ def fixed_proportional_schedule(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SequentialSchedule(Schedule):
-    """One client after another, each in near-equal batches of its own data: sequential split learning.
+    """Schedule of sequential split learning: one client after another, in batches of its own samples.
 
     Attributes:
-        remaining: Samples at each client; shape (clients,).
-        ends: Steps up to each client's last one; shape (clients,).
+        remaining: Number of samples at each client; shape (clients,).
+        ends: Number of steps up to and including the last one of each client; shape (clients,).
     """
 
     remaining: NDArray[np.int64]
@@ -152,17 +168,24 @@ class SequentialSchedule(Schedule):
 
 
 def sequential_schedule(remaining: Sequence[int] | NDArray[np.int64], batch_size: int) -> SequentialSchedule:
-    """Schedule ⌈N_k/B⌉ batches of each client, in the clients' order (a baseline, not for skewed data)."""
+    """Create the schedule of sequential split learning: ⌈N_k/B⌉ batches of each client, in their order.
+
+    This is a baseline; on skewed data, its batches deviate strongly.
+
+    Args:
+        remaining: N_k, number of samples left at each client, not negative; shape (clients,).
+        batch_size: B, maximum number of samples in a batch.
+    """
     left = np.asarray(remaining, dtype=np.int64)
     return SequentialSchedule(left, np.cumsum(-(-left // batch_size)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawnSchedule(Schedule):
-    """Batches that were drawn one after another, each depending on those before.
+    """A schedule that stores the local batches of every step, as drawn one after another.
 
     Attributes:
-        batches: Of all steps, only the active clients of each.
+        batches: Active clients and local batch sizes of each step.
     """
 
     batches: Sequence[LocalBatches]
