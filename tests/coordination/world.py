@@ -32,7 +32,8 @@ class World:
 
     A client's answer takes its ``answer_seconds`` after what was delivered before.
     ``pending`` holds the answers under way; ``used`` counts, for each epoch, client and position in the
-    client's order, how often it was committed.
+    client's order, how often it was committed.  ``held`` are the evaluation samples that the server has
+    memory for, by client, and ``most_held`` is the largest sum of them.
     """
 
     settings: Settings
@@ -49,6 +50,10 @@ class World:
     saved: CoordinatorState | None = None
     finished: do.Finish | None = None
     mute: set[str] = field(default_factory=set)
+    unsent: set[str] = field(default_factory=set)
+    busy: bool = False
+    held: dict[str, int] = field(default_factory=dict)
+    most_held: int = 0
     label_counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
     answer_seconds: dict[str, float] = field(default_factory=dict)
 
@@ -57,11 +62,14 @@ class World:
 
     def tell(self, event: told.Event) -> list[do.Effect]:
         before = self.coordinator.step
+        if isinstance(event, told.EvaluationScored):
+            del self.held[event.client]
         effects = self.coordinator.handle(event, self.now)
         if self.coordinator.step > before:
             self._audit()
         for effect in effects:
             self._perform(effect)
+            self._send(effect)
         self.effects += effects
         return effects
 
@@ -77,12 +85,22 @@ class World:
     def leave(self, client: str) -> list[do.Effect]:
         session = self.coordinator.roster.session(client)
         assert session is not None
-        self.pending = [event for event in self.pending if getattr(event, "client", None) != client]
+        of_the_server = (told.EvaluationScored,)
+        self.pending = [
+            event
+            for event in self.pending
+            if isinstance(event, of_the_server) or getattr(event, "client", None) != client
+        ]
         return self.tell(told.Left(client, session, "its stream broke"))
 
     def tick(self, seconds: float) -> list[do.Effect]:
-        self.now += seconds
-        return self.tell(told.Tick())
+        """Let time pass, with a tick a second or more often."""
+        effects, end = [], self.now + seconds
+        while True:
+            self.now = min(end, self.now + 1.0)
+            effects += self.tell(told.Tick())
+            if self.now >= end:
+                return effects
 
     def deliver(self, index: int = 0) -> list[do.Effect]:
         event = self.pending.pop(index)
@@ -107,6 +125,15 @@ class World:
             for position in range(share.offset, share.offset + share.samples):
                 self.used[update.epoch, share.client, position] += 1
 
+    def _send(self, effect: do.Effect) -> None:
+        """Say that requests are sent, but to the ``unsent`` clients; while ``busy``, none is even ready."""
+        if not isinstance(effect, do.OrderForward | do.SendCutGradients | do.OrderEvaluation) or self.busy:
+            return
+        shares = effect.shares if isinstance(effect, do.SendCutGradients) else (effect.share,)
+        sent = [told.RequestSent(s.client, effect.ticket) for s in shares if s.client not in self.unsent]
+        for event in (told.RequestsReady(effect.ticket), *sent):
+            assert self.coordinator.handle(event, self.now) == []
+
     def _perform(self, effect: do.Effect) -> None:
         match effect:
             case do.OrderForward(ticket, _, share, _):
@@ -118,8 +145,6 @@ class World:
                     self._answer(share.client, told.ClientGradientReceived(share.client, ticket))
             case do.ApplyUpdate(ticket):
                 self.pending.append(told.UpdateDone(ticket))
-            case do.OrderEvaluation(ticket, share):
-                self._answer(share.client, told.EvaluationAnswered(share.client, ticket))
             case do.EvaluateAtServer(ticket):
                 self.pending.append(told.ServerEvaluationDone(ticket))
             case do.SaveCheckpoint():
@@ -128,6 +153,20 @@ class World:
             case do.Finish():
                 assert self.finished is None
                 self.finished = effect
+            case _:
+                self._perform_evaluation(effect)
+
+    def _perform_evaluation(self, effect: do.Effect) -> None:
+        match effect:
+            case do.OrderEvaluation(ticket, share):
+                assert share.client not in self.held
+                self.held[share.client] = share.samples
+                self.most_held = max(self.most_held, sum(self.held.values()))
+                self._answer(share.client, told.EvaluationAnswered(share.client, ticket))
+            case do.ScoreEvaluation(ticket, client):
+                self.pending.append(told.EvaluationScored(client, ticket))
+            case do.DropEvaluation(_, client):
+                del self.held[client]
 
     def _answer(self, client: str, event: told.Event) -> None:
         if client not in self.mute:

@@ -21,7 +21,7 @@ import torch
 from prometheus_client import CollectorRegistry
 
 from pslgs.coordination.effects import Share
-from pslgs.coordination.events import Event, Ticket
+from pslgs.coordination.events import Event, RequestSent, RequestsReady, Ticket
 from pslgs.lifecycle.tasks import together
 from pslgs.observability.journal import Journal
 from pslgs.observability.metrics import JobLabels, JobSeries, ServerMetrics
@@ -181,7 +181,8 @@ class FakeServer:
         clock: The clock of ``stage``.
         journal: The records that were written.
         registry: The metrics.
-        events: What the coordinator was told; another ``tell`` can take the list's place.
+        events: What the coordinator was told, but for ``requests``; another ``tell`` can take their place.
+        requests: What the coordinator was told of requests on their way to the clients.
     """
 
     stage: Stage
@@ -190,6 +191,7 @@ class FakeServer:
     journal: RecordList
     registry: CollectorRegistry
     events: list[Event] = field(default_factory=list)
+    requests: list[RequestsReady | RequestSent] = field(default_factory=list)
     sessions: dict[str, FakeSession] = field(default_factory=dict)
 
     @property
@@ -246,6 +248,14 @@ async def fake_server(
     task, network = build_task(spec, spec.model.input_shape or (INPUTS,))
     layout = task.layout
     events: list[Event] = []
+    requests: list[RequestsReady | RequestSent] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, RequestsReady | RequestSent):
+            requests.append(event)
+        else:
+            events.append(event)
+
     clock, journal = ManualClock(), RecordList()
     series = JobSeries(JobLabels("tiny", "mlp", "hidden1", "Global"), spec.epochs, 1, 100)
     registry = CollectorRegistry()
@@ -262,10 +272,10 @@ async def fake_server(
             scribe=Scribe(journal, metrics, Status(0.0, spec.epochs, 1), clock),
             faults=ClientFaults(metrics, clock),
             tasks=tasks,
-            tell=tell or events.append,
+            tell=tell or note,
             clock=clock,
         )
-        yield FakeServer(stage, torch_thread, clock, journal, registry, events)
+        yield FakeServer(stage, torch_thread, clock, journal, registry, events, requests)
         for each in tasks.all:
             each.cancel()
 

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing_extensions import override
 
 from pslgs.coordination.effects import Effect, SaveCheckpoint
-from pslgs.coordination.events import CheckpointDone, Event, Ticket
+from pslgs.coordination.events import CheckpointDone, Event, RequestSent, RequestsReady, Ticket
 
 
 class Phase(Enum):
@@ -47,7 +47,7 @@ class Activity(ABC):
     def take(self, event: Event, now: float) -> list[Effect] | None:
         """Take in an event; None where it was not waited for."""
 
-    def lose(self, client: str, reason: str) -> list[Effect]:  # noqa: ARG002 - what most need not do
+    def lose(self, client: str, reason: str, now: float) -> list[Effect]:  # noqa: ARG002 - most need not
         """Do without a client from now on."""
         return []
 
@@ -59,6 +59,9 @@ class Activity(ABC):
         """Return the clients that have owed an answer for longer than ``timeout`` seconds."""
         return []
 
+    def forgive(self, seconds: float, now: float) -> None:  # noqa: B027 - for most there is none
+        """Leave ``seconds`` in which the server was held up out of every time-out."""
+
     def complete(self) -> None:
         """Note that what it was for is achieved."""
         self.done = self.completed = True
@@ -66,28 +69,55 @@ class Activity(ABC):
 
 @dataclass(slots=True)
 class Owing:
-    """Who owes an answer under a ticket, and since when.
+    """The clients that owe an answer under a ticket.
+
+    How long an answer takes is measured from when it was asked for.  Its time-out leaves out what the server
+    needs before it can send the request, and begins anew once the whole request was sent, so that a client
+    has one time-out to take the request and one to answer it.
 
     Attributes:
         ticket: An answer under another one does not count.
-        since: Client -> time since which it owes its answer.
+        asked: Client -> time at which its answer was asked for, until it is there.
+        since: Client -> time from which its time-out counts, once it does and until its answer is there.
         answered: Client -> seconds that its answers so far took.
     """
 
     ticket: Ticket
+    asked: dict[str, float] = field(default_factory=dict)
     since: dict[str, float] = field(default_factory=dict)
     answered: dict[str, float] = field(default_factory=dict)
 
     def ask(self, clients: Iterable[str], now: float) -> None:
         """Note that each of ``clients`` owes an answer from now on."""
-        self.since.update(dict.fromkeys(clients, now))
+        self.asked.update(dict.fromkeys(clients, now))
+
+    def note(self, event: Event, now: float) -> bool:
+        """Note how far the requests are; False where the event tells nothing of these."""
+        match event:
+            case RequestsReady(self.ticket):
+                for client in self.asked:
+                    self.since.setdefault(client, now)
+            case RequestSent(client, self.ticket) if client in self.asked:
+                self.since[client] = now
+            case _:
+                return False
+        return True
 
     def settle(self, client: str, ticket: Ticket, now: float) -> bool:
         """Note an answer; False where none was owed under that ticket."""
-        if ticket != self.ticket or client not in self.since:
+        if ticket != self.ticket or client not in self.asked:
             return False
-        self.answered[client] = self.answered.get(client, 0.0) + now - self.since.pop(client)
-        return True
+        self.answered[client] = self.answered.get(client, 0.0) + now - self.asked[client]
+        return self.drop(client)
+
+    def drop(self, client: str) -> bool:
+        """Expect nothing of a client any more; False where nothing was expected."""
+        self.since.pop(client, None)
+        return self.asked.pop(client, None) is not None
+
+    def forgive(self, seconds: float, now: float) -> None:
+        """Leave ``seconds`` that have just passed out of every time-out."""
+        self.since = {client: min(since + seconds, now) for client, since in self.since.items()}
 
     def overdue(self, now: float, timeout: float) -> list[str]:
         """Return the clients that have owed their answer for longer than ``timeout`` seconds."""

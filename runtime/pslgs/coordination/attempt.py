@@ -50,6 +50,8 @@ class Attempt(Activity):
 
     @override
     def take(self, event: Event, now: float) -> list[Effect] | None:
+        if self._owing.note(event, now):
+            return []
         match event, self.phase:
             case SmashedDataReceived(client, ticket), Phase.FORWARD if self._owing.settle(
                 client, ticket, now
@@ -74,8 +76,8 @@ class Attempt(Activity):
                 return None
 
     @override
-    def lose(self, client: str, reason: str) -> list[Effect]:
-        needed = client in (self._owing.since if self.phase is Phase.BACKWARD else self._clients)
+    def lose(self, client: str, reason: str, now: float) -> list[Effect]:
+        needed = client in (self._owing.asked if self.phase is Phase.BACKWARD else self._clients)
         return self._give_up("client_lost", f"client {client} was lost: {reason}") if needed else []
 
     @override
@@ -86,6 +88,10 @@ class Attempt(Activity):
     def overdue(self, now: float, timeout: float) -> list[str]:
         return self._owing.overdue(now, timeout)
 
+    @override
+    def forgive(self, seconds: float, now: float) -> None:
+        self._owing.forgive(seconds, now)
+
     def _give_up(self, kind: str, reason: str) -> list[Effect]:
         if self.phase is Phase.UPDATE:
             return []
@@ -93,7 +99,7 @@ class Attempt(Activity):
         return [AbandonAttempt(self._ticket, self._epoch, self._shares, kind, reason)]
 
     def _once_all_answered(self, phase: Phase, effect: Effect) -> list[Effect]:
-        if self._owing.since:
+        if self._owing.asked:
             return []
         self.phase = phase
         return [effect]

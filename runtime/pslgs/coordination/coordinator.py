@@ -18,6 +18,7 @@ from pslgs.coordination.effects import (
 from pslgs.coordination.epoch import Epoch
 from pslgs.coordination.evaluation import ClientEvaluation, ServerEvaluation
 from pslgs.coordination.events import (
+    TICK_SECONDS,
     ClientGradientReceived,
     EvaluationAnswered,
     Event,
@@ -35,6 +36,9 @@ from pslgs.coordination.snapshot import CoordinatorState
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.faults import OnLostClient
+
+MOST_TICK_SECONDS = 4 * TICK_SECONDS
+"""What a single tick may add to a time-out, so that a server that was held up does not lose its clients."""
 
 
 class Coordinator:
@@ -73,6 +77,7 @@ class Coordinator:
         self._opened_at = now - (state.active_seconds if state else 0.0)
         self._waiting_since = now
         self._last_join = now
+        self._ticked_at = now
 
     @property
     def phase(self) -> Phase:
@@ -118,7 +123,7 @@ class Coordinator:
                 self._join(event, now)
             case Left(client, session, reason):
                 if self.roster.session(client) == session:
-                    self._lose(client, "disconnected", reason)
+                    self._lose(client, "disconnected", reason, now)
             case Tick():
                 self._watch(now)
             case StopRequested(reason):
@@ -137,7 +142,7 @@ class Coordinator:
             self._do(
                 EndSession(client, session, "a newer connection of this client took its place", replaced=True)
             )
-            self._lose(client, "replaced", "it connected again")
+            self._lose(client, "replaced", "it connected again", now)
         returned = client in self.roster
         if returned and (held := self.roster.member(client).samples) != joined.samples:
             # Its order of this epoch was another one: no offset into it means anything until the next epoch.
@@ -149,11 +154,11 @@ class Coordinator:
         self._absent.discard(client)
         self._do(ReportJoined(client, joined.samples, returned))
 
-    def _lose(self, client: str, kind: str, reason: str) -> None:
+    def _lose(self, client: str, kind: str, reason: str, now: float) -> None:
         self.roster.lose(client)
         self._do(ReportLost(client, kind, reason))
         if self._activity and not self._activity.done:
-            self._do(*self._activity.lose(client, reason))
+            self._do(*self._activity.lose(client, reason, now))
         if self._started and self._settings.on_lost is OnLostClient.FAIL:
             self._end(
                 ExitCode.CLIENT_LOST,
@@ -163,6 +168,7 @@ class Coordinator:
     # Time
 
     def _watch(self, now: float) -> None:
+        self._forgive_delay(now)
         deadline, timeout = self._settings.deadline, self._settings.client_timeout
         if deadline is not None and now - self._opened_at > deadline:
             self._end(ExitCode.DEADLINE_EXCEEDED, f"spec.activeDeadlineSeconds: {deadline:g} s are over")
@@ -171,7 +177,20 @@ class Coordinator:
             if session is not None:
                 reason = f"no answer within {timeout:g} s (spec.faultTolerance.clientTimeoutSeconds)"
                 self._do(EndSession(client, session, reason))
-                self._lose(client, "timeout", reason)
+                self._lose(client, "timeout", reason, now)
+
+    def _forgive_delay(self, now: float) -> None:
+        """Charge nobody with more than `MOST_TICK_SECONDS` a tick.
+
+        A tick that comes later shows that the server was held up, and with it the answers that lie in its
+        sockets and the clients that wait to join.
+        """
+        delay, self._ticked_at = now - self._ticked_at - MOST_TICK_SECONDS, now
+        if delay > 0:
+            self._waiting_since = min(self._waiting_since + delay, now)
+            self._last_join = min(self._last_join + delay, now)
+            if self._activity:
+                self._activity.forgive(delay, now)
 
     def _watch_patience(self, now: float) -> None:
         lacking, patience = self.lacking(), self._settings.quorum_timeout
@@ -235,15 +254,15 @@ class Coordinator:
         self._activity = activity
         self._do(*effects)
 
-    def _start(self) -> None:
+    def _start(self, now: float) -> None:
         """Take the first step from now on, without those that the checkpoint knows and that are not back."""
         self._started = True
         for client in sorted(self._absent):
-            self._lose(client, "absent", "it has not come back since the server was started again")
+            self._lose(client, "absent", "it has not come back since the server was started again", now)
 
     def _begin_next(self, now: float) -> None:
         if not self._started:
-            self._start()
+            self._start(now)
             if self._ending or self.lacking():
                 return
         self._plan()

@@ -72,10 +72,26 @@ class AbandonAttempt:
 
 @dataclass(frozen=True, slots=True)
 class OrderEvaluation:
-    """Ask a client for the smashed data of a range of its evaluation samples."""
+    """Take memory for a range of a client's evaluation samples, and ask the client for its smashed data."""
 
     ticket: Ticket
     share: Share
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreEvaluation:
+    """Run the server part on the range that a client has answered, and free its memory."""
+
+    ticket: Ticket
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropEvaluation:
+    """Free the memory of the range that a lost client was asked for."""
+
+    ticket: Ticket
+    client: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +104,7 @@ class EvaluateAtServer:
 
 @dataclass(frozen=True, slots=True)
 class ConcludeEvaluation:
-    """All clients have answered but those ``missing``, which were lost meanwhile."""
+    """All ranges are scored but those of the clients ``missing``, which were lost meanwhile."""
 
     ticket: Ticket
     epoch: int
@@ -171,6 +187,8 @@ Effect = (
     | ApplyUpdate
     | AbandonAttempt
     | OrderEvaluation
+    | ScoreEvaluation
+    | DropEvaluation
     | EvaluateAtServer
     | ConcludeEvaluation
     | AbandonEvaluation

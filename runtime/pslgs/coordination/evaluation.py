@@ -1,5 +1,6 @@
 """An evaluation: at the server, or as forward exchanges with the clients, range by range."""
 
+from collections import deque
 from collections.abc import Mapping
 
 from typing_extensions import override
@@ -8,13 +9,24 @@ from pslgs.coordination.activity import Activity, Owing, Phase
 from pslgs.coordination.effects import (
     AbandonEvaluation,
     ConcludeEvaluation,
+    DropEvaluation,
     Effect,
     EvaluateAtServer,
     OrderEvaluation,
+    ScoreEvaluation,
     Share,
 )
-from pslgs.coordination.events import EvaluationAnswered, Event, ServerEvaluationDone, Ticket
+from pslgs.coordination.events import (
+    EvaluationAnswered,
+    EvaluationScored,
+    Event,
+    ServerEvaluationDone,
+    Ticket,
+)
 from pslgs.coordination.roster import Member
+
+RANGES_AT_ONCE = 2
+"""Full ranges in the server's memory: one is scored while the next one is on its way."""
 
 
 class ServerEvaluation(Activity):
@@ -43,7 +55,12 @@ class ServerEvaluation(Activity):
 
 
 class ClientEvaluation(Activity):
-    """The clients' own evaluation data; whoever is lost meanwhile is left out and named."""
+    """The clients' own evaluation data, range by range; whoever is lost meanwhile is left out and named.
+
+    The clients take turns.  A range occupies memory at the server from its order until it is scored, and
+    the ranges that do so at one time have `RANGES_AT_ONCE` times ``range_size`` samples at most, however
+    many clients there are.  A client owes an answer only while its range is on its way.
+    """
 
     def __init__(
         self,
@@ -58,29 +75,42 @@ class ClientEvaluation(Activity):
         self._range_size = range_size
         self._members = {name: member for name, member in live.items() if member.evaluation_samples}
         self._missing = list(lost)
-        self._reached: dict[str, int] = {}
+        self._reached = dict.fromkeys(self._members, 0)
+        self._turns = deque(self._members)
+        self._held: dict[str, int] = {}
         self._owing = Owing(ticket)
 
     def begin(self, now: float) -> list[Effect]:
-        """Ask every client for its first range."""
-        return [self._ask(client, now) for client in self._members] + self._conclusion()
+        """Ask the first clients for their first ranges."""
+        return self._go_on(now)
 
     @override
     def take(self, event: Event, now: float) -> list[Effect] | None:
+        if self._owing.note(event, now):
+            return []
         match event:
             case EvaluationAnswered(client, ticket) if self._owing.settle(client, ticket, now):
-                if self._reached[client] < self._members[client].evaluation_samples:
-                    return [self._ask(client, now)]
-                return self._conclusion()
+                return [ScoreEvaluation(ticket, client)]
+            case EvaluationScored(client, ticket) if ticket == self._owing.ticket and client in self._held:
+                del self._held[client]
+                if self._to_come(client):
+                    self._turns.append(client)
+                return self._go_on(now)
             case _:
                 return None
 
     @override
-    def lose(self, client: str, reason: str) -> list[Effect]:
-        if self._owing.since.pop(client, None) is None:
-            return []
-        self._missing.append(client)
-        return self._conclusion()
+    def lose(self, client: str, reason: str, now: float) -> list[Effect]:
+        owed = self._owing.drop(client)
+        if owed or self._to_come(client):
+            self._missing.append(client)
+            self._members.pop(client, None)
+        if client in self._turns:
+            self._turns.remove(client)
+        if owed:
+            del self._held[client]
+            return [DropEvaluation(self._owing.ticket, client), *self._go_on(now)]
+        return self._go_on(now)
 
     @override
     def abandon(self, reason: str) -> list[Effect]:
@@ -91,15 +121,31 @@ class ClientEvaluation(Activity):
     def overdue(self, now: float, timeout: float) -> list[str]:
         return self._owing.overdue(now, timeout)
 
-    def _ask(self, client: str, now: float) -> Effect:
-        member, first = self._members[client], self._reached.get(client, 0)
-        size = min(self._range_size, member.evaluation_samples - first)
-        self._reached[client] = first + size
-        self._owing.ask([client], now)
-        return OrderEvaluation(self._owing.ticket, Share(client, member.open_session(), first, size))
+    @override
+    def forgive(self, seconds: float, now: float) -> None:
+        self._owing.forgive(seconds, now)
 
-    def _conclusion(self) -> list[Effect]:
-        if self._owing.since:
-            return []
+    def _to_come(self, client: str) -> int:
+        """Count the samples of a client that it has not been asked for; 0 where it takes no part."""
+        member = self._members.get(client)
+        return member.evaluation_samples - self._reached[client] if member else 0
+
+    def _go_on(self, now: float) -> list[Effect]:
+        """Ask for ranges as long as there is room for the next one; conclude if nothing is left to do."""
+        room = RANGES_AT_ONCE * self._range_size - sum(self._held.values())
+        orders: list[Effect] = []
+        while self._turns and (size := min(self._range_size, self._to_come(self._turns[0]))) <= room:
+            room -= size
+            orders.append(self._ask(self._turns.popleft(), size, now))
+        if self._turns or self._held:
+            return orders
         self.complete()
         return [ConcludeEvaluation(self._owing.ticket, self._epoch, tuple(sorted(self._missing)))]
+
+    def _ask(self, client: str, size: int, now: float) -> Effect:
+        first = self._reached[client]
+        self._reached[client] = first + size
+        self._held[client] = size
+        self._owing.ask([client], now)
+        session = self._members[client].open_session()
+        return OrderEvaluation(self._owing.ticket, Share(client, session, first, size))

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+TICK_SECONDS = 0.25
+"""Seconds between two ticks."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ticket:
@@ -37,6 +40,24 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestsReady:
+    """What the clients need for their answers (parameters, cut gradients) is at hand and begins to go out.
+
+    Time-outs begin here, because the waits before are the server's own.
+    """
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSent:
+    """The last of what a client needs for its answer was sent to it; its time-out begins anew."""
+
+    client: str
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
 class SmashedDataReceived:
     """A client's smashed data and labels are complete."""
 
@@ -68,7 +89,15 @@ class UpdateDone:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationAnswered:
-    """The range of a client's evaluation samples that was asked for is evaluated."""
+    """A client's smashed data and labels for a range of its evaluation samples are complete."""
+
+    client: str
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationScored:
+    """The server part was run on a client's range, and the memory of its smashed data is free again."""
 
     client: str
     ticket: Ticket
@@ -88,7 +117,7 @@ class CheckpointDone:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time has passed; comes a few times a second."""
+    """Time has passed; comes every `TICK_SECONDS`, later if the server was held up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +130,14 @@ class StopRequested:
 Event = (
     Joined
     | Left
+    | RequestsReady
+    | RequestSent
     | SmashedDataReceived
     | ServerStepDone
     | ClientGradientReceived
     | UpdateDone
     | EvaluationAnswered
+    | EvaluationScored
     | ServerEvaluationDone
     | CheckpointDone
     | Tick

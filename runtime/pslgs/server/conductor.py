@@ -60,6 +60,8 @@ class Conductor:
             do.ApplyUpdate: self._steps.apply_update,
             do.AbandonAttempt: self._steps.abandon,
             do.OrderEvaluation: evaluations.order,
+            do.ScoreEvaluation: evaluations.score,
+            do.DropEvaluation: evaluations.drop,
             do.EvaluateAtServer: evaluations.at_server,
             do.ConcludeEvaluation: evaluations.conclude,
             do.AbandonEvaluation: evaluations.abandon,
@@ -86,9 +88,9 @@ class Conductor:
         Raises:
             ProtocolViolation: the chunk is not what comes next, or too many came that nobody waits for.
         """
-        if header.attempt == 0:
-            self._evaluations.accept(session, header, payload)
-        elif (event := self._steps.accept(session, header, payload)) is not None:
+        runner = self._steps if header.attempt else self._evaluations
+        event = runner.accept(session, header, payload)
+        if event is not None:
             self.tell(event)
         self._stage.faults.check_flood(session.client_id)
 

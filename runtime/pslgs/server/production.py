@@ -10,7 +10,7 @@ import torch
 
 from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.effects import Finish
-from pslgs.coordination.events import Event, StopRequested
+from pslgs.coordination.events import TICK_SECONDS, Event, StopRequested
 from pslgs.coordination.from_spec import settings_from
 from pslgs.coordination.snapshot import CoordinatorState
 from pslgs.data.local import LocalDataset
@@ -42,7 +42,6 @@ from pslgs.training.torch_thread import TorchThread
 from pslgs.wire.codec import codec_for
 from pslgs.wire.dialling import RETURN_SECONDS
 
-_TICK_SECONDS = 0.25
 _FLUSH_SECONDS = 5.0
 
 
@@ -194,7 +193,7 @@ class Production:
 async def _tick(conductor: Conductor) -> None:
     while True:
         conductor.tick()
-        await asyncio.sleep(_TICK_SECONDS)
+        await asyncio.sleep(TICK_SECONDS)
 
 
 async def _stop(conductor: Conductor, stop: asyncio.Future[str]) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from pslgs.coordination.events import Event
+from pslgs.coordination.effects import Share
+from pslgs.coordination.events import Event, RequestSent, Ticket
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.population import Population
 from pslgs.server.scribe import Scribe
-from pslgs.server.switchboard import Switchboard
+from pslgs.server.switchboard import Sending, Switchboard
 from pslgs.training.server_model import ServerModel
 from pslgs.training.task import Task
 from pslgs.training.torch_thread import TorchThread
@@ -47,3 +49,8 @@ class Stage:
     tasks: asyncio.TaskGroup
     tell: Tell
     clock: Callable[[], float]
+
+    def request(self, ticket: Ticket, share: Share, sending: Sending) -> None:
+        """Send a client what it is to answer, and tell the coordinator once all of it is sent."""
+        sent = partial(self.tell, RequestSent(share.client, ticket))
+        self.switchboard.send(share.session, sending, sent)

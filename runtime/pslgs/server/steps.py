@@ -90,8 +90,9 @@ class StepRunner:
         if attempt.result is None:
             raise LookupError("the server part has not run")
         rows = torch.split(attempt.result.cut_gradient, [share.samples for share in effect.shares])
+        self._stage.tell(told.RequestsReady(effect.ticket))
         for share, gradient in zip(effect.shares, rows, strict=True):
-            self._stage.switchboard.send(share.session, self._sending_gradient(effect.ticket, gradient))
+            self._stage.request(effect.ticket, share, self._sending_gradient(effect.ticket, gradient))
 
     def apply_update(self, effect: do.ApplyUpdate) -> None:
         """Apply the optimizer step."""
@@ -130,8 +131,9 @@ class StepRunner:
     def _send_orders(self, parameters: Tensor, orders: list[do.OrderForward]) -> None:
         ticket, data = orders[0].ticket, tensor_bytes(parameters)
         frames = list(tensor_frames(wire.Tensor.PARAMETERS, ticket.step, ticket.attempt, 0, 0, data))
+        self._stage.tell(told.RequestsReady(ticket))
         for order in orders:
-            self._stage.switchboard.send(order.share.session, _sending_order(order, frames))
+            self._stage.request(ticket, order.share, _sending_order(order, frames))
 
     async def _run_server_step(self, attempt: _Attempt, ticket: told.Ticket) -> None:
         attempt.result = await self._stage.torch.run(self._compute, attempt, ticket)

@@ -34,12 +34,18 @@ class Switchboard:
         if self._sessions.pop(session.number, None):
             self._bytes_of_the_gone += _bytes(session)
 
-    def send(self, number: int, sending: Sending) -> None:
-        """Send on a stream after all that was handed over before; nothing happens if it is over."""
+    def send(self, number: int, sending: Sending, sent: Callable[[], None] = lambda: None) -> None:
+        """Send on a stream after all that was handed over before; nothing happens if it is over.
+
+        Args:
+            number: The session's.
+            sending: Sends the frames.
+            sent: Called once the stream has taken the last of them.
+        """
         session = self._sessions.get(number)
         if session is not None:
             earlier = [task for task in self._sending.get(number, []) if not task.done()]
-            task = self._tasks.create_task(_deliver(session, sending, earlier))
+            task = self._tasks.create_task(_deliver(session, sending, sent, earlier))
             self._sending[number] = [*earlier, task]
 
     def broadcast(self, sending: Sending) -> None:
@@ -72,11 +78,14 @@ class Switchboard:
         return sum(map(_bytes, self._sessions.values()), self._bytes_of_the_gone.copy())
 
 
-async def _deliver(session: Session, sending: Sending, earlier: list[asyncio.Task[None]]) -> None:
+async def _deliver(
+    session: Session, sending: Sending, sent: Callable[[], None], earlier: list[asyncio.Task[None]]
+) -> None:
     if earlier:
         await asyncio.wait(earlier)
     with suppress(StreamEnded):  # whoever reads from the stream tells the coordinator
         await sending(session)
+        sent()
 
 
 def _bytes(session: Session) -> Counter[tuple[str, str]]:

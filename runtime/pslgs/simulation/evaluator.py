@@ -121,23 +121,28 @@ class Evaluator:
         self._recalibration = recalibration
         self._threads = threads
         self._statistics: tuple[Ticket, list[torch.Tensor] | None] | None = None
+        self._answers: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         self._scores: dict[str, Score] = {}
         self._recalibrated = Score()
 
     def perform(self, effect: do.Effect) -> EvaluationOutcome | None:
         """Carry out an effect if it is part of an evaluation."""
         match effect:
-            case do.OrderEvaluation(ticket, share):
-                self._measure_client(ticket, share)
+            case do.OrderEvaluation(_, share):
+                self._forward(share)
+            case do.ScoreEvaluation(ticket, client):
+                self._score(ticket, client)
+            case do.DropEvaluation(_, client):
+                del self._answers[client]
             case do.EvaluateAtServer(ticket):
                 return EvaluationOutcome(*self._at_server(ticket, self._score_servers))
             case do.ConcludeEvaluation():
                 return self._conclude()
             case do.AbandonEvaluation():
-                self._scores, self._recalibrated = {}, Score()
+                self._answers, self._scores, self._recalibrated = {}, {}, Score()
         return None
 
-    def _measure_client(self, ticket: Ticket, share: do.Share) -> None:
+    def _forward(self, share: do.Share) -> None:
         data = self._held[share.client]
         if data is None:
             raise LookupError(f"client {share.client} has no evaluation data")
@@ -150,13 +155,12 @@ class Evaluator:
                 for first, rows in slices
             ],
         )
-        labels = self._task.objective.as_labels(batch.labels)
+        self._answers[share.client] = torch.cat(smashed), self._task.objective.as_labels(batch.labels)
 
-        def score() -> Score:
-            return self._model.score(torch.cat(smashed), labels)
-
-        plain, recalibrated = self._at_server(ticket, score)
-        self._scores[share.client] = self._scores.get(share.client, Score()) + plain
+    def _score(self, ticket: Ticket, client: str) -> None:
+        smashed, labels = self._answers.pop(client)
+        plain, recalibrated = self._at_server(ticket, lambda: self._model.score(smashed, labels))
+        self._scores[client] = self._scores.get(client, Score()) + plain
         self._recalibrated += recalibrated
 
     def _conclude(self) -> EvaluationOutcome:

@@ -85,6 +85,8 @@ class EventSimulator:
         match effect:
             case do.OrderEvaluation(ticket, share):
                 self._later(0, told.EvaluationAnswered(share.client, ticket))
+            case do.ScoreEvaluation(ticket, client):
+                self._later(0, told.EvaluationScored(client, ticket))
             case do.EvaluateAtServer(ticket):
                 self._later(0, told.ServerEvaluationDone(ticket))
 

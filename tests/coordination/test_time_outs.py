@@ -1,0 +1,113 @@
+"""A client is lost for its own silence, never for what the server itself waits for."""
+
+import pytest
+
+from coordination.world import World, settings
+from pslgs.coordination import effects as do
+from pslgs.coordination import events as told
+from pslgs.coordination.activity import Phase
+from pslgs.spec.data import EvaluationPlace
+
+CLIENTS = ("a", "b")
+
+
+def world(**changes) -> World:
+    return World(settings(2, client_timeout=30, **changes), dict.fromkeys(CLIENTS, 20), evaluation=20)
+
+
+def advance_to(made: World, phase: Phase) -> None:
+    while made.coordinator.phase is not phase:
+        made.deliver()
+
+
+def ready(made: World) -> told.Ticket:
+    """Say that the latest requests are ready at last."""
+    requests = (do.OrderForward, do.SendCutGradients, do.OrderEvaluation)
+    ticket = next(effect.ticket for effect in reversed(made.effects) if isinstance(effect, requests))
+    made.tell(told.RequestsReady(ticket))
+    return ticket
+
+
+@pytest.mark.parametrize(
+    "phase", [Phase.FORWARD, Phase.BACKWARD, Phase.EVALUATION], ids=["forward", "backward", "evaluation"]
+)
+def test_a_time_out_begins_when_the_request_is_ready(phase):
+    made = world(epochs=1, evaluate_at=EvaluationPlace.CLIENTS)
+    made.busy = True
+    made.join_all()
+    advance_to(made, phase)
+    made.tick(100)
+    ready(made)
+    made.tick(29)
+    assert not made.of(do.ReportLost)
+    made.tick(2)
+    assert {lost.client for lost in made.of(do.ReportLost)} == set(CLIENTS)
+
+
+def test_a_time_out_begins_anew_once_the_whole_request_is_sent():
+    made = world()
+    made.unsent = set(CLIENTS)
+    made.join_all()
+    made.tick(29)
+    made.tell(told.RequestSent("a", told.Ticket(1, 1)))
+    made.tick(2)
+    assert [lost.client for lost in made.of(do.ReportLost)] == ["b"]
+
+
+@pytest.mark.parametrize("client", ["a", "nobody"], ids=["of an answered request", "to a stranger"])
+def test_word_that_a_request_was_sent_changes_nothing_where_no_answer_is_owed(client):
+    made = world()
+    made.join_all()
+    answered = next(event for event in made.pending if event.client == "a")
+    made.deliver(made.pending.index(answered))
+    assert made.tell(told.RequestSent(client, told.Ticket(1, 1))) == []
+    assert made.tell(told.RequestSent("b", told.Ticket(1, 9))) == []
+    made.tick(31)
+    assert [lost.client for lost in made.of(do.ReportLost)] == ["b"]
+
+
+def test_a_server_that_was_held_up_loses_nobody():
+    made = world()
+    made.join_all()
+    made.tick(20)
+    made.now += 500
+    made.tell(told.Tick())
+    made.tick(8)
+    assert not made.of(do.ReportLost)
+    made.tick(3)
+    assert len(made.of(do.ReportLost)) == 2
+
+
+def test_a_request_sent_between_a_hold_up_and_its_tick_has_no_more_than_its_time():
+    made = world()
+    made.join_all()
+    made.now += 500
+    for client in CLIENTS:
+        made.tell(told.RequestSent(client, told.Ticket(1, 1)))
+    made.tell(told.Tick())
+    made.tick(31)
+    assert {lost.client for lost in made.of(do.ReportLost)} == set(CLIENTS)
+
+
+def test_a_server_that_was_held_up_does_not_give_up_waiting_for_clients():
+    made = world(quorum=2, quorum_timeout=600)
+    made.join("a")
+    made.now += 5_000
+    made.tell(told.Tick())
+    made.tick(590)
+    assert made.finished is None
+    made.tick(20)
+    assert made.finished is not None
+
+
+def test_the_time_that_an_answer_took_counts_from_when_it_was_asked_for():
+    """What clients cost a step is what `LatentDirichlet` heeds, sending included."""
+    made = world(weighs_clients=True)
+    made.unsent = set(CLIENTS)
+    made.join_all()
+    made.now += 5.0
+    made.tell(told.RequestSent("a", told.Ticket(1, 1)))
+    while made.coordinator.step == 0:
+        made.deliver()
+    measured = made.coordinator.state(made.now).delays.measured
+    assert measured["a"] == (5.0, 1)

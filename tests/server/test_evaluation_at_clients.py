@@ -1,0 +1,242 @@
+"""An evaluation at the clients, led by the real coordinator, over sessions that answer at once."""
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from pslgs.coordination import effects as do
+from pslgs.coordination import events as told
+from pslgs.coordination.coordinator import Coordinator
+from pslgs.coordination.events import Ticket
+from pslgs.coordination.from_spec import settings_from
+from pslgs.observability.records import AbortRecord, ClientRecord, EvaluationRecord
+from pslgs.server import evaluations as evaluations_module
+from pslgs.server.conductor import Conductor
+from pslgs.server.evaluations import EvaluationRunner
+from pslgs.training.evaluation import Score
+from pslgs.wire.frames import Frame
+from pslgs.wire.v1 import training_pb2 as wire
+from server.fakes import (
+    CLASSES,
+    FakeServer,
+    FakeSession,
+    ManualTorchThread,
+    bodies,
+    deliver,
+    fake_server,
+    forward_answer,
+    gradient_answer,
+    sent_tensor,
+    settle,
+    shares,
+    tiny_spec,
+)
+
+TICKET = Ticket(step=1, attempt=0)
+
+
+def smashed_data(client: str, first: int, rows: int) -> tuple[torch.Tensor, list[int]]:
+    """Return what a client answers for a range, the same each time."""
+    positions = torch.arange(first, first + rows, dtype=torch.float32)
+    number = float(client.rsplit("-", 1)[1])
+    return torch.stack((positions / 7, positions * 0 + number / 3), dim=1), [
+        int(position) % CLASSES for position in positions
+    ]
+
+
+class Answering(FakeSession):
+    """A client that answers each order at once."""
+
+    server: FakeServer
+    conductor: Conductor
+
+    async def send_encoded(self, message: bytes) -> None:
+        already = len(self.sent_frames)
+        await super().send_encoded(message)
+        for frame in self.sent_frames[already:]:
+            deliver(self.conductor.accept, self, self.answer(frame))
+
+    def answer(self, frame: Frame) -> list[Frame]:
+        header = frame.header
+        match header.WhichOneof("body"):
+            case "forward":
+                order = header.forward
+                ticket = Ticket(order.step, order.attempt)
+                return forward_answer(self.server, ticket, [0] * order.samples)
+            case "evaluate":
+                order = header.evaluate
+                smashed, labels = smashed_data(self.client_id, order.first, order.samples)
+                return forward_answer(self.server, Ticket(order.step, 0), labels, smashed)
+            case "tensor" if header.tensor.kind == wire.Tensor.CUT_GRADIENT:
+                return gradient_answer(self.server, Ticket(header.tensor.step, header.tensor.attempt))
+        return []
+
+
+@dataclass
+class Evaluating:
+    """A server on its way through a job of one step and one evaluation."""
+
+    server: FakeServer
+    conductor: Conductor
+    finish: asyncio.Task[do.Finish]
+
+    @property
+    def over(self) -> bool:
+        return self.finish.done()
+
+    def clients_lost(self) -> list[str]:
+        return [record.client for record in self.server.records(ClientRecord) if record.change == "lost"]
+
+
+@asynccontextmanager
+async def evaluating(clients: int, samples: int, batch: int, timeout: int = 30) -> AsyncIterator[Evaluating]:
+    """Lead ``clients`` with ``samples`` evaluation samples each; their training samples make one batch."""
+    spec = tiny_spec(
+        epochs=1,
+        sampling={"globalBatchSize": batch, "seed": 1},
+        data={
+            "train": {"format": "NumPy", "path": "/nowhere"},
+            "evaluation": {"at": "Clients", "format": "NumPy", "path": "/nowhere"},
+        },
+        faultTolerance={"clientTimeoutSeconds": timeout},
+    )
+    conductor: Conductor
+
+    def tell(event: told.Event) -> None:
+        conductor.tell(event)
+
+    async with fake_server(spec, tell=tell) as server:
+        coordinator = Coordinator(settings_from(spec, clients), 0.0)
+        runner = EvaluationRunner(server.stage, None, batch)
+        conductor = Conductor(server.stage, coordinator, runner, lambda: lambda _: None)
+        for i in range(clients):
+            session = Answering(name := f"client-{i:03}", i + 1)
+            session.server, session.conductor = server, conductor
+            server.sessions[name] = session
+            server.stage.switchboard.connect(session)
+            held = batch // clients + (i < batch % clients)
+            classes = (held, *[0] * (CLASSES - 1))
+            conductor.tell(told.Joined(name, session.number, held, samples, classes))
+        yield Evaluating(server, conductor, server.stage.tasks.create_task(conductor.conduct()))
+
+
+async def test_clients_that_answer_at_once_are_not_lost_because_the_server_scores_slowly():
+    async with evaluating(clients=16, samples=40, batch=16, timeout=1) as run:
+        run.server.torch.held = True
+        while not run.over:
+            await settle()
+            if run.server.torch.waiting:
+                run.server.clock.now += 0.4
+                run.conductor.tick()
+                run.server.torch.work(1)
+        assert run.server.clock.now > 16 * 3 * 0.4
+        assert run.clients_lost() == []
+        assert run.server.records(AbortRecord) == []
+        (record,) = run.server.records(EvaluationRecord)
+        assert (record.samples, record.missing) == (16 * 40, ())
+
+
+async def test_in_the_setting_of_the_paper_two_global_batches_at_most_are_in_memory(monkeypatch):
+    alive: weakref.WeakSet[evaluations_module.Intake] = weakref.WeakSet()
+
+    class Measured(evaluations_module.Intake):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments)
+            alive.add(self)
+
+    monkeypatch.setattr(evaluations_module, "Intake", Measured)
+    most = 0
+    async with evaluating(clients=128, samples=128, batch=128) as run:
+        run.server.torch.held = True
+        while not run.over:
+            await settle()
+            most = max(most, sum(intake.smashed.nbytes for intake in alive))
+            if run.server.torch.waiting:
+                run.server.torch.work(1)
+        layout = run.server.task.layout
+        assert most == 2 * 128 * layout.features * layout.dtype.itemsize
+        assert run.server.records(EvaluationRecord)[0].samples == 128 * 128
+
+
+async def test_figures_are_those_of_the_ranges_summed_in_order_of_the_clients():
+    async with evaluating(clients=5, samples=21, batch=8) as run:
+        await run.finish
+        expected: dict[str, Score] = {}
+        for name in sorted(run.server.sessions):
+            expected[name] = Score()
+            for first, rows in ((0, 8), (8, 8), (16, 5)):
+                smashed, labels = smashed_data(name, first, rows)
+                encoded = run.server.task.objective.as_labels(torch.tensor(labels))
+                expected[name] += run.server.stage.model.score(smashed, encoded)
+        (record,) = run.server.records(EvaluationRecord)
+        figures = {name: (one.samples, one.loss, one.accuracy) for name, one in record.clients.items()}
+        assert figures == {name: (one.samples, one.loss, one.accuracy) for name, one in expected.items()}
+        total = sum(expected.values(), Score())
+        assert (record.samples, record.loss, record.accuracy) == (total.samples, total.loss, total.accuracy)
+
+
+class CountingReads(ManualTorchThread):
+    """Counts how often the client part's parameters are read."""
+
+    reads = 0
+
+    def submit(self, call, *args, **kwargs):
+        self.reads += call.__name__ == "parameters"
+        return super().submit(call, *args, **kwargs)
+
+
+async def test_the_parameters_are_read_once_for_all_clients_of_an_evaluation():
+    thread = CountingReads()
+    async with fake_server(torch_thread=thread) as server:
+        runner = EvaluationRunner(server.stage, None, 8)
+        sessions = [server.connect(f"client-{i}") for i in range(10)]
+        for share in shares(server, {session.client_id: 2 for session in sessions}):
+            runner.order(do.OrderEvaluation(TICKET, share))
+        await settle()
+        assert thread.reads == 1
+        sent = {sent_tensor(session, wire.Tensor.PARAMETERS) for session in sessions}
+        assert len(sent) == 1
+        assert all(sent)
+
+
+async def test_an_order_whose_evaluation_was_abandoned_meanwhile_is_not_sent():
+    async with fake_server(torch_thread=ManualTorchThread(held=True)) as server:
+        session = server.connect("a")
+        runner = EvaluationRunner(server.stage, None, 8)
+        runner.order(do.OrderEvaluation(TICKET, *shares(server, {"a": 2})))
+        await settle()
+        runner.abandon()
+        server.torch.work()
+        await settle()
+        assert bodies(session) == []
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["a client that reads", "a client that does not"])
+async def test_a_client_is_charged_from_when_its_order_is_ready_and_anew_when_it_is_sent(reads):
+    async with fake_server(torch_thread=ManualTorchThread(held=True)) as server:
+        session = server.connect("a")
+        if not reads:
+            session.reads.clear()
+        runner = EvaluationRunner(server.stage, None, 8)
+        runner.order(do.OrderEvaluation(TICKET, *shares(server, {"a": 2})))
+        await settle()
+        assert server.requests == []
+        server.torch.work()
+        await settle()
+        sent = [told.RequestSent("a", TICKET)] if reads else []
+        assert server.requests == [told.RequestsReady(TICKET), *sent]
+
+
+async def test_the_memory_of_a_lost_client_takes_nothing_more():
+    async with fake_server() as server:
+        session = server.connect("a")
+        runner = EvaluationRunner(server.stage, None, 8)
+        runner.order(do.OrderEvaluation(TICKET, *shares(server, {"a": 2})))
+        await settle()
+        runner.drop(do.DropEvaluation(TICKET, "a"))
+        assert deliver(runner.accept, session, forward_answer(server, TICKET, [0, 1])) is None
