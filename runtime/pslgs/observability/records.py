@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import ClassVar
+
+from pslgs.coordination.effects import ApplyUpdate
+from pslgs.sampling.quality import Quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +141,33 @@ Record = (
     | CheckpointRecord
     | FinishRecord
 )
+
+
+def step_record(  # noqa: PLR0913 - everything that is measured of a step
+    update: ApplyUpdate,
+    *,
+    time: float,
+    loss: float,
+    learning_rate: float,
+    quality: Quality,
+    seconds: Mapping[str, float],
+    response_seconds: Mapping[str, tuple[float, float]] = MappingProxyType({}),
+    modelled_seconds: float | None = None,
+) -> StepRecord:
+    """Make the record of the step that ``update`` committed; the arguments are as in `StepRecord`."""
+    return StepRecord(
+        time=time,
+        epoch=update.epoch,
+        step=update.ticket.step,
+        attempt=update.ticket.attempt,
+        loss=loss,
+        batch_size=sum(share.samples for share in update.shares),
+        deviation=quality.deviation,
+        deviation_expected=quality.expected,
+        deviation_bound=quality.bound,
+        learning_rate=learning_rate,
+        allocation={share.client: (share.offset, share.samples) for share in update.shares},
+        seconds=seconds,
+        response_seconds=response_seconds,
+        modelled_seconds=modelled_seconds,
+    )

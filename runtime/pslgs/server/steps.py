@@ -8,7 +8,7 @@ from torch import Tensor
 from pslgs.coordination import effects as do
 from pslgs.coordination import events as told
 from pslgs.coordination.answers import AnswerHistory, Phase
-from pslgs.observability.records import AbortRecord, StepRecord
+from pslgs.observability.records import AbortRecord, StepRecord, step_record
 from pslgs.server.intake import Intake
 from pslgs.server.stage import Stage
 from pslgs.server.stopwatch import Stopwatch
@@ -163,19 +163,12 @@ class StepRunner:
 
     def _record(self, attempt: _Attempt, effect: do.ApplyUpdate, rate: float) -> StepRecord:
         classes = self._stage.task.objective.class_numbers(attempt.intake.labels).numpy()
-        quality = self._stage.population.quality(classes)
-        return StepRecord(
+        return step_record(
+            effect,
             time=self._stage.scribe.now(),
-            epoch=effect.epoch,
-            step=effect.ticket.step,
-            attempt=effect.ticket.attempt,
             loss=attempt.result.loss if attempt.result else float("nan"),
-            batch_size=len(attempt.intake.labels),
-            deviation=quality.deviation,
-            deviation_expected=quality.expected,
-            deviation_bound=quality.bound,
             learning_rate=rate,
-            allocation={share.client: (share.offset, share.samples) for share in effect.shares},
+            quality=self._stage.population.quality(classes),
             seconds=attempt.watch.seconds,
             response_seconds=attempt.watch.response_seconds(),
         )

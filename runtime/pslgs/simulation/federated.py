@@ -7,9 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pslgs.coordination.effects import ApplyUpdate, Share
+from pslgs.coordination.events import Ticket
 from pslgs.costs.traffic import StepTraffic
 from pslgs.data.local import LocalDataset
-from pslgs.observability.records import EvaluationRecord, FinishRecord, StepRecord
+from pslgs.observability.records import EvaluationRecord, FinishRecord, StepRecord, step_record
+from pslgs.sampling.quality import Quality
 from pslgs.sampling.randomness import Purpose, client_key, torch_seed
 from pslgs.sampling.schedule import chunk_of
 from pslgs.simulation.evaluator import Recalibration
@@ -172,19 +175,13 @@ def run_federated(
 def _round_record(
     done: Round, cast: SimulationSetup, seconds: float, modelled_seconds: float | None
 ) -> StepRecord:
-    sizes = {name: (0, samples) for name, samples in cast.dataset_sizes.items() if samples}
-    return StepRecord(
+    shares = tuple(Share(name, 0, 0, samples) for name, samples in cast.dataset_sizes.items() if samples)
+    return step_record(
+        ApplyUpdate(Ticket(done.number, attempt=1), done.number, shares),
         time=time.time(),
-        epoch=done.number,
-        step=done.number,
-        attempt=1,
         loss=done.loss,
-        batch_size=sum(samples for _, samples in sizes.values()),
-        deviation=None,
-        deviation_expected=None,
-        deviation_bound=None,
         learning_rate=done.learning_rate,
-        allocation=sizes,
+        quality=Quality(),
         seconds={"round": seconds},
         modelled_seconds=modelled_seconds,
     )

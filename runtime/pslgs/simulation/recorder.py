@@ -15,6 +15,7 @@ from pslgs.observability.records import (
     Record,
     SkippedRecord,
     StepRecord,
+    step_record,
 )
 from pslgs.sampling.quality import judge
 from pslgs.simulation.outcomes import EvaluationOutcome, Executor, StepOutcome
@@ -94,19 +95,12 @@ class SimulationRecorder:
         self._since = now
 
     def _step_record(self, effect: do.ApplyUpdate, outcome: StepOutcome) -> StepRecord:
-        quality = judge(outcome.classes, self._pooled)
-        return StepRecord(
+        return step_record(
+            effect,
             time=self._wall_time(),
-            epoch=effect.epoch,
-            step=effect.ticket.step,
-            attempt=effect.ticket.attempt,
             loss=outcome.loss,
-            batch_size=sum(share.samples for share in effect.shares),
-            deviation=quality.deviation,
-            deviation_expected=quality.expected,
-            deviation_bound=quality.bound,
             learning_rate=outcome.learning_rate,
-            allocation={share.client: (share.offset, share.samples) for share in effect.shares},
+            quality=judge(outcome.classes, self._pooled),
             seconds=self._seconds,
             modelled_seconds=self._modelled(),
         )
