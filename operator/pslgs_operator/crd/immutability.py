@@ -1,21 +1,17 @@
-"""What may not change once a training has started, because its result would be nobody's."""
+"""Immutability rules: what may not change once training has started, because its result would be nobody's.
+
+Clients outlive a server that is started again, and have read the whole of each field; so the rules here fix
+the top-level fields that hold a `pslgs.spec.definition.DEFINING_FIELDS`, and what the children are made of.
+"""
 
 from typing import Final
 
+from pslgs.spec.definition import DEFINING_FIELDS
 from pslgs_operator.crd.rule import Reason, Rule
 
 _WORDS: Final = "cannot change once training has started; make a new job"
 
-_DEFINING: Final = (
-    "model",
-    "data",
-    "loss",
-    "epochs",
-    "optimizer",
-    "sampling",
-    "transport",
-    "clients.perNode",
-)
+_FIXED: Final = (*dict.fromkeys(path.partition(".")[0] for path in DEFINING_FIELDS), "clients.perNode")
 
 
 def _fixed(path: str, same: str) -> Rule:
@@ -35,7 +31,7 @@ def _same_order(source: str) -> str:
 
 
 IMMUTABILITY_RULES: Final = (
-    *(_fixed(f"spec.{path}", f"self.spec.{path} == oldSelf.spec.{path}") for path in _DEFINING),
+    *(_fixed(f"spec.{path}", f"self.spec.{path} == oldSelf.spec.{path}") for path in _FIXED),
     *(_fixed("spec.data", _same_order(source)) for source in ("train", "evaluation")),
     _fixed(
         "spec.checkpoint.storage",

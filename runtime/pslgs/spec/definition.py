@@ -1,0 +1,112 @@
+"""What defines a training: the fields of a job that keep their values from the first step to the last."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pslgs.spec.errors import Violation
+from pslgs.spec.job import JobSpec
+from pslgs.spec.optimization import ScheduleName
+
+DEFINING_FIELDS: Final = (
+    "model",
+    "data.train",
+    "data.transforms",
+    "data.partition",
+    "loss",
+    "epochs",
+    "optimizer",
+    "sampling",
+    "transport.compression",
+)
+"""Paths below ``spec``.  With another value, the steps taken so far would have been other steps.
+
+``epochs`` is one of them where the learning rate depends on it; otherwise a training may be prolonged.
+"""
+
+_REMEDY: Final = (
+    "it cannot change once training has started: set it back, or start a new training (a new job, or another "
+    "output folder)"
+)
+_SHOWN_LENGTH: Final = 80
+_UNSET: Final = object()
+
+
+def training_definition(spec: JobSpec) -> dict[str, Any]:
+    """Return the fields that define the training of ``spec``, defaults included, as JSON values."""
+    return _defining(spec, exclude_defaults=False)
+
+
+def definition_changes(before: Mapping[str, Any], spec: JobSpec) -> list[Violation]:
+    """Compare a training that has started with the job that is to go on with it.
+
+    A field that ``before`` does not have, because an earlier version wrote it, counts as having its default.
+
+    Args:
+        before: The `training_definition` of the training that has started.
+        spec: The job as it is now.
+
+    Returns:
+        A violation for each field that defines a training and has changed: what it was and what it is.
+    """
+    now, given = training_definition(spec), _defining(spec, exclude_defaults=True)
+    return [
+        Violation(path, f"was {_shown(was)} when training started and is now {_shown(value)}; {_REMEDY}")
+        for path, was, value in _differences("spec", before, now, given)
+        if path != "spec.epochs" or spec.optimizer.schedule.name is ScheduleName.COSINE
+    ]
+
+
+def epochs_violation(spec: JobSpec, trained: int, step: int) -> Violation | None:
+    """Check that a job has at least as many epochs as were trained already.
+
+    Args:
+        spec: The job as it is now.
+        trained: Epochs of which at least one step was taken.
+        step: Steps taken so far.
+    """
+    if spec.epochs >= trained:
+        return None
+    return Violation(
+        "spec.epochs",
+        f"is {spec.epochs}, but {trained} epochs have been trained or begun (step {step}); set it to at least "
+        f"{trained}, or start a new training (a new job, or another output folder)",
+    )
+
+
+def _defining(spec: JobSpec, *, exclude_defaults: bool) -> dict[str, Any]:
+    included: dict[str, Any] = {}
+    for path in DEFINING_FIELDS:
+        field, _, member = path.partition(".")
+        if member:
+            included.setdefault(field, set()).add(member)
+        else:
+            included[field] = True
+    return spec.model_dump(mode="json", by_alias=True, include=included, exclude_defaults=exclude_defaults)
+
+
+def _differences(path: str, was: Any, now: Any, given: Any) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401 - JSON
+    """Yield the innermost fields that differ: path, value before, value now."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        known = given if isinstance(given, dict) else {}
+        for name in dict.fromkeys([*now, *was]):
+            before, value = was.get(name, _UNSET), now.get(name, _UNSET)
+            if before is _UNSET and name not in known:
+                continue
+            yield from _differences(f"{path}.{name}", before, value, known.get(name))
+    elif _are_objects(was) and _are_objects(now) and len(was) == len(now):
+        for index, (before, value) in enumerate(zip(was, now, strict=True)):
+            yield from _differences(f"{path}[{index}]", before, value, value)
+    elif was != now:
+        yield path, was, now
+
+
+def _are_objects(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
+
+
+def _shown(value: object) -> str:
+    if value is _UNSET or value is None:
+        return "not set"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 2] + " …"
