@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pslgs.training.checkpoint import CheckpointError, CheckpointStore
+from pslgs.training.checkpoint import CheckpointError, CheckpointStore, Damage
 
 
 @pytest.fixture
@@ -203,3 +204,43 @@ def test_a_run_that_went_back_behind_a_damaged_checkpoint_replaces_it(folder, gr
 
     assert names(folder) == ["step-00000750"]
     assert store.load_latest().damaged == ()
+
+
+def test_a_checkpoint_that_does_not_fit_is_passed_over_like_a_damaged_one(store, folder, groups):
+    for step in (1, 2):
+        store.save(step, groups(step), {"step": step})
+    newest = store.load_latest()
+    unfit = Damage(newest.path, "it has a tensor too few")
+
+    loaded = store.load_latest([unfit])
+
+    assert (loaded.step, loaded.damaged) == (1, (unfit,))
+    with pytest.raises(CheckpointError, match=r"none of the checkpoints in .* can be used.*a tensor too few"):
+        store.load_latest([unfit, Damage(loaded.path, "it has a tensor too many")])
+
+
+def test_the_newest_intact_state_is_read_without_its_tensors(store, folder, groups):
+    assert store.latest_state() is None
+    for step in (1, 2):
+        store.save(step, groups(step), {"step": step})
+    empty(folder / "step-00000002" / "model.safetensors")
+    assert store.latest_state() == (2, {"step": 2})
+    flip_a_bit(folder / "step-00000002" / "state.json")
+    assert store.latest_state() == (1, {"step": 1})
+
+
+def test_a_file_in_place_of_the_folder_is_told_and_not_taken_for_an_empty_one(tmp_path):
+    path = tmp_path / "checkpoints"
+    path.write_text("")
+    for read in (CheckpointStore(path, keep=1).load_latest, CheckpointStore(path, keep=1).latest_state):
+        with pytest.raises(CheckpointError, match=r"folder .*checkpoints cannot be read \(Not a directory\)"):
+            read()
+
+
+def test_a_folder_without_access_is_told(store, monkeypatch):
+    def refuse(_path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(CheckpointError, match=r"cannot be read \(Permission denied\); give this user access"):
+        store.load_latest()

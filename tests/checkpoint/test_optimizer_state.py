@@ -84,3 +84,50 @@ def test_a_state_of_another_model_is_refused():
 
     with pytest.raises(CheckpointError, match="does not fit the job"):
         load_optimizer(other, tensors, document)
+
+
+def sgd(params, momentum=0.9):
+    return torch.optim.SGD(params, lr=0.1, momentum=momentum)
+
+
+def adam(params):
+    return torch.optim.Adam(params, lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("kept", "wanted", "words"),
+    [
+        (sgd, adam, "its momentum is 0.9, the job's Adam has None"),
+        (adam, sgd, "its momentum is None, the job's SGD has 0.9"),
+        (sgd, lambda params: sgd(params, 0.5), "its momentum is 0.9, the job's SGD has 0.5"),
+        (
+            adam,
+            lambda params: torch.optim.AdamW(params, lr=0.1),
+            "weight_decay is 0, the job's AdamW has 0.01",
+        ),
+    ],
+    ids=["SGD to Adam", "Adam to SGD", "another momentum", "Adam to AdamW"],
+)
+def test_a_state_of_another_optimizer_is_refused_with_the_setting_that_differs(kept, wanted, words):
+    params = parameters()
+    first = kept(params)
+    train(first, params, 4)
+    tensors, document = optimizer_tensors(first)
+
+    with pytest.raises(CheckpointError, match=words):
+        load_optimizer(wanted(parameters()), tensors, document)
+
+
+@pytest.mark.parametrize("make", [sgd, adam], ids=["SGD", "Adam"])
+def test_a_missing_or_misshapen_tensor_of_the_state_is_named(make):
+    params = parameters()
+    first = make(params)
+    train(first, params, 4)
+    tensors, document = optimizer_tensors(first)
+
+    for name in tensors:
+        rest = {other: tensor for other, tensor in tensors.items() if other != name}
+        with pytest.raises(CheckpointError, match=f"the tensor {name} is missing"):
+            load_optimizer(make(parameters()), rest, document)
+        with pytest.raises(CheckpointError, match=rf"the tensor {name} has the shape \[7\]"):
+            load_optimizer(make(parameters()), rest | {name: torch.zeros(7)}, document)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from pslgs.spec.errors import Violation
 from pslgs.spec.job import JobSpec
@@ -30,6 +30,9 @@ _REMEDY: Final = (
 )
 _SHOWN_LENGTH: Final = 80
 _UNSET: Final = object()
+
+_Difference = tuple[str, object, object]
+"""Path, value before, value now."""
 
 
 def training_definition(spec: JobSpec) -> dict[str, Any]:
@@ -69,8 +72,8 @@ def epochs_violation(spec: JobSpec, trained: int, step: int) -> Violation | None
         return None
     return Violation(
         "spec.epochs",
-        f"is {spec.epochs}, but {trained} epochs have been trained or begun (step {step}); set it to at least "
-        f"{trained}, or start a new training (a new job, or another output folder)",
+        f"is {spec.epochs}, but {trained} epochs have been trained or begun (step {step}); set it to at "
+        f"least {trained}, or start a new training (a new job, or another output folder)",
     )
 
 
@@ -85,8 +88,8 @@ def _defining(spec: JobSpec, *, exclude_defaults: bool) -> dict[str, Any]:
     return spec.model_dump(mode="json", by_alias=True, include=included, exclude_defaults=exclude_defaults)
 
 
-def _differences(path: str, was: Any, now: Any, given: Any) -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401 - JSON
-    """Yield the innermost fields that differ: path, value before, value now."""
+def _differences(path: str, was: object, now: object, given: object) -> Iterator[_Difference]:
+    """Yield the innermost fields that differ; ``given`` is ``now`` without the fields at their defaults."""
     if isinstance(was, dict) and isinstance(now, dict):
         known = given if isinstance(given, dict) else {}
         for name in dict.fromkeys([*now, *was]):
@@ -101,7 +104,7 @@ def _differences(path: str, was: Any, now: Any, given: Any) -> Iterator[tuple[st
         yield path, was, now
 
 
-def _are_objects(value: object) -> bool:
+def _are_objects(value: object) -> TypeGuard[list[dict[str, object]]]:
     return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
 
 

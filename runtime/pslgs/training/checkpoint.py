@@ -3,7 +3,7 @@
 import logging
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError
 from torch import Tensor
 
-from pslgs.training.checkpoint_files import read_files, sync, write_files
+from pslgs.training.checkpoint_files import read_files, read_state, sync, write_files
 
 UNFINISHED = "unfinished-"
 _NAME = re.compile(r"step-(\d+)(?:\.(\d+))?")
@@ -19,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint could not be written, or none of those there can be read."""
+    """A checkpoint could not be written or used, or none of those there can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,14 @@ class Checkpoint:
     """What `CheckpointStore.save` was given.
 
     Attributes:
+        path: Its folder.
         step: Steps committed when it was written.
         tensors: Group (model, optimizer) -> name -> tensor, in memory of its own, on the CPU.
         state: All that is no tensor.
         damaged: Newer checkpoints that were passed over.
     """
 
+    path: Path
     step: int
     tensors: Mapping[str, Mapping[str, Tensor]]
     state: Mapping[str, Any]
@@ -91,26 +93,69 @@ class CheckpointStore:
             ) from error
         self._remove_superfluous(saved)
 
-    def load_latest(self) -> Checkpoint | None:
+    def load_latest(self, unusable: Iterable[Damage] = ()) -> Checkpoint | None:
         """Read the newest checkpoint that is intact; None where there are none at all.
 
+        Args:
+            unusable: Checkpoints that were read before and turned out not to fit; they are passed over.
+
         Raises:
-            CheckpointError: there are checkpoints, and all of them are damaged.
+            CheckpointError: the folder cannot be read, or there are checkpoints and none of them can be used.
         """
-        damaged: list[Damage] = []
-        for stored in sorted(self._stored(), reverse=True):
+        damaged = list(unusable)
+        refused = {damage.path for damage in damaged}
+        for stored in self._newest_first():
+            if stored.path in refused:
+                continue
             try:
                 tensors, state = read_files(stored.path)
             except (OSError, ValueError, SafetensorError) as error:
                 damaged.append(Damage(stored.path, str(error)))
             else:
-                return Checkpoint(stored.step, tensors, state, tuple(damaged))
+                return Checkpoint(stored.path, stored.step, tensors, state, tuple(damaged))
         if damaged:
-            raise CheckpointError("no checkpoint can be read; " + "; ".join(map(str, damaged)))
+            raise CheckpointError(
+                f"none of the checkpoints in {self._folder} can be used; remove the folder to train from the "
+                f"first step on, or put an intact copy in its place: {'; '.join(map(str, damaged))}"
+            )
         return None
 
+    def latest_state(self) -> tuple[int, Mapping[str, Any]] | None:
+        """Read step and state of the newest checkpoint whose state is intact, without its tensors.
+
+        Returns:
+            None where there is no such checkpoint.
+
+        Raises:
+            CheckpointError: the folder cannot be read.
+        """
+        for stored in self._newest_first():
+            try:
+                return stored.step, read_state(stored.path)
+            except (OSError, ValueError) as error:
+                _logger.debug("the state of %s cannot be read: %s", stored.path, error)
+        return None
+
+    def _newest_first(self) -> list[_Stored]:
+        """List the checkpoints.
+
+        Raises:
+            CheckpointError: the folder cannot be read.
+        """
+        try:
+            return sorted(self._stored(), reverse=True)
+        except OSError as error:
+            raise CheckpointError(
+                f"the checkpoint folder {self._folder} cannot be read ({error.strerror}); give this user "
+                "access to it, or move it away to train from the first step on"
+            ) from error
+
     def _stored(self) -> Iterator[_Stored]:
-        for path in self._folder.iterdir() if self._folder.is_dir() else ():
+        try:
+            paths = list(self._folder.iterdir())
+        except FileNotFoundError:
+            return
+        for path in paths:
             if match := _NAME.fullmatch(path.name):
                 yield _Stored(int(match[1]), int(match[2] or 0), path)
 

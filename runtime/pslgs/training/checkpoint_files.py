@@ -38,14 +38,33 @@ def read_files(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, An
     Raises:
         OSError, ValueError, SafetensorError: a file is missing, damaged or unreadable.
     """
+    checksums = _read_checksums(folder)
+    for name in checksums:
+        _check(folder, name, checksums)
+    groups = [name.removesuffix(SUFFIX) for name in checksums if name.endswith(SUFFIX)]
+    return {group: _read_tensors(folder / (group + SUFFIX)) for group in groups}, _read_json(folder / STATE)
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """Check and read the state of a checkpoint alone.
+
+    Raises:
+        OSError, ValueError: a file is missing, damaged or unreadable.
+    """
+    _check(folder, STATE, _read_checksums(folder))
+    return _read_json(folder / STATE)
+
+
+def _read_checksums(folder: Path) -> dict[str, Any]:
     checksums = _read_json(folder / CHECKSUMS)
     if STATE not in checksums:
         raise ValueError(f"{CHECKSUMS} does not name {STATE}")
-    for name, checksum in checksums.items():
-        if _checksum(folder / name) != checksum:
-            raise ValueError(f"{name} does not have the checksum it was written with")
-    groups = [name.removesuffix(SUFFIX) for name in checksums if name.endswith(SUFFIX)]
-    return {group: _read_tensors(folder / (group + SUFFIX)) for group in groups}, _read_json(folder / STATE)
+    return checksums
+
+
+def _check(folder: Path, name: str, checksums: Mapping[str, Any]) -> None:
+    if _checksum(folder / name) != checksums[name]:
+        raise ValueError(f"{name} does not have the checksum it was written with")
 
 
 def sync(path: Path) -> None:

@@ -1,12 +1,15 @@
 """An optimizer's state as named tensors and JSON, and back, exactly."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from torch import Tensor
 from torch.optim import Optimizer
 
 from pslgs.training.checkpoint import CheckpointError
+
+_SETTINGS: Final = ("momentum", "betas", "weight_decay", "decoupled_weight_decay")
+_UNFIT: Final = "the optimizer's state in the checkpoint does not fit the job"
 
 
 def optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -31,19 +34,59 @@ def load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], document
     """Put a state of `optimizer_tensors` into an optimizer of the same kind over the same parameters.
 
     Raises:
-        CheckpointError: the state is of an optimizer with other parameters or groups.
+        CheckpointError: the state is incomplete, or of an optimizer with other parameters or settings.
     """
     state = {int(index): dict(entries) for index, entries in document["state"].items()}
     for name, tensor in tensors.items():
         _, index, key = name.split(".", maxsplit=2)
-        state[int(index)][key] = tensor.clone()
+        state.setdefault(int(index), {})[key] = tensor.clone()
     groups = [{key: _from_json(value) for key, value in group.items()} for group in document["param_groups"]]
+    _check_settings(optimizer, groups)
+    _check_state(optimizer, state)
     try:
         optimizer.load_state_dict({"state": state, "param_groups": groups})
     except ValueError as error:
-        raise CheckpointError(
-            f"the optimizer's state in the checkpoint does not fit the job: {error}"
-        ) from error
+        raise CheckpointError(f"{_UNFIT}: {error}") from error
+
+
+def _check_settings(optimizer: Optimizer, groups: list[dict[str, Any]]) -> None:
+    """Compare with the job's settings, which loading would replace; the learning rate is set at each step."""
+    for wanted, kept in zip(optimizer.param_groups, groups, strict=False):
+        for name in _SETTINGS:
+            if kept.get(name) != wanted.get(name):
+                raise CheckpointError(
+                    f"{_UNFIT}: its {name} is {kept.get(name)}, the job's {type(optimizer).__name__} has "
+                    f"{wanted.get(name)}"
+                )
+
+
+def _check_state(optimizer: Optimizer, state: Mapping[int, Mapping[str, Any]]) -> None:
+    """Check names and shapes, which torch takes as they are."""
+    parameters = [
+        (parameter, _state_names(group)) for group in optimizer.param_groups for parameter in group["params"]
+    ]
+    for index, entries in state.items():
+        if index >= len(parameters):
+            raise CheckpointError(
+                f"{_UNFIT}: it has a parameter {index}, the job's optimizer only {len(parameters)} parameters"
+            )
+        parameter, names = parameters[index]
+        for name in names - entries.keys():
+            raise CheckpointError(f"{_UNFIT}: the tensor state.{index}.{name} is missing")
+        for name, value in entries.items():
+            shape = value.shape if isinstance(value, Tensor) else ()
+            if shape not in {(), parameter.shape}:
+                raise CheckpointError(
+                    f"{_UNFIT}: the tensor state.{index}.{name} has the shape {list(shape)}, its parameter "
+                    f"{list(parameter.shape)}"
+                )
+
+
+def _state_names(group: Mapping[str, Any]) -> set[str]:
+    """Name what SGD, Adam and AdamW keep of a parameter that they have changed."""
+    if "betas" in group:
+        return {"step", "exp_avg", "exp_avg_sq"} | ({"max_exp_avg_sq"} if group.get("amsgrad") else set())
+    return {"momentum_buffer"} if group["momentum"] else set()
 
 
 def _to_json(value: object) -> object:
