@@ -1,38 +1,67 @@
 """Where clients wait until the server knows what it trains."""
 
 import asyncio
-import math
 from typing import TYPE_CHECKING
 
-from pslgs.wire.errors import ProtocolViolation
+from pslgs.server.client_faults import ClientFaults
+from pslgs.server.hello_checks import check_digest
+from pslgs.server.statements import ClassNames, Statements, refuse, until
+from pslgs.spec.errors import InputError
+from pslgs.wire.errors import TryLater
 from pslgs.wire.service import Session
 from pslgs.wire.v1 import training_pb2 as wire
 
 if TYPE_CHECKING:
     from pslgs.server.attendance import Attendance
 
-SAMPLE_LIMIT = 10**9
-"""Numbers that one sample may be made of, before the server tries the model on it."""
+Shape = tuple[int, ...]
 
 
 class Doorway:
     """Takes clients in from the first moment on, and hands them to their attendance once there is one.
 
     Attributes:
-        first_shape: Resolved with the shape of a sample, as the first client says it.
+        shapes: What the waiting clients say of the shape of a sample.
+        class_names: What the connected clients say of the names of classes.
         attendance: To be resolved by the server.
     """
 
-    def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.first_shape: asyncio.Future[tuple[int, ...]] = loop.create_future()
-        self.attendance: asyncio.Future[Attendance] = loop.create_future()
+    def __init__(
+        self, digest: bytes, shapes: Statements[Shape], class_names: ClassNames, faults: ClientFaults
+    ) -> None:
+        """Make a doorway; to be done while an event loop runs.
+
+        Args:
+            digest: Of the job; nothing else is looked at that a client of another job says.
+            shapes: Collects the shapes.
+            class_names: Collects the names of classes.
+            faults: Counts the clients that are refused.
+        """
+        self.shapes = shapes
+        self.class_names = class_names
+        self.attendance: asyncio.Future[Attendance] = asyncio.get_running_loop().create_future()
+        self._digest = digest
+        self._faults = faults
 
     async def attend(self, session: Session, hello: wire.Hello) -> None:
-        """Attend a client; see `Attendance.attend` for what it raises."""
-        if not 0 < math.prod(hello.input_shape) <= SAMPLE_LIMIT:
-            raise ProtocolViolation(f"Samples of shape {list(hello.input_shape)} are not believed.")
-        if not self.first_shape.done():
-            self.first_shape.set_result(tuple(hello.input_shape))
-        attendance = await asyncio.shield(self.attendance)
-        await attendance.attend(session, hello)
+        """Attend a client; see `Attendance.attend` for what else it raises.
+
+        Raises:
+            InputError: the client's manifest is of another job.
+        """
+        try:
+            check_digest(hello, self._digest)
+            with self.class_names.stating(session, tuple(hello.class_names)) as named:
+                if not self.attendance.done():
+                    with self.shapes.stating(session, tuple(hello.input_shape)):
+                        await until(session, self.attendance)
+                await self.attendance.result().attend(session, hello, named)
+        except (InputError, TryLater) as error:
+            self._faults.refused(session.client_id, type(error).__name__, str(error))
+            raise
+
+    def refuse_shape(self, shape: Shape, error: InputError) -> None:
+        """Refuse the waiting clients whose samples have a shape that the model cannot take."""
+        for statement in self.shapes.open():
+            if statement.value == shape:
+                refuse(statement.session, self._faults, error)

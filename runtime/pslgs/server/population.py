@@ -19,7 +19,7 @@ class Population:
     def violation(self, samples: int, counts: Sequence[int]) -> str | None:
         """Say what is wrong with a client's label counts; None where nothing is."""
         if self._classes is None:
-            return None
+            return f"{len(counts)} label counts came for a task without classes" if counts else None
         if len(counts) != self._classes or sum(counts) != samples:
             return (
                 f"{len(counts)} label counts with a sum of {sum(counts)} do not fit {samples} samples of "

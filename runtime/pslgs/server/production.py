@@ -23,6 +23,7 @@ from pslgs.server.conductor import Conductor, SaveNow
 from pslgs.server.device import device_for
 from pslgs.server.doorway import Doorway
 from pslgs.server.evaluations import EvaluationRunner
+from pslgs.server.hello_checks import ShapeMismatch, check_size_of_sample, no_agreement
 from pslgs.server.model_file import write_model
 from pslgs.server.options import ServerOptions
 from pslgs.server.population import Population
@@ -31,13 +32,16 @@ from pslgs.server.stage import Stage, Tell
 from pslgs.server.switchboard import Switchboard
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.digest import job_digest
+from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import SplitTrainingJob
+from pslgs.splitting.network import build_network
+from pslgs.splitting.split import SplitNetwork
 from pslgs.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore
 from pslgs.training.fitness import check_dataset
 from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.server_model import ServerModel
-from pslgs.training.task import Task, build_task
+from pslgs.training.task import Task, task_of
 from pslgs.training.torch_thread import TorchThread
 from pslgs.wire.codec import codec_for
 from pslgs.wire.dialling import RETURN_SECONDS
@@ -86,31 +90,51 @@ class Production:
             OSError: the model cannot be written.
         """
         data = await self._torch.run(self._open_evaluation_data)
+        network = await self._torch.run(build_network, self._spec.model, self._spec.sampling.seed)
         known = self._spec.model.input_shape or (data.input_shape if data else None)
-        shape = known or await self._first_shape(doorway, stop)
-        if isinstance(shape, Finish):
-            self._scribe.finish(self._scribe.status.step, shape.exit_code, shape.message)
-            return shape
+        if known:
+            task = await self._torch.run(task_of, self._spec, network, known)
+        else:
+            found = await self._agreed_task(network, doorway, stop)
+            if isinstance(found, Finish):
+                self._scribe.finish(self._scribe.status.step, found.exit_code, found.message)
+                return found
+            task = found
         device, lack = await self._torch.run(device_for, self._options.device, self._spec.server.gpus)
         if lack:
             self._scribe.notice(lack)
-        built = await self._torch.run(self._build, shape, data, device)
+        built = await self._torch.run(self._build, task, network, data, device)
         async with together() as tasks:
             return await self._lead(tasks, built, data, doorway, stop)
 
-    async def _first_shape(self, doorway: Doorway, stop: asyncio.Future[str]) -> tuple[int, ...] | Finish:
-        """Wait for the first client to say what its samples look like."""
+    async def _agreed_task(
+        self, network: SplitNetwork, doorway: Doorway, stop: asyncio.Future[str]
+    ) -> Task | Finish:
+        """Wait until clients agree on a shape of samples that the network can take.
+
+        Raises:
+            InputError: more than half of the expected clients state a shape that it cannot take.
+        """
         patience = self._spec.fault_tolerance.quorum_timeout_seconds
-        either: list[asyncio.Future[Any]] = [doorway.first_shape, stop]
-        await asyncio.wait(either, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-        if doorway.first_shape.done():
-            return doorway.first_shape.result()
-        if stop.done():
-            return Finish(ExitCode.INTERRUPTED, stop.result())
-        return Finish(
-            ExitCode.QUORUM_LOST,
-            f"no client came within {patience} s (spec.faultTolerance.quorumTimeoutSeconds)",
-        )
+        deadline = time.monotonic() + patience
+        while True:
+            agreement = asyncio.ensure_future(doorway.shapes.agreement())
+            either: list[asyncio.Future[Any]] = [agreement, stop]
+            left = max(0.0, deadline - time.monotonic())
+            await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if not agreement.done():
+                agreement.cancel()
+                if stop.done():
+                    return Finish(ExitCode.INTERRUPTED, stop.result())
+                return Finish(ExitCode.QUORUM_LOST, no_agreement(doorway.shapes.summary(), patience))
+            agreed = agreement.result()
+            try:
+                check_size_of_sample(agreed.value)
+                return await self._torch.run(task_of, self._spec, network, agreed.value)
+            except InputError as error:
+                if agreed.proved:
+                    raise
+                doorway.refuse_shape(agreed.value, ShapeMismatch(*error.violations))
 
     async def _lead(
         self,
@@ -131,10 +155,8 @@ class Production:
         evaluations = EvaluationRunner(stage, data, settings.evaluation_range)
         prepare = partial(self._prepare_checkpoint, coordinator, built)
         conductor = Conductor(stage, coordinator, evaluations, prepare)
-        doorway.attendance.set_result(
-            Attendance(conductor, stage.switchboard, built.population, built.task.input_shape, self._digest)
-        )
-        beside = [tasks.create_task(_tick(conductor)), tasks.create_task(_stop(conductor, stop))]
+        doorway.attendance.set_result(self._attendance(conductor, stage))
+        beside = [tasks.create_task(_tick(conductor, doorway)), tasks.create_task(_stop(conductor, stop))]
         finish = await conductor.conduct()
         for task in beside:
             task.cancel()
@@ -142,6 +164,16 @@ class Production:
             await self._torch.run(write_model, built.model.named_tensors(), self._options.run)
         await stage.switchboard.flush(_FLUSH_SECONDS)
         return finish
+
+    def _attendance(self, conductor: Conductor, stage: Stage) -> Attendance:
+        return Attendance(
+            conductor,
+            stage.switchboard,
+            stage.population,
+            stage.task.input_shape,
+            self._spec.data.max_samples_per_client,
+            stage.clock,
+        )
 
     def _stage(self, tasks: asyncio.TaskGroup, built: _Built, tell: Tell) -> Stage:
         layout = built.task.layout
@@ -165,8 +197,9 @@ class Production:
             return None
         return open_evaluation_data(self._spec.data, cache=self._options.cache)
 
-    def _build(self, shape: tuple[int, ...], data: LocalDataset | None, device: torch.device) -> _Built:
-        task, network = build_task(self._spec, shape)
+    def _build(
+        self, task: Task, network: SplitNetwork, data: LocalDataset | None, device: torch.device
+    ) -> _Built:
         if data is not None:
             check_dataset(task, data, EVALUATION)
         model = LocalServerModel(task, network, device)
@@ -190,9 +223,10 @@ class Production:
         return save
 
 
-async def _tick(conductor: Conductor) -> None:
+async def _tick(conductor: Conductor, doorway: Doorway) -> None:
     while True:
         conductor.tick()
+        doorway.class_names.review()
         await asyncio.sleep(TICK_SECONDS)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from pslgs.coordination.agreement import Agreement
 from pslgs.coordination.effects import Finish
 from pslgs.identity.renewal import renewed_from
 from pslgs.lifecycle.last_words import Ending, LastWords
@@ -20,11 +21,13 @@ from pslgs.observability.registry import ProcessRegistry
 from pslgs.observability.status import Status
 from pslgs.server.accounts import open_accounts
 from pslgs.server.client_faults import ClientFaults
-from pslgs.server.doorway import Doorway
+from pslgs.server.doorway import Doorway, Shape
 from pslgs.server.options import ServerOptions
 from pslgs.server.production import Production
 from pslgs.server.run_folder import usable
 from pslgs.server.scribe import Scribe
+from pslgs.server.statements import ClassNames, Statements
+from pslgs.spec.digest import job_digest
 from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import SplitTrainingJob
@@ -58,7 +61,8 @@ async def serve(job: SplitTrainingJob, options: ServerOptions, words: LastWords)
     try:
         with stop_reason(with_parent=options.with_parent) as stop:
             faults = ClientFaults(scribe.metrics, time.monotonic)
-            async with _listening(options, scribe, faults, registry) as doorway:
+            doorway = _doorway(job, options, faults)
+            async with _listening(options, doorway, scribe, faults, registry):
                 production = Production(job, options, scribe, faults, torch, store, checkpoint)
                 finish = await _to_the_end(production, doorway, stop, scribe)
         return Ending(finish.exit_code, finish.message)
@@ -85,9 +89,12 @@ async def _to_the_end(
 
 @asynccontextmanager
 async def _listening(
-    options: ServerOptions, scribe: Scribe, faults: ClientFaults, registry: CollectorRegistry
-) -> AsyncIterator[Doorway]:
-    doorway = Doorway()
+    options: ServerOptions,
+    doorway: Doorway,
+    scribe: Scribe,
+    faults: ClientFaults,
+    registry: CollectorRegistry,
+) -> AsyncIterator[None]:
     identity = renewed_from(options.identity) if options.identity else None
     wire = WireServer(options.listen, identity, doorway.attend, refused=faults.refused)
     host, port = options.http
@@ -102,11 +109,20 @@ async def _listening(
         _logger.info("clients connect to port %d, metrics are on port %d", wire_port, http_port)
         _write_endpoints(options.run, {"grpc": wire_port, "http": http_port})
         try:
-            yield doorway
+            yield
         finally:
             await wire.stop(GRACE_SECONDS)
     finally:
         http.stop()
+
+
+def _doorway(job: SplitTrainingJob, options: ServerOptions, faults: ClientFaults) -> Doorway:
+    tolerance, expected = job.spec.fault_tolerance, options.expected_clients
+    settings = expected, tolerance.quorum(expected), float(tolerance.client_timeout_seconds)
+    shapes = Statements(Agreement[Shape](*settings), time.monotonic)
+    names = Statements(Agreement[tuple[str, ...]](*settings), time.monotonic)
+    class_names = ClassNames(names, faults, job.spec.data.train.classes)
+    return Doorway(job_digest(job.spec), shapes, class_names, faults)
 
 
 def _open(http: HttpServer, address: str) -> int:

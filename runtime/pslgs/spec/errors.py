@@ -1,6 +1,7 @@
 """Errors in a user's input, with the path of the field, the reason and the remedy."""
 
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,6 @@ class InputError(ValueError):
         self.violations = violations
 
     @classmethod
-    def at(cls, path: str, problem: str) -> "InputError":
+    def at(cls, path: str, problem: str) -> Self:
         """Make an error with a single violation of the field at ``path``."""
         return cls(Violation(path, problem))

@@ -45,8 +45,17 @@ def build_task(spec: JobSpec, input_shape: Sequence[int]) -> tuple[Task, SplitNe
         InputError: the model cannot be built, cut there or take such samples, or the loss does not fit it.
     """
     network = build_network(spec.model, spec.sampling.seed)
+    return task_of(spec, network, input_shape), network
+
+
+def task_of(spec: JobSpec, network: SplitNetwork, input_shape: Sequence[int]) -> Task:
+    """Try a network on samples of ``input_shape`` and define its training; the network stays the same.
+
+    Raises:
+        InputError: the network cannot take such samples, or the loss does not fit it.
+    """
     found = probe(network, input_shape)
-    task = Task(
+    return Task(
         found.smashed,
         objective(spec.loss, found.output_shape, found.smashed.dtype),
         spec.optimizer,
@@ -55,4 +64,3 @@ def build_task(spec: JobSpec, input_shape: Sequence[int]) -> tuple[Task, SplitNe
         tuple(input_shape),
         gradient_elements(network.client_part),
     )
-    return task, network

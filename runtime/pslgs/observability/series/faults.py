@@ -10,7 +10,18 @@ from pslgs.observability.registry import LatestGauge
 REASONS_LIMIT = 32
 LOST = ("absent", "disconnected", "replaced", "timeout")
 ABORTED = ("client_lost", "stopped")
-REFUSED = ("Impostor", "ProtocolViolation", "TimeoutError", "Unidentified", "VersionMismatch")
+REFUSED = (
+    "ClassesMismatch",
+    "ImplausibleClaim",
+    "Impostor",
+    "JobMismatch",
+    "ProtocolViolation",
+    "ShapeMismatch",
+    "TimeoutError",
+    "TryLater",
+    "Unidentified",
+    "VersionMismatch",
+)
 IGNORED = ("late", "replayed", "unasked")
 """The reasons there are.
 

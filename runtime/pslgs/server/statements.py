@@ -1,0 +1,188 @@
+"""What the connected clients state of their data, and clients that wait until they agree."""
+
+import asyncio
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import grpc
+
+from pslgs.coordination.agreement import Agreed, Agreement
+from pslgs.server.client_faults import ClientFaults
+from pslgs.server.hello_checks import classes_mismatch
+from pslgs.spec.errors import InputError
+from pslgs.wire.errors import ClientFailed, ProtocolViolation, status_of
+from pslgs.wire.peer_text import one_line
+from pslgs.wire.service import Session
+
+_POLL_SECONDS = 0.25
+Value = TypeVar("Value", bound=Hashable)
+
+
+@dataclass(slots=True, eq=False)
+class Statement(Generic[Value]):
+    """What a client states on one stream.
+
+    Attributes:
+        session: The stream.
+        value: What is stated.
+        settled: Resolved once the client need not wait any longer.
+    """
+
+    session: Session
+    value: Value
+    settled: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Statements(Generic[Value]):
+    """The statements of the connected clients, one of each; a newer stream of a client counts."""
+
+    def __init__(self, agreement: Agreement[Value], clock: Callable[[], float]) -> None:
+        self._agreement = agreement
+        self._clock = clock
+        self._open: dict[str, Statement[Value]] = {}
+        self._changed = asyncio.Event()
+
+    @contextmanager
+    def stating(self, session: Session, value: Value) -> Iterator[Statement[Value]]:
+        """Count what a client states for as long as the block runs.
+
+        An older stream of the client that still waits is ended; one that has joined is the coordinator's.
+        """
+        client = session.client_id
+        older = self._open.get(client)
+        if older is not None and not older.settled.done():
+            older.session.end(grpc.StatusCode.ALREADY_EXISTS, "A newer connection took this client's place.")
+        statement = self._open[client] = Statement(session, value)
+        self._agreement.state(client, value, self._clock())
+        self._changed.set()
+        try:
+            yield statement
+        finally:
+            if self._open.get(client) is statement:
+                del self._open[client]
+                self._agreement.withdraw(client)
+
+    def agreed(self) -> Agreed[Value] | None:
+        """Return what holds now; None where nothing does."""
+        return self._agreement.agreed(self._clock())
+
+    async def agreement(self) -> Agreed[Value]:
+        """Wait until clients agree."""
+        while (agreed := self.agreed()) is None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), _POLL_SECONDS)
+            self._changed.clear()
+        return agreed
+
+    def summary(self) -> list[tuple[Value, int]]:
+        """List the values with the number of their clients, most frequent first."""
+        return self._agreement.stated()
+
+    def open(self) -> list[Statement[Value]]:
+        """List the statements of the connected clients."""
+        return list(self._open.values())
+
+
+def _settled() -> asyncio.Future[None]:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.set_result(None)
+    return future
+
+
+async def until(session: Session, settled: asyncio.Future[Any]) -> None:
+    """Wait until ``settled`` is resolved; a client has nothing to send meanwhile.
+
+    Raises:
+        StreamEnded: the client left, or its stream was ended.
+        ClientFailed: the client cannot go on.
+        ProtocolViolation: the client sent something.
+    """
+    receiving = asyncio.ensure_future(session.receive())
+    try:
+        await asyncio.wait({receiving, settled}, return_when=asyncio.FIRST_COMPLETED)
+        if receiving.done():
+            header = receiving.result().header
+            if header.HasField("failure"):
+                raise ClientFailed(one_line(header.failure.message))
+            raise ProtocolViolation(f"A {header.WhichOneof('body')} came before the server's welcome.")
+        settled.result()
+    finally:
+        receiving.cancel()
+
+
+def refuse(session: Session, faults: ClientFaults, error: InputError) -> None:
+    """End a stream because of what its client stated, and count that."""
+    faults.refused(session.client_id, type(error).__name__, str(error))
+    session.end(status_of(error), str(error))
+
+
+class ClassNames:
+    """Lets those clients join whose classes have the names that clients agree on."""
+
+    def __init__(
+        self,
+        statements: Statements[tuple[str, ...]],
+        faults: ClientFaults,
+        manifest: tuple[str, ...] | None = None,
+    ) -> None:
+        """Take the names in the manifest, None where clients have to agree on them."""
+        self._statements = statements
+        self._manifest = manifest
+        self._faults = faults
+        self._waiting: dict[int, Statement[tuple[str, ...]]] = {}
+        self._applied: Agreed[tuple[str, ...]] | None = None
+
+    @contextmanager
+    def stating(self, session: Session, names: tuple[str, ...]) -> Iterator[asyncio.Future[None]]:
+        """Count the names that a client states while the block runs; yield what it has to wait for.
+
+        A client whose data have no names waits for nothing.
+
+        Raises:
+            ClassesMismatch: the names are not those of the manifest.
+        """
+        if not names or self._manifest is not None:
+            if names and names != self._manifest:
+                raise classes_mismatch(names, self._manifest or (), "those of the manifest")
+            yield _settled()
+            return
+        with self._statements.stating(session, names) as statement:
+            self._waiting[session.number] = statement
+            self.review()
+            try:
+                yield statement.settled
+            finally:
+                self._waiting.pop(session.number, None)
+
+    def review(self) -> None:
+        """Apply what is agreed now: to clients that wait, and to all whenever it has changed."""
+        agreed = self._statements.agreed()
+        if agreed is None:
+            self._applied = None
+            return
+        if agreed != self._applied:
+            self._applied = agreed
+            for statement in self._statements.open():
+                if statement.settled.done() and statement.value != agreed.value:
+                    self._overrule(statement, agreed)
+        for number, statement in list(self._waiting.items()):
+            if statement.value == agreed.value:
+                del self._waiting[number]
+                statement.settled.set_result(None)
+            elif agreed.proved:
+                del self._waiting[number]
+                refuse(statement.session, self._faults, self._error(statement, agreed))
+
+    def _overrule(self, statement: Statement[tuple[str, ...]], agreed: Agreed[tuple[str, ...]]) -> None:
+        """End the stream of a client that joined under other names; it may return unless these are proved."""
+        error = self._error(statement, agreed)
+        if agreed.proved:
+            refuse(statement.session, self._faults, error)
+        else:
+            statement.session.end(grpc.StatusCode.UNAVAILABLE, str(error))
+
+    @staticmethod
+    def _error(statement: Statement[tuple[str, ...]], agreed: Agreed[tuple[str, ...]]) -> InputError:
+        return classes_mismatch(statement.value, agreed.value, "those of most clients")

@@ -1,0 +1,363 @@
+"""Whoever enters is checked first: the job, then what it claims, and no client's word binds another."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+
+from pslgs.coordination.agreement import Agreement
+from pslgs.coordination.events import Event, Joined, Left
+from pslgs.server import hello_checks
+from pslgs.server.attendance import Attendance
+from pslgs.server.client_faults import ClientFaults
+from pslgs.server.doorway import Doorway
+from pslgs.server.hello_checks import (
+    DIMENSIONS_LIMIT,
+    SHAPE_LIMIT,
+    ImplausibleClaim,
+    check_size_of_sample,
+    no_agreement,
+)
+from pslgs.server.population import Population
+from pslgs.server.statements import ClassNames, Statements
+from pslgs.server.switchboard import Switchboard
+from pslgs.spec.errors import InputError
+from pslgs.wire.errors import ClientFailed, ProtocolViolation, StreamEnded, TryLater
+from pslgs.wire.v1 import training_pb2 as wire
+from server.fakes import FakeSession, ManualClock, bodies, control, settle
+
+DIGEST = b"digest of the job"
+SHAPE = (4,)
+TIMEOUT = 30.0
+MOST_SAMPLES = 1000
+
+
+class Recorder:
+    """Takes the conductor's place: keeps what the coordinator would be told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def tell(self, event: Event) -> None:
+        self.events.append(event)
+
+
+class Counters:
+    def __init__(self) -> None:
+        self.refused: list[str] = []
+
+    def client_refused(self, reason: str) -> None:
+        self.refused.append(reason)
+
+    def answer_ignored(self, reason: str) -> None:
+        raise AssertionError(reason)
+
+
+class Entrance:
+    """A doorway, what is behind it, and the clients that have come."""
+
+    def __init__(self, tasks: asyncio.TaskGroup, expected: int, quorum: int, classes) -> None:
+        self.clock = ManualClock()
+        self.counters = Counters()
+        self.conductor = Recorder()
+        faults = ClientFaults(self.counters, self.clock)
+        shapes = Statements(Agreement(expected, quorum, TIMEOUT), self.clock)
+        names = Statements(Agreement(expected, quorum, TIMEOUT), self.clock)
+        self.doorway = Doorway(DIGEST, shapes, ClassNames(names, faults, classes), faults)
+        self.switchboard = Switchboard(tasks)
+        self.attending: dict[str, asyncio.Task[None]] = {}
+        self._numbers = 0
+
+    def open(self) -> None:
+        """Let the server know what it trains."""
+        population = Population(3)
+        self.doorway.attendance.set_result(
+            Attendance(self.conductor, self.switchboard, population, SHAPE, MOST_SAMPLES, self.clock)
+        )
+
+    async def come(self, client: str, **hello) -> FakeSession:
+        """Let a client connect and say Hello."""
+        self._numbers += 1
+        session = FakeSession(client, self._numbers)
+        said = {"job_digest": DIGEST, "samples": 3, "label_counts": [1, 1, 1], "input_shape": SHAPE} | hello
+        self.attending[client] = asyncio.create_task(self.doorway.attend(session, wire.Hello(**said)))
+        await settle()
+        return session
+
+    def joined(self) -> list[str]:
+        return [event.client for event in self.conductor.events if isinstance(event, Joined)]
+
+    def error_of(self, client: str) -> BaseException | None:
+        """Return the error with which the attending task of a client ended."""
+        assert self.attending[client].done()
+        return self.attending[client].exception()
+
+
+@asynccontextmanager
+async def entrance(*, expected: int = 1, quorum: int = 1, classes=None) -> AsyncIterator[Entrance]:
+    async with asyncio.TaskGroup() as tasks:
+        entrance = Entrance(tasks, expected, quorum, classes)
+        yield entrance
+        for each in entrance.attending.values():
+            each.cancel()
+        await asyncio.gather(*entrance.attending.values(), return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("hello", "reason", "problem"),
+    [
+        pytest.param({"job_digest": b"other"}, "JobMismatch", "of another job", id="digest"),
+        pytest.param({"input_shape": [5]}, "ShapeMismatch", r"shape \[5\], the job's \[4\]", id="shape"),
+        pytest.param(
+            {"input_shape": [2] * 10_000}, "ShapeMismatch", r"shape \[2, 2", id="shape-of-many-dimensions"
+        ),
+        pytest.param(
+            {"samples": MOST_SAMPLES + 1}, "ImplausibleClaim", "is 1,000, but .* 1,001 samples", id="samples"
+        ),
+        pytest.param({"evaluation_samples": 2**64 - 1}, "ImplausibleClaim", "is 1,000, but", id="evaluation"),
+        pytest.param({"label_counts": [1, 1]}, "ImplausibleClaim", "2 label counts", id="few-label-counts"),
+        pytest.param({"label_counts": [1, 1, 2]}, "ImplausibleClaim", "sum of 4", id="wrong-sum"),
+        pytest.param(
+            {"label_counts": [2**64 - 1] * 3}, "ImplausibleClaim", "do not fit", id="huge-label-counts"
+        ),
+        pytest.param({"class_names": ["x", "y"]}, "ClassesMismatch", "not those of the manifest", id="names"),
+    ],
+)
+async def test_a_client_that_does_not_fit_the_job_is_refused_and_counted(hello, reason, problem):
+    async with entrance(classes=("a", "b", "c")) as hall:
+        hall.open()
+        await hall.come("a", **hello)
+        with pytest.raises(InputError, match=problem):
+            raise hall.error_of("a")
+        assert hall.counters.refused == [reason]
+        assert hall.conductor.events == []
+
+
+async def test_a_client_that_fits_is_welcomed_and_joins():
+    async with entrance(classes=("a", "b", "c")) as hall:
+        hall.open()
+        session = await hall.come("a", class_names=["a", "b", "c"])
+        assert bodies(session) == ["welcome"]
+        assert hall.joined() == ["a"]
+        session.leave()
+        await settle()
+        assert isinstance(hall.conductor.events[-1], Left)
+
+
+def test_label_counts_are_refused_where_there_are_no_classes():
+    assert Population(None).violation(3, [3]) == "1 label counts came for a task without classes"
+    assert Population(None).violation(3, []) is None
+
+
+# What clients say of the shape of a sample
+
+
+async def test_another_jobs_client_proposes_no_shape():
+    async with entrance() as hall:
+        await hall.come("a", job_digest=b"other", input_shape=[63])
+        assert hall.doorway.shapes.summary() == []
+        assert hall.counters.refused == ["JobMismatch"]
+
+
+async def test_the_first_client_of_many_decides_no_shape():
+    async with entrance(expected=4) as hall:
+        stranger = await hall.come("stranger", input_shape=[63])
+        for name in "ab":
+            await hall.come(name)
+        assert hall.doorway.shapes.agreed() is None
+        await hall.come("c")
+        assert hall.doorway.shapes.agreed() == (SHAPE, True)
+        hall.open()
+        await settle()
+        assert hall.joined() == ["a", "b", "c"]
+        assert isinstance(hall.error_of("stranger"), InputError)
+        assert hall.counters.refused == ["ShapeMismatch"]
+        assert bodies(stranger) == []
+
+
+async def test_a_shape_that_the_model_refuses_refuses_only_who_stated_it():
+    async with entrance(expected=4) as hall:
+        session = await hall.come("a", input_shape=[63])
+        await hall.come("b")
+        hall.doorway.refuse_shape(
+            (63,), hello_checks.ShapeMismatch.at("spec.model.inputShape", "is not for it")
+        )
+        await settle()
+        assert session.ended == (grpc.StatusCode.FAILED_PRECONDITION, "spec.model.inputShape: is not for it")
+        assert hall.counters.refused == ["ShapeMismatch"]
+        assert hall.doorway.shapes.summary() == [(SHAPE, 1)]
+        assert not hall.attending["b"].done()
+
+
+async def test_a_shape_goes_with_the_client_that_stated_it():
+    async with entrance(expected=4) as hall:
+        session = await hall.come("a", input_shape=[63])
+        session.leave()
+        await settle()
+        assert hall.doorway.shapes.summary() == []
+        assert isinstance(hall.error_of("a"), StreamEnded)
+
+
+async def test_a_client_that_connects_twice_has_one_voice_and_one_stream():
+    async with entrance(expected=4) as hall:
+        older = await hall.come("a", input_shape=[63])
+        newer = await hall.come("a")
+        assert older.ended is not None
+        assert older.ended[0] is grpc.StatusCode.ALREADY_EXISTS
+        assert newer.ended is None
+        assert hall.doorway.shapes.summary() == [(SHAPE, 1)]
+
+
+@pytest.mark.parametrize(
+    ("frame", "error"),
+    [
+        pytest.param(control(failure=wire.Failure(message="disk\nbroken")), ClientFailed, id="failure"),
+        pytest.param(control(abort=wire.Abort()), ProtocolViolation, id="anything-else"),
+    ],
+)
+async def test_a_client_that_waits_may_only_fail(frame, error):
+    async with entrance(expected=4) as hall:
+        session = await hall.come("a")
+        session.feed(frame)
+        await settle()
+        assert isinstance(hall.error_of("a"), error)
+        assert "\n" not in str(hall.error_of("a"))
+
+
+async def test_clients_are_waited_for_until_they_agree():
+    async with entrance(expected=4) as hall:
+        agreement = asyncio.create_task(hall.doorway.shapes.agreement())
+        for name in "abc":
+            assert not agreement.done()
+            await hall.come(name)
+        assert await agreement == (SHAPE, True)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param((10**9,), id="long"),
+        pytest.param((2**32 - 1,) * 8, id="huge"),
+        pytest.param((1,) * (DIMENSIONS_LIMIT + 1), id="many-dimensions"),
+        pytest.param((0, 3), id="empty"),
+        pytest.param((), id="none"),
+    ],
+)
+def test_the_model_is_not_tried_on_implausible_samples(shape):
+    with pytest.raises(ImplausibleClaim, match=r"^spec\.model\.inputShape: .*set it in the manifest"):
+        check_size_of_sample(shape)
+
+
+def test_the_model_is_tried_on_samples_up_to_the_limit():
+    check_size_of_sample((SHAPE_LIMIT,))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        pytest.param([], "no client came within 5 s (spec.faultTolerance.quorumTimeoutSeconds)", id="nobody"),
+        pytest.param(
+            [((4,), 2), ((63,), 1)],
+            "clients did not agree on the shape of a sample within 5 s "
+            "(spec.faultTolerance.quorumTimeoutSeconds): [4] by 2; [63] by 1; set spec.model.inputShape",
+            id="different",
+        ),
+    ],
+)
+def test_a_missing_agreement_is_explained(shapes, message):
+    assert no_agreement(shapes, 5) == message
+
+
+# What clients say of the names of classes
+
+
+async def test_names_of_one_client_make_no_other_client_exit():
+    async with entrance(expected=4) as hall:
+        hall.open()
+        await hall.come("stranger", class_names=["made", "up"])
+        for name in "abc":
+            await hall.come(name, class_names=["cat", "dog"])
+        assert sorted(hall.joined()) == ["a", "b", "c"]
+        assert hall.counters.refused == ["ClassesMismatch"]
+        with pytest.raises(StreamEnded, match=r"made, up.* not those of most clients .*cat, dog"):
+            raise hall.error_of("stranger")
+
+
+async def test_a_client_whose_data_have_no_names_need_not_wait_for_any():
+    async with entrance(expected=4) as hall:
+        hall.open()
+        await hall.come("a")
+        assert hall.joined() == ["a"]
+
+
+async def test_names_for_the_time_being_go_with_their_last_client():
+    async with entrance(expected=8) as hall:
+        hall.open()
+        stranger = await hall.come("stranger", class_names=["made", "up"])
+        assert hall.joined() == []
+        hall.clock.now = TIMEOUT + 1
+        hall.doorway.class_names.review()
+        await settle()
+        assert hall.joined() == ["stranger"]
+
+        await hall.come("a", class_names=["cat", "dog"])
+        hall.doorway.class_names.review()
+        assert not hall.attending["a"].done()
+        stranger.leave()
+        await settle()
+        hall.clock.now = 2 * TIMEOUT + 2
+        hall.doorway.class_names.review()
+        await settle()
+        assert hall.joined() == ["stranger", "a"]
+
+
+async def test_most_clients_overrule_names_for_the_time_being():
+    async with entrance(expected=4) as hall:
+        hall.open()
+        stranger = await hall.come("stranger", class_names=["made", "up"])
+        hall.clock.now = TIMEOUT + 1
+        hall.doorway.class_names.review()
+        await settle()
+        for name in "abc":
+            await hall.come(name, class_names=["cat", "dog"])
+        assert sorted(hall.joined()) == ["a", "b", "c", "stranger"]
+        assert stranger.ended is not None
+        assert stranger.ended[0] is grpc.StatusCode.FAILED_PRECONDITION
+
+
+# Clients that come again and again
+
+
+async def test_a_client_that_keeps_joining_and_leaving_is_told_to_come_later():
+    async with entrance(expected=2) as hall:
+        hall.open()
+        await hall.come("honest")
+        for _ in range(50):
+            hall.clock.now += 0.02
+            session = await hall.come("restless")
+            session.leave()
+            await settle()
+        assert hall.joined() == ["honest"] + ["restless"] * 4
+        assert hall.counters.refused == ["TryLater"] * 46
+        error = hall.error_of("restless")
+        assert isinstance(error, TryLater)
+        assert 0 < error.seconds <= 1
+        assert not hall.attending["honest"].done()
+
+        hall.clock.now += error.seconds
+        await hall.come("restless")
+        assert hall.joined()[-1] == "restless"
+        assert len(hall.joined()) == 6
+
+
+async def test_a_client_that_was_cut_off_once_joins_again_at_once():
+    async with entrance() as hall:
+        hall.open()
+        session = await hall.come("a")
+        session.leave()
+        await settle()
+        await hall.come("a")
+        assert hall.joined() == ["a", "a"]
+        assert hall.counters.refused == []
