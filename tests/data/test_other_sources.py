@@ -66,7 +66,7 @@ def test_image_files_are_opened_when_they_are_loaded(image_root, cache):
     (image_root / "dog" / "a.png").write_bytes(b"damaged")
     source = open_source(folder(image_root), FIELD, cache)
     source.load(0)
-    with pytest.raises(InputError, match=r"dog/a\.png', a damaged image: it is of no known image format"):
+    with pytest.raises(InputError, match=r"dog/a\.png', a damaged image: its image format is unknown"):
         source.load(2)
 
 
@@ -275,15 +275,15 @@ def saved(tmp_path, **arrays):
 
 
 BAD_FILES = [
-    pytest.param(lambda t: folder(t / "no"), ".path", "which is no folder", id="no folder"),
+    pytest.param(lambda t: folder(t / "no"), ".path", "which is not a folder", id="no folder"),
     pytest.param(bad_folder, ".path", "holds no images", id="no images"),
     pytest.param(lambda t: bad_folder(t, classes=("a",)), ".classes", "not list 'cat'", id="unlisted"),
     pytest.param(lambda t: numpy(t / "no.npz"), ".path", "does not exist", id="no archive"),
-    pytest.param(lambda t: bad_file(t, "d.npz"), ".path", r"no readable \.npz", id="damaged archive"),
-    pytest.param(lambda t: bad_file(t, "d.npz", b""), ".path", r"no readable \.npz", id="empty archive"),
-    pytest.param(lambda t: bad_file(t, "d", b"PK\x03\x04"), ".path", r"readable \.npz", id="half an archive"),
+    pytest.param(lambda t: bad_file(t, "d.npz"), ".path", r"not a valid \.npz", id="damaged archive"),
+    pytest.param(lambda t: bad_file(t, "d.npz", b""), ".path", r"not a valid \.npz", id="empty archive"),
+    pytest.param(lambda t: bad_file(t, "d", b"PK\x03\x04"), ".path", r"valid \.npz", id="half an archive"),
     pytest.param(lambda t: saved(t, a=[1], b=[2]), ".path", "it holds a, b", id="other names"),
-    pytest.param(half_a_folder, ".path", r"no readable \.npy", id="damaged array"),
+    pytest.param(half_a_folder, ".path", r"not a valid \.npy", id="damaged array"),
     pytest.param(numpy, ".path", r"lacks the file '.*x\.npy'", id="missing array"),
     pytest.param(lambda t: saved(t, x=[[1]], y=[1, 2]), "", "1 samples but 2 labels", id="unequal"),
     pytest.param(lambda t: saved(t, x=[["a"]], y=[1]), "", "must be rows of numbers", id="text"),

@@ -205,7 +205,7 @@ def only_columns(*names):
     return lambda write: write("d.parquet", {name: [0] for name in names})
 
 
-UNREADABLE = r"d\.parquet', which is no readable Parquet file"
+UNREADABLE = r"d\.parquet', which is not a valid Parquet file"
 NO_LABEL = pa.array([None], pa.int64())
 NO_BYTES = [{"bytes": None, "path": "a.png"}]
 

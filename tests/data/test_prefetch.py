@@ -74,7 +74,7 @@ def test_the_old_batch_is_gone_before_the_next_is_loaded(cache, dataset):
     load, held = dataset.batch, []
 
     def watched(*wanted):
-        held.append(cache._held)
+        held.append(cache._cached)
         return load(*wanted)
 
     dataset.batch = watched

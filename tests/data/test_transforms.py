@@ -55,7 +55,7 @@ def test_what_treats_elements_by_themselves_is_applied_to_the_batch_with_the_sam
 
 def test_a_matrix_is_not_taken_for_a_batch_of_images():
     pipeline = training_pipeline(spec({"name": "Normalize", "mean": [0.0], "std": [1.0]}))
-    with pytest.raises(InputError, match="Normalize cannot take samples of shape"):
+    with pytest.raises(InputError, match="Normalize cannot be applied to samples of shape"):
         applied(pipeline, torch.ones(8, 6), torch.ones(8, 6))
 
 
@@ -171,7 +171,7 @@ def test_an_evaluation_may_have_transforms_of_its_own(own, expected):
         pytest.param({"name": "MixUp"}, ".name", "cannot be used on single samples", id="on batches"),
         pytest.param({"name": "RandomChoice"}, ".name", "cannot be used on single samples", id="of others"),
         pytest.param(
-            {"name": "RandomCrop"}, "", "does not take these arguments: .*size", id="missing argument"
+            {"name": "RandomCrop"}, "", "does not accept these arguments: .*size", id="missing argument"
         ),
         pytest.param({"name": "Grayscale", "colour": 1}, "", "colour", id="unknown argument"),
         pytest.param({"name": "GaussianBlur", "kernel_size": 2}, "", "odd", id="bad value"),
@@ -200,7 +200,9 @@ def test_bad_transforms_of_an_evaluation_are_reported_at_their_own_place():
 
 
 def test_samples_that_a_transform_cannot_take_are_refused_with_their_shape():
-    with pytest.raises(InputError, match=r"RandomCrop cannot take samples of shape \(3, 8, 6\)") as caught:
+    with pytest.raises(
+        InputError, match=r"RandomCrop cannot be applied to samples of shape \(3, 8, 6\)"
+    ) as caught:
         applied(training_pipeline(spec({"name": "RandomCrop", "size": 9})), IMAGE)
     assert caught.value.violations[0].path == "spec.data.transforms[0]"
 

@@ -1,1 +1,1 @@
-"""A client's samples: formats, transforms, local batches and their order."""
+"""Datasets: formats, transforms, and the local batches of a client in their order."""

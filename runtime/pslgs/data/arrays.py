@@ -1,4 +1,4 @@
-"""Samples in arrays: NumPy files, scikit-learn's small datasets."""
+"""Samples in NumPy arrays, and the opening of .npy and .npz files."""
 
 import zipfile
 from pathlib import Path
@@ -17,7 +17,15 @@ CHANNELS = {1, 3, 4}
 
 
 class ArraySource:
-    """An array of samples, possibly memory-mapped, and its labels."""
+    """A source over an array of samples, which may be memory-mapped, and its labels.
+
+    Attributes:
+        labels: The label of each sample.
+        class_names: The name of each class, or None where they are unknown.
+
+    Raises:
+        InputError: samples and labels differ in number, or samples are not rows of numbers.
+    """
 
     def __init__(
         self, inputs: NDArray[Any], labels: NDArray[Any], class_names: tuple[str, ...] | None, field: str
@@ -39,14 +47,16 @@ class ArraySource:
         return len(self._inputs)
 
     def load(self, index: int) -> Tensor:
-        """Copy one sample: uint8 stays as it is, everything else becomes float32; channels come first."""
+        """Return a copy of one sample in the form of `as_sample`."""
         return torch.from_numpy(as_sample(self._inputs[index]))
 
 
 def as_sample(values: NDArray[Any]) -> NDArray[Any]:
-    """Copy a sample with its channels first; uint8 of 2 or 3 dimensions is an image, all else float32.
+    """Return a copy of a sample: uint8 images stay uint8, all else becomes float32; channels come first.
 
-    If the last of three dimensions, and not the first, is 1, 3 or 4 long, the sample has its channels last.
+    A uint8 sample of 2 or 3 dimensions is an image; one of 2 dimensions gets a channel dimension.  If the
+    last of three dimensions, and not the first, has the size 1, 3 or 4, it is taken for the channels and
+    moved to the front.
     """
     is_image = values.dtype == np.uint8 and values.ndim in {2, 3}
     sample = np.array(values, dtype=np.uint8 if is_image else np.float32)
@@ -58,10 +68,12 @@ def as_sample(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def open_numpy(source: DataSource, field: str) -> ArraySource:
-    """Open arrays ``x`` and ``y``: an .npz file, or a folder with x.npy and y.npy (memory-mapped).
+    """Open the arrays ``x`` (samples) and ``y`` (labels) of an .npz file or of a folder with x.npy and y.npy.
+
+    The .npy files of a folder are memory-mapped; an .npz file is read as a whole.
 
     Raises:
-        InputError: a file is missing or damaged, or an array has another name or no fitting shape.
+        InputError: a file is missing or damaged, or an array has a wrong name, type or shape.
     """
     path = Path(source.path or "").expanduser()
     if path.is_dir():
@@ -81,7 +93,7 @@ def _load_array(path: Path, field: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise InputError.at(field, f"names '{path}', which is no readable .npy file ({error})") from error
+        raise InputError.at(field, f"names '{path}', which is not a valid .npy file ({error})") from error
     return array
 
 
@@ -98,4 +110,4 @@ def _load_archive(path: Path, field: str) -> tuple[NDArray[Any], NDArray[Any]]:
     except InputError:
         raise
     except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise InputError.at(field, f"names '{path}', which is no readable .npz file ({error})") from error
+        raise InputError.at(field, f"names '{path}', which is not a valid .npz file ({error})") from error

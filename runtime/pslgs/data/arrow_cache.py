@@ -1,8 +1,8 @@
-"""Parquet files converted once to Arrow IPC, which clients on one machine map into memory and share.
+"""Conversion of Parquet files to an Arrow IPC file, which clients on one machine memory-map and share.
 
-Parquet is compressed by row group, so that reading one sample costs a whole group.  The converted
-file is not compressed: any row is read in place, and the pages are the operating system's, held once
-however many clients look at them.
+Parquet files are compressed by row group, so that reading one sample decompresses a whole group.  The
+converted file is not compressed: any row is read in place, and all clients share its pages in the
+operating system's page cache.
 """
 
 import fcntl
@@ -20,19 +20,19 @@ import pyarrow.parquet as pq
 from pslgs.data.columns import InvalidColumnError, normalised_inputs, normalised_labels
 from pslgs.spec.errors import InputError
 
-LAYOUT = "1"  # of the converted file; another one makes another cache key
+LAYOUT = "1"  # version of the converted file's layout; a part of the cache key
 ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
 class ParquetFiles:
-    """What to read, and where in the manifest it was named.
+    """The Parquet files of a dataset and their columns.
 
     Attributes:
-        files: In the order in which their rows count.
-        input_column: Name of the column of samples.
-        label_column: Name of the column of labels.
-        field: The data source in the manifest, as ``spec.data.train``.
+        files: The files; samples are numbered in this order.
+        input_column: Name of the column with the samples.
+        label_column: Name of the column with the labels.
+        field: Path of the data source in the manifest (``spec.data.train``), for error messages.
     """
 
     files: tuple[Path, ...]
@@ -42,9 +42,14 @@ class ParquetFiles:
 
 
 def open_converted(parquet: ParquetFiles, cache: Path) -> pa.Table:
-    """Map the converted table, with columns ``input`` and ``label``; convert it if nobody has.
+    """Return the converted table, memory-mapped; the files are converted unless they have been before.
 
-    Processes that ask at the same time wait for the first one to convert.
+    The table has the columns ``input`` and ``label``.  If several processes call this at the same time, one
+    converts the files and the others wait for it.
+
+    Args:
+        parquet: The files to convert.
+        cache: Folder of the converted files; created if it does not exist.
 
     Raises:
         InputError: a file is damaged or lacks a column, or the cache folder cannot be written.
@@ -66,15 +71,15 @@ def open_converted(parquet: ParquetFiles, cache: Path) -> pa.Table:
 def _key(parquet: ParquetFiles) -> str:
     parts = [LAYOUT, parquet.input_column, parquet.label_column]
     for file in parquet.files:
-        facts = file.stat()
-        parts += [str(file.resolve()), str(facts.st_size), str(facts.st_mtime_ns)]
+        status = file.stat()
+        parts += [str(file.resolve()), str(status.st_size), str(status.st_mtime_ns)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released by the system, also if the process is killed
+        fcntl.flock(file, fcntl.LOCK_EX)  # the system releases it even if the process is killed
         yield
 
 
@@ -123,7 +128,7 @@ def _batches_of(file: Path, parquet: ParquetFiles) -> Iterator[pa.RecordBatch]:
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError.at(
-            parquet.field, f"holds '{file}', which is no readable Parquet file ({reason})"
+            parquet.field, f"holds '{file}', which is not a valid Parquet file ({reason})"
         ) from error
 
 

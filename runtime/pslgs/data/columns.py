@@ -1,20 +1,20 @@
-"""The column types that a Parquet file may have, brought to one form each."""
+"""Conversion of Parquet columns of various types to one type for samples and few for labels."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 
 class InvalidColumnError(ValueError):
-    """A column cannot be used; the message begins with "column" and names it."""
+    """Raised when a column cannot be used; the message begins with "column" and names it."""
 
 
 def normalised_inputs(column: pa.Array, name: str) -> pa.Array:
-    """Bring samples to `binary` (image files) or a fixed-size list of float32 (features).
+    """Convert a column of samples to `binary` (image files) or a fixed-size list of float32 (features).
 
-    Accepts the hubs' ``struct<bytes, path>``, plain binary, and lists of numbers of one length.
+    Accepted types are Hugging Face's ``struct<bytes, path>``, binary, and lists of numbers of equal length.
 
     Raises:
-        InvalidColumnError: another type, or values are missing.
+        InvalidColumnError: the column has another type or missing values.
     """
     if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
         column = pc.struct_field(column, "bytes")
@@ -30,10 +30,10 @@ def normalised_inputs(column: pa.Array, name: str) -> pa.Array:
 
 
 def normalised_labels(column: pa.Array, name: str) -> pa.Array:
-    """Bring labels to int64 (classes), float32 (targets) or a fixed-size list of float32.
+    """Convert a column of labels to int64 (classes), float32 (targets) or a fixed-size list of float32.
 
     Raises:
-        InvalidColumnError: another type, or values are missing.
+        InvalidColumnError: the column has another type or missing values.
     """
     if column.null_count:
         raise InvalidColumnError(f"column '{name}' has missing values; leave those rows out")
@@ -43,7 +43,7 @@ def normalised_labels(column: pa.Array, name: str) -> pa.Array:
         return column.cast(pa.float32())
     if _is_list(column.type):
         return _rows_of_numbers(column, name)
-    raise InvalidColumnError(f"column '{name}' has type {column.type}; labels are whole numbers or targets")
+    raise InvalidColumnError(f"column '{name}' has type {column.type}; labels must be integers or floats")
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -1,4 +1,4 @@
-"""Finding a dataset's files."""
+"""Lookup of a dataset's files and folders."""
 
 import glob
 import os
@@ -8,10 +8,10 @@ from pslgs.spec.errors import InputError
 
 
 def matching_files(pattern: str, field: str) -> list[Path]:
-    """List the files that a path or glob pattern names, sorted.
+    """Return the files that match a path or glob pattern, sorted by name.
 
     Raises:
-        InputError: there is none, or one is empty or may not be read.
+        InputError: no file matches, or one is empty or not readable.
     """
     files = [Path(name) for name in sorted(glob.glob(os.path.expanduser(pattern), recursive=True))]
     files = [file for file in files if file.is_file()]
@@ -21,7 +21,7 @@ def matching_files(pattern: str, field: str) -> list[Path]:
         )
     for file in files:
         if not os.access(file, os.R_OK):
-            raise InputError.at(field, f"names '{file}', which may not be read; check its permissions")
+            raise InputError.at(field, f"names '{file}', which is not readable; check its permissions")
         if file.stat().st_size == 0:
             raise InputError.at(field, f"names '{file}', which is empty; copy it again")
     return files
@@ -35,5 +35,5 @@ def existing_folder(path: str, field: str) -> Path:
     """
     folder = Path(path).expanduser()
     if not folder.is_dir():
-        raise InputError.at(field, f"is '{path}', which is no folder; is the data volume mounted there?")
+        raise InputError.at(field, f"is '{path}', which is not a folder; is the data volume mounted there?")
     return folder

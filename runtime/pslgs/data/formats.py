@@ -1,4 +1,4 @@
-"""One way to open each format of a dataset."""
+"""Opening of datasets by their format."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from pslgs.spec.source import CLIENT_PLACEHOLDER, DataFormat, DataSource
 
 
 def open_source(source: DataSource, field: str, cache: Path) -> Source:
-    """Open a dataset for reading; samples are decoded later, when they are asked for.
+    """Open a dataset; its samples are decoded on access.
 
     Args:
-        source: What the manifest says, with ``{client}`` already replaced.
-        field: Where it says so, as ``spec.data.train``.
+        source: The dataset as in the manifest, with ``{client}`` already replaced.
+        field: Path of the data source in the manifest (``spec.data.train``), for error messages.
         cache: Folder for converted files.
 
     Raises:
-        InputError: the dataset is missing, empty, damaged or of another shape than its format has.
+        InputError: the dataset is missing, empty or damaged, or its files are not as its format requires.
     """
     match source.format:
         case DataFormat.PARQUET:
@@ -41,7 +41,7 @@ def open_source(source: DataSource, field: str, cache: Path) -> Source:
 
 
 def for_client(source: DataSource, client_id: str) -> DataSource:
-    """Replace ``{client}`` in the path and in the options by the client's id."""
+    """Return the data source with ``{client}`` in its path and options replaced by the client's id."""
     path = source.path and source.path.replace(CLIENT_PLACEHOLDER, client_id)
     options = {
         key: value.replace(CLIENT_PLACEHOLDER, client_id) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Images in one folder per class."""
+"""Datasets of image files in one folder per class."""
 
 from pathlib import Path
 
@@ -14,7 +14,12 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", "
 
 
 class ImageFolderSource:
-    """Image files, opened and decoded when they are asked for."""
+    """A source over image files, which are read and decoded on access.
+
+    Attributes:
+        labels: The class of each image.
+        class_names: The name of each class.
+    """
 
     def __init__(
         self, files: tuple[Path, ...], labels: list[int], class_names: tuple[str, ...], field: str
@@ -28,10 +33,10 @@ class ImageFolderSource:
         return len(self._files)
 
     def load(self, index: int) -> Tensor:
-        """Read and decode one file; uint8, shape (3, height, width).
+        """Read and decode one image: uint8, shape (3, height, width).
 
         Raises:
-            InputError: the file is damaged or gone.
+            InputError: the file is damaged or no longer exists.
         """
         file = self._files[index]
         try:
@@ -41,13 +46,13 @@ class ImageFolderSource:
 
 
 def open_image_folder(source: DataSource, field: str) -> ImageFolderSource:
-    """List the images below the folders of ``source.path``, each named as a class.
+    """Open the images below ``source.path``, where each subfolder holds the images of the class of its name.
 
-    Classes are numbered as ``source.classes`` lists them, otherwise by sorted folder name; the list is
-    needed where clients hold different classes, so that all number them alike.
+    Classes are numbered in the order of ``source.classes``, or of sorted folder names without that list.
+    Clients with different classes need the list, so that all number the classes in the same way.
 
     Raises:
-        InputError: no such folder, no images, or a folder that is no listed class.
+        InputError: the folder does not exist, holds no images, or has a subfolder that is not in the list.
     """
     root = existing_folder(source.path or "", f"{field}.path")
     folders = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -56,7 +61,7 @@ def open_image_folder(source: DataSource, field: str) -> ImageFolderSource:
     if unlisted:
         raise InputError.at(
             f"{field}.classes",
-            f"does not list '{unlisted[0]}', a folder in '{root}'; add it, or take the folder away",
+            f"does not list '{unlisted[0]}', a folder in '{root}'; add it, or remove the folder",
         )
     found = [(file, class_names.index(folder)) for folder in folders for file in _images_below(root / folder)]
     if not found:

@@ -1,4 +1,4 @@
-"""From the bytes of an image file to a tensor."""
+"""Decoding of image files to tensors."""
 
 import io
 import struct
@@ -10,21 +10,21 @@ from torch import Tensor
 
 
 def decode(data: bytes) -> Tensor:
-    """Decode an image file of any usual format to RGB; uint8, shape (3, height, width).
+    """Decode an image file of any format that Pillow knows to RGB: uint8, shape (3, height, width).
 
     Raises:
-        ValueError: it is no image, or a damaged one.
+        ValueError: the format is unknown, or the image is damaged.
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
             return from_pillow(image.convert("RGB"))
     except UnidentifiedImageError as error:
-        raise ValueError("it is of no known image format") from error
+        raise ValueError("its image format is unknown") from error
     except (OSError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
         raise ValueError(f"it cannot be decoded ({error})") from error
 
 
 def from_pillow(image: Image.Image) -> Tensor:
-    """Copy a Pillow image to uint8 (channels, height, width); grey stays grey, all else becomes RGB."""
+    """Convert a Pillow image to uint8, shape (channels, height, width), with 1 channel for grey, else 3."""
     pixels = np.array(image if image.mode in {"L", "RGB"} else image.convert("RGB"))
     return torch.from_numpy(pixels if pixels.ndim == 3 else pixels[..., None]).permute(2, 0, 1)

@@ -1,4 +1,4 @@
-"""One client's view of a dataset: which samples are its own, in which order, cut into local batches."""
+"""The dataset of one client: its samples, their order in an epoch, and its local batches."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,19 +9,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pslgs.data.source import Labels, Source, is_classification
+from pslgs.data.source import Labels, Source
 from pslgs.data.transforms import Pipeline
 from pslgs.sampling.randomness import Purpose, client_key, generator, torch_seed
-from pslgs.spec.errors import InputError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Samples, ready for the model.
+    """Inputs and labels of several samples.
 
     Attributes:
-        inputs: float32; shape (samples, *input_shape).
-        labels: int64 classes (samples,), or float32 targets (samples,) or (samples, targets).
+        inputs: Transformed samples, float32; shape (samples, *input_shape).
+        labels: int64 classes of shape (samples,), or float32 targets of shape (samples,) or
+            (samples, targets).
     """
 
     inputs: Tensor
@@ -30,12 +30,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose view it is.
+    """The client that a dataset belongs to.
 
     Attributes:
-        client_id: The client, or an empty string for the server.
-        seed: The job's seed, from which order and augmentation derive.
-        field: The data source in the manifest, as ``spec.data.train``.
+        client_id: Id of the client; empty for the server.
+        seed: Seed of the job, from which order and augmentation are derived.
+        field: Path of the data source in the manifest (``spec.data.train``), for error messages.
     """
 
     client_id: str
@@ -44,15 +44,21 @@ class Owner:
 
 
 class LocalDataset:
-    """The samples of one client: indices into a dataset that many clients may share.
+    """The samples of one client: a subset of a source that several clients may share.
 
-    Samples are decoded when a batch is asked for, and none is kept.  A sample's augmentation depends on
-    the seed, the epoch, the client and the sample, and not on the batch in which it comes.
+    Samples are decoded when a batch is loaded, and not kept.  The augmentation of a sample depends on the
+    seed, the epoch, the client and the sample, but not on the batch to which the sample belongs.
 
     Attributes:
-        labels: The client's labels, in the order of its index.
-        class_names: The name of each class, where the dataset knows it.
-        input_shape: Shape of a transformed sample; known without samples, too.
+        labels: The label of each of the client's samples, in the order of ``index``.
+        class_names: The name of each class, or None where they are unknown.
+        input_shape: Shape of a transformed sample; defined even if the client has no samples.
+
+    Args:
+        source: The dataset.
+        index: Indices in ``source`` of the client's samples; shape (samples,).
+        pipeline: Transforms of a sample.
+        owner: The client.
     """
 
     def __init__(self, source: Source, index: NDArray[np.int64], pipeline: Pipeline, owner: Owner) -> None:
@@ -68,50 +74,31 @@ class LocalDataset:
 
     @property
     def samples(self) -> int:
-        """How many samples the client holds."""
+        """Number of samples of the client."""
         return len(self._index)
 
-    def label_counts(self, classes: int) -> NDArray[np.int64]:
-        """Count the samples of each class; shape (classes,).
-
-        Raises:
-            InputError: the labels are no classes, or one is beyond the model's ``classes`` outputs.
-        """
-        if not is_classification(self.labels):
-            raise InputError.at(
-                self._owner.field, "has targets as labels, and no classes; choose another loss"
-            )
-        highest = int(self.labels.max(initial=0))
-        if highest >= classes:
-            raise InputError.at(
-                self._owner.field,
-                f"has the label {highest}, but the model's {classes} outputs mean 0 to {classes - 1}; "
-                "give the model as many outputs as there are classes",
-            )
-        return np.bincount(self.labels, minlength=classes).astype(np.int64)
-
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """Return the order in which ``epoch`` uses the samples: a permutation of 0…samples-1."""
+        """Return the order in which an epoch uses the samples: a permutation of 0 … samples - 1."""
         if self._order[0] != epoch:
             rng = generator(self._owner.seed, Purpose.LOCAL_ORDER, epoch, self._client_key)
             self._order = (epoch, rng.permutation(self.samples).astype(np.int64, copy=False))
         return self._order[1]
 
     def batch(self, epoch: int, offset: int, count: int) -> Batch:
-        """Load the samples at ``offset`` … ``offset + count - 1`` in the order of ``epoch``.
+        """Load the samples from ``offset`` to ``offset + count - 1`` in the order of ``epoch``.
 
         Raises:
-            ValueError: the slice goes beyond the samples.
+            ValueError: the slice exceeds the samples.
             InputError: a sample is damaged or cannot be transformed.
         """
         self._check_slice(offset, count)
         return self._load(self.order(epoch)[offset : offset + count], epoch)
 
     def in_order(self, first: int, count: int) -> Batch:
-        """Load ``count`` samples from ``first`` on, in the order of the index, for an evaluation.
+        """Load ``count`` samples from ``first`` on in the order of the index, for evaluation.
 
         Raises:
-            ValueError: the slice goes beyond the samples.
+            ValueError: the slice exceeds the samples.
             InputError: a sample is damaged or cannot be transformed.
         """
         self._check_slice(first, count)
@@ -119,13 +106,15 @@ class LocalDataset:
 
     def _check_slice(self, offset: int, count: int) -> None:
         if offset < 0 or count < 0 or offset + count > self.samples:
-            raise ValueError(f"samples {offset} to {offset + count} of {self.samples}")
+            raise ValueError(
+                f"samples {offset} to {offset + count - 1} do not exist; there are {self.samples}"
+            )
 
     def _load(self, positions: NDArray[np.int64], epoch: int) -> Batch:
         labels = torch.from_numpy(self.labels[positions])
         if len(positions) == 0:
             return Batch(torch.empty((0, *self.input_shape)), labels)
-        with _kept_random_state():
+        with _restored_random_state():
             samples = [self._sample(int(position), epoch) for position in positions]
         return Batch(self._pipeline.collate(samples), labels)
 
@@ -133,17 +122,17 @@ class LocalDataset:
         sample = self._source.load(int(self._index[position]))
         if self._pipeline.is_random:
             seed = torch_seed(self._owner.seed, Purpose.AUGMENTATION, epoch, self._client_key, position)
-            torch.default_generator.manual_seed(seed)  # the only one that v2 transforms draw from
+            torch.default_generator.manual_seed(seed)  # the only generator that v2 transforms use
         return self._pipeline.transform(sample)
 
     def _shape_of(self, index: int) -> tuple[int, ...]:
-        with _kept_random_state():
+        with _restored_random_state():
             sample = self._pipeline.transform(self._source.load(index))
         return tuple(self._pipeline.collate([sample]).shape[1:])
 
 
 @contextmanager
-def _kept_random_state() -> Iterator[None]:
+def _restored_random_state() -> Iterator[None]:
     state = torch.get_rng_state()
     try:
         yield

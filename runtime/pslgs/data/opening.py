@@ -1,4 +1,4 @@
-"""From the manifest to the samples of one client, or of the server's evaluation."""
+"""Opening of the datasets that the manifest describes, for one client, all clients or the server."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,36 +22,43 @@ EVALUATION = "spec.data.evaluation"
 def open_training_data(
     data: DataSpec, *, client_id: str, partition_index: int | None, seed: int, cache: Path
 ) -> LocalDataset:
-    """Open a client's training samples: its share of the partition, or all that it reads.
+    """Open the training samples of a client: its part of the partition, or all of its data.
 
     Args:
-        data: The manifest's section.
-        client_id: Replaces ``{client}`` in paths; keys order and augmentation.
-        partition_index: Which share is the client's, from 0; only with a partition.
-        seed: The job's; all clients derive the same partition from it.
+        data: Section ``spec.data`` of the manifest.
+        client_id: Id of the client; it replaces ``{client}`` in paths and determines order and augmentation.
+        partition_index: Number of the client's part of the partition, from 0; None without a partition.
+        seed: Seed of the job, from which all clients derive the same partition.
         cache: Folder for converted files, which clients on one machine should share.
 
     Raises:
-        InputError: the data are missing, damaged or do not fit the manifest.
+        InputError: the data are missing or damaged, or do not fit the manifest.
     """
     source = open_source(for_client(data.train, client_id), TRAINING, cache)
     pipeline = training_pipeline(data)
     index = _all_of(source)
     if data.partition is not None:
         shares = partition(data.partition, source.labels, generator(seed, Purpose.PARTITION))
-        index = shares[_share_of(client_id, partition_index, data)]
+        index = shares[_checked_index(client_id, partition_index, data)]
     return LocalDataset(source, index, pipeline, Owner(client_id, seed, TRAINING))
 
 
 def open_all_training_data(
     data: DataSpec, client_ids: Sequence[str], *, seed: int, cache: Path
 ) -> list[LocalDataset]:
-    """Open the shares of all clients of a partition over one source, for simulations.
+    """Open the training samples of all clients; with a partition, they share one source.
 
-    Each equals what `open_training_data` gives the client with its position as ``partition_index``.
+    The datasets equal those of `open_training_data` with the position in ``client_ids`` as
+    ``partition_index``.
+
+    Args:
+        data: Section ``spec.data`` of the manifest.
+        client_ids: Ids of the clients.
+        seed: Seed of the job.
+        cache: Folder for converted files.
 
     Raises:
-        InputError: the data are missing, damaged or do not fit the manifest.
+        InputError: the data are missing or damaged, or do not fit the manifest.
     """
     if data.partition is None:
         return [
@@ -62,7 +69,7 @@ def open_all_training_data(
     pipeline = training_pipeline(data)
     shares = partition(data.partition, source.labels, generator(seed, Purpose.PARTITION))
     return [
-        LocalDataset(source, shares[_share_of(name, i, data)], pipeline, Owner(name, seed, TRAINING))
+        LocalDataset(source, shares[_checked_index(name, i, data)], pipeline, Owner(name, seed, TRAINING))
         for i, name in enumerate(client_ids)
     ]
 
@@ -75,19 +82,19 @@ def open_evaluation_data(
     seed: int = 0,
     cache: Path,
 ) -> LocalDataset:
-    """Open the evaluation samples of the server, or those of a client.
+    """Open the evaluation samples of the server or of a client.
 
-    With a partition, clients divide one evaluation dataset at random in equal parts.
+    With a partition, one evaluation dataset is divided among the clients at random and in equal parts.
 
     Args:
-        data: The manifest's section; it must have an evaluation.
-        client_id: The client, or None for the server, which reads all.
-        partition_index: Which share is the client's, from 0; only with a partition.
-        seed: The job's; only with a partition.
+        data: Section ``spec.data`` of the manifest, with an evaluation.
+        client_id: Id of the client; None for the server, which reads all samples.
+        partition_index: Number of the client's part of the partition, from 0; None without a partition.
+        seed: Seed of the job, from which the partition is derived.
         cache: Folder for converted files.
 
     Raises:
-        InputError: the data are missing, damaged or do not fit the manifest.
+        InputError: the data are missing or damaged, or do not fit the manifest.
         ValueError: the manifest has no evaluation.
     """
     if data.evaluation is None:
@@ -98,19 +105,26 @@ def open_evaluation_data(
     index = _all_of(source)
     if client_id is not None and data.partition is not None and not data.evaluation.is_per_client:
         shares = partition_iid(len(source), data.partition.clients, generator(seed, Purpose.PARTITION, 1))
-        index = shares[_share_of(client_id, partition_index, data)]
+        index = shares[_checked_index(client_id, partition_index, data)]
     return LocalDataset(source, index, pipeline, Owner(name, seed, EVALUATION))
 
 
 def open_all_evaluation_data(
     data: DataSpec, client_ids: Sequence[str], *, seed: int, cache: Path
 ) -> list[LocalDataset]:
-    """Open the evaluation samples of all clients, for simulations.
+    """Open the evaluation samples of all clients; with a partition, they share one source.
 
-    Each equals what `open_evaluation_data` gives the client with its position as ``partition_index``.
+    The datasets equal those of `open_evaluation_data` with the position in ``client_ids`` as
+    ``partition_index``.
+
+    Args:
+        data: Section ``spec.data`` of the manifest, with an evaluation.
+        client_ids: Ids of the clients.
+        seed: Seed of the job.
+        cache: Folder for converted files.
 
     Raises:
-        InputError: the data are missing, damaged or do not fit the manifest.
+        InputError: the data are missing or damaged, or do not fit the manifest.
         ValueError: the manifest has no evaluation.
     """
     if data.evaluation is None or data.partition is None or data.evaluation.is_per_client:
@@ -122,7 +136,7 @@ def open_all_evaluation_data(
     pipeline = evaluation_pipeline(data)
     shares = partition_iid(len(source), data.partition.clients, generator(seed, Purpose.PARTITION, 1))
     return [
-        LocalDataset(source, shares[_share_of(name, i, data)], pipeline, Owner(name, seed, EVALUATION))
+        LocalDataset(source, shares[_checked_index(name, i, data)], pipeline, Owner(name, seed, EVALUATION))
         for i, name in enumerate(client_ids)
     ]
 
@@ -131,15 +145,15 @@ def _all_of(source: Source) -> NDArray[np.int64]:
     return np.arange(len(source), dtype=np.int64)
 
 
-def _share_of(client_id: str, partition_index: int | None, data: DataSpec) -> int:
+def _checked_index(client_id: str, partition_index: int | None, data: DataSpec) -> int:
     clients = data.partition.clients if data.partition else 0
     if partition_index is None:
         raise InputError.at(
-            "spec.data.partition", f"has a share for each client, but '{client_id}' was given no number"
+            "spec.data.partition", f"has a part for each client, but '{client_id}' was given no number"
         )
     if not 0 <= partition_index < clients:
         raise InputError.at(
             "spec.data.partition.clients",
-            f"is {clients}, so '{client_id}', number {partition_index} from 0, has no share; raise it",
+            f"is {clients}, so '{client_id}', number {partition_index} from 0, has no part; increase it",
         )
     return partition_index

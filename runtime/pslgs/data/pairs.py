@@ -1,4 +1,4 @@
-"""Samples in a map-style dataset, as torch understands it: items are pairs of sample and label."""
+"""Sources over map-style datasets in the sense of torch, whose items are pairs (sample, label)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from pslgs.data.source import Labels, checked_labels
 from pslgs.spec.errors import InputError
 
 FAULTS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RuntimeError, OSError)
-"""What a dataset that others wrote may raise for a sample that is damaged or missing."""
+"""Exceptions that third-party datasets may raise when a sample is damaged or missing."""
 
 
 class Pairs(Protocol):
-    """A dataset that others wrote."""
+    """A map-style dataset of pairs (sample, label)."""
 
     def __len__(self) -> int:
-        """Count the samples."""
+        """Return the number of samples."""
         ...
 
     def __getitem__(self, index: int, /) -> tuple[object, object]:
@@ -32,7 +32,14 @@ class Pairs(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairsSource:
-    """Samples of ``pairs``; how much of it is in memory is its own affair."""
+    """A source over a map-style dataset.
+
+    Attributes:
+        pairs: The dataset.
+        labels: The label of each sample.
+        class_names: The name of each class, or None where they are unknown.
+        field: Path of the manifest field that names the dataset, for error messages.
+    """
 
     pairs: Pairs
     labels: Labels
@@ -43,10 +50,10 @@ class PairsSource:
         return len(self.labels)
 
     def load(self, index: int) -> Tensor:
-        """Accept a tensor, an array or a Pillow image; uint8 images stay, all else becomes float32.
+        """Return one sample, which may be a tensor, an array or a Pillow image, in the form of `as_sample`.
 
         Raises:
-            InputError: the item is something else, or damaged.
+            InputError: the sample has another type, or cannot be read.
         """
         sample = _pair(self.pairs, index, self.field)[0]
         if isinstance(sample, Image.Image):
@@ -61,10 +68,14 @@ class PairsSource:
 
 
 def labels_of(pairs: Pairs, attributes: Sequence[str], field: str) -> Labels:
-    """Find all labels: in the first of ``attributes`` that has one for each item, or else in the items.
+    """Return all labels of a dataset.
+
+    They are taken from the first of ``attributes`` that holds one label per item.  If there is none, all
+    items are read.
 
     Raises:
-        InputError: there are none, they are no labels, or an item cannot be read.
+        InputError: the dataset is empty, its labels are invalid (see `checked_labels`), or an item cannot
+            be read.
     """
     for attribute in attributes:
         stored = getattr(pairs, attribute, None)
@@ -77,5 +88,5 @@ def _pair(pairs: Pairs, index: int, field: str) -> tuple[object, object]:
     try:
         sample, label = pairs[index]
     except FAULTS as error:
-        raise InputError.at(field, f"cannot give sample {index} and its label: {error}") from error
+        raise InputError.at(field, f"failed to return sample {index} and its label: {error}") from error
     return sample, label

@@ -1,4 +1,4 @@
-"""Samples in Parquet files: the schema of the hubs' image datasets, or rows of numbers."""
+"""Datasets in Parquet files: images in the Hugging Face schema, or rows of numbers."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,12 @@ from pslgs.spec.source import DataSource
 
 
 class ParquetSource:
-    """Rows of a memory-mapped table; one row is decoded at a time, and none is kept."""
+    """A source over a memory-mapped table, whose rows are decoded on access.
+
+    Attributes:
+        labels: The label of each row.
+        class_names: The name of each class, or None where they are unknown.
+    """
 
     def __init__(self, table: pa.Table, class_names: tuple[str, ...] | None, field: str) -> None:
         self.labels = checked_labels(_to_numpy(table.column("label")), field)
@@ -31,7 +36,7 @@ class ParquetSource:
         return len(self.labels)
 
     def load(self, index: int) -> Tensor:
-        """Read one row: a uint8 image (3, height, width), or float32 features (features,).
+        """Decode one row: a uint8 image of shape (3, height, width), or float32 features (features,).
 
         Raises:
             InputError: the image is damaged.
@@ -47,10 +52,10 @@ class ParquetSource:
 
 
 def open_parquet(source: DataSource, field: str, cache: Path) -> ParquetSource:
-    """Open the Parquet files that ``source.path`` matches, in sorted order.
+    """Open the Parquet files that match ``source.path``, in the order of their names.
 
     Raises:
-        InputError: no file, a damaged one, a missing column or one of a wrong type.
+        InputError: no file matches, a file is damaged, or a column is missing or has a wrong type.
     """
     files = tuple(matching_files(source.path or "", f"{field}.path"))
     table = open_converted(ParquetFiles(files, source.input_column, source.label_column, field), cache)
@@ -69,7 +74,7 @@ def _to_numpy(column: pa.ChunkedArray) -> Labels:
 
 
 def _stored_class_names(schema: pa.Schema, label_column: str) -> tuple[str, ...] | None:
-    # The hub's writers keep {"info": {"features": {"label": {"names": […]}}}} beside the Arrow schema.
+    # Hugging Face stores {"info": {"features": {"label": {"names": […]}}}} in the schema's metadata.
     stored = (schema.metadata or {}).get(b"huggingface")
     if stored is None:
         return None

@@ -1,4 +1,4 @@
-"""The next local batch, loaded while the server computes."""
+"""Prefetching of the next local batch while the server computes."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from pslgs.data.local import Batch, LocalDataset
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Held:
+class _Cached:
     epoch: int
     offset: int
     batch: Batch
@@ -21,35 +21,35 @@ class _Held:
 
 
 class BatchCache:
-    """Holds at most one batch that was loaded ahead.
+    """A cache of at most one prefetched batch.
 
-    Because a sample does not depend on the batch in which it comes, a batch that holds more than what is
-    asked for serves as well.
+    Because a sample does not depend on the batch to which it belongs, any part of the prefetched batch can
+    be taken.
 
     Attributes:
-        load_seconds: How long the latest `prefetch` or `take` spent loading; 0 if the batch was there.
+        load_seconds: Seconds that the latest `prefetch` or `take` spent loading; 0 on a cache hit.
     """
 
     def __init__(self, dataset: LocalDataset, clock: Callable[[], float] = time.perf_counter) -> None:
         self.load_seconds = 0.0
         self._dataset = dataset
         self._clock = clock
-        self._held: _Held | None = None
+        self._cached: _Cached | None = None
 
     def prefetch(self, epoch: int, offset: int, count: int) -> None:
-        """Load a batch now, for the `take` that will come; what was held is dropped."""
-        self._held = None
-        self._held = _Held(epoch, offset, self._load(epoch, offset, count))
+        """Load a batch for a later `take`, in place of the one that is cached."""
+        self._cached = None
+        self._cached = _Cached(epoch, offset, self._load(epoch, offset, count))
 
     def take(self, epoch: int, offset: int, count: int) -> Batch:
-        """Return the batch, loading it unless it was loaded ahead; afterwards none is held."""
-        batch = self._part_of_held(epoch, offset, count)
-        self._held = None  # before loading, so that never two are in memory
+        """Return a batch, from the cache or by loading it, and empty the cache."""
+        batch = self._cached_part(epoch, offset, count)
+        self._cached = None  # before loading, so that at most one batch is in memory
         self.load_seconds = 0.0
         return self._load(epoch, offset, count) if batch is None else batch
 
-    def _part_of_held(self, epoch: int, offset: int, count: int) -> Batch | None:
-        return None if self._held is None else self._held.part(epoch, offset, count)
+    def _cached_part(self, epoch: int, offset: int, count: int) -> Batch | None:
+        return None if self._cached is None else self._cached.part(epoch, offset, count)
 
     def _load(self, epoch: int, offset: int, count: int) -> Batch:
         start = self._clock()

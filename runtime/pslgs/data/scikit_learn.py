@@ -1,4 +1,4 @@
-"""The small datasets that come with scikit-learn, for first steps and tests."""
+"""The small datasets that are part of scikit-learn, for examples and tests."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,11 @@ TEST_EVERY = 5
 
 
 def open_scikit_learn(source: DataSource, field: str) -> ArraySource:
-    """Load a dataset by name; features are scaled to 0…1 by their range over the whole dataset.
+    """Open a dataset of scikit-learn by its name.
 
-    digits are the 64 grey values of 8 × 8 pixels, divided by 16.  Every fifth sample, from the first on,
-    is a test sample.
+    Features are scaled to 0 … 1 by their minimum and maximum over the whole dataset; those of ``digits``,
+    64 grey values of 8 × 8 pixels, are divided by 16.  Every fifth sample, starting with the first, belongs
+    to the test split.
 
     Raises:
         InputError: no dataset has this name.

@@ -1,4 +1,4 @@
-"""What every format of a dataset offers: its labels at once, its samples one at a time."""
+"""The interface of datasets of all formats, and the validation of their labels."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from pslgs.spec.errors import InputError
 
 
 class Source(Protocol):
-    """A dataset as it lies on disk or in memory; many clients may look at the same one."""
+    """A dataset on disk or in memory; several clients may share one."""
 
     @property
     def labels(self) -> "Labels":
@@ -19,18 +19,18 @@ class Source(Protocol):
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """The name of each class, where the dataset knows it."""
+        """The name of each class, or None where they are unknown."""
         ...
 
     def __len__(self) -> int:
-        """Count the samples."""
+        """Return the number of samples."""
         ...
 
     def load(self, index: int) -> Tensor:
-        """Decode one sample, before any transform.
+        """Decode one sample, without transforms.
 
         Returns:
-            A uint8 image (channels, height, width), or float32 features of any shape.
+            A uint8 image of shape (channels, height, width), or float32 features of any shape.
 
         Raises:
             InputError: the sample is damaged; the message names it.
@@ -43,10 +43,11 @@ Labels = NDArray[np.int64] | NDArray[np.float32]
 
 
 def checked_labels(values: object, field: str) -> Labels:
-    """Turn labels of any numeric type into classes (whole numbers) or targets (all others).
+    """Convert labels of any numeric type to classes (from integers) or targets (from floats).
 
     Raises:
-        InputError: there are none, they are no numbers, a class is negative or a target not finite.
+        InputError: there are no labels, they are not numbers, a class is negative, or a target is not
+            finite.
     """
     labels = np.asarray(values)
     if labels.size == 0:
@@ -66,10 +67,5 @@ def checked_labels(values: object, field: str) -> Labels:
 
 
 def is_classification(labels: Labels) -> bool:
-    """Whether labels are classes and not targets of a regression."""
+    """Return whether labels are classes, and not targets of a regression."""
     return bool(np.issubdtype(labels.dtype, np.integer))
-
-
-def class_count(labels: Labels) -> int:
-    """Count the classes that ``labels`` need: one more than the highest, none for targets."""
-    return int(labels.max(initial=-1)) + 1 if is_classification(labels) else 0

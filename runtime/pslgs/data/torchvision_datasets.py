@@ -1,4 +1,4 @@
-"""Classification datasets of torchvision that are already on disk; nothing is downloaded."""
+"""Classification datasets of torchvision, read from disk; nothing is downloaded."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,18 +25,18 @@ SPLIT_ARGUMENTS: Mapping[str, tuple[Arguments, Arguments]] = {
     **dict.fromkeys(("Caltech101", "Caltech256", "EuroSAT", "SEMEION", "SUN397"), UNDIVIDED),
     "OxfordIIITPet": ({"split": "trainval"}, {"split": "test"}),
 }
-"""The arguments that choose the training and the test part of each dataset we can read."""
+"""Constructor arguments that select the training and the test split of each supported dataset."""
 
 LABEL_ATTRIBUTES = ("targets", "labels", "_labels", "y")
 
 
 def open_torchvision(source: DataSource, field: str) -> PairsSource:
-    """Open the dataset of torchvision that ``source.name`` names, found below ``source.path``.
+    """Open the torchvision dataset ``source.name`` in the folder ``source.path``.
 
-    A dataset that torchvision does not divide is training data as a whole.
+    If torchvision does not divide a dataset, all of it is the training split.
 
     Raises:
-        InputError: no such dataset, its files are not there, or it has no test part.
+        InputError: the dataset is unknown, its files are missing, or it has no test split.
     """
     name = source.name or ""
     if name not in SPLIT_ARGUMENTS:
@@ -46,7 +46,7 @@ def open_torchvision(source: DataSource, field: str) -> PairsSource:
     train, test = SPLIT_ARGUMENTS[name]
     if source.chosen_split is Split.TEST and not test:
         raise InputError.at(
-            f"{field}.split", f"is Test, but {name} has no test part; read one in another format"
+            f"{field}.split", f"is Test, but {name} has no test split; use test data in another format"
         )
     arguments = test if source.chosen_split is Split.TEST else train
     dataset = _open(name, source.path or "", arguments, field)

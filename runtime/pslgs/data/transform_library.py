@@ -1,4 +1,4 @@
-"""The transforms of torchvision.transforms.v2; imported only where a manifest lists some."""
+"""Construction of the transforms of torchvision.transforms.v2; imported only if a manifest lists some."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from pslgs.data.transform_names import FAULTS, BuiltTransform, Named, to_float
 from pslgs.spec.errors import InputError
 from pslgs.spec.violations import nearest
 
-# These take functions, other transforms or several samples, or return no single tensor.
+# These take functions, other transforms or several samples, or do not return a single tensor.
 UNSUITABLE = {
     "Compose",
     "CutMix",
@@ -30,14 +30,15 @@ KNOWN: Mapping[str, Callable[..., Any]] = {
     name: found
     for name, found in vars(v2).items()
     if isinstance(found, type) and issubclass(found, v2.Transform) and name not in UNSUITABLE
-} | {"ToTensor": lambda: to_float}  # torchvision's own takes no tensors
+} | {"ToTensor": lambda: to_float}  # torchvision's own does not accept tensors
 
 
 def build(listed: Named) -> BuiltTransform:
-    """Make a transform.
+    """Construct a transform.
 
     Raises:
-        InputError: no transform has this name, or it does not take these arguments.
+        InputError: the transform is unknown or cannot be used on single samples, or it does not accept the
+            arguments.
     """
     if listed.name not in KNOWN:
         reason = "cannot be used on single samples" if listed.name in UNSUITABLE else "is unknown"
@@ -47,7 +48,8 @@ def build(listed: Named) -> BuiltTransform:
         arguments = {name: _value(name, value) for name, value in listed.arguments.items()}
         function = KNOWN[listed.name](**arguments)
     except FAULTS as error:
-        raise InputError.at(listed.field, f"{listed.name} does not take these arguments: {error}") from error
+        problem = f"{listed.name} does not accept these arguments: {error}"
+        raise InputError.at(listed.field, problem) from error
     return BuiltTransform(listed.name, listed.field, function, listed.is_random)
 
 

@@ -1,4 +1,4 @@
-"""Transforms as a manifest lists them, and what takes their place in an evaluation."""
+"""Transforms as listed in the manifest, and their counterparts for evaluation."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ FAULTS = (TypeError, ValueError, RuntimeError, AttributeError, LookupError)
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A transform as the manifest lists it.
+    """A transform as listed in the manifest.
 
     Attributes:
-        field: Where, as ``spec.data.transforms[0]``.
-        name: Class of torchvision.transforms.v2.
-        arguments: Its keyword arguments.
+        field: Path in the manifest (``spec.data.transforms[0]``), for error messages.
+        name: Name of a class of torchvision.transforms.v2.
+        arguments: Keyword arguments of the class.
     """
 
     field: str
@@ -43,13 +43,13 @@ class Named:
 
     @property
     def is_random(self) -> bool:
-        """Whether the result differs from call to call."""
+        """Whether the transform draws random numbers."""
         return self.name.startswith("Random") or self.name in RANDOM
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltTransform:
-    """A transform that is ready to be applied; its name and field are for messages."""
+    """A constructed transform, with its name and field for error messages."""
 
     name: str
     field: str
@@ -57,10 +57,10 @@ class BuiltTransform:
     is_random: bool
 
     def __call__(self, sample: Tensor) -> Tensor:
-        """Apply it to a sample, or to a batch where it treats every element by itself.
+        """Apply the transform to a sample, or to a batch if it is elementwise.
 
         Raises:
-            InputError: it cannot take such samples.
+            InputError: the transform cannot be applied to samples of this shape or type.
         """
         try:
             return self.function(sample)
@@ -68,17 +68,21 @@ class BuiltTransform:
             shape = tuple(sample.shape)
             raise InputError.at(
                 self.field,
-                f"{self.name} cannot take samples of shape {shape} and type {sample.dtype}: {error}",
+                f"{self.name} cannot be applied to samples of shape {shape} and type {sample.dtype}: {error}",
             ) from error
 
 
 def named(transforms: Iterable[Transform], field: str) -> list[Named]:
-    """Number the transforms that stand at ``field``."""
+    """Add its path to each transform of the list at ``field``."""
     return [Named(f"{field}[{i}]", each.name, each.arguments) for i, each in enumerate(transforms)]
 
 
 def evaluation_counterpart(listed: Named) -> tuple[Named, ...]:
-    """Return what takes the place of a transform in an evaluation: itself, a central crop, or nothing."""
+    """Return the transforms that replace one of the training data in an evaluation.
+
+    A transform without randomness stays as it is, a random crop becomes a central crop, and other random
+    transforms are left out.
+    """
     if not listed.is_random:
         return (listed,)
     if listed.name not in {"RandomCrop", "RandomResizedCrop"}:
@@ -97,5 +101,5 @@ def _only(arguments: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def to_float(sample: Tensor) -> Tensor:
-    """Turn uint8 to float32 in 0…1, and anything else to float32 as it is; by itself or a whole batch."""
+    """Convert uint8 to float32 in the range 0 … 1, and other types to float32 unscaled."""
     return sample.to(torch.float32).div_(255) if sample.dtype == torch.uint8 else sample.to(torch.float32)

@@ -1,4 +1,4 @@
-"""The pipeline of a sample: torchvision.transforms.v2 by name, and the step to float32."""
+"""The transform pipeline of a sample, from the source's tensor to the network's float32 input."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ ELEMENTWISE = frozenset({"ConvertImageDtype", "Normalize", "ToDtype", "ToFloat",
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Transforms in their order.
+    """The transforms of a dataset, in the order of their application.
 
     Attributes:
-        each: Applied to every sample by itself.
-        together: What follows and treats every element by itself, so that it may be applied to a whole
-            batch with the same result; cheaper by far than sample by sample.
-        field: Where the manifest lists the transforms.
+        each: Transforms that are applied to single samples.
+        together: Elementwise transforms that follow them.  They give the same result on a whole batch, at
+            a much lower cost.
+        field: Path of the transforms in the manifest, for error messages.
     """
 
     each: tuple[BuiltTransform, ...]
@@ -35,32 +35,35 @@ class Pipeline:
 
     @property
     def is_random(self) -> bool:
-        """Whether a sample's transform draws random numbers (from torch's global generator only)."""
+        """Whether a transform draws random numbers, which come from torch's global generator only."""
         return any(transform.is_random for transform in self.each)
 
     def transform(self, sample: Tensor) -> Tensor:
-        """Apply what concerns a sample by itself.
+        """Apply the transforms of single samples.
 
         Raises:
-            InputError: a transform cannot take such a sample.
+            InputError: a transform cannot be applied to this sample.
         """
         for apply in self.each:
             sample = apply(sample)
         return sample
 
     def collate(self, samples: Sequence[Tensor]) -> Tensor:
-        """Stack samples that are through `transform`, and apply the rest; float32, shape (samples, …).
+        """Stack samples returned by `transform` and apply the elementwise transforms.
+
+        Returns:
+            The batch, float32; shape (samples, *input_shape).
 
         Raises:
-            InputError: the samples differ in shape, or a transform cannot take them.
+            InputError: the samples differ in shape, or a transform cannot be applied to them.
         """
         shapes = sorted({tuple(sample.shape) for sample in samples})
         if len(shapes) > 1:
             raise InputError.at(
                 self.field,
-                f"leave samples of different shapes ({shapes[0]} and {shapes[-1]}); add Resize or CenterCrop",
+                f"give samples of different shapes ({shapes[0]} and {shapes[-1]}); add Resize or CenterCrop",
             )
-        if len(shapes[0]) != IMAGE_DIMENSIONS:  # for transforms, two-dimensional samples would be one image
+        if len(shapes[0]) != IMAGE_DIMENSIONS:  # transforms would take a batch of vectors for one image
             return torch.stack([_all(self.together, sample) for sample in samples])
         return _all(self.together, torch.stack(list(samples)))
 
@@ -72,22 +75,23 @@ def _all(transforms: Sequence[Callable[[Tensor], Tensor]], value: Tensor) -> Ten
 
 
 def training_pipeline(data: DataSpec) -> Pipeline:
-    """Build the transforms of a training sample.
+    """Build the pipeline of training samples.
 
     Raises:
-        InputError: unknown names or bad arguments, all of them.
+        InputError: a transform is unknown or does not accept its arguments; it holds all such errors.
     """
     return build_pipeline(named(data.transforms, TRAINING_FIELD), TRAINING_FIELD)
 
 
 def evaluation_pipeline(data: DataSpec) -> Pipeline:
-    """Build the transforms of an evaluation sample.
+    """Build the pipeline of evaluation samples.
 
-    They are its own if the manifest has them; otherwise those of training, without what is random.
-    Random crops become central ones, because the model needs their size.
+    It uses the transforms that the manifest lists for the evaluation.  Without such a list, it uses those of
+    the training data without the random ones; random crops become central crops, because the model needs
+    inputs of their size.
 
     Raises:
-        InputError: unknown names or bad arguments, all of them.
+        InputError: a transform is unknown or does not accept its arguments; it holds all such errors.
     """
     if data.evaluation is not None and data.evaluation.transforms is not None:
         return build_pipeline(named(data.evaluation.transforms, EVALUATION_FIELD), EVALUATION_FIELD)
@@ -98,10 +102,12 @@ def evaluation_pipeline(data: DataSpec) -> Pipeline:
 
 
 def build_pipeline(listed: Sequence[Named], field: str) -> Pipeline:
-    """Build transforms; uint8 becomes float32 in 0…1 before the first that needs it, or at the end.
+    """Build a pipeline, with the conversion to float32 inserted.
+
+    The conversion scales uint8 to 0 … 1.  It comes before the first transform that requires floats, or last.
 
     Raises:
-        InputError: unknown names or bad arguments, all of them.
+        InputError: a transform is unknown or does not accept its arguments; it holds all such errors.
     """
     built = _build_all(listed) if listed else []
     position = next((i for i, transform in enumerate(built) if transform.name in NEED_FLOAT), len(built))
