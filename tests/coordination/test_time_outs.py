@@ -100,14 +100,26 @@ def test_a_server_that_was_held_up_does_not_give_up_waiting_for_clients():
     assert made.finished is not None
 
 
-def test_the_time_that_an_answer_took_counts_from_when_it_was_asked_for():
-    """What clients cost a step is what `LatentDirichlet` heeds, sending included."""
+def test_the_duration_of_an_answer_includes_its_sending_but_not_what_the_server_needs_before():
+    """It is what `LatentDirichlet` weighs clients by."""
     made = world(weighs_clients=True)
-    made.unsent = set(CLIENTS)
+    made.busy, made.unsent = True, set(CLIENTS)
     made.join_all()
     made.now += 5.0
+    ready(made)
+    made.now += 2.0
     made.tell(told.RequestSent("a", told.Ticket(1, 1)))
+    made.busy = False
     while made.coordinator.step == 0:
         made.deliver()
-    measured = made.coordinator.state(made.now).delays.measured
-    assert measured["a"] == (5.0, 1)
+    assert made.coordinator.state(made.now).delays.measured["a"] == (2.0, 1)
+
+
+def test_without_word_of_its_request_an_answer_is_measured_from_when_it_was_asked_for():
+    made = world(weighs_clients=True)
+    made.busy = True
+    made.join_all()
+    made.now += 5.0
+    while made.coordinator.step == 0:
+        made.deliver()
+    assert made.coordinator.state(made.now).delays.measured["a"] == (5.0, 1)

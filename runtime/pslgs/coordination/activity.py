@@ -71,13 +71,14 @@ class Activity(ABC):
 class Owing:
     """The clients that owe an answer under a ticket.
 
-    How long an answer takes is measured from when it was asked for.  Its time-out leaves out what the server
-    needs before it can send the request, and begins anew once the whole request was sent, so that a client
-    has one time-out to take the request and one to answer it.
+    Neither an answer's duration nor its time-out includes what the server needs before it can send the
+    request.  The time-out begins anew once the whole request was sent, so that a client has one time-out to
+    take the request and one to answer it.
 
     Attributes:
         ticket: An answer under another one does not count.
-        asked: Client -> time at which its answer was asked for, until it is there.
+        asked: Client -> time at which its answer was asked for or, if that is told, its request became ready;
+            until the answer is there.
         since: Client -> time from which its time-out counts, once it does and until its answer is there.
         answered: Client -> seconds that its answers so far took.
     """
@@ -96,7 +97,8 @@ class Owing:
         match event:
             case RequestsReady(self.ticket):
                 for client in self.asked:
-                    self.since.setdefault(client, now)
+                    if client not in self.since:
+                        self.asked[client] = self.since[client] = now
             case RequestSent(client, self.ticket) if client in self.asked:
                 self.since[client] = now
             case _:

@@ -32,7 +32,7 @@ class Attempt(Activity):
         self._ticket = ticket
         self._epoch = epoch
         self._shares = shares
-        self._clients = frozenset(share.client for share in shares)
+        self._clients = tuple(share.client for share in shares)
         self._owing = Owing(ticket)
 
     @property
