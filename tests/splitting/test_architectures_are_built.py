@@ -92,7 +92,7 @@ def test_all_names_are_listed_ours_first() -> None:
         ),
         pytest.param("cnn", {"width": -1}, "options", ["channels, classes, width"], id="impossible"),
         pytest.param(
-            "mlp", {"inputs": "a", "hidden": [], "outputs": 1}, "options", ["it takes"], id="wrong type"
+            "mlp", {"inputs": "a", "hidden": [], "outputs": 1}, "options", ["it accepts"], id="wrong type"
         ),
         pytest.param("resnet18", {"weights": "DEFAULT"}, "options.weights", ["initialWeights"], id="weights"),
         pytest.param(
@@ -112,7 +112,7 @@ def test_all_names_are_listed_ours_first() -> None:
         pytest.param("splitting.user_models:no_parts", {}, "architecture", ["the pair"], id="no parts"),
         pytest.param("splitting.user_models:lazy_network", {}, "architecture", ["lazy layers"], id="lazy"),
         pytest.param(
-            "splitting.user_models:needs_a_width", {}, "options", ["it takes: width"], id="user's options"
+            "splitting.user_models:needs_a_width", {}, "options", ["it accepts: width"], id="user's options"
         ),
     ],
 )

@@ -52,14 +52,14 @@ def test_it_leaves_modes_buffers_and_random_numbers_alone() -> None:
             user_models.BatchSizeOfTheInput,
             "first",
             (3, 8, 8),
-            r"^spec\.model\.inputShape: the model cannot take samples of shape \(3, 8, 8\): ",
+            r"^spec\.model\.inputShape: the model does not accept samples of shape \(3, 8, 8\): ",
             id="samples of another shape",
         ),
         pytest.param(
             user_models.SequenceFirst,
             "recurrent",
             (5, 3),
-            r"^spec\.model\.cutLayer: what crosses the cut has no row for each sample",
+            r"^spec\.model\.cutLayer: the first dimension of a tensor that crosses the cut is not the batch",
             id="time before the batch",
         ),
         pytest.param(
@@ -73,7 +73,7 @@ def test_it_leaves_modes_buffers_and_random_numbers_alone() -> None:
             user_models.CountsItsSteps,
             "first",
             (6,),
-            r"^spec\.model\.cutLayer: 'first\.steps' before the cut changes with every step",
+            r"^spec\.model\.cutLayer: 'first\.steps' before the cut changes in every step",
             id="state at the client",
         ),
         pytest.param(

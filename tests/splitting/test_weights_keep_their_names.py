@@ -79,9 +79,12 @@ def test_two_given_parts_have_prefixed_names() -> None:
 @pytest.mark.parametrize(
     ("architecture", "cut_layer", "words"),
     [
-        pytest.param("splitting.user_models:two_parts", "conv1", "leave this out", id="cut twice"),
+        pytest.param("splitting.user_models:two_parts", "conv1", "must be left out", id="cut twice"),
         pytest.param(
-            "splitting.user_models:TiedWeights", None, "such as first, second, third", id="not cut at all"
+            "splitting.user_models:TiedWeights",
+            None,
+            "client part, such as first, second, third",
+            id="not cut at all",
         ),
     ],
 )

@@ -1,1 +1,1 @@
-"""A network cut in two at any named layer: the client part and the server part."""
+"""Splitting of a network at a named layer into a client part and a server part."""

@@ -1,4 +1,4 @@
-"""From the name of an architecture and its options to a network with reproducible initial weights."""
+"""Construction of networks from the name of an architecture, with reproducible initial weights."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ OPTIONS = "spec.model.options"
 
 _OURS: Mapping[str, Callable[..., nn.Module]] = {"mlp": mlp, "cnn": cnn, "resnet18-cifar": resnet18_cifar}
 
-# The auxiliary heads answer in training only, and their losses are no part of a job.
+# Auxiliary heads give outputs in training only, and jobs have no loss for them.
 _WITHOUT_AUXILIARY_HEADS = {"aux_logits": False, "init_weights": True}
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "googlenet": _WITHOUT_AUXILIARY_HEADS,
@@ -29,7 +29,7 @@ _BUILD_FAILURES = (TypeError, ValueError, RuntimeError, KeyError, IndexError, At
 
 
 def architectures() -> tuple[str, ...]:
-    """Name every architecture that needs no code of the user's: ours, then torchvision's classifiers."""
+    """Return the names of the built-in architectures, followed by those of torchvision's classifiers."""
     from torchvision import models
 
     return (*_OURS, *models.list_models(module=models))
@@ -38,12 +38,20 @@ def architectures() -> tuple[str, ...]:
 def build_model(
     architecture: str, options: Mapping[str, Any], seed: int
 ) -> nn.Module | tuple[nn.Module, nn.Module]:
-    """Build a network, or the two parts of one where the user's own builder returns them.
+    """Build the network of an architecture.
 
-    The initial weights follow from ``seed`` alone; torch's global random state is left as it was.
+    The initial weights depend on ``seed`` only.  The global random state of torch does not change.
+
+    Args:
+        architecture: Name of an architecture, or ``package.module:function``.
+        options: Keyword arguments of its constructor.
+        seed: Seed of the job.
+
+    Returns:
+        The network, or the pair (client part, server part) if a user's function returns one.
 
     Raises:
-        InputError: no such architecture, options it does not take, or a builder that fails.
+        InputError: the architecture is unknown, does not accept the options, or cannot be built.
     """
     builder = _find_builder(architecture)
     arguments = {**_DEFAULTS.get(architecture, {}), **_without_weights(options)}
@@ -65,8 +73,8 @@ def _find_builder(architecture: str) -> Callable[..., Any]:
     if architecture not in known:
         nearest = get_close_matches(architecture, known, n=3) or list(_OURS)
         problem = (
-            f"there is no architecture '{architecture}'; the nearest are {', '.join(nearest)}. "
-            "Name one of ours or torchvision's, or your own as package.module:function."
+            f"is '{architecture}', which is unknown; the most similar names are {', '.join(nearest)}. "
+            "Give a built-in or torchvision architecture, or a function as package.module:function."
         )
         raise InputError.at(ARCHITECTURE, problem)
     from torchvision import models
@@ -76,7 +84,7 @@ def _find_builder(architecture: str) -> Callable[..., Any]:
 
 
 def _without_weights(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out the options that would download weights, once it is sure that they ask for none."""
+    """Remove the options by which torchvision downloads weights; refuse them unless they are None."""
     for name in ("weights", "pretrained"):
         if options.get(name) is not None:
             problem = (
@@ -89,11 +97,14 @@ def _without_weights(options: Mapping[str, Any]) -> dict[str, Any]:
 def _refused_options(architecture: str, builder: Callable[..., Any], failure: Exception) -> str:
     reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
     accepted = ", ".join(_keyword_arguments(builder)) or "none"
-    return f"'{architecture}' cannot be built with these options ({reason}); it takes: {accepted}."
+    return f"'{architecture}' cannot be built with these options ({reason}); it accepts: {accepted}."
 
 
 def _keyword_arguments(builder: Callable[..., Any]) -> list[str]:
-    """List what a builder takes; one that passes on ``**kwargs`` says by its return type to which class."""
+    """Return the names of a builder's arguments.
+
+    If it has ``**kwargs``, they are assumed to be passed to the class that its return type names.
+    """
     parameters = inspect.signature(builder).parameters.values()
     names = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     network = get_type_hints(builder).get("return")
@@ -109,8 +120,6 @@ def _require_modules(architecture: str, built: object) -> nn.Module | tuple[nn.M
         problem = f"'{architecture}' must return an nn.Module, or the pair (client part, server part)."
         raise InputError.at(ARCHITECTURE, problem)
     if any(is_lazy(parameter) for part in parts for parameter in part.parameters()):
-        problem = (
-            f"'{architecture}' has lazy layers, whose parameters do not exist yet; give them their sizes."
-        )
+        problem = f"'{architecture}' has lazy layers, whose parameters are not initialized; give their sizes."
         raise InputError.at(ARCHITECTURE, problem)
     return parts if len(parts) == 2 else parts[0]

@@ -1,4 +1,4 @@
-"""Which operations the client does, which the server does, and what crosses the cut between them."""
+"""Assignment of a network's operations to client and server, and of the tensors between them."""
 
 import operator
 from collections.abc import Iterable
@@ -13,12 +13,12 @@ from pslgs.splitting.tracing import CUT_LAYER
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """The operations of a network, divided.
+    """The operations of a network, assigned to client and server.
 
     Attributes:
-        client: What the client does, in order.
-        crossing: Those of its tensors that the server needs, in order: the smashed data.
-        server: What the server does, in order, the output included.
+        client: Operations of the client, in order.
+        crossing: Results of these that the server needs, in order: the smashed data.
+        server: Operations of the server, in order, including the output.
     """
 
     client: tuple[Node, ...]
@@ -27,23 +27,27 @@ class Division:
 
 
 def divide(graph: Graph, cut_layer: str) -> Division:
-    """Give the client all operations up to the last one of ``cut_layer``, and the rest to the server.
+    """Assign the operations up to the last one of ``cut_layer`` to the client, and the rest to the server.
 
-    Operations without parameters that need more than tensors from the client (a tuple's element, a size that
-    the smashed data do not tell) go to the client as well.
+    Later operations without parameters are assigned to the client, too, if they need more than tensors from
+    it: an element of a tuple, or a size that cannot be derived from the smashed data.
+
+    Args:
+        graph: The traced network.
+        cut_layer: Dotted name of the last layer of the client part.
 
     Raises:
-        InputError: the layer is never called, or nothing, the input itself or something other than tensors
-            would cross the cut.
+        InputError: the layer is never called, no tensor crosses the cut, or the samples themselves or a
+            value other than a tensor would have to cross it.
     """
     nodes = list(graph.nodes)
     client = set(nodes[: _last_call(nodes, cut_layer) + 1])
-    # A size that is asked for late still belongs to the side of what it is asked of.
-    client |= {node for node in nodes if is_static(node) and _is_about(node, client)}
-    pulled = _next_pulled(nodes, client)
-    while pulled is not None:
-        client.add(pulled)
-        pulled = _next_pulled(nodes, client)
+    # The size of a client's tensor is computed at the client, even if the forward reads it after the cut.
+    client |= {node for node in nodes if is_static(node) and _depends_on_shapes_of(node, client)}
+    moved = _next_to_move(nodes, client)
+    while moved is not None:
+        client.add(moved)
+        moved = _next_to_move(nodes, client)
     crossing = _crossing(nodes, client)
     server = [node for node in nodes if node not in client]
     _check(crossing, server, client, cut_layer)
@@ -57,13 +61,15 @@ def _last_call(nodes: list[Node], cut_layer: str) -> int:
         if node.op == "call_module" and f"{node.target}.".startswith(f"{cut_layer}.")
     ]
     if not calls:
-        problem = f"the forward never calls the layer '{cut_layer}' itself; cut at the layer around it."
+        problem = (
+            f"the forward never calls the layer '{cut_layer}' itself; cut at the layer that contains it."
+        )
         raise InputError.at(CUT_LAYER, problem)
     return calls[-1]
 
 
 def _crossing(nodes: Iterable[Node], client: set[Node]) -> tuple[Node, ...]:
-    """List the client's tensors with users at the server; parameters (get_attr) are where they are used."""
+    """Return the client's tensors that the server uses; parameters (get_attr) belong to the side of use."""
     return tuple(
         node
         for node in nodes
@@ -74,8 +80,8 @@ def _crossing(nodes: Iterable[Node], client: set[Node]) -> tuple[Node, ...]:
     )
 
 
-def _next_pulled(nodes: list[Node], client: set[Node]) -> Node | None:
-    """Find the first server operation that the client can do and must, for its sources cannot cross."""
+def _next_to_move(nodes: list[Node], client: set[Node]) -> Node | None:
+    """Return the first operation that must move to the client because its inputs cannot cross the cut."""
     crossing = _crossing(nodes, client)
     for node in nodes:
         sources = node.all_input_nodes
@@ -88,22 +94,22 @@ def _next_pulled(nodes: list[Node], client: set[Node]) -> Node | None:
         )
         if node in client or not movable:
             continue
-        stuck = any(is_static(source) and not is_recomputable(source, crossing) for source in sources)
-        if stuck or _is_element(node):
+        needs_size = any(is_static(source) and not is_recomputable(source, crossing) for source in sources)
+        if needs_size or _is_element(node):
             return node
     return None
 
 
-def _is_about(static: Node, client: set[Node]) -> bool:
-    """Tell whether a static node follows from the shapes of the client's tensors alone."""
+def _depends_on_shapes_of(static: Node, client: set[Node]) -> bool:
+    """Return whether a static node depends on the shapes of the client's tensors only."""
     return all(
-        source in client or (is_static(source) and _is_about(source, client))
+        source in client or (is_static(source) and _depends_on_shapes_of(source, client))
         for source in static.all_input_nodes
     )
 
 
 def _is_element(node: Node) -> bool:
-    """Tell whether ``node`` takes an item out of what a layer returned, such as a tuple."""
+    """Return whether ``node`` is an element of a tuple or other container that a layer returned."""
     if node.target is not operator.getitem or not isinstance(node.args[1], int | str):
         return False
     source = node.args[0]
@@ -112,11 +118,11 @@ def _is_element(node: Node) -> bool:
 
 def _check(crossing: tuple[Node, ...], server: list[Node], client: set[Node], cut_layer: str) -> None:
     if not crossing:
-        problem = f"nothing that is computed up to '{cut_layer}' is used after it; cut at another layer."
+        problem = f"no result of the layers up to '{cut_layer}' is used after it; cut at another layer."
         raise InputError.at(CUT_LAYER, problem)
     if any(node.op == "placeholder" for node in crossing):
         problem = (
-            f"after '{cut_layer}' the network still needs the samples themselves, which may not leave "
+            f"after '{cut_layer}' the network still uses the samples themselves, which must not leave "
             "the client; cut at a later layer."
         )
         raise InputError.at(CUT_LAYER, problem)
@@ -125,6 +131,6 @@ def _check(crossing: tuple[Node, ...], server: list[Node], client: set[Node], cu
             if source in client and is_static(source) and not is_recomputable(source, crossing):
                 problem = (
                     f"'{node.target}' after '{cut_layer}' needs a size that is computed before it "
-                    f"('{source.name}') and does not follow from the smashed data; cut at another layer."
+                    f"('{source.name}') and is not a size of the smashed data; cut at another layer."
                 )
                 raise InputError.at(CUT_LAYER, problem)

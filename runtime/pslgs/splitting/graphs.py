@@ -1,4 +1,4 @@
-"""From divided operations to two networks that keep the original parameter names."""
+"""Construction of the two parts from the divided operations, with the original parameter names."""
 
 from torch import nn
 from torch.fx import Graph, GraphModule, Node
@@ -8,7 +8,7 @@ from pslgs.splitting.statics import is_static, recompute
 
 
 def client_network(network: nn.Module, division: Division) -> nn.Module:
-    """Build the client part: samples in; the crossing tensors out, one alone or several as a tuple."""
+    """Build the client part, which maps samples to the crossing tensors (a tuple if there are several)."""
     graph = Graph()
     copies: dict[Node, Node] = {}
     client = set(division.client)
@@ -21,11 +21,11 @@ def client_network(network: nn.Module, division: Division) -> nn.Module:
 
 
 def server_network(network: nn.Module, division: Division) -> nn.Module:
-    """Build the server part: the crossing tensors in, the network's output out."""
+    """Build the server part, which maps the crossing tensors, as separate arguments, to the output."""
     graph = Graph()
     inputs = [graph.placeholder(node.name) for node in division.crossing]
     copies = {
-        node: _writable(graph, node, received, network)
+        node: _cloned_if_written(graph, node, received, network)
         for node, received in zip(division.crossing, inputs, strict=True)
     }
     first = inputs[0]
@@ -39,13 +39,13 @@ def server_network(network: nn.Module, division: Division) -> nn.Module:
     return GraphModule(network, graph, "ServerPart")
 
 
-def _writable(graph: Graph, node: Node, received: Node, network: nn.Module) -> Node:
-    """Copy what the server would write into: autograd forbids to change in place what it starts from."""
+def _cloned_if_written(graph: Graph, node: Node, received: Node, network: nn.Module) -> Node:
+    """Clone an input that the server changes in place, which autograd forbids for leaf tensors."""
     return graph.call_method("clone", (received,)) if _is_written(node, network) else received
 
 
 def _is_written(node: Node, network: nn.Module) -> bool:
-    """Tell whether a user of ``node``, or of what may be a view of it, changes it in place."""
+    """Return whether an operation changes ``node``, or a possible view of it, in place."""
     return any(
         _writes(user, node, network) or (_views(user, network) and _is_written(user, network))
         for user in node.users
@@ -55,12 +55,12 @@ def _is_written(node: Node, network: nn.Module) -> bool:
 def _writes(user: Node, node: Node, network: nn.Module) -> bool:
     if user.op == "call_module":
         return _writes_its_input(network.get_submodule(str(user.target)))
-    named_so = user.op == "call_method" and str(user.target).endswith("_")
-    return (named_so or bool(user.kwargs.get("inplace"))) and bool(user.args) and user.args[0] is node
+    is_in_place = user.op == "call_method" and str(user.target).endswith("_")
+    return (is_in_place or bool(user.kwargs.get("inplace"))) and bool(user.args) and user.args[0] is node
 
 
 def _writes_its_input(layer: nn.Module) -> bool:
-    """Tell whether ``layer``, or the first of its layers with anything to do, is an in-place one."""
+    """Return whether ``layer``, or the first of its children that has an effect, works in place."""
     if getattr(layer, "inplace", False):
         return True
     for child in layer.children():
@@ -76,7 +76,7 @@ def _is_parameter_free(layer: nn.Module) -> bool:
 
 
 def _views(user: Node, network: nn.Module) -> bool:
-    """Tell whether the result may share memory with the argument: to be safe, if there are no parameters."""
+    """Return whether the result may share memory with the argument; assumed for all without parameters."""
     if user.op == "call_module":
         return _is_parameter_free(network.get_submodule(str(user.target)))
     return user.op in ("call_function", "call_method")

@@ -1,4 +1,4 @@
-"""Training and evaluation mode, switched for a while and then put back module by module."""
+"""Temporary switching of networks to training or evaluation mode."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from torch import nn
 
 @contextmanager
 def mode_of(*networks: nn.Module, training: bool) -> Iterator[None]:
-    """Hold ``networks`` in training or evaluation mode; on leaving, each module has the mode it had."""
+    """Switch ``networks`` to training or evaluation mode, and restore the mode of each module on exit."""
     before = [(module, module.training) for network in networks for module in network.modules()]
     for network in networks:
         network.train(training)

@@ -1,4 +1,4 @@
-"""The network of a job: built, cut, normalised and loaded with its initial weights."""
+"""Construction of a job's network: build, split, replace BatchNorm, load initial weights."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ from pslgs.splitting.weights import load_weights
 
 
 class Model(Protocol):
-    """What ``spec.model`` of a manifest says."""
+    """The fields of ``spec.model`` that are used here."""
 
     @property
     def architecture(self) -> str:
@@ -24,22 +24,26 @@ class Model(Protocol):
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """Keyword arguments of its builder."""
+        """Keyword arguments of the architecture's constructor."""
 
     @property
     def cut_layer(self) -> str | None:
-        """Dotted name of the layer that ends the client part; none where the builder returns two parts."""
+        """Dotted name of the last layer of the client part; None if the constructor returns two parts."""
 
     @property
     def initial_weights(self) -> str | Path | None:
-        """A safetensors file to start from."""
+        """Path of a safetensors file with the initial weights; None for random ones."""
 
 
 def build_network(model: Model, seed: int) -> SplitNetwork:
-    """Build the two parts of a job's network; equal arguments give equal weights.
+    """Build the two parts of a job's network.
+
+    Args:
+        model: The section ``spec.model`` of the manifest.
+        seed: Seed of the job; equal arguments give equal weights.
 
     Raises:
-        InputError: the architecture, its options, the cut layer or the initial weights cannot be used.
+        InputError: the architecture, its options, the cut layer or the initial weights are invalid.
     """
     built = build_model(model.architecture, model.options, seed)
     network = group_normalised(_cut(built, model.cut_layer))
@@ -49,10 +53,13 @@ def build_network(model: Model, seed: int) -> SplitNetwork:
 
 
 def group_normalised(network: SplitNetwork) -> SplitNetwork:
-    """Replace BatchNorm in the client part by GroupNorm, in place; the other names stay.
+    """Replace BatchNorm in the client part by GroupNorm, in place; see `replace_batch_norm`.
+
+    Returns:
+        The network without the names of BatchNorm's running statistics; they are in `replaced`.
 
     Raises:
-        InputError: another layer of the client part keeps statistics over samples.
+        InputError: another layer of the client part keeps running statistics.
     """
     gone = frozenset(network.client_prefix + name for name in replace_batch_norm(network.client_part))
     names = tuple(name for name in network.names if name not in gone)
@@ -62,9 +69,11 @@ def group_normalised(network: SplitNetwork) -> SplitNetwork:
 def _cut(built: nn.Module | tuple[nn.Module, nn.Module], cut_layer: str | None) -> SplitNetwork:
     if isinstance(built, tuple):
         if cut_layer:
-            raise InputError.at(CUT_LAYER, "the builder returns the two parts already; leave this out.")
+            raise InputError.at(CUT_LAYER, "must be left out, because the function returns the two parts.")
         return join_parts(*built)
     if not cut_layer:
         layers = ", ".join(name for name, _ in built.named_children())
-        raise InputError.at(CUT_LAYER, f"say after which layer the client part ends, such as {layers}.")
+        raise InputError.at(
+            CUT_LAYER, f"is missing; name the last layer of the client part, such as {layers}."
+        )
     return split_at(built, cut_layer)

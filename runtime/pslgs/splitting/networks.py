@@ -1,4 +1,4 @@
-"""The networks of this project that torchvision lacks: small ones for a first try, and the paper's."""
+"""Built-in networks: a small MLP and CNN for examples, and the ResNet-18 of arXiv 2407.15738."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -7,9 +7,15 @@ from torch import nn
 
 
 def mlp(inputs: int, hidden: Sequence[int], outputs: int, dropout: float = 0.0) -> nn.Module:
-    """Fully connected layers with ReLU between them, for samples of any shape with ``inputs`` elements.
+    """Build a multilayer perceptron with ReLU activations.
 
-    Layers to cut at: ``flatten``, ``hidden1``, ``hidden2`` …, ``output``.
+    Possible cut layers: ``flatten``, ``hidden1``, ``hidden2`` …, ``output``.
+
+    Args:
+        inputs: Number of elements of a sample, which may have any shape.
+        hidden: Number of units of each hidden layer.
+        outputs: Number of outputs.
+        dropout: Dropout probability after each hidden layer; 0 for no dropout.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     width = inputs
@@ -24,10 +30,16 @@ def mlp(inputs: int, hidden: Sequence[int], outputs: int, dropout: float = 0.0) 
 def cnn(
     channels: int = 3, classes: int = 10, width: int = 32, image: Sequence[int] | None = None
 ) -> nn.Module:
-    """Three convolutional blocks of ``width``, 2 and 4 times ``width`` channels, for images of 8×8 or more.
+    """Build a convolutional network of three blocks and a linear classifier, for images of 8×8 or more.
 
-    Where samples are flat, ``image`` is the shape they get first: ``[1, 8, 8]`` of the 64 values of a digit.
-    Layers to cut at: ``conv1``, ``conv2``, ``conv3``, ``head``.
+    Possible cut layers: ``conv1``, ``conv2``, ``conv3``, ``head``.
+
+    Args:
+        channels: Number of channels of an image.
+        classes: Number of outputs.
+        width: Number of channels of the first block; the others have 2 and 4 times as many.
+        image: Shape to which flat samples are reshaped, e.g. ``[1, 8, 8]`` for the 64 values of a digit;
+            None if samples are images.
     """
     unflattened = OrderedDict() if image is None else OrderedDict(image=nn.Unflatten(1, tuple(image)))
     return nn.Sequential(
@@ -42,7 +54,7 @@ def cnn(
 
 
 def _convolution(channels: int, filters: int) -> nn.Module:
-    """Halve the image: convolution, BatchNorm, ReLU, pooling."""
+    """Build a block that halves the image: convolution, BatchNorm, ReLU, max-pooling."""
     return nn.Sequential(
         nn.Conv2d(channels, filters, kernel_size=3, padding=1, bias=False),
         nn.BatchNorm2d(filters),
@@ -52,9 +64,13 @@ def _convolution(channels: int, filters: int) -> nn.Module:
 
 
 def resnet18_cifar(num_classes: int = 10) -> nn.Module:
-    """ResNet-18 for 32×32 images: a 3×3 stem of stride 1 and no max-pooling, as in arXiv 2407.15738.
+    """Build ResNet-18 for 32×32 images as in arXiv 2407.15738: 3×3 stem of stride 1, no max-pooling.
 
-    The layers keep torchvision's names (``layer1`` gives 64×32×32 smashed data); ``maxpool`` does nothing.
+    The layers have torchvision's names; ``maxpool`` is an identity.  Cut at ``layer1``, the smashed data have
+    the shape (64, 32, 32).
+
+    Args:
+        num_classes: Number of outputs.
     """
     from torchvision.models import resnet18
 

@@ -1,7 +1,8 @@
-"""Normalisation without other samples: a local batch gives what it would give within the global one.
+"""Replacement of BatchNorm by GroupNorm in the client part.
 
-BatchNorm mixes the samples of a batch; in the client part it would see the local batch only, and the step
-would no longer equal the centralized one.  GroupNorm (arXiv 1803.08494) normalises each sample by itself.
+BatchNorm normalises with statistics over the batch.  In the client part this would be the local batch, and
+the step would differ from a centralized one.  GroupNorm (arXiv 1803.08494) normalises each sample separately,
+so that its result does not depend on the other samples of the batch.
 """
 
 from torch import nn
@@ -15,15 +16,15 @@ MAX_GROUPS = 32
 
 
 def replace_batch_norm(client_part: nn.Module) -> frozenset[str]:
-    """Turn every BatchNorm into GroupNorm, in place; ``weight`` and ``bias`` stay the same parameters.
+    """Replace every BatchNorm by GroupNorm, in place; ``weight`` and ``bias`` stay the same parameters.
 
     Returns:
-        The names of the running statistics that are gone with BatchNorm.
+        The names of BatchNorm's running statistics, which no longer exist.
 
     Raises:
-        InputError: another layer keeps statistics over samples.
+        InputError: an InstanceNorm keeps running statistics.
     """
-    gone: set[str] = set()
+    removed: set[str] = set()
     for name, layer in list(client_part.named_modules()):
         if isinstance(layer, _InstanceNorm) and layer.track_running_stats:
             problem = (
@@ -31,16 +32,17 @@ def replace_batch_norm(client_part: nn.Module) -> frozenset[str]:
             )
             raise InputError.at(CUT_LAYER, problem)
         if isinstance(layer, _BatchNorm):
-            gone |= {f"{name}.{buffer}" for buffer, _ in layer.named_buffers()}
+            removed |= {f"{name}.{buffer}" for buffer, _ in layer.named_buffers()}
             _put(client_part, name, group_norm_of(layer))
-    return frozenset(gone)
+    return frozenset(removed)
 
 
 def group_norm_of(layer: _BatchNorm) -> nn.GroupNorm:
-    """Make the GroupNorm of as many channels, with the parameters of ``layer`` themselves.
+    """Return a GroupNorm with the channels and the parameters (not copies) of a BatchNorm.
 
-    32 groups, or the largest divisor of the channels below that.  BatchNorm1d gets a single group: its
-    samples may be plain vectors, and with one channel a group every element would be normalised to zero.
+    The number of groups is the largest divisor of the channels up to 32.  BatchNorm1d is replaced by a single
+    group: its samples may be vectors, whose elements would all be normalised to zero with one channel per
+    group.
     """
     groups = 1 if isinstance(layer, nn.BatchNorm1d) else _groups(layer.num_features)
     replacement = nn.GroupNorm(groups, layer.num_features, eps=layer.eps, affine=layer.affine, device="meta")

@@ -1,4 +1,4 @@
-"""Each tensor of a network belongs to exactly one of the two parts."""
+"""Ownership of tensors: each tensor of a network belongs to exactly one of the two parts."""
 
 from collections.abc import Iterable
 
@@ -8,22 +8,28 @@ from pslgs.spec.errors import InputError
 
 
 def check_parts(client_part: nn.Module, server_part: nn.Module, path: str) -> None:
-    """Refuse parts that cannot be trained apart; ``path`` is the manifest's field to blame.
+    """Check that two parts can be trained separately.
+
+    Args:
+        client_part: The client part.
+        server_part: The server part.
+        path: Path of the manifest field that determines the parts, for error messages.
 
     Raises:
         InputError: one part has no parameters, or both use the same tensor.
     """
     if next(server_part.parameters(), None) is None:
-        raise InputError.at(path, "nothing to train would be left for the server; cut at an earlier layer.")
+        raise InputError.at(path, "the server part would have no parameters; cut at an earlier layer.")
     if next(client_part.parameters(), None) is None:
-        problem = "the client part would have no parameters and give away the samples; cut at a later layer."
+        problem = "the client part would have no parameters and reveal the samples; cut at a later layer."
         raise InputError.at(path, problem)
     client = {key: name for name, tensor in _tensors(client_part) for key in _identities(tensor)}
     for name, tensor in _tensors(server_part):
         for key in _identities(tensor):
             if key in client:
                 problem = (
-                    f"'{name}' is used on both sides of the cut ('{client[key]}' before it); cut elsewhere."
+                    f"'{name}' is used on both sides of the cut (as '{client[key]}' in the client part); cut "
+                    f"at another layer."
                 )
                 raise InputError.at(path, problem)
 
@@ -31,7 +37,7 @@ def check_parts(client_part: nn.Module, server_part: nn.Module, path: str) -> No
 def adopt_unused(
     network: nn.Module, names: Iterable[str], client_part: nn.Module, server_part: nn.Module
 ) -> None:
-    """Give the server part the tensors that the forward never uses, so that the saved model is complete."""
+    """Register the tensors that the forward never uses with the server part, so that they are saved."""
     used = client_part.state_dict().keys() | server_part.state_dict().keys()
     for name in names:
         if name not in used:
@@ -44,7 +50,7 @@ def _tensors(part: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def _identities(tensor: Tensor) -> set[int]:
-    """Tell tensors apart by what they are and, where they have any, by their memory."""
+    """Return keys that two tensors have in common if they are the same object or share memory."""
     return {id(tensor), tensor.untyped_storage().data_ptr()} - {0}
 
 

@@ -1,4 +1,4 @@
-"""The smashed data: which tensors cross the cut, and how they become a matrix with a row for each sample."""
+"""Layout of the smashed data: the shapes of the crossing tensors, packed into one matrix."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -20,11 +20,11 @@ _FORWARD_FAILURES = (RuntimeError, ValueError, TypeError, AssertionError, Lookup
 
 @dataclass(frozen=True, slots=True)
 class SmashedLayout:
-    """What crosses the cut for one sample.
+    """Shapes and type of the tensors that cross the cut.
 
     Attributes:
-        shapes: Of the crossing tensors, in their order, without the batch dimension.
-        dtype: Of all of them.
+        shapes: Shape of each crossing tensor, in their order, without the batch dimension.
+        dtype: Type of all crossing tensors.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -32,16 +32,16 @@ class SmashedLayout:
 
     @property
     def features(self) -> int:
-        """Elements a sample."""
+        """Number of elements per sample."""
         return sum(map(math.prod, self.shapes))
 
     @property
     def bytes_per_sample(self) -> int:
-        """Bytes a sample, uncompressed."""
+        """Number of bytes per sample, uncompressed."""
         return self.features * self.dtype.itemsize
 
     def pack(self, tensors: Tensor | Sequence[Tensor]) -> Tensor:
-        """Lay the crossing tensors side by side, (batch, features); a single contiguous one is not copied."""
+        """Concatenate the crossing tensors to one of shape (batch, features); a single one is not copied."""
         several = (tensors,) if isinstance(tensors, Tensor) else tuple(tensors)
         rows = [
             tensor.reshape(len(tensor), math.prod(shape))
@@ -50,10 +50,10 @@ class SmashedLayout:
         return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
 
     def unpack(self, flat: Tensor) -> tuple[Tensor, ...]:
-        """Undo `pack`: views into ``flat``, through which gradients flow back to it.
+        """Return the crossing tensors as views of ``flat``, the result of `pack`.
 
         Raises:
-            ValueError: ``flat`` has not the shape (batch, features).
+            ValueError: the shape of ``flat`` is not (batch, features).
         """
         if flat.dim() != 2 or flat.shape[1] != self.features:
             raise ValueError(
@@ -67,11 +67,11 @@ class SmashedLayout:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a forward of blank samples showed.
+    """Shapes found by a forward pass.
 
     Attributes:
-        smashed: What crosses the cut.
-        output_shape: Of the network's output, without the batch dimension.
+        smashed: Layout of the smashed data.
+        output_shape: Shape of the network's output, without the batch dimension.
     """
 
     smashed: SmashedLayout
@@ -79,26 +79,32 @@ class Probe:
 
 
 def probe(network: SplitNetwork, input_shape: Sequence[int]) -> Probe:
-    """Send blank samples of ``input_shape`` (without batch dimension) through a network; it stays the same.
+    """Determine the layout of the smashed data and the shape of the output by forward passes of zeros.
+
+    The network and torch's random state do not change.
+
+    Args:
+        network: The split network.
+        input_shape: Shape of one sample, without the batch dimension.
 
     Raises:
-        InputError: the network cannot take such samples, its smashed data or output have no row for each
-            sample, or its client part keeps something from one step to the next.
+        InputError: the network does not accept such samples, the first dimension of its smashed data or
+            output is not the batch, or a buffer of the client part changes in training.
     """
     parts = network.client_part, network.server_part
-    with _undisturbed(*parts):
+    with _restored_state(*parts):
         with torch.no_grad(), mode_of(*parts, training=False):
-            few, output = _forward(network, input_shape, batch=2)
-            more, longer_output = _forward(network, input_shape, batch=3)
-        layout = _layout(few, more)
+            smashed_of_2, output_of_2 = _forward(network, input_shape, batch=2)
+            smashed_of_3, output_of_3 = _forward(network, input_shape, batch=3)
+        layout = _layout(smashed_of_2, smashed_of_3)
         with mode_of(*parts, training=True):
-            _rehearse(network, input_shape)
-    if not _has_rows(output, longer_output):
+            _check_training_step(network, input_shape)
+    if not _has_rows(output_of_2, output_of_3):
         problem = (
             "the model must return one tensor with a row for each sample, in evaluation and in training."
         )
         raise InputError.at("spec.model.architecture", problem)
-    return Probe(layout, tuple(output.shape[1:]))
+    return Probe(layout, tuple(output_of_2.shape[1:]))
 
 
 def _forward(
@@ -112,19 +118,20 @@ def _forward(
         return several, network.server_part(*several)
     except _FORWARD_FAILURES as failure:
         reason = str(failure).split("\n", maxsplit=1)[0]
-        problem = f"the model cannot take samples of shape {tuple(input_shape)}: {reason}"
+        problem = f"the model does not accept samples of shape {tuple(input_shape)}: {reason}"
         raise InputError.at(INPUT_SHAPE, problem) from failure
 
 
-def _rehearse(network: SplitNetwork, input_shape: Sequence[int]) -> None:
-    """Do a step's forward as in training: nothing kept at the client, autograd started from smashed data."""
+def _check_training_step(network: SplitNetwork, input_shape: Sequence[int]) -> None:
+    """Check by a forward pass as in training that no buffer of the client part changes and autograd works."""
     before = [buffer.clone() for buffer in network.client_part.buffers()]
     with torch.no_grad():
         smashed, _ = _forward(network, input_shape, batch=2)
     for (name, after), value in zip(network.client_part.named_buffers(), before, strict=True):
         if not after.is_meta and not torch.equal(after, value):
             problem = (
-                f"'{name}' before the cut changes with every step, but clients keep nothing; cut before it."
+                f"'{name}' before the cut changes in every step, but clients keep no state between steps; "
+                "cut before it."
             )
             raise InputError.at(CUT_LAYER, problem)
     try:
@@ -137,8 +144,8 @@ def _rehearse(network: SplitNetwork, input_shape: Sequence[int]) -> None:
 
 
 @contextmanager
-def _undisturbed(*parts: nn.Module) -> Iterator[None]:
-    """Put buffers and random states back on leaving."""
+def _restored_state(*parts: nn.Module) -> Iterator[None]:
+    """Restore buffers and random states on exit."""
     modules = [module for part in parts for module in part.modules()]
     buffers = [
         (module, name, buffer, buffer.clone())
@@ -155,22 +162,24 @@ def _undisturbed(*parts: nn.Module) -> Iterator[None]:
                 setattr(module, name, buffer)
 
 
-def _layout(few: tuple[Tensor, ...], more: tuple[Tensor, ...]) -> SmashedLayout:
-    if not all(_has_rows(here, there) for here, there in zip(few, more, strict=True)):
-        problem = "what crosses the cut has no row for each sample (batch first); cut at another layer."
+def _layout(of_2: tuple[Tensor, ...], of_3: tuple[Tensor, ...]) -> SmashedLayout:
+    if not all(_has_rows(two, three) for two, three in zip(of_2, of_3, strict=True)):
+        problem = (
+            "the first dimension of a tensor that crosses the cut is not the batch; cut at another layer."
+        )
         raise InputError.at(CUT_LAYER, problem)
-    dtypes = {tensor.dtype for tensor in few}
-    if len(dtypes) > 1 or not few[0].dtype.is_floating_point:
+    dtypes = {tensor.dtype for tensor in of_2}
+    if len(dtypes) > 1 or not of_2[0].dtype.is_floating_point:
         found = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes))
         problem = (
             f"only floating-point tensors of one type can cross the cut, not {found}; cut at another layer."
         )
         raise InputError.at(CUT_LAYER, problem)
-    return SmashedLayout(tuple(tuple(tensor.shape[1:]) for tensor in few), few[0].dtype)
+    return SmashedLayout(tuple(tuple(tensor.shape[1:]) for tensor in of_2), of_2[0].dtype)
 
 
 def _has_rows(two: object, three: object) -> bool:
-    """Tell whether outputs for two and three samples are tensors that differ in their rows' number alone."""
+    """Return whether outputs for two and three samples are tensors that differ in the batch size only."""
     if not isinstance(two, Tensor) or not isinstance(three, Tensor) or not two.dim():
         return False
     return len(two) == 2 and len(three) == 3 and two.shape[1:] == three.shape[1:]

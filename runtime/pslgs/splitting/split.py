@@ -1,4 +1,4 @@
-"""A network cut in two: the client part, the server part, and the original names of their tensors."""
+"""The split network: client part, server part, and the original names of their tensors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,15 +18,15 @@ INITIAL_WEIGHTS = "spec.model.initialWeights"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitNetwork:
-    """The parts of a network: ``server_part(*smashed)`` of ``smashed = client_part(samples)`` is the whole.
+    """The two parts of a network, which composed are equivalent to the whole.
 
     Attributes:
-        client_part: Samples in; out comes the smashed data, one tensor or a tuple of several.
-        server_part: The smashed data in, as so many arguments; out comes the network's output.
-        names: Of all tensors of the whole network, in its order.
-        client_prefix: What ``names`` put before the client part's own names.
-        server_prefix: The same for the server part.
-        replaced: Names of tensors that the original network has and this one lacks (BatchNorm's statistics).
+        client_part: Maps samples to the smashed data: one tensor, or a tuple of several.
+        server_part: Maps the smashed data, given as separate arguments, to the network's output.
+        names: Names of all tensors of the whole network, in its order.
+        client_prefix: Prefix in ``names`` of the client part's names.
+        server_prefix: Prefix in ``names`` of the server part's names.
+        replaced: Names of tensors of the original network that no longer exist (BatchNorm's statistics).
     """
 
     client_part: nn.Module
@@ -37,17 +37,17 @@ class SplitNetwork:
     replaced: frozenset[str] = field(default_factory=frozenset)
 
     def named_tensors(self) -> dict[str, Tensor]:
-        """Map original names to the parameters and buffers themselves; these are no copies."""
+        """Return the parameters and buffers (not copies) by their original names."""
         client = self.client_part.state_dict(prefix=self.client_prefix, keep_vars=True)
         server = self.server_part.state_dict(prefix=self.server_prefix, keep_vars=True)
         tensors = {**server, **client}
         return {name: tensors[name] for name in self.names}
 
     def load_named_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Copy ``tensors`` into the network, all or nothing; of other names only `replaced` ones may occur.
+        """Copy ``tensors`` into the network; names in `replaced` are ignored.
 
         Raises:
-            InputError: names are missing or unknown, or shapes differ.
+            InputError: names are missing or unknown, or shapes differ; nothing has been copied then.
         """
         own = self.named_tensors()
         problems = [
@@ -63,12 +63,12 @@ class SplitNetwork:
                 tensor.copy_(tensors[name])
 
     def whole_model(self) -> nn.Module:
-        """Compose the parts again, sharing their tensors: samples in, output out."""
+        """Return the composition of the parts, which maps samples to outputs and shares their tensors."""
         return _WholeModel(self.client_part, self.server_part)
 
 
 class _WholeModel(nn.Module):
-    """Client part, then server part."""
+    """The server part applied to the result of the client part."""
 
     def __init__(self, client_part: nn.Module, server_part: nn.Module) -> None:
         super().__init__()
@@ -82,10 +82,14 @@ class _WholeModel(nn.Module):
 
 
 def split_at(model: nn.Module, cut_layer: str) -> SplitNetwork:
-    """Cut ``model`` after its layer ``cut_layer`` (a dotted name); the parts share the layers of ``model``.
+    """Split a model after a layer; the parts share the model's layers.
+
+    Args:
+        model: The whole network.
+        cut_layer: Dotted name of the last layer of the client part.
 
     Raises:
-        InputError: no such layer, or the model cannot be cut there.
+        InputError: the layer does not exist, or the model cannot be split there.
     """
     names = tuple(name for name, value in model.state_dict().items() if isinstance(value, Tensor))
     cut_layer = _own_name(model, cut_layer)
@@ -97,7 +101,7 @@ def split_at(model: nn.Module, cut_layer: str) -> SplitNetwork:
 
 
 def join_parts(client_part: nn.Module, server_part: nn.Module) -> SplitNetwork:
-    """Take two parts as they are; their tensors are named ``client.…`` and ``server.…``.
+    """Make a split network of two given parts; their tensors are named ``client.…`` and ``server.…``.
 
     Raises:
         InputError: the parts share tensors, or one of them has no parameters.
@@ -113,10 +117,10 @@ def join_parts(client_part: nn.Module, server_part: nn.Module) -> SplitNetwork:
 
 
 def _own_name(model: nn.Module, cut_layer: str) -> str:
-    """Find the first name of the layer, should the model have it under several.
+    """Return the first name of a layer, which the model may have under several names.
 
     Raises:
-        InputError: there is no such layer; the message names the nearest ones.
+        InputError: the layer does not exist; the message lists the most similar names.
     """
     layers = {name: layer for name, layer in model.named_modules(remove_duplicate=False) if name}
     if cut_layer not in layers:

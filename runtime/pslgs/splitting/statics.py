@@ -1,4 +1,4 @@
-"""What a forward computes from shapes alone, which need not cross the cut: it can be computed again."""
+"""Static operations, which depend on shapes only and can be recomputed on the other side of the cut."""
 
 import operator
 from collections.abc import Collection, Mapping
@@ -11,7 +11,7 @@ _ARITHMETIC = frozenset({"_operator", "math", "builtins"})
 
 
 def is_static(node: Node) -> bool:
-    """Tell whether ``node`` depends on the shapes, types and devices of tensors only, not on their values."""
+    """Return whether ``node`` depends on shapes, types and devices of tensors only, not on their values."""
     if asks_a_tensor(node):
         return True
     module = getattr(node.target, "__module__", None)
@@ -24,14 +24,14 @@ def is_static(node: Node) -> bool:
 
 
 def asks_a_tensor(node: Node) -> bool:
-    """Tell whether ``node`` is like ``x.shape``, ``x.device`` or ``x.size(0)``, x its first argument."""
+    """Return whether ``node`` reads a property of a tensor, such as ``x.shape`` or ``x.size(0)``."""
     if node.op == "call_method":
         return node.target in _METHODS
     return node.op == "call_function" and node.target is getattr and node.args[1] in _ATTRIBUTES
 
 
 def is_recomputable(node: Node, tensors: Collection[Node]) -> bool:
-    """Tell whether a static ``node`` follows from ``tensors``, which cross the cut with the batch first."""
+    """Return whether a static ``node`` can be computed from ``tensors``, which cross the cut."""
     if is_batch_size(node):
         return bool(tensors)
     if asks_a_tensor(node):
@@ -40,7 +40,7 @@ def is_recomputable(node: Node, tensors: Collection[Node]) -> bool:
 
 
 def is_batch_size(node: Node) -> bool:
-    """Tell whether ``node`` is the number of samples: ``size(0)`` or ``shape[0]`` of the network's input."""
+    """Return whether ``node`` is the batch size: ``size(0)`` or ``shape[0]`` of the network's input."""
     if node.op == "call_method" and node.target == "size":
         return node.args[1:] == (0,) and _is_input(node.args[0])
     indexed = node.op == "call_function" and node.target is operator.getitem and node.args[1] == 0
@@ -55,9 +55,13 @@ def is_batch_size(node: Node) -> bool:
 
 
 def recompute(node: Node, graph: Graph, copies: Mapping[Node, Node], first: Node) -> Node:
-    """Append to ``graph`` what yields the recomputable ``node`` from the ``copies`` of the crossing tensors.
+    """Append the operations that recompute a static ``node`` to ``graph``, and return their result.
 
-    ``first`` is any of these copies; the number of samples is read off it.
+    Args:
+        node: A node that `is_recomputable`.
+        graph: Graph of the server part.
+        copies: Nodes in ``graph`` by their originals; the crossing tensors are among them.
+        first: Any of the crossing tensors in ``graph``, from which the batch size is read.
     """
     if is_batch_size(node):
         return graph.call_method("size", (first, 0))

@@ -1,7 +1,8 @@
-"""The operations of a network down to the cut layer, recorded by torch.fx.
+"""Tracing of a network by torch.fx, down to the cut layer.
 
-Only the modules that contain the cut layer are looked into; all others, the cut layer included, stay whole.
-So dropout, stochastic depth and control flow inside them behave as ever, in training and in evaluation.
+Only modules that contain the cut layer are traced.  All others, including the cut layer itself, remain single
+operations, so that dropout, stochastic depth and control flow in them work unchanged in training and in
+evaluation.
 """
 
 from collections.abc import Callable
@@ -16,10 +17,10 @@ from pslgs.splitting.modes import mode_of
 
 CUT_LAYER = "spec.model.cutLayer"
 
-_WAY_OUT = "or give package.module:function that returns the two parts as architecture"
-_CONSTANT = "_tensor_constant"  # torch.fx's name for tensors that a forward makes itself
+_WAY_OUT = "or set architecture to a package.module:function that returns the two parts"
+_CONSTANT = "_tensor_constant"  # torch.fx's name for tensors that a forward creates
 
-# What a forward may raise when it meets a stand-in instead of a tensor; TraceError is a ValueError.
+# Exceptions that a forward may raise when it gets a proxy instead of a tensor; TraceError is a ValueError.
 _TRACE_FAILURES = (
     TypeError,
     ValueError,
@@ -32,31 +33,35 @@ _TRACE_FAILURES = (
 
 
 def trace(network: nn.Module, cut_layer: str) -> Graph:
-    """Record the forward of ``network`` for one argument, the samples; others take their defaults.
+    """Trace the forward of a network with one argument, the samples; other arguments have their defaults.
+
+    Args:
+        network: The whole network.
+        cut_layer: Dotted name of the layer down to which the network is traced.
 
     Raises:
-        InputError: a forward that contains the cut layer cannot be traced, or differs between training
-            and evaluation.
+        InputError: a module that contains the cut layer cannot be traced, draws random numbers, or does
+            different operations in training and in evaluation.
     """
     with mode_of(network, training=False):
-        evaluation = _described(network, _record(network, cut_layer))
+        evaluation = _signature(network, _record(network, cut_layer))
         _remove_constants(network)
     with mode_of(network, training=True):
         graph = _record(network, cut_layer)
-    training = _described(network, graph)
+    training = _signature(network, graph)
     if training != evaluation:
         raise InputError.at(CUT_LAYER, _mode_problem(graph, training, evaluation))
     return graph
 
 
 class _CutTracer(Tracer):
-    """Looks only into what contains the cut layer.
+    """A tracer that enters only modules which contain the cut layer.
 
     Attributes:
         within: Dotted name of the module whose forward is being traced; empty for the whole network.
     """
 
-    # A buffer that is sliced in a forward must stay a buffer, not become a constant of this moment.
+    # Without this, a buffer that a forward slices would be recorded as a constant.
     proxy_buffer_attributes = True
 
     def __init__(self, cut_layer: str) -> None:
@@ -98,14 +103,14 @@ def _record(network: nn.Module, cut_layer: str) -> Graph:
         if not torch.equal(random_state, torch.get_rng_state()):
             problem = (
                 f"{_forward_of('')} draws random numbers outside its layers, which a cut at '{cut_layer}' "
-                f"would freeze; draw them in a layer of their own (like nn.Dropout), {_WAY_OUT}."
+                f"would make constant; draw them in a separate layer (like nn.Dropout), {_WAY_OUT}."
             )
             raise InputError.at(CUT_LAYER, problem)
     return graph
 
 
-def _described(network: nn.Module, graph: Graph) -> list[tuple[str, ...]]:
-    """Put each node into words that are equal where two recordings do the same."""
+def _signature(network: nn.Module, graph: Graph) -> list[tuple[str, ...]]:
+    """Return a description of each node; equal descriptions mean equal operations."""
     return [
         (node.op, repr(node.target), repr(node.args), repr(node.kwargs), _constant(network, node))
         for node in graph.nodes
@@ -131,10 +136,9 @@ def _trace_problem(within: str, cut_layer: str, failure: Exception) -> str:
     if within:
         advice = f"cut after '{within}' as a whole"
     else:
-        advice = "move what depends on the values into a layer of its own"
+        advice = "move operations that depend on values into a separate layer"
     return (
-        f"{_forward_of(within)} cannot be taken apart to cut it at '{cut_layer}' ({reason}); "
-        f"{advice}, {_WAY_OUT}."
+        f"{_forward_of(within)} cannot be traced to cut it at '{cut_layer}' ({reason}); {advice}, {_WAY_OUT}."
     )
 
 
@@ -143,13 +147,13 @@ def _mode_problem(graph: Graph, training: list[tuple[str, ...]], evaluation: lis
     first = next((node for node, here, there in pairs if here != there), None)
     owner = _owner(first) if first else ""
     return (
-        f"{_forward_of(owner)} does something else in training than in evaluation, which cannot be cut; "
-        f"put what differs into a layer of its own (like nn.Dropout), {_WAY_OUT}."
+        f"{_forward_of(owner)} does different operations in training and in evaluation, which cannot be cut; "
+        f"move them into a separate layer (like nn.Dropout), {_WAY_OUT}."
     )
 
 
 def _owner(node: Node) -> str:
-    """Name the module whose forward made ``node``; empty for the whole network."""
+    """Return the name of the module whose forward created ``node``; empty for the whole network."""
     stack = [name for name, _ in node.meta.get("nn_module_stack", {}).values()]
     owners = stack[:-1] if node.op == "call_module" else stack
     return owners[-1] if owners else ""

@@ -1,4 +1,4 @@
-"""Whole models as safetensors files, under the original names of their tensors."""
+"""Saving and loading of whole models as safetensors files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from pslgs.spec.errors import InputError
 
 
 def save_weights(tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Write ``tensors`` to ``file``; tensors that share memory are written one by one.
+    """Save tensors to a safetensors file; tensors that share memory are saved as separate ones.
 
     Raises:
         OSError: the file cannot be written.
@@ -28,10 +28,14 @@ def save_weights(tensors: Mapping[str, Tensor], file: Path) -> None:
 
 
 def load_weights(file: Path, path: str) -> dict[str, Tensor]:
-    """Read ``file``; ``path`` is the manifest's field that names it.
+    """Load the tensors of a safetensors file.
+
+    Args:
+        file: The file.
+        path: Path of the manifest field that names the file, for error messages.
 
     Raises:
-        InputError: there is no such file, or it is not in the safetensors format.
+        InputError: the file cannot be read, or is not in the safetensors format.
     """
     try:
         tensors: dict[str, torch.Tensor] = load_file(file)
