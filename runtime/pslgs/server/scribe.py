@@ -63,6 +63,10 @@ class Scribe:
         """Take in that the run ended after ``step``."""
         self.write(FinishRecord(self.now(), step, exit_code.name, message))
 
+    def close(self) -> None:
+        """Close the journal."""
+        self._journal.close()
+
     def notice(self, text: str) -> None:
         """Tell of something that is so for the whole run."""
         self.status = replace(self.status, notice=text)

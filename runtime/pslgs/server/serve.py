@@ -68,6 +68,7 @@ async def serve(job: SplitTrainingJob, options: ServerOptions, words: LastWords)
         return Ending(finish.exit_code, finish.message)
     finally:
         torch.close()
+        scribe.close()
 
 
 def described(status: Status, ending: Ending) -> dict[str, object]:
