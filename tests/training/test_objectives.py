@@ -47,7 +47,7 @@ def test_one_binary_output_stands_for_two_classes(output_shape):
         (Loss.CROSS_ENTROPY, (3,), [[-1]], "has the label -1"),
         (Loss.BINARY_CROSS_ENTROPY, (1,), [[2.0]], "has the label 2"),
         (Loss.MEAN_SQUARED_ERROR, (1,), [[math.nan]], "not finite"),
-        (Loss.MEAN_SQUARED_ERROR, (2,), [[1.0]], "has 1 targets a sample"),
+        (Loss.MEAN_SQUARED_ERROR, (2,), [[1.0]], "has 1 targets per sample"),
     ],
     ids=["beyond the classes", "negative", "not binary", "not finite", "too few targets"],
 )

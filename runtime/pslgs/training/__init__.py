@@ -1,1 +1,1 @@
-"""The two halves of a training step, the optimizer over both parts, evaluation and checkpoints."""
+"""Training: client and server computations of a step, optimizer, evaluation and checkpoints."""

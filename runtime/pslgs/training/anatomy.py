@@ -1,4 +1,8 @@
-"""What a cut network is made of, found out without computing: on torch's meta device."""
+"""Profile of a split network: parameters, FLOPs and activation memory of both parts.
+
+The figures are measured by forward passes of zeros on the device that holds the network: the CPU, or torch's
+meta device, on which nothing is computed.
+"""
 
 import math
 from collections.abc import Sequence
@@ -17,18 +21,20 @@ from pslgs.training.vectors import gradient_elements, parameter_elements
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """The two parts of a network in numbers.
+    """Sizes and costs of the two parts of a network.
 
     Attributes:
-        smashed: What crosses the cut for one sample.
-        output_shape: Of the network's output for one sample.
-        input_elements: Numbers of one sample.
-        client_parameters: Numbers in the client part, its buffers included; so many travel down.
-        client_gradients: Numbers in the client part that are trained; so many travel up.
-        server_parameters: Numbers in the server part, its buffers included.
-        client_flops: Floating-point operations of the client part's forward of one sample.
-        server_flops: Likewise.
-        activation_bytes: What the client part saves of one sample for its backward.
+        smashed: Layout of the smashed data of one sample.
+        output_shape: Shape of the network's output for one sample.
+        input_elements: Number of elements in one sample.
+        client_parameters: Number of elements in the client part's parameters and buffers, which the server
+            sends to each active client in a step.
+        client_gradients: Number of elements in the client part's gradients, which each active client sends
+            to the server in a step.
+        server_parameters: Number of elements in the server part's parameters and buffers.
+        client_flops: Floating-point operations of the client part's forward pass, per sample.
+        server_flops: Floating-point operations of the server part's forward pass, per sample.
+        activation_bytes: Bytes that the client part saves for its backward pass, per sample.
     """
 
     smashed: SmashedLayout
@@ -43,20 +49,25 @@ class Anatomy:
 
 
 def dissect(network: SplitNetwork, input_shape: Sequence[int]) -> Anatomy:
-    """Look into a network by forwards of two and of three blank samples; it stays the same.
+    """Profile a network by forward passes of two and of three samples of zeros; the network does not change.
 
-    Figures of a sample are the difference of the two, so what does not grow with the batch is left out.
+    Figures per sample are the difference between the two passes, so they contain nothing that does not
+    grow with the batch size.
+
+    Args:
+        network: The split network.
+        input_shape: Shape of one sample, without the batch dimension.
 
     Raises:
-        InputError: the network cannot take such samples or cannot be trained when cut there.
+        InputError: the network does not accept such samples, or cannot be trained with this cut.
     """
     found = probe(network, input_shape)
     with (
-        mode_of(network.client_part, training=True),  # as its activations are saved
-        mode_of(network.server_part, training=False),  # so that BatchNorm's statistics stay
+        mode_of(network.client_part, training=True),  # activations are saved as in training
+        mode_of(network.server_part, training=False),  # BatchNorm's statistics do not change
         torch.random.fork_rng(devices=[]),
     ):
-        two, three = (_rehearse(network, input_shape, batch) for batch in (2, 3))
+        two, three = (_measure(network, input_shape, batch) for batch in (2, 3))
     return Anatomy(
         found.smashed,
         found.output_shape,
@@ -68,8 +79,8 @@ def dissect(network: SplitNetwork, input_shape: Sequence[int]) -> Anatomy:
     )
 
 
-def _rehearse(network: SplitNetwork, input_shape: Sequence[int], batch: int) -> tuple[int, int, int]:
-    """Return the FLOPs of both parts and the bytes that the client part saves."""
+def _measure(network: SplitNetwork, input_shape: Sequence[int], batch: int) -> tuple[int, int, int]:
+    """Return the FLOPs of the client part and of the server part, and the bytes saved by the client part."""
     parameter = next(network.client_part.parameters())
     samples = torch.zeros(batch, *input_shape, dtype=parameter.dtype, device=parameter.device)
     saved: dict[int, Tensor] = {}

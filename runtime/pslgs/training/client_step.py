@@ -1,4 +1,4 @@
-"""The client's half of a step: forward in slices, then backward in the same slices."""
+"""The client's computations in a step: forward and backward pass of its part, in slices."""
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +10,18 @@ from pslgs.training.vectors import concatenated, floating_tensors, trainable
 
 
 class ClientStep:
-    """What a client keeps between two messages of a step; nothing of it outlives the step.
+    """Forward and backward pass of the client part for one local batch at a time.
 
-    The client part itself is only read, so that many virtual clients can share it.  It has no statistics
-    across samples, so the slices' gradients add up to the batch's.
+    The client part is not modified, so that many virtual clients can share it.  It has no statistics over
+    samples, so the gradient of a batch is the sum of the gradients of its slices.
 
     Attributes:
         part: The client part.
+
+    Args:
+        task: Definition of the training.
+        client_part: The client part, with the server's parameters loaded before each step.
+        client_id: Id of the client, from which its dropout is seeded.
     """
 
     def __init__(self, task: Task, client_part: nn.Module, client_id: str) -> None:
@@ -30,20 +35,38 @@ class ClientStep:
         self._gradients: list[Tensor] = []
 
     def begin(self, epoch: int, offset: int) -> None:
-        """Begin the local batch at ``offset`` of ``epoch``; its dropout is seeded from these."""
+        """Begin a local batch.
+
+        Args:
+            epoch: Number of the epoch.
+            offset: Position of the batch's first sample in the client's order of this epoch.  Dropout is
+                seeded from epoch, offset and client.
+        """
         self.part.train()
         self._smashed.clear()
         self._gradients = [torch.zeros_like(parameter) for parameter in self._trained]
         seed_torch(torch_seed(self._seed, Purpose.CLIENT_DROPOUT, epoch, self._key, offset))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the smashed data of a slice of inputs (rows, *input_shape); shape (rows, features)."""
+        """Compute the smashed data of a slice.
+
+        Args:
+            inputs: Shape (rows, *input_shape).
+
+        Returns:
+            The smashed data; shape (rows, features).
+        """
         smashed = self._layout.pack(self.part(inputs.to(self._dtype))).contiguous()
         self._smashed.append(smashed)
         return smashed.detach()
 
     def backward(self, cut_gradient: Tensor) -> None:
-        """Take the cut gradient (rows, features) of the earliest slice that still lacks it."""
+        """Add the gradient of the earliest slice without a backward pass.
+
+        Args:
+            cut_gradient: Gradient of the loss with respect to the slice's smashed data; shape
+                (rows, features).
+        """
         smashed = self._smashed.pop(0)
         if not smashed.requires_grad:
             return
@@ -53,11 +76,18 @@ class ClientStep:
                 total.add_(gradient)
 
     def gradient(self) -> Tensor:
-        """Return the gradient of all trainable parameters; a vector (elements,)."""
+        """Return the gradient of all trainable parameters as a vector; shape (elements,)."""
         return concatenated(self._gradients, self._layout.dtype)
 
     @torch.no_grad()
     def evaluate(self, inputs: Tensor) -> Tensor:
-        """Return the smashed data of inputs (rows, *input_shape), without randomness or gradients."""
+        """Compute smashed data in evaluation mode, without gradients.
+
+        Args:
+            inputs: Shape (rows, *input_shape).
+
+        Returns:
+            The smashed data; shape (rows, features).
+        """
         self.part.eval()
         return self._layout.pack(self.part(inputs.to(self._dtype))).contiguous()

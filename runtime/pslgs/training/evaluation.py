@@ -1,4 +1,4 @@
-"""Scores of evaluated samples."""
+"""Evaluation of a model: scores of samples and datasets."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Sums over evaluated samples; scores add up.
+    """Loss and correct predictions, summed over evaluated samples; scores can be added.
 
     Attributes:
         samples: Number of samples.
-        loss_sum: Sum of the samples' losses.
-        correct: Number of samples that are classified correctly; None without classes.
+        loss_sum: Sum of the losses of the samples.
+        correct: Number of correctly classified samples; None if labels are not classes.
     """
 
     samples: int = 0
@@ -36,7 +36,7 @@ class Score:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of samples classified rightly, 0 … 1; None without classes or samples."""
+        """Fraction of correctly classified samples, 0 … 1; None without classes or samples."""
         return self.correct / self.samples if self.correct is not None and self.samples else None
 
 

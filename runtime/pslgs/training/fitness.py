@@ -1,4 +1,4 @@
-"""Whether a dataset fits what is trained, found out before anything starts."""
+"""Check of a dataset against the model's input and the loss, before the training starts."""
 
 import torch
 
@@ -8,26 +8,25 @@ from pslgs.training.task import Task
 
 
 def check_dataset(task: Task, data: LocalDataset, path: str) -> None:
-    """Compare a dataset's samples and labels with the model's input and outputs.
+    """Check that the samples and labels of a dataset fit the model and the loss.
 
     Args:
-        task: What is trained.
-        data: What it is trained or measured on.
-        path: The dataset's field in the manifest.
+        task: Definition of the training.
+        data: The training or evaluation data.
+        path: Path of the dataset in the manifest, for error messages.
 
     Raises:
-        InputError: they do not fit.
+        InputError: the shape of the samples or the labels do not fit.
     """
     if data.input_shape != task.input_shape:
         raise InputError.at(
             path,
-            f"has samples of shape {list(data.input_shape)}, but the model is given "
+            f"has samples of shape {list(data.input_shape)}, but the model's input has the shape "
             f"{list(task.input_shape)}; change spec.data.transforms or spec.model.inputShape",
         )
     labels = torch.from_numpy(data.labels)
-    classes_given = not labels.is_floating_point()
-    if task.objective.label_dtype == torch.int64 and not classes_given:
-        raise InputError.at(path, "has targets as labels, but CrossEntropy needs the numbers of classes")
+    if task.objective.label_dtype == torch.int64 and labels.is_floating_point():
+        raise InputError.at(path, "has targets as labels, but CrossEntropy needs class numbers")
     violation = task.objective.violation(task.objective.as_labels(labels))
     if violation:
         raise InputError.at(path, f"{violation}; change the model's outputs or the labels")

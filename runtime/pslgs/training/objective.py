@@ -1,4 +1,4 @@
-"""What is minimised, what the labels must look like for it, and what counts as right."""
+"""The objective of a training: loss, form of the labels, and correct predictions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from pslgs.spec.optimization import Loss
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """The mean loss over a batch, with what it asks of outputs and labels.
+    """The loss of a training, with its requirements on outputs and labels.
 
     Attributes:
-        loss: The job's loss.
-        output_shape: Of the model's output for one sample.
-        classes: Number of classes, M; None for targets that are no classes.
-        label_width: Numbers that a label is made of; labels travel as (samples, label_width).
-        label_dtype: int64 for classes by number, else the model's own type.
+        loss: The loss of the job.
+        output_shape: Shape of the model's output for one sample.
+        classes: Number of classes, M; None if labels are not classes.
+        label_width: Number of elements in a label; labels of a batch have the shape (B, label_width).
+        label_dtype: Type of the labels: int64 for class numbers, otherwise the type of the outputs.
     """
 
     loss: Loss
@@ -30,13 +30,18 @@ class Objective:
     label_dtype: torch.dtype
 
     def mean_loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the scalar mean loss of ``outputs`` (B, *output_shape) for ``labels`` (B, label_width)."""
+        """Return the loss, averaged over the batch, as a scalar tensor.
+
+        Args:
+            outputs: Shape (B, *output_shape).
+            labels: Shape (B, label_width).
+        """
         if self.loss is Loss.CROSS_ENTROPY:
             return functional.cross_entropy(outputs, labels[:, 0])
         return _ELEMENTWISE[self.loss](outputs.reshape(labels.shape), labels)
 
     def correct(self, outputs: Tensor, labels: Tensor) -> int | None:
-        """Count the samples whose class is predicted; None where there are no classes."""
+        """Return the number of samples whose class is predicted; None if labels are not classes."""
         match self.loss:
             case Loss.CROSS_ENTROPY:
                 return int((outputs.argmax(dim=1) == labels[:, 0]).sum())
@@ -46,25 +51,29 @@ class Objective:
                 return None
 
     def as_labels(self, labels: Tensor) -> Tensor:
-        """Bring labels as they are read, (B,) or (B, targets), into the form (B, label_width)."""
+        """Convert the labels of a dataset, shape (B,) or (B, targets), to shape (B, label_width)."""
         rows = labels.unsqueeze(1) if labels.dim() == 1 else labels.flatten(1)
         return rows.to(self.label_dtype)
 
     def class_counts(self, labels: Tensor) -> list[int]:
-        """Count the labels (N, label_width) of each class; empty where there are no classes."""
+        """Return the number of labels of each class; empty if labels are not classes.
+
+        Args:
+            labels: Shape (N, label_width).
+        """
         if self.classes is None:
             return []
         counts: list[int] = torch.bincount(self.class_numbers(labels), minlength=self.classes).tolist()
         return counts
 
     def class_numbers(self, labels: Tensor) -> Tensor:
-        """Return the class of each label (N, label_width) as a number; shape (N,)."""
+        """Return the class number of each label (N, label_width); shape (N,)."""
         return labels[:, 0].round().long()
 
     def violation(self, labels: Tensor) -> str | None:
-        """Say what is wrong with labels (B, width) of a dataset or a client; None where nothing is."""
+        """Return what is wrong with labels of shape (B, width), as a clause; None if they are valid."""
         if labels.shape[1] != self.label_width:
-            return f"has {labels.shape[1]} targets a sample, but the model has {self.label_width} outputs"
+            return f"has {labels.shape[1]} targets per sample, but the model has {self.label_width} outputs"
         if not len(labels):
             return None
         low, high = labels.min().item(), labels.max().item()
@@ -86,18 +95,23 @@ _ELEMENTWISE: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def objective(loss: Loss, output_shape: tuple[int, ...], dtype: torch.dtype) -> Objective:
-    """Make the objective of a model whose output for one sample has ``output_shape``, in ``dtype``.
+    """Create the objective for a loss and a model's output.
+
+    Args:
+        loss: The loss of the job.
+        output_shape: Shape of the model's output for one sample.
+        dtype: Type of the model's output.
 
     Raises:
-        InputError: the loss does not go with such an output.
+        InputError: the loss cannot be computed from an output of this shape.
     """
     width = torch.Size(output_shape).numel()
     if loss is Loss.CROSS_ENTROPY:
         if len(output_shape) != 1 or width < 2:
             raise InputError.at(
                 "spec.loss",
-                "CrossEntropy needs a model that gives one number for each of at least 2 classes, but the "
-                f"output of this one for a sample has the shape {list(output_shape)}",
+                "is CrossEntropy, which needs a model with one output for each of at least 2 classes, but "
+                f"the output for a sample has the shape {list(output_shape)}",
             )
         return Objective(loss, output_shape, width, 1, torch.int64)
     binary = loss is Loss.BINARY_CROSS_ENTROPY and width == 1

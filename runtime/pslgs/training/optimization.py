@@ -1,4 +1,4 @@
-"""One optimizer over both parts, and the course of its learning rate."""
+"""The optimizer over both parts and its learning rate schedule."""
 
 import math
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from pslgs.spec.optimization import OptimizerName, OptimizerSpec, ScheduleName
 
 
 def build_optimizer(spec: OptimizerSpec, parameters: Iterable[Tensor]) -> optim.Optimizer:
-    """Make torch's optimizer of that name; both parts' parameters in it share its settings."""
+    """Create the optimizer of the manifest over the parameters of both parts."""
     trained = list(parameters)
     match spec.name:
         case OptimizerName.SGD:
@@ -24,9 +24,15 @@ def build_optimizer(spec: OptimizerSpec, parameters: Iterable[Tensor]) -> optim.
 
 
 def learning_rate(spec: OptimizerSpec, epoch: int, epochs: int) -> float:
-    """Return the learning rate of ``epoch``, counted from 1, out of ``epochs``.
+    """Return the learning rate of an epoch.
 
-    Cosine: lr/2 · (1 + cos(π (epoch−1)/epochs)) (Loshchilov and Hutter 2017, without restarts).
+    For the cosine schedule it is lr/2 · (1 + cos(π (epoch−1)/epochs)) (Loshchilov and Hutter 2017, without
+    restarts).
+
+    Args:
+        spec: Optimizer settings with the schedule.
+        epoch: Number of the epoch, from 1.
+        epochs: Number of epochs of the job.
     """
     passed = epoch - 1
     match spec.schedule.name:
@@ -39,7 +45,7 @@ def learning_rate(spec: OptimizerSpec, epoch: int, epochs: int) -> float:
 
 
 def apply_step(optimizer: optim.Optimizer, rate: float) -> None:
-    """Take one step at the given learning rate, then drop the gradients."""
+    """Take one optimizer step at the given learning rate, and reset the gradients to None."""
     for group in optimizer.param_groups:
         group["lr"] = rate
     with torch.enable_grad():

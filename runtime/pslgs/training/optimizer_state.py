@@ -1,4 +1,4 @@
-"""An optimizer's state as named tensors and JSON, and back, exactly."""
+"""Conversion of an optimizer's state to named tensors and JSON, and back, without loss."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,11 +13,11 @@ _UNFIT: Final = "the optimizer's state in the checkpoint does not fit the job"
 
 
 def optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Take an optimizer's state apart.
+    """Return an optimizer's state as named tensors and JSON.
 
     Returns:
-        The tensors as ``state.<parameter's index>.<key>``, the optimizer's own and no copies; and JSON with
-        the parameter groups' settings and what else the state holds.
+        The tensors (not copies) by names ``state.<parameter's index>.<key>``, and a JSON document with the
+        settings of the parameter groups and the rest of the state.
     """
     document = optimizer.state_dict()
     tensors: dict[str, Tensor] = {}
@@ -31,7 +31,7 @@ def optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str
 
 
 def load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
-    """Put a state of `optimizer_tensors` into an optimizer of the same kind over the same parameters.
+    """Load a state of `optimizer_tensors` into an optimizer.
 
     Raises:
         CheckpointError: the state is incomplete, or of an optimizer with other parameters or settings.
@@ -61,7 +61,7 @@ def _check_settings(optimizer: Optimizer, groups: list[dict[str, Any]]) -> None:
 
 
 def _check_state(optimizer: Optimizer, state: Mapping[int, Mapping[str, Any]]) -> None:
-    """Check names and shapes, which torch takes as they are."""
+    """Check names and shapes of the tensors, which torch does not check."""
     parameters = [
         (parameter, _state_names(group)) for group in optimizer.param_groups for parameter in group["params"]
     ]
@@ -83,14 +83,14 @@ def _check_state(optimizer: Optimizer, state: Mapping[int, Mapping[str, Any]]) -
 
 
 def _state_names(group: Mapping[str, Any]) -> set[str]:
-    """Name what SGD, Adam and AdamW keep of a parameter that they have changed."""
+    """Return the names of the values that SGD, Adam or AdamW stores for an updated parameter."""
     if "betas" in group:
         return {"step", "exp_avg", "exp_avg_sq"} | ({"max_exp_avg_sq"} if group.get("amsgrad") else set())
     return {"momentum_buffer"} if group["momentum"] else set()
 
 
 def _to_json(value: object) -> object:
-    """Mark tuples, which JSON would turn into lists."""
+    """Mark tuples, which JSON would convert to lists."""
     return {"tuple": list(value)} if isinstance(value, tuple) else value
 
 

@@ -1,8 +1,8 @@
-"""BatchNorm statistics of the server part, estimated anew for an evaluation.
+"""Re-estimation of the server part's BatchNorm statistics for an evaluation.
 
-A step's batch moves the running statistics by a tenth, so an evaluation sees those of the last few dozen
-batches.  Where these hold a few classes only, the statistics are far from the pooled data's, and the model
-looks worse than it is.
+Running statistics have a momentum of 0.1, so they are determined by the last few dozen batches.  If these
+contain a few classes only, the statistics differ from those of the pooled data, and an evaluation
+underestimates the model.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,13 +10,13 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm  # the base of its kinds; torch has no public name for it
+from torch.nn.modules.batchnorm import _BatchNorm  # the base class, which has no public name
 
 from pslgs.splitting.modes import mode_of
 
 
 def batch_norms(part: nn.Module) -> list[_BatchNorm]:
-    """List the layers of a part that keep running statistics."""
+    """Return the BatchNorm layers of a part that keep running statistics."""
     return [
         module for module in part.modules() if isinstance(module, _BatchNorm) and module.track_running_stats
     ]
@@ -52,7 +52,7 @@ def using_statistics(part: nn.Module, statistics: Sequence[Tensor]) -> Iterator[
 
 @contextmanager
 def _plain_means(norms: Sequence[_BatchNorm]) -> Iterator[None]:
-    """Have each batch count alike, instead of the last ones most."""
+    """Average the statistics over all batches with equal weights, instead of exponentially."""
     before = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = None

@@ -1,27 +1,27 @@
-"""Batches of one sample, on which some networks cannot train."""
+"""Error message for batches of a single sample, on which BatchNorm over vectors cannot train."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm  # the base of its kinds; torch has no public name for it
+from torch.nn.modules.batchnorm import _BatchNorm  # the base class, which has no public name
 
 from pslgs.spec.errors import InputError
 
 
 @contextmanager
 def single_sample_explained(part: nn.Module, samples: int, batch: str) -> Iterator[None]:
-    """Say what to do where a forward in the block fails because its batch is a single sample.
+    """Translate torch's error about a batch of a single sample, raised in the block, to an `InputError`.
 
-    BatchNorm over vectors estimates a variance over samples, and of a single one there is none.
+    BatchNorm over vectors estimates a variance over samples, which is undefined for a single one.
 
     Args:
-        part: That is trained in the block.
-        samples: Of the batch.
-        batch: What it is called, e.g. ``step 12``.
+        part: The network part that is trained in the block.
+        samples: Number of samples in the batch.
+        batch: Name of the batch in the message, e.g. ``step 12``.
 
     Raises:
-        InputError: torch refused the batch, and BatchNorm is why.
+        InputError: the batch is a single sample and the part has a BatchNorm that refused it.
     """
     try:
         yield
@@ -30,7 +30,7 @@ def single_sample_explained(part: nn.Module, samples: int, batch: str) -> Iterat
             raise
         raise InputError.at(
             "spec.sampling",
-            f"gives {batch} a single sample, on which BatchNorm over vectors cannot train; choose a "
-            "globalBatchSize above 1 and strategy Global or LatentDirichlet, whose batches are all about "
-            "that large, or a model without BatchNorm1d behind the cut",
+            f"gives {batch} a single sample, on which BatchNorm over vectors cannot train; set a "
+            "globalBatchSize above 1 and the strategy Global or LatentDirichlet, whose batches have nearly "
+            "equal sizes, or choose a model without BatchNorm1d after the cut",
         ) from error

@@ -1,27 +1,39 @@
-"""The slices in which a local batch is computed and travels, so that the two overlap."""
+"""Slices of a local batch: computation of one slice overlaps with the transfer of another."""
 
 from itertools import pairwise
 
 SLICE_BYTES = 4 << 20
-"""Smashed data that a slice should not exceed: some chunks of the wire, and large enough to compute well."""
+"""Maximum bytes of smashed data per slice: several chunks on the wire, and large enough to compute fast."""
 
 
 def slice_rows(samples: int, bytes_per_sample: int) -> list[tuple[int, int]]:
-    """Cut a local batch into near-equal slices, (first, samples) each.
+    """Divide a local batch into slices whose sizes differ by at most one sample.
 
-    Both sides cut alike, and always in the same way, since the sum of the slices' gradients depends on it in
-    its last bits.
+    Client and server, and repeated runs, use the same slices, because the last bits of the summed gradient
+    depend on them.
+
+    Args:
+        samples: Number of samples in the local batch.
+        bytes_per_sample: Size of one sample's smashed data in bytes.
+
+    Returns:
+        For each slice, the position of its first sample and its number of samples.
     """
-    most = max(1, SLICE_BYTES // max(1, bytes_per_sample))
-    slices = -(-samples // most)
+    max_rows = max(1, SLICE_BYTES // max(1, bytes_per_sample))
+    slices = -(-samples // max_rows)
     edges = [samples * i // slices for i in range(slices + 1)] if slices else [0]
     return [(first, stop - first) for first, stop in pairwise(edges)]
 
 
 def overlapped(one: float, other: float, slices: int) -> float:
-    """Return how long two activities take of which the second follows the first slice by slice.
+    """Return the duration of two pipelined activities, max + min / slices, in the unit of the arguments.
 
-    While the one works on a slice, the other works on the slice before, so the slower of them waits for one
-    slice of the faster only: max + min / slices.
+    The second activity processes a slice while the first processes the next one, so that the slower of the
+    two waits for only one slice of the faster.
+
+    Args:
+        one: Duration of one activity by itself.
+        other: Duration of the other activity by itself.
+        slices: Number of slices.
     """
     return max(one, other) + min(one, other) / max(1, slices)

@@ -14,7 +14,7 @@ from pslgs.training.vectors import gradient_elements
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """What server and clients both derive from the manifest and the shape of a sample, tensors excepted.
+    """Definition of a training, which server and clients derive from the manifest and the input shape.
 
     Attributes:
         layout: Layout of the smashed data.
@@ -36,23 +36,33 @@ class Task:
 
 
 def build_task(spec: JobSpec, input_shape: Sequence[int]) -> tuple[Task, SplitNetwork]:
-    """Build and cut the network, and try it on samples of ``input_shape``.
+    """Build and split the network, and define its training.
+
+    Args:
+        spec: Section ``spec`` of the manifest.
+        input_shape: Shape of one sample, without the batch dimension.
 
     Returns:
         The task, and the network with its initial weights.
 
     Raises:
-        InputError: the model cannot be built, cut there or take such samples, or the loss does not fit it.
+        InputError: the network cannot be built or split, or does not accept such samples, or the loss does
+            not fit its output.
     """
     network = build_network(spec.model, spec.sampling.seed)
     return task_of(spec, network, input_shape), network
 
 
 def task_of(spec: JobSpec, network: SplitNetwork, input_shape: Sequence[int]) -> Task:
-    """Try a network on samples of ``input_shape`` and define its training; the network stays the same.
+    """Define the training of a network; the network does not change.
+
+    Args:
+        spec: Section ``spec`` of the manifest.
+        network: The split network.
+        input_shape: Shape of one sample, without the batch dimension.
 
     Raises:
-        InputError: the network cannot take such samples, or the loss does not fit it.
+        InputError: the network does not accept such samples, or the loss does not fit its output.
     """
     found = probe(network, input_shape)
     return Task(

@@ -1,4 +1,4 @@
-"""The one thread in which a process computes with torch, so that its event loop never waits for a tensor."""
+"""The torch thread, in which a process does its tensor computations outside the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,28 +12,28 @@ T = TypeVar("T")
 
 
 class TorchThread:
-    """Runs calls one after another, in the order in which they were handed over."""
+    """A thread that runs calls one at a time, in the order of submission."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="torch")
 
     def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Hand a call over without waiting for it."""
+        """Submit a call without waiting for its result."""
         return self._executor.submit(call, *args, **kwargs)
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Hand a call over and wait for its result; cancelling the wait does not stop a call under way."""
+        """Submit a call and await its result; cancelling does not stop a call that is already running."""
         return await asyncio.wrap_future(self.submit(call, *args, **kwargs))
 
     def close(self) -> None:
-        """Wait for the call under way, and forget those that have not begun."""
+        """Wait for the running call to finish, and cancel those that have not started."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
 def configure_torch(threads: int) -> None:
-    """Set how many cores an operation may use, and that it gives the same result each time.
+    """Set the number of threads per operation, and select deterministic algorithms.
 
-    To be called once, before anything is computed.
+    Must be called once per process, before the first computation.
     """
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
@@ -42,7 +42,7 @@ def configure_torch(threads: int) -> None:
 
 
 def choose_device(name: str) -> torch.device:
-    """Turn ``auto`` into the GPU where there is one, any other name into that device."""
+    """Return the device of a name; ``auto`` is the GPU if there is one, otherwise the CPU."""
     if name != "auto":
         return torch.device(name)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
