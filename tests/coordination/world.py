@@ -26,6 +26,10 @@ def settings(clients: int, **changes) -> Settings:
     return Settings(**(values | changes))
 
 
+def drawn(effect: do.DrawSchedule) -> told.ScheduleDrawn:
+    return told.ScheduleDrawn(effect.draw.draw_id, effect.draw.run())
+
+
 @dataclass
 class World:
     """Delivers events in an order of the test's choosing and keeps an audit of every sample.
@@ -33,7 +37,8 @@ class World:
     A client's answer takes its ``answer_seconds`` after what was delivered before.
     ``pending`` holds the answers under way; ``used`` counts, for each epoch, client and position in the
     client's order, how often it was committed.  ``held`` are the evaluation samples that the server has
-    memory for, by client, and ``most_held`` is the largest sum of them.
+    memory for, by client, and ``most_held`` is the largest sum of them.  Schedules are drawn at once, or,
+    with ``draws_later``, are among the pending answers.
     """
 
     settings: Settings
@@ -56,6 +61,7 @@ class World:
     most_held: int = 0
     label_counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
     answer_seconds: dict[str, float] = field(default_factory=dict)
+    draws_later: bool = False
 
     def __post_init__(self):
         self.coordinator = Coordinator(self.settings, self.now, self.state)
@@ -71,6 +77,8 @@ class World:
             self._perform(effect)
             self._send(effect)
         self.effects += effects
+        if effects and isinstance(effects[-1], do.DrawSchedule) and not self.draws_later:
+            effects += self.tell(drawn(effects.pop()))
         return effects
 
     def join(self, client: str) -> list[do.Effect]:
@@ -136,6 +144,8 @@ class World:
 
     def _perform(self, effect: do.Effect) -> None:
         match effect:
+            case do.DrawSchedule() if self.draws_later:
+                self.pending.append(drawn(effect))
             case do.OrderForward(ticket, _, share, _):
                 self._answer(share.client, told.SmashedDataReceived(share.client, ticket))
             case do.RunServerStep(ticket):

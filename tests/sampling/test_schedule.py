@@ -53,6 +53,12 @@ def test_local_batch_sizes_follow_the_multivariate_hypergeometric_law():
     assert np.abs(np.cov(first.T) - covariance).max() < 0.25
 
 
+def draw_anew(epoch: Epoch, samples: dict[str, int]) -> None:
+    planned = epoch.plan(samples)
+    assert planned is not None
+    epoch.adopt(planned, planned.run())
+
+
 def test_what_remains_after_a_loss_is_drawn_by_the_same_law():
     """Two steps, then a client is lost: the next batch is hypergeometric over what the others have left."""
     draw = partial(draw_global_schedule, global_batch_size=10)
@@ -60,11 +66,11 @@ def test_what_remains_after_a_loss_is_drawn_by_the_same_law():
     for seed in range(3000):
         epoch = Epoch(1, seed, lambda holdings, rng: draw(holdings.remaining, rng=rng))
         samples = {"a": 30, "b": 20, "c": 50}
-        epoch.plan(samples)
+        draw_anew(epoch, samples)
         epoch.commit()
         epoch.commit()
         del samples["a"]
-        epoch.plan(samples)
+        draw_anew(epoch, samples)
         left = {name: epoch.remaining(name, held) for name, held in samples.items()}
         size = sum(epoch.next_batch().values())
         observed.append(epoch.next_batch().get("b", 0))

@@ -7,8 +7,9 @@ from enum import Enum, auto
 
 from typing_extensions import override
 
-from pslgs.coordination.effects import Effect, SaveCheckpoint
-from pslgs.coordination.events import CheckpointDone, Event, RequestSent, RequestsReady, Ticket
+from pslgs.coordination.effects import DrawSchedule, Effect, SaveCheckpoint
+from pslgs.coordination.events import CheckpointDone, Event, RequestSent, RequestsReady, ScheduleDrawn, Ticket
+from pslgs.coordination.schedule_draw import DrawResult, ScheduleDraw
 
 
 class Phase(Enum):
@@ -16,6 +17,8 @@ class Phase(Enum):
 
     WAITING = auto()
     """For clients."""
+    DRAWING = auto()
+    """For a schedule."""
     FORWARD = auto()
     """For smashed data."""
     SERVER_STEP = auto()
@@ -142,4 +145,42 @@ class Checkpointing(Activity):
         if not isinstance(event, CheckpointDone):
             return None
         self.complete()
+        return []
+
+
+class Drawing(Activity):
+    """A schedule being drawn for the live clients; it is given up if one of them is lost.
+
+    Attributes:
+        draw: What is drawn.
+        result: The result; None before it is there.
+    """
+
+    def __init__(self, draw: ScheduleDraw) -> None:
+        super().__init__(Phase.DRAWING)
+        self.draw = draw
+        self.result: DrawResult | None = None
+
+    def begin(self) -> list[Effect]:
+        """Ask for the draw."""
+        return [DrawSchedule(self.draw)]
+
+    @override
+    def take(self, event: Event, now: float) -> list[Effect] | None:
+        match event:
+            case ScheduleDrawn(draw_id, result) if draw_id == self.draw.draw_id:
+                self.result = result
+                self.complete()
+                return []
+            case _:
+                return None
+
+    @override
+    def lose(self, client: str, reason: str, now: float) -> list[Effect]:
+        self.done = self.done or client in self.draw.remaining
+        return []
+
+    @override
+    def abandon(self, reason: str) -> list[Effect]:
+        self.done = True
         return []

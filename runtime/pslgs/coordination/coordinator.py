@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pslgs.coordination.activity import Activity, Checkpointing, Phase
+from pslgs.coordination.activity import Activity, Checkpointing, Drawing, Phase
 from pslgs.coordination.attempt import Attempt
 from pslgs.coordination.delays import Delays, DelayState
 from pslgs.coordination.effects import (
@@ -31,6 +31,7 @@ from pslgs.coordination.events import (
 )
 from pslgs.coordination.quorum import lacking, may_start
 from pslgs.coordination.roster import Member, Roster
+from pslgs.coordination.schedule_draw import DrawResult, ScheduleDraw
 from pslgs.coordination.settings import Settings
 from pslgs.coordination.snapshot import CoordinatorState
 from pslgs.spec.data import EvaluationPlace
@@ -217,6 +218,7 @@ class Coordinator:
     def _go_on(self, now: float) -> None:
         """Settle what is done and begin what comes next, until something is under way or waited for."""
         while not self._finished and (self._activity is None or self._activity.done):
+            just_drawn = isinstance(self._activity, Drawing) and self._activity.completed
             self._settle(now)
             if self._checkpoint_due():
                 self._checkpointed_at = self.step
@@ -225,7 +227,7 @@ class Coordinator:
             elif self._ending or self.epoch.number > self._settings.epochs:
                 self._conclude()
             elif self._ready(now):
-                self._begin_next(now)
+                self._begin_next(now, just_drawn=just_drawn)
             else:
                 self._watch_patience(now)
                 if not self._ending:
@@ -241,6 +243,9 @@ class Coordinator:
                 self._attempts = 0
             case ServerEvaluation(completed=True) | ClientEvaluation(completed=True):
                 self._evaluated = True
+            case Drawing(draw=draw, result=DrawResult() as result):
+                self.epoch.adopt(draw, result)
+                self._steps_an_epoch = self.epoch.steps_planned()
         if self._activity:
             self._waiting_since = now
         self._activity = None
@@ -260,30 +265,34 @@ class Coordinator:
         for client in sorted(self._absent):
             self._lose(client, "absent", "it has not come back since the server was started again", now)
 
-    def _begin_next(self, now: float) -> None:
+    def _begin_next(self, now: float, *, just_drawn: bool) -> None:
         if not self._started:
             self._start(now)
             if self._ending or self.lacking():
                 return
-        self._plan()
-        if self.epoch.steps_left():
+        draw = self._draw_due(just_drawn=just_drawn)
+        if draw:
+            drawing = Drawing(draw)
+            self._begin(drawing, drawing.begin())
+        elif self.epoch.steps_left():
             self._begin_attempt(now)
         elif self._evaluation_due():
             self._begin_evaluation(now)
         else:
             self._end_epoch()
 
-    def _plan(self) -> None:
-        """Draw what is to be drawn; nothing is as long as the same clients are there in the same epoch."""
+    def _draw_due(self, *, just_drawn: bool) -> ScheduleDraw | None:
+        """Return the draw to be made; None as long as the same clients are there in the same epoch."""
         present = self.epoch.number, self.roster.changes
-        if present == self._planned_for:
-            return
+        if present == self._planned_for and not just_drawn:
+            return None
         live = self.roster.live()
         samples = {name: member.samples for name, member in live.items()}
         weighed = live if self._settings.weighs_clients else {}
-        self.epoch.plan(samples, {name: member.label_counts for name, member in weighed.items()})
-        self._steps_an_epoch = self.epoch.steps_planned()
-        self._planned_for = present
+        label_counts = {name: member.label_counts for name, member in weighed.items()}
+        if not just_drawn:  # clients that came meanwhile are planned for after one step
+            self._planned_for = present
+        return self.epoch.plan(samples, label_counts, just_drawn=just_drawn)
 
     def _begin_attempt(self, now: float) -> None:
         batch_size, pooled = self._settings.global_batch_size, self.roster.pooled_samples

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pslgs.coordination.events import Ticket
+from pslgs.coordination.schedule_draw import ScheduleDraw
 from pslgs.spec.exit_codes import ExitCode
 
 
@@ -15,6 +16,16 @@ class Share:
     session: int
     offset: int
     samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class DrawSchedule:
+    """Draw a schedule, in any thread, and answer with `ScheduleDrawn`.
+
+    Another `DrawSchedule` takes this one's place: the result of this one may then be dropped.
+    """
+
+    draw: ScheduleDraw
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +192,8 @@ class Finish:
 
 
 Effect = (
-    OrderForward
+    DrawSchedule
+    | OrderForward
     | RunServerStep
     | SendCutGradients
     | ApplyUpdate

@@ -1,19 +1,10 @@
 """One epoch: what is drawn, what is used, and what is left at whom."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
-from pslgs.sampling.holdings import Holdings
-from pslgs.sampling.randomness import Purpose, generator
-from pslgs.sampling.schedule import Schedule
-
-DrawSchedule = Callable[[Holdings, np.random.Generator], Schedule]
-"""Draws a schedule over what each client still has; a sampling strategy with its options."""
-
-LabelCounts = Mapping[str, tuple[int, ...]]
-"""Client -> its samples of each class."""
+from pslgs.coordination.schedule_draw import DrawId, DrawResult, LabelCounts, ScheduleDraw, ScheduleSampler
+from pslgs.sampling.schedule import DrawnSchedule, Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,58 +30,75 @@ class EpochState:
 class Epoch:
     """The remaining samples of an epoch, as a schedule over the clients that were live when it was drawn.
 
+    An epoch begins with an empty schedule.  `plan` says which schedule is to be drawn, and `adopt` takes it
+    once it is drawn; both happen on the caller's side, so that drawing can take place in another thread.
+
     Attributes:
-        number: Counted from 1.
-        offsets: Samples each client has contributed so far this epoch.
+        number: The epoch, counted from 1.
+        offsets: Client -> samples that it has contributed so far in this epoch.
     """
 
     def __init__(
         self,
         number: int,
         seed: int,
-        draw_schedule: DrawSchedule,
+        sampler: ScheduleSampler,
         delays: Mapping[str, float] | None = None,
     ) -> None:
         """Begin an epoch; ``delays``, client -> seconds, are the same for all of its draws."""
         self.number = number
         self.offsets: dict[str, int] = {}
-        self._seed = seed
-        self._draw_schedule = draw_schedule
-        self._delays = dict(delays or {})
-        self._draws = 0
-        self._drawn_over: dict[str, int] = {}
-        self._label_counts: dict[str, tuple[int, ...]] = {}
+        self._draw = ScheduleDraw(DrawId(number, 0), seed, sampler, {}, delays=dict(delays or {}))
+        self._last_number = 0
         self._names: tuple[str, ...] = ()
         self._taken = 0
         self._taken_before = 0
         self._unplanned: dict[str, int] = {}
+        self._schedule: Schedule = DrawnSchedule(())
+        self._restored: ScheduleDraw | None = None
         self._committed = self._present_draw()
-        self._schedule = self._drawn()
 
     def remaining(self, client: str, samples: int) -> int:
         """Return how many of a client's ``samples`` this epoch has not used yet."""
         return max(0, samples - self.offsets.get(client, 0))
 
-    def plan(self, samples: Mapping[str, int], label_counts: LabelCounts | None = None) -> None:
-        """Make the schedule fit the live clients, ``samples`` by name; redraw it only where it does not.
+    def plan(
+        self,
+        samples: Mapping[str, int],
+        label_counts: LabelCounts | None = None,
+        *,
+        just_drawn: bool = False,
+    ) -> ScheduleDraw | None:
+        """Return the draw that the live clients need; None where the present schedule serves them.
 
         The remainder of a shuffled pool is itself a uniform draw, so filtering out the lost clients' entries
         and shuffling again keeps the law of global sampling.
 
         Args:
             samples: Client -> training samples that it holds, used ones included.
-            label_counts: For strategies that heed them; of all these clients, or empty.
+            label_counts: For strategies that use them; of all these clients, or empty.
+            just_drawn: Keep a schedule that has lost no client, although others have come while it was drawn.
+                They wait for one step, so that clients which come faster than schedules are drawn do not
+                stop the training.
         """
+        if self._restored:
+            return self._restored
         wanted = {name: left for name, held in samples.items() if (left := self.remaining(name, held)) > 0}
-        if wanted == self._unplanned:
-            return
+        if wanted == self._unplanned or (just_drawn and self._serves(wanted)):
+            return None
+        self._last_number += 1
+        counts = {name: label_counts[name] for name in wanted} if label_counts else {}
+        draw_id = DrawId(self.number, self._last_number)
+        return replace(self._draw, draw_id=draw_id, remaining=wanted, label_counts=counts, taken=0)
+
+    def adopt(self, draw: ScheduleDraw, result: DrawResult) -> None:
+        """Go on with the schedule that ``draw`` gave; nothing else may have changed since it was planned."""
         if self._taken:
             self._committed = self._present_draw()
-        self._draws += 1
         self._taken_before += self._taken
-        self._drawn_over, self._taken, self._unplanned = wanted, 0, dict(wanted)
-        self._label_counts = {name: label_counts[name] for name in wanted} if label_counts else {}
-        self._schedule = self._drawn()
+        self._draw, self._taken, self._restored = draw, draw.taken, None
+        self._names = tuple(draw.remaining)
+        self._schedule, self._unplanned = result
 
     def steps_left(self) -> int:
         """Count the steps that the present schedule has left."""
@@ -129,35 +137,32 @@ class Epoch:
         cls,
         state: EpochState,
         seed: int,
-        draw_schedule: DrawSchedule,
+        sampler: ScheduleSampler,
         delays: Mapping[str, float] | None = None,
     ) -> "Epoch":
-        """Go on where `state` was taken."""
-        epoch = cls(state.epoch, seed, draw_schedule, delays)
-        epoch._draws, epoch._drawn_over = state.draw, dict(state.drawn_over)
-        epoch._label_counts = {client: tuple(counts) for client, counts in state.label_counts.items()}
-        epoch._unplanned = dict(state.drawn_over)
-        epoch._schedule = epoch._drawn()
-        for _ in range(state.taken):
-            epoch.commit()
+        """Go on where ``state`` was taken; the first draw that `plan` asks for is the one of ``state``."""
+        epoch = cls(state.epoch, seed, sampler, delays)
+        epoch._last_number = state.draw
         epoch.offsets = dict(state.offsets)
         epoch._committed = state
+        if state.drawn_over:
+            epoch._restored = replace(
+                epoch._draw,
+                draw_id=DrawId(state.epoch, state.draw),
+                remaining=dict(state.drawn_over),
+                label_counts={client: tuple(counts) for client, counts in state.label_counts.items()},
+                taken=state.taken,
+            )
         return epoch
+
+    def _serves(self, wanted: Mapping[str, int]) -> bool:
+        """Tell whether no step is taken of a schedule that has some, and all of its clients are there."""
+        fresh = not self._taken and self.steps_left() > 0
+        return fresh and all(wanted.get(name) == left for name, left in self._unplanned.items())
 
     def _present_draw(self) -> EpochState:
         """Return the state under the present draw; its offsets are filled in when it is asked for."""
-        drawn_over, label_counts = dict(self._drawn_over), dict(self._label_counts)
-        return EpochState(self.number, self._draws, drawn_over, self._taken, {}, label_counts)
-
-    def _drawn(self) -> Schedule:
-        self._names = tuple(self._drawn_over)
-        rng = generator(self._seed, Purpose.SCHEDULE, self.number, self._draws)
-        return self._draw_schedule(self._holdings(), rng)
-
-    def _holdings(self) -> Holdings:
-        """Put together what is drawn over; clients whose classes are unknown hold one and the same class."""
-        remaining = np.array(list(self._drawn_over.values()), dtype=np.int64)
-        counts = [self._label_counts.get(name) or (left,) for name, left in self._drawn_over.items()]
-        delays = [self._delays.get(name, np.nan) for name in self._names]
-        label_counts = np.array(counts, dtype=np.int64).reshape(len(counts), len(counts[0]) if counts else 1)
-        return Holdings(remaining, label_counts, np.array(delays))
+        draw = self._draw
+        return EpochState(
+            self.number, draw.draw_id.number, draw.remaining, self._taken, {}, draw.label_counts
+        )

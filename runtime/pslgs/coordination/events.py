@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pslgs.coordination.schedule_draw import DrawId, DrawResult
+
 TICK_SECONDS = 0.25
 """Seconds between two ticks."""
 
@@ -55,6 +57,14 @@ class RequestSent:
 
     client: str
     ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScheduleDrawn:
+    """A schedule is drawn; it is ignored where another draw has been asked for since."""
+
+    draw_id: DrawId
+    result: DrawResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +140,7 @@ class StopRequested:
 Event = (
     Joined
     | Left
+    | ScheduleDrawn
     | RequestsReady
     | RequestSent
     | SmashedDataReceived

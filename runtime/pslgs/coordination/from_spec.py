@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pslgs.coordination.epoch import DrawSchedule
+from pslgs.coordination.schedule_draw import ScheduleSampler
 from pslgs.coordination.settings import Settings
 from pslgs.sampling.holdings import Holdings
 from pslgs.sampling.latent_dirichlet import latent_dirichlet_schedule
@@ -45,7 +45,7 @@ def settings_from(spec: JobSpec, expected_clients: int, return_seconds: float = 
     )
 
 
-def draw_schedule_from(sampling: SamplingSpec) -> DrawSchedule:
+def draw_schedule_from(sampling: SamplingSpec) -> ScheduleSampler:
     """Return the sampling strategy with its options."""
     batch_size = sampling.global_batch_size
 

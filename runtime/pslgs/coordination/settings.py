@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pslgs.coordination.epoch import DrawSchedule
+from pslgs.coordination.schedule_draw import ScheduleSampler
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.faults import OnLostClient
 
@@ -35,7 +35,7 @@ class Settings:
 
     epochs: int
     seed: int
-    draw_schedule: DrawSchedule
+    draw_schedule: ScheduleSampler
     expected_clients: int
     global_batch_size: int
     weighs_clients: bool = False

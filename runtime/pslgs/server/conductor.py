@@ -14,6 +14,7 @@ from pslgs.coordination.coordinator import Coordinator
 from pslgs.observability import status
 from pslgs.observability.records import CheckpointRecord, ClientRecord, SkippedRecord
 from pslgs.server.evaluations import EvaluationRunner
+from pslgs.server.schedule_drawer import ScheduleDrawer
 from pslgs.server.stage import Stage
 from pslgs.server.steps import StepRunner
 from pslgs.wire.peer_text import one_line
@@ -48,13 +49,16 @@ class Conductor:
             prepare_checkpoint: Fixes the coordinator's state for a checkpoint that the torch thread writes.
         """
         self._finished: do.Finish | None = None
+        self._shown = Phase.WAITING
         self._stage = stage
         self._coordinator = coordinator
         self._steps = StepRunner(stage)
         self._evaluations = evaluations
+        self._drawer = ScheduleDrawer(stage.tasks, self.tell)
         self._prepare_checkpoint = prepare_checkpoint
         self._events: asyncio.Queue[told.Event] = asyncio.Queue()
         self._perform: dict[type, Callable[[Any], None]] = {
+            do.DrawSchedule: self._drawer.draw,
             do.RunServerStep: self._steps.run_server_step,
             do.SendCutGradients: self._steps.send_cut_gradients,
             do.ApplyUpdate: self._steps.apply_update,
@@ -135,6 +139,7 @@ class Conductor:
         self._stage.scribe.finish(self._coordinator.step, effect.exit_code, effect.message)
         header = wire.Header(finish=wire.Finish(exit_code=effect.exit_code, reason=one_line(effect.message)))
         self._stage.switchboard.broadcast(lambda session: session.send(header))
+        self._drawer.close()
         self._finished = effect
 
     async def _save(self, step: int, save: SaveNow) -> None:
@@ -146,10 +151,20 @@ class Conductor:
 
     def _show(self) -> None:
         if self._finished is None:
-            phase = _SHOWN.get(self._coordinator.phase, status.Phase.TRAINING)
-            waiting = self._coordinator.phase is Phase.WAITING
-            message = self._coordinator.lacking() or "for the expected clients" if waiting else None
-            self._stage.scribe.show(phase, self._coordinator.steps_in_all(), message)
+            phase, before = self._coordinator.phase, self._shown
+            self._shown = phase
+            shown = _SHOWN.get(phase, status.Phase.TRAINING)
+            self._stage.scribe.show(shown, self._coordinator.steps_in_all(), self._message(phase, before))
+
+    def _message(self, phase: Phase, before: Phase) -> str | None:
+        """Return what the status says of a phase; None where what it says may stay."""
+        match phase:
+            case Phase.WAITING:
+                return self._coordinator.lacking() or "for the expected clients"
+            case Phase.DRAWING:
+                return f"drawing the schedule of epoch {self._coordinator.epoch.number}"
+            case _:
+                return "" if before in {Phase.WAITING, Phase.DRAWING} else None
 
     def _show_clients(self) -> None:
         metrics, roster, epoch = self._stage.scribe.metrics, self._coordinator.roster, self._coordinator.epoch

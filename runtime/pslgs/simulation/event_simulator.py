@@ -56,10 +56,17 @@ class EventSimulator:
             if not self._queue and not self._return_absent():
                 raise LookupError(self.coordinator.lacking() or "nothing is left to do")
             self.now, _, event = heapq.heappop(self._queue)
-            for effect in self.coordinator.handle(event, self.now):
+            self._tell(event, perform)
+        return self._finished
+
+    def _tell(self, event: told.Event, perform: Callable[[do.Effect], None]) -> None:
+        """Tell the coordinator of an event, and carry out what it says; drawing takes no virtual time."""
+        for effect in self.coordinator.handle(event, self.now):
+            if isinstance(effect, do.DrawSchedule):
+                self._tell(told.ScheduleDrawn(effect.draw.draw_id, effect.draw.run()), perform)
+            else:
                 perform(effect)
                 self._answer(effect)
-        return self._finished
 
     def _answer(self, effect: do.Effect) -> None:
         match effect:
