@@ -88,7 +88,7 @@ def test_a_place_that_cannot_be_written_costs_a_line_in_the_log(
 ) -> None:
     with leaving(tmp_path / "missing" / "words") as words:
         words.ending = Ending(ExitCode.FINISHED, "")
-    assert "the last words could not be written" in caplog.text
+    assert "the termination message could not be written" in caplog.text
     with pytest.raises(typer.Exit), leaving(tmp_path / "missing" / "words"):
         raise typer.Exit(3)
 

@@ -1,1 +1,1 @@
-"""Who is who: certificates that name the server and every client of a job."""
+"""Certificates that identify the server and the clients of a job."""

@@ -1,4 +1,4 @@
-"""A job's own certificate authority: it names the server and each client, and nobody else trusts it."""
+"""The certificate authority of a job, which issues the certificates of its server and clients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,23 +21,31 @@ from pslgs.identity.names import DNS_NAME_RULE, is_dns_name
 from pslgs.spec.errors import InputError
 
 CLOCK_SKEW = timedelta(minutes=5)
-"""Certificates are valid from this long before their issue, for peers whose clocks are slow."""
+"""Time before the issue from which certificates are valid, because clocks of peers may be behind."""
 
-_COMMON_NAME_LENGTH = 64  # the upper bound of X.520; names that matter are subject alternative names
+_COMMON_NAME_LENGTH = 64  # upper bound of X.520; peers check the subject alternative names only
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateAuthority:
-    """The authority of one job (P-256); its two fields are all of its state and may be stored as they are."""
+    """The certificate authority of one job, with a key on the curve P-256.
+
+    Attributes:
+        certificate_pem: The authority's self-signed certificate.
+        private_key_pem: The authority's private key, unencrypted.  These two are its whole state.
+    """
 
     certificate_pem: bytes
     private_key_pem: bytes = field(repr=False)
 
     @classmethod
     def create(cls, name: str, now: datetime, lifetime: timedelta) -> "CertificateAuthority":
-        """Make a self-signed authority called ``name``, valid until ``now + lifetime``.
+        """Create an authority with a new key and a self-signed certificate.
 
-        Every ``now`` of this class must be aware of its time zone.
+        Args:
+            name: Common name of the authority.
+            now: Time of issue; like every ``now`` of this class, it must be timezone-aware.
+            lifetime: Time after ``now`` for which the authority is valid.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _common_name(name)
@@ -48,25 +56,37 @@ class CertificateAuthority:
 
     @property
     def expires_at(self) -> datetime:
-        """The last moment at which the authority, and so all that it issues, is valid (UTC)."""
+        """Time (UTC) at which the authority, and with it every certificate that it issued, expires."""
         return self._certificate().not_valid_after_utc
 
     def issue_server(self, names: Sequence[str], now: datetime, lifetime: timedelta) -> Identity:
-        """Issue the server's identity for all the ``names`` and IP addresses that clients may dial.
+        """Issue the identity of the server.
+
+        Args:
+            names: Host names and IP addresses to which clients connect.
+            now: Time of issue.
+            lifetime: Time after ``now`` for which the certificate is valid, at most until the authority
+                expires.
 
         Raises:
-            InputError: there is no name, or one is no host name.
+            InputError: there is no name, or one is neither a host name nor an IP address.
         """
         if not names:
             raise InputError.at(
-                "", "A server's certificate needs a name; give the address that clients dial."
+                "", "A server's certificate needs a name; give the address to which clients connect."
             )
         return self._issue(
             names[0], [_host(name) for name in names], ExtendedKeyUsageOID.SERVER_AUTH, now, lifetime
         )
 
     def issue_client(self, client_id: str, now: datetime, lifetime: timedelta) -> Identity:
-        """Issue the identity of a client, whose id becomes the certificate's only DNS name.
+        """Issue the identity of a client.
+
+        Args:
+            client_id: Id of the client, which becomes the only DNS name of the certificate.
+            now: Time of issue.
+            lifetime: Time after ``now`` for which the certificate is valid, at most until the authority
+                expires.
 
         Raises:
             InputError: ``client_id`` is not a DNS name.
@@ -107,7 +127,7 @@ class CertificateAuthority:
     def _private_key(self) -> ec.EllipticCurvePrivateKey:
         key = load_pem_private_key(self.private_key_pem, password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise InputError.at("", "The authority's key is not an elliptic curve key; create it anew.")
+            raise InputError.at("", "The authority's key is not an elliptic curve key; create a new one.")
         return key
 
 
@@ -155,7 +175,7 @@ def _host(name: str) -> x509.GeneralName:
         pass
     host = name.lower()
     if not is_dns_name(host):
-        raise InputError.at("", f"The server name {name!r} is no IP address, and so it {DNS_NAME_RULE}.")
+        raise InputError.at("", f"The server name {name!r} is not an IP address, so it {DNS_NAME_RULE}.")
     return x509.DNSName(host)
 
 

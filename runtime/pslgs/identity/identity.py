@@ -1,4 +1,4 @@
-"""A certificate with its private key, and the authority to trust in return, as files and in memory."""
+"""The identity of a server or client: certificate, private key and trusted authority."""
 
 import os
 from dataclasses import dataclass, field
@@ -18,9 +18,14 @@ AUTHORITY_FILE = "ca.crt"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a server or a client shows its peers, and whom it trusts in return; all PEM.
+    """Certificate and private key of a server or client, with the authority that it trusts, as PEM.
 
-    The files are named as in a Kubernetes Secret of type ``kubernetes.io/tls``.
+    The files have the names of a Kubernetes Secret of type ``kubernetes.io/tls``.
+
+    Attributes:
+        certificate_pem: The certificate that is presented to peers.
+        private_key_pem: The private key of the certificate, unencrypted.
+        ca_pem: The certificate of the authority that must have issued the certificates of peers.
     """
 
     certificate_pem: bytes
@@ -29,11 +34,11 @@ class Identity:
 
     @property
     def expires_at(self) -> datetime:
-        """The last moment at which the certificate is valid (UTC)."""
+        """Time (UTC) at which the certificate expires."""
         return x509.load_pem_x509_certificate(self.certificate_pem).not_valid_after_utc
 
     def save(self, folder: Path) -> None:
-        """Write the files into ``folder``, made if need be; only their owner can read the private key."""
+        """Write the three files into ``folder``, created if needed; the private key gets the mode 0600."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CERTIFICATE_FILE).write_bytes(self.certificate_pem)
         (folder / AUTHORITY_FILE).write_bytes(self.ca_pem)
@@ -41,23 +46,24 @@ class Identity:
 
     @classmethod
     def load(cls, folder: Path) -> "Identity":
-        """Read and check the three files in ``folder``.
+        """Read the three files in ``folder`` and check that they belong together.
 
         Raises:
-            InputError: a file is missing, unreadable or no PEM, or the key is not the certificate's.
+            InputError: a file is missing, unreadable or not PEM, or the private key does not belong to the
+                certificate.
         """
         names = (CERTIFICATE_FILE, PRIVATE_KEY_FILE, AUTHORITY_FILE)
-        outcomes = [_read(folder / name) for name in names]
-        violations = [outcome for outcome in outcomes if isinstance(outcome, Violation)]
+        results = [_read(folder / name) for name in names]
+        violations = [result for result in results if isinstance(result, Violation)]
         if violations:
             raise InputError(*violations)
-        identity = cls(*(outcome for outcome in outcomes if isinstance(outcome, bytes)))
+        identity = cls(*(result for result in results if isinstance(result, bytes)))
         _check(identity, folder)
         return identity
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    # A file that is there already may be open to others, so its mode is set before the key is in it.
+    # An existing file may be readable by others, so its mode is set before the key is written.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(file.fileno(), 0o600)
@@ -82,13 +88,13 @@ def _check(identity: Identity, folder: Path) -> None:
     try:
         key = load_pem_private_key(identity.private_key_pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InputError.at(path, "is not an unencrypted PEM private key; issue the identity anew") from error
+        raise InputError.at(path, "is not an unencrypted PEM private key; issue a new identity") from error
     if key.public_key() != certificate.public_key():
-        raise InputError.at(path, f"does not belong to {CERTIFICATE_FILE} beside it; issue the identity anew")
+        raise InputError.at(path, f"does not belong to {CERTIFICATE_FILE} beside it; issue a new identity")
 
 
 def _certificate(path: Path, pem: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem)
     except ValueError as error:
-        raise InputError.at(str(path), "is not a PEM certificate; issue the identity anew") from error
+        raise InputError.at(str(path), "is not a PEM certificate; issue a new identity") from error

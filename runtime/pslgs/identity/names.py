@@ -1,4 +1,4 @@
-"""The names that certificates carry: of clients, and of the hosts that a server is dialled at."""
+"""Validation of the names in certificates: ids of clients and host names of servers."""
 
 import re
 
@@ -9,9 +9,12 @@ DNS_NAME_RULE = (
     "must consist of lower-case letters, digits, '-' and '.', start and end with a letter or digit, "
     "also between dots, and have 253 characters at most"
 )
-"""What `is_dns_name` asks for, as the predicate of a sentence."""
+"""The rule that `is_dns_name` checks, as the predicate of a sentence."""
 
 
 def is_dns_name(text: str) -> bool:
-    """Tell whether ``text`` is a DNS name as Kubernetes names its nodes; clients are ``<node>-<number>``."""
+    """Return whether ``text`` is a DNS name as Kubernetes requires for the names of nodes.
+
+    Ids of clients have the form ``<node>-<number>``.
+    """
     return len(text) <= 253 and _DNS_NAME.fullmatch(text) is not None

@@ -1,4 +1,4 @@
-"""An identity that is renewed while a process runs: the files of a mounted Secret change in place."""
+"""Renewal of an identity while a process runs, by reading the files of a mounted Secret again."""
 
 import logging
 from collections.abc import Callable
@@ -8,18 +8,19 @@ from pslgs.identity.identity import Identity
 from pslgs.spec.errors import InputError
 
 IdentitySource = Callable[[], Identity]
-"""Gives the identity to show in the next connection."""
+"""Function that returns the identity for the next connection."""
 
 _logger = logging.getLogger(__name__)
 
 
 def renewed_from(folder: Path) -> IdentitySource:
-    """Read the identity in ``folder`` now, and again whenever it is asked for.
+    """Return a source that reads the identity in ``folder`` again on each call.
 
-    One that cannot be read (any more) leaves the one before in use: its files may be half exchanged.
+    If the files are invalid, for example because they are being replaced, the source logs a warning and
+    returns the previous identity.
 
     Raises:
-        InputError: there is none yet that can be used.
+        InputError: the first identity cannot be loaded.
     """
     current = Identity.load(folder)
 

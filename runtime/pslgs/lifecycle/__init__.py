@@ -1,1 +1,1 @@
-"""How a process of a job is asked to stop, and how it tells its errors."""
+"""Lifecycle of a job's processes: signals, task groups and termination messages."""

@@ -1,4 +1,4 @@
-"""What a process says last: who looks at its container afterwards finds it in the termination message."""
+"""The termination message of a container: exit code, reason and further fields as JSON."""
 
 import json
 import logging
@@ -11,40 +11,41 @@ from typing import NamedTuple
 from pslgs.spec.exit_codes import ExitCode
 
 LIMIT_BYTES = 4096
-"""What Kubernetes keeps of a termination message."""
+"""Maximum size of a termination message in Kubernetes."""
 
 _CUT = " …"
 _logger = logging.getLogger(__name__)
 
 
 class Ending(NamedTuple):
-    """How a process ends, and why, in a sentence."""
+    """Exit code of a process, and the reason in a sentence."""
 
     exit_code: ExitCode
     message: str
 
     def to_json(self) -> dict[str, object]:
-        """Return the last words of a process that has nothing to add."""
+        """Return the fields ``exitCode`` and ``message`` of a termination message."""
         return {"exitCode": int(self.exit_code), "message": self.message}
 
 
-_UNSAID = Ending(ExitCode.INTERNAL_ERROR, "the process ended without saying why")
+_UNKNOWN = Ending(ExitCode.INTERNAL_ERROR, "the process ended without giving a reason")
 
 
 @dataclass(slots=True)
 class LastWords:
-    """What will be said; whoever knows better in the course of the process replaces it.
+    """The termination message of this process, whose attributes are set as the process goes on.
 
     Attributes:
-        ending: How the process ends.
-        described: Makes the words of an ending; both ``exitCode`` and ``message`` are among them.
+        ending: Exit code and reason.
+        described: Function that returns the fields of the message; they include ``exitCode`` and
+            ``message``.
     """
 
-    ending: Ending = _UNSAID
+    ending: Ending = _UNKNOWN
     described: Callable[[Ending], Mapping[str, object]] = Ending.to_json
 
     def encode(self) -> bytes:
-        """Return the words as JSON of at most `LIMIT_BYTES`; the message is cut where it has to be."""
+        """Return the termination message as JSON; the reason is shortened to fit into `LIMIT_BYTES`."""
         whole = _encode(self.described(self.ending))
         if len(whole) <= LIMIT_BYTES:
             return whole
@@ -57,13 +58,13 @@ class LastWords:
         return _encode(self.described(self.ending._replace(message=message)))
 
     def leave_at(self, path: Path) -> None:
-        """Write them; a file that cannot be written changes nothing about the ending."""
+        """Write the termination message to a file; if that fails, log a warning."""
         try:
             path.write_bytes(self.encode())
         except OSError as error:
-            _logger.warning("the last words could not be written to %s: %s", path, error.strerror)
+            _logger.warning("the termination message could not be written to %s: %s", path, error.strerror)
 
 
-def _encode(words: Mapping[str, object]) -> bytes:
-    # A message may quote a path whose bytes are no text.
-    return json.dumps(words, ensure_ascii=False, allow_nan=False).encode(errors="replace")
+def _encode(fields: Mapping[str, object]) -> bytes:
+    # The reason may quote a path that is not valid Unicode.
+    return json.dumps(fields, ensure_ascii=False, allow_nan=False).encode(errors="replace")

@@ -1,4 +1,4 @@
-"""The ways in which a process is asked to stop: a signal, or the end of the process that started it."""
+"""Requests to stop a process: by a signal, or by the end of its parent process."""
 
 import asyncio
 import multiprocessing
@@ -14,10 +14,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StoppedEarly(SystemExit):
-    """A signal came before the process listened with `stop_reason`; the message says which.
+    """Raised when a signal arrives before `stop_reason` is active; the message names the signal.
 
     Attributes:
-        code: The exit code, INTERRUPTED.
+        code: The exit code, `ExitCode.INTERRUPTED`.
     """
 
     def __init__(self, reason: str) -> None:
@@ -30,9 +30,10 @@ class StoppedEarly(SystemExit):
 
 @contextmanager
 def stopping_early() -> Iterator[None]:
-    """Raise `StoppedEarly` at a signal, until `stop_reason` takes over.
+    """Raise `StoppedEarly` on SIGTERM and SIGINT inside the block, until `stop_reason` replaces the handlers.
 
-    Without a handler the signal would be lost on a container's first process, which the system spares.
+    The first process of a container needs a handler, because the kernel does not apply the default action
+    of signals to it.
     """
 
     def stop(number: int, _frame: FrameType | None) -> NoReturn:
@@ -48,12 +49,14 @@ def stopping_early() -> Iterator[None]:
 
 @contextmanager
 def stop_reason(*, with_parent: bool, parent_grace: float = 0.0) -> Iterator[asyncio.Future[str]]:
-    """Give a future that is resolved with the reason once the process is asked to stop.
+    """Provide a future whose result is the reason for which the process shall stop.
+
+    SIGTERM and SIGINT set the result.
 
     Args:
-        with_parent: Whether the end of the process that started this one counts as well, however it ends;
-            it must have done so with `multiprocessing`.
-        parent_grace: Seconds between that end and the future's result.
+        with_parent: Whether the end of the parent process sets the result as well; the parent must have
+            started this process with `multiprocessing`.
+        parent_grace: Seconds from the end of the parent process until the result is set.
     """
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[str] = loop.create_future()
@@ -65,8 +68,8 @@ def stop_reason(*, with_parent: bool, parent_grace: float = 0.0) -> Iterator[asy
     parent = multiprocessing.parent_process() if with_parent else None
 
     def note_end_of_parent(sentinel: int) -> None:
-        loop.remove_reader(sentinel)  # it stays readable, and would call this again and again
-        loop.call_later(parent_grace, ask, "the process that started it has ended")
+        loop.remove_reader(sentinel)  # the sentinel stays readable, and would call this repeatedly
+        loop.call_later(parent_grace, ask, "the parent process has ended")
 
     for number in SIGNALS:
         loop.add_signal_handler(number, ask, f"stopped by {number.name}")

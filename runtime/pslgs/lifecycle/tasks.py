@@ -1,4 +1,4 @@
-"""Tasks that live and die together."""
+"""A task group that raises the first error itself."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def together() -> AsyncIterator[asyncio.TaskGroup]:
-    """Like ``asyncio.TaskGroup``, but the first error of a task is raised as itself, not in a group."""
+    """Provide an ``asyncio.TaskGroup``, but raise the first error of a task instead of an exception group."""
     try:
         async with asyncio.TaskGroup() as tasks:
             yield tasks
