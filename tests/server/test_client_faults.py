@@ -5,13 +5,16 @@ import logging
 import pytest
 
 from pslgs.coordination import effects as do
+from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.effects import Share
 from pslgs.coordination.events import Ticket
+from pslgs.coordination.from_spec import settings_from
 from pslgs.server.client_faults import CLIENTS_LIMIT, IGNORED_LIMIT, WINDOW_SECONDS, ClientFaults
+from pslgs.server.conductor import Conductor
 from pslgs.server.evaluations import EvaluationRunner
 from pslgs.server.steps import StepRunner
 from pslgs.wire.errors import ProtocolViolation
-from server.fakes import FakeServer, deliver, fake_server, forward_answer, settle, shares
+from server.fakes import FakeServer, deliver, fake_server, forward_answer, settle, shares, tiny_spec
 
 IGNORED = "pslgs_answers_ignored_total"
 FIRST, SECOND = Ticket(1, 1), Ticket(1, 2)
@@ -168,3 +171,18 @@ def test_only_who_sends_too_much_within_a_minute_is_dropped(faults, clock):
     faults.check_flood("b0")
     clock.now = WINDOW_SECONDS
     faults.check_flood("a")
+
+
+async def test_a_client_without_samples_that_floods_is_dropped():
+    async with fake_server() as server:
+        session = server.connect("idle")
+        coordinator = Coordinator(settings_from(tiny_spec(), 1), 0.0)
+        conductor = Conductor(
+            server.stage, coordinator, EvaluationRunner(server.stage, None, 8), lambda: None
+        )
+        [chunk] = forward_answer(server, Ticket(7, 1), [])[:1]
+        for _ in range(IGNORED_LIMIT):
+            conductor.accept(session, chunk.header.tensor, chunk.payload)
+        with pytest.raises(ProtocolViolation, match="unasked 2001"):
+            conductor.accept(session, chunk.header.tensor, chunk.payload)
+        assert server.counted(IGNORED, reason="unasked") == IGNORED_LIMIT + 1

@@ -1,0 +1,70 @@
+"""A client that lost its server connects again, no sooner than the server asked it to."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+
+import grpc
+import pytest
+
+from pslgs.client import take_part
+from pslgs.client.options import ClientOptions
+from pslgs.lifecycle.last_words import Ending
+from pslgs.spec.exit_codes import ExitCode
+from pslgs.wire.dialling import BACK_OFF_LIMIT_SECONDS
+from pslgs.wire.errors import StreamEnded, TryLater
+from pslgs.wire.service import Session
+from pslgs.wire.v1.training_pb2 import Finish, Header, Hello
+from wire.loopback import serving
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """Seconds that the client would have waited between connections."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr(take_part, "asyncio", SimpleNamespace(sleep=sleep))
+    return waited
+
+
+async def ending_after(attendances: list) -> Ending:
+    """Run a client against a server that ends its first streams with errors, and then the job."""
+
+    async def attend(session: Session) -> None:
+        error = attendances.pop(0)
+        if error is not None:
+            raise error
+        await session.send(Header(finish=Finish(exit_code=0, reason="done\nand dusted")))
+
+    async with serving(attend) as served:
+        options = ClientOptions("client-0", served.address, None, Path("cache"))
+        return await take_part._serve(None, Hello(client_id="client-0"), None, options)
+
+
+async def test_a_client_waits_as_long_as_the_server_asks(waits):
+    later = TryLater("It may join again in 7.2 s.", 7.25)
+    ending = await ending_after([later, later, None])
+    assert ending == (ExitCode.FINISHED, "done and dusted")
+    assert waits == [7.25, 7.25]
+
+
+async def test_a_client_that_is_asked_for_nothing_comes_back_soon(waits):
+    lost = StreamEnded(grpc.StatusCode.CANCELLED, "lost")
+    await ending_after([lost, None])
+    assert len(waits) == 1
+    assert 0 < waits[0] < BACK_OFF_LIMIT_SECONDS / 10
+
+
+async def test_an_exit_code_that_does_not_exist_is_no_ending(waits):
+    async def attend(session: Session) -> None:
+        await session.send(Header(finish=Finish(exit_code=99)))
+
+    async with serving(attend) as served, asyncio.timeout(20):
+        options = ClientOptions("client-0", served.address, None, Path("cache"))
+        ending = await take_part._serve(None, Hello(client_id="client-0"), None, options)
+    assert ending == (ExitCode.INTERNAL_ERROR, "the server broke the protocol: There is no exit code 99.")
