@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pslgs.observability import journal as journal_module
 from pslgs.observability.encoding import decode, encode, plain
-from pslgs.observability.journal import Journal, JournalError, read, up_to_checkpoint
+from pslgs.observability.journal import Journal, JournalError, read
 from pslgs.observability.records import (
     AbortRecord,
     CheckpointRecord,
@@ -121,37 +122,93 @@ def test_fields_of_a_newer_version_are_left_out():
     assert decode(line) == FinishRecord(1.0, 2, "FINISHED", "")
 
 
-def test_on_resume_what_happened_after_the_checkpoint_is_forgotten(tmp_path, step):
-    path = tmp_path / "metrics.jsonl"
-    known = [
-        ClientRecord(0.0, 0, "a", "joined", "", 10),
-        step(step=1),
-        AbortRecord(1.0, 1, 2, 1, "client a was lost"),
-        step(step=2, attempt=2),
-        CheckpointRecord(2.0, 2, 0.1),
-    ]
-    later = [
-        step(step=3),
-        AbortRecord(3.0, 1, 4, 1, "stopped"),
-        EvaluationRecord(3.0, 1, 3, 10, 0.1, 0.9),
-        CheckpointRecord(4.0, 4, 0.1, "disk full"),
-        FinishRecord(5.0, 4, "INTERRUPTED", "stopped"),
-    ]
+KNOWN = [
+    ClientRecord(0.0, 0, "a", "joined", "", 10),
+    StepRecord(1.0, 1, 1, 1, 0.5, 8, None, None, None, 0.1, {"a": (0, 8)}, {}),
+    AbortRecord(1.0, 1, 2, 1, "client a was lost"),
+    StepRecord(2.0, 1, 2, 2, 0.4, 8, None, None, None, 0.1, {"a": (8, 8)}, {}),
+]
+NOTED = [
+    ClientRecord(2.0, 2, "b", "lost", "no answer"),
+    CheckpointRecord(2.0, 2, 0.1),
+    FinishRecord(2.5, 2, "INTERRUPTED", "stopped"),
+    ClientRecord(2.7, 2, "b", "joined", "it returned"),
+]
+LATER = [
+    StepRecord(3.0, 1, 3, 1, 0.3, 8, None, None, None, 0.1, {"a": (16, 8)}, {}),
+    AbortRecord(3.0, 1, 4, 1, "stopped"),
+    EvaluationRecord(3.0, 1, 3, 10, 0.1, 0.9),
+    CheckpointRecord(4.0, 4, 0.1, "disk full"),
+    FinishRecord(5.0, 4, "INTERRUPTED", "stopped"),
+]
+
+
+def write(path, *records: Record) -> int:
+    """Write a journal, and return its size."""
+    path.write_bytes(b"".join(encode(record) + b"\n" for record in records))
+    return path.stat().st_size
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "metrics.jsonl"
+
+
+@pytest.fixture(params=[True, False], ids=["size known", "size not known"])
+def size(request, path):
+    """The size that the checkpoint of step 2 may know."""
+    return write(path, *KNOWN) if request.param else None
+
+
+def test_on_resume_what_happened_after_the_checkpoint_is_forgotten(path, size):
+    write(path, *KNOWN, *NOTED, *LATER)
     with Journal(path) as journal:
-        for record in (*known, *later):
-            journal.append(record)
-        journal.truncate_after(2)
-        assert read(path) == known
-        journal.append(step(step=3))
+        told = journal.cut_after(2, size)
+        assert read(path) == [*KNOWN, *NOTED]
+        assert [record for record in told if isinstance(record, CheckpointRecord)] == [NOTED[1]]
+        journal.append(LATER[0])
 
-    assert read(path) == [*known, step(step=3)]
-    assert [file.name for file in tmp_path.iterdir()] == ["metrics.jsonl"]
+    assert read(path) == [*KNOWN, *NOTED, LATER[0]]
+    assert [file.name for file in path.parent.iterdir()] == ["metrics.jsonl"]
 
 
-def test_a_client_lost_while_the_next_step_was_tried_stays(step):
-    lost = ClientRecord(2.0, 1, "a", "lost", "no answer")
+def test_the_attempt_that_a_stop_gave_up_stays_when_the_checkpoint_knows_of_it(path):
+    given_up = AbortRecord(2.1, 1, 3, 1, "stopped")
+    size = write(path, *KNOWN, given_up)
+    write(path, *KNOWN, given_up, NOTED[1])
+    with Journal(path) as journal:
+        journal.cut_after(2, size)
+    assert read(path) == [*KNOWN, given_up, NOTED[1]]
 
-    assert up_to_checkpoint([step(step=1), lost, step(step=2)], 1) == [step(step=1), lost]
+
+def test_a_journal_is_cut_twice_as_once(path, size):
+    write(path, *KNOWN, *NOTED, *LATER)
+    for _ in range(2):
+        with Journal(path) as journal:
+            journal.cut_after(2, size)
+    assert read(path) == [*KNOWN, *NOTED]
+
+
+def test_without_a_checkpoint_only_the_first_arrivals_stay(path):
+    write(path, *KNOWN, *NOTED, *LATER)
+    with Journal(path) as journal:
+        assert journal.cut_after(0, 0) == KNOWN[:1]
+    assert read(path) == KNOWN[:1]
+
+
+def test_an_evaluation_after_the_checkpoint_is_made_again_and_one_before_it_stays(path, size):
+    evaluation = EvaluationRecord(2.2, 1, 2, 10, 0.1, 0.9)
+    write(path, *KNOWN, NOTED[1], evaluation, SKIPPED, LATER[0])
+    with Journal(path) as journal:
+        journal.cut_after(2, size)
+    assert read(path) == [*KNOWN, NOTED[1]]
+
+    before = write(path, *KNOWN, evaluation)
+    write(path, *KNOWN, evaluation, NOTED[1], LATER[0])
+    with Journal(path) as journal:
+        told = journal.cut_after(2, size and before)
+    assert read(path) == [*KNOWN, evaluation, NOTED[1]]
+    assert size or evaluation in told
 
 
 SKIPPED = SkippedRecord(9.0, 1, {"a": 3})
@@ -167,26 +224,92 @@ SKIPPED = SkippedRecord(9.0, 1, {"a": 3})
     ],
     ids=["before a step", "before the checkpoint", "after the checkpoint", "before a client's loss"],
 )
-def test_skipped_samples_stay_if_the_checkpoint_knows_of_them(step, after, stays):
+def test_skipped_samples_stay_if_the_checkpoint_knows_of_them(path, step, after, stays):
     followers = {
         StepRecord: step(step=2),
         CheckpointRecord: CheckpointRecord(9.0, 2, 0.1),
         ClientRecord: ClientRecord(9.0, 2, "b", "lost", ""),
     }
-    records = [step(step=1), SKIPPED, *(followers[kind] for kind in after), step(step=3)]
+    write(path, step(step=1), SKIPPED, *(followers[kind] for kind in after), step(step=3))
+    with Journal(path) as journal:
+        journal.cut_after(2)
+    assert (SKIPPED in read(path)) is stays
 
-    assert (SKIPPED in up_to_checkpoint(records, 2)) is stays
+
+DAMAGE = {
+    "not a record": b"{}\n",
+    "zeros": bytes(5000) + b"\n",
+    "zeros in front of a record": bytes(5000) + encode(KNOWN[0]) + b"\n",
+    "a later kind of record": b'{"kind":"weather","time":1.0,"step":2}\n',
+}
 
 
-def test_a_journal_that_cannot_be_read_is_not_truncated(tmp_path, step):
-    path = tmp_path / "metrics.jsonl"
-    path.write_bytes(b"{}\n" + encode(step()) + b"\n")
-    before = path.read_bytes()
-
-    with Journal(path) as journal, pytest.raises(JournalError):
-        journal.truncate_after(1)
-
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_damage_before_the_checkpoint_does_not_prevent_the_cut(path, size, damage):
+    rest = write(path, *KNOWN[:2])
+    before = path.read_bytes() + damage + b"".join(encode(record) + b"\n" for record in KNOWN[2:])
+    path.write_bytes(before + b"".join(encode(record) + b"\n" for record in LATER))
+    with Journal(path) as journal:
+        journal.cut_after(2, size and len(before))
     assert path.read_bytes() == before
+    assert rest < len(before)
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_damage_after_the_checkpoint_is_set_aside_with_a_warning(path, size, damage, caplog):
+    write(path, *KNOWN, *NOTED)
+    good = path.read_bytes()
+    path.write_bytes(good + damage + encode(LATER[0]) + b"\n")
+    with Journal(path) as journal:
+        journal.cut_after(2, size)
+    assert path.read_bytes() == good
+    assert (path.parent / "metrics.jsonl.damaged").read_bytes() == damage + encode(LATER[0]) + b"\n"
+    assert f"damaged from byte {len(good)} on" in caplog.text
+
+
+def test_a_journal_without_a_single_record_is_set_aside(path):
+    path.write_bytes(bytes(100) + b"\n" + bytes(70_000) + b"\n")
+    with Journal(path) as journal:
+        assert journal.cut_after(2, 50) == []
+    assert path.read_bytes() == b""
+    assert (path.parent / "metrics.jsonl.damaged").stat().st_size == 70_102
+
+
+@pytest.mark.parametrize("size", [3, 10**9], ids=["within a line", "beyond the end"])
+def test_a_size_that_is_not_the_journals_is_warned_of_and_not_trusted(path, size, caplog):
+    write(path, *KNOWN, *NOTED, *LATER)
+    with Journal(path) as journal:
+        journal.cut_after(2, size)
+    assert read(path) == [*KNOWN, *NOTED]
+    assert "is not the journal that step 2 was saved with" in caplog.text
+
+
+def test_lines_longer_than_a_block_are_read_backwards_too(path):
+    long = ClientRecord(1.0, 1, "a", "lost", "x" * 3_000_000)
+    write(path, KNOWN[1], long, long, *LATER)
+    with Journal(path) as journal:
+        journal.cut_after(1)
+    assert read(path) == [KNOWN[1], long, long]
+
+
+def test_a_journal_has_the_size_of_its_file(path, step):
+    with Journal(path) as journal:
+        assert journal.size == 0
+        journal.append(step())
+        assert journal.size == path.stat().st_size > 0
+
+
+def test_of_a_long_journal_only_the_end_is_read(path, step, monkeypatch):
+    size = write(path, *(step(step=number) for number in range(1, 20_001)))
+    with path.open("ab") as file:
+        file.write(encode(CheckpointRecord(2.0, 20_000, 0.1)) + b"\n")
+        file.writelines(encode(step(step=number)) + b"\n" for number in range(20_001, 25_000))
+    decoded = []
+    monkeypatch.setattr(journal_module, "decode", lambda line: decoded.append(line) or decode(line))
+    with Journal(path) as journal:
+        journal.cut_after(20_000, size)
+    assert len(decoded) < 5
+    assert path.stat().st_size > size
 
 
 def test_every_record_has_a_kind_of_its_own_and_a_time():

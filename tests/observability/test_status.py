@@ -16,7 +16,7 @@ from pslgs.observability.records import (
     SkippedRecord,
 )
 from pslgs.observability.speed import WINDOW, Speed
-from pslgs.observability.status import Phase, Status, next_status, resumed_status
+from pslgs.observability.status import Phase, Status, kept_figures, next_status, resumed_status
 from pslgs.spec import ExitCode
 
 FRESH = Status(started=900.0, epochs=2, steps=10, clients_expected=3)
@@ -125,6 +125,18 @@ def test_a_resumed_run_remembers_its_figures_but_neither_clients_nor_speed_nor_e
     assert (status.step, status.accuracy, status.last_checkpoint.step) == (4, 0.9, 4)
     assert (status.phase, status.exit_code, status.message) == (Phase.STARTING, None, "")
     assert (status.clients, status.speed, status.started) == (FRESH.clients, Speed(), 900.0)
+
+
+def test_the_figures_that_a_checkpoint_keeps_take_the_place_of_old_records(step):
+    records = [step(step=4, loss=float("nan")), EvaluationRecord(1.0, 1, 4, 10, 0.5, 0.9)]
+    figures = json.loads(json.dumps(kept_figures(after(*records)), allow_nan=False))
+
+    status = resumed_status(FRESH, [CheckpointRecord(2.0, 4, 0.1)], figures)
+
+    assert replace(status, loss=None) == replace(
+        resumed_status(FRESH, [*records, CheckpointRecord(2.0, 4, 0.1)]), loss=None
+    )
+    assert status.loss is None
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 100), st.integers(1, 1000)), min_size=2, max_size=2 * WINDOW))

@@ -216,6 +216,11 @@ class FakeServer:
 
 def tiny_spec(**spec: Any) -> JobSpec:
     """Return a job whose samples are 4 numbers, whose cut has 2, and which has 3 classes."""
+    return parse_job(tiny_document(**spec)).spec
+
+
+def tiny_document(**spec: Any) -> dict[str, Any]:
+    """Return the manifest of `tiny_spec`."""
     model = {
         "architecture": "mlp",
         "options": {"inputs": INPUTS, "hidden": [2, 5], "outputs": CLASSES},
@@ -223,13 +228,12 @@ def tiny_spec(**spec: Any) -> JobSpec:
         "inputShape": [INPUTS],
     }
     data = {"train": {"format": "NumPy", "path": "/nowhere"}}
-    document = {
+    return {
         "apiVersion": "pslgs.dev/v1alpha1",
         "kind": "SplitTrainingJob",
         "metadata": {"name": "tiny"},
         "spec": {"model": model, "data": data, "epochs": 2, "sampling": {"globalBatchSize": 8}} | spec,
     }
-    return parse_job(document).spec
 
 
 @asynccontextmanager

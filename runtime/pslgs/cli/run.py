@@ -53,6 +53,8 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     from pslgs.launch import preflight, session
 
     with console.status("Checking the model and the data"):
+        if resume:
+            preflight.check_resume(folder, manifest.spec)
         preflight.preflight(manifest.spec, places, cache)
     cores = run_folder.prepare_folder(folder, document, len(places))
     plan = session.Plan(

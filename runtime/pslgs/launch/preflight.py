@@ -11,7 +11,10 @@ from pslgs.data.opening import (
     open_evaluation_data,
 )
 from pslgs.launch.sites import Site
+from pslgs.server.keeper import check_resumable
+from pslgs.server.run_folder import CHECKPOINTS
 from pslgs.spec import EvaluationPlace, InputError, JobSpec
+from pslgs.training.checkpoint import CheckpointError, CheckpointStore
 from pslgs.training.fitness import check_dataset
 from pslgs.training.task import build_task
 
@@ -36,6 +39,22 @@ def preflight(spec: JobSpec, clients: Sequence[Site], cache: Path) -> None:
         check_dataset(task, data, TRAINING)
     for data in _evaluation_data(spec, clients, cache):
         check_dataset(task, data, EVALUATION)
+
+
+def check_resume(folder: Path, spec: JobSpec) -> None:
+    """Check that a job may go on with the run in a folder; a run without a checkpoint takes any.
+
+    Raises:
+        InputError: the job defines another training than the run's, or has fewer epochs than were trained, or
+            the checkpoints cannot be read.
+    """
+    store = CheckpointStore(folder / CHECKPOINTS, spec.checkpoint.keep)
+    try:
+        latest = store.latest_state()
+    except CheckpointError as error:
+        raise InputError.at("--resume", str(error)) from error
+    if latest is not None:
+        check_resumable(*latest, spec)
 
 
 def _evaluation_data(spec: JobSpec, clients: Sequence[Site], cache: Path) -> list[LocalDataset]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import reduce
-from typing import NamedTuple, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from pslgs.observability.records import (
     AbortRecord,
@@ -33,6 +33,17 @@ class Phase(StrEnum):
     INTERRUPTED = "Interrupted"
     """And can be resumed."""
     FAILED = "Failed"
+
+
+_KEPT_FIGURES = (
+    "epoch",
+    "step",
+    "loss",
+    "accuracy",
+    "deviation",
+    "deviation_expected",
+    "deviation_bound",
+)
 
 
 class SavedCheckpoint(NamedTuple):
@@ -146,20 +157,25 @@ def next_status(status: Status, record: Record) -> Status:
     return status
 
 
-def resumed_status(fresh: Status, records: Iterable[Record]) -> Status:
-    """Compute the status of a run that goes on after ``records``; its clients and speed are not known yet."""
-    last = reduce(next_status, records, fresh)
-    return replace(
-        fresh,
-        epoch=last.epoch,
-        step=last.step,
-        loss=last.loss,
-        accuracy=last.accuracy,
-        deviation=last.deviation,
-        deviation_expected=last.deviation_expected,
-        deviation_bound=last.deviation_bound,
-        last_checkpoint=last.last_checkpoint,
-    )
+def kept_figures(status: Status) -> dict[str, float | None]:
+    """Return the figures that a checkpoint keeps, as JSON, so that `resumed_status` needs no old records."""
+    return {name: _finite(getattr(status, name)) for name in _KEPT_FIGURES}
+
+
+def resumed_status(
+    fresh: Status, records: Iterable[Record], figures: Mapping[str, Any] | None = None
+) -> Status:
+    """Compute the status of a run that goes on; its clients and its speed are not known yet.
+
+    Args:
+        fresh: The status of the process.
+        records: What is known of the run's past, the oldest first.
+        figures: `kept_figures` of the checkpoint, older than ``records``.
+    """
+    known = {name: figures[name] for name in _KEPT_FIGURES if name in figures} if figures else {}
+    last = reduce(next_status, records, replace(fresh, **known))
+    kept = {name: getattr(last, name) for name in (*_KEPT_FIGURES, "last_checkpoint")}
+    return replace(fresh, **kept)
 
 
 def _after_step(status: Status, record: StepRecord) -> Status:

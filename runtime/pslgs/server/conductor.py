@@ -100,7 +100,6 @@ class Conductor:
 
     def tick(self) -> None:
         """Note that time has passed."""
-        self._stage.scribe.beat()
         self._stage.faults.flush()
         self._stage.scribe.count_bytes(self._stage.switchboard.bytes_so_far())
         self._show_clients()

@@ -1,21 +1,52 @@
 """Checkpoints of a whole run: tensors of both parts, the optimizer, and what the coordinator remembers."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pslgs.coordination.snapshot import CoordinatorState
 from pslgs.server.population import Population
+from pslgs.spec.definition import definition_changes, epochs_violation, training_definition
+from pslgs.spec.digest import job_digest
 from pslgs.spec.errors import InputError
-from pslgs.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore
+from pslgs.spec.job import JobSpec
+from pslgs.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore, Damage
 from pslgs.training.server_model import ModelState, ServerModel
 
+_logger = logging.getLogger(__name__)
 
-def snapshot(state: CoordinatorState, population: Population, digest: bytes) -> dict[str, Any]:
-    """Return what of a checkpoint is not tensors, the optimizer's settings left out, as JSON."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Restored:
+    """A checkpoint that was put back.
+
+    Attributes:
+        checkpoint: Which one; older than the one asked for where that did not fit.
+        state: What the coordinator remembers.
+    """
+
+    checkpoint: Checkpoint
+    state: CoordinatorState
+
+
+def snapshot(
+    state: CoordinatorState, population: Population, spec: JobSpec, progress: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what of a checkpoint is not tensors, the optimizer's settings left out, as JSON.
+
+    Args:
+        state: What the coordinator remembers.
+        population: The clients' label counts.
+        spec: The job; the fields that define the training are kept, to be compared on resume.
+        progress: What the accounts of the run keep; see `Scribe.progress`.
+    """
     return {
         "coordinator": state.to_json(),
         "label_counts": population.known(),
-        "job_digest": digest.hex(),
+        "job_digest": job_digest(spec).hex(),
+        "definition": training_definition(spec),
+        "progress": dict(progress),
     }
 
 
@@ -30,28 +61,96 @@ def save(store: CheckpointStore, step: int, model: ServerModel, rest: Mapping[st
     store.save(step, tensors, {**rest, "optimizer": state.optimizer_settings})
 
 
-def restore(
-    checkpoint: Checkpoint, model: ServerModel, population: Population, digest: bytes
-) -> CoordinatorState:
-    """Put a checkpoint back; to be called before training begins.
+def load(store: CheckpointStore, unusable: Iterable[Damage] = ()) -> Checkpoint | None:
+    """Read the newest intact checkpoint that is not among ``unusable``; None where there are none at all.
 
     Raises:
-        InputError: it is of another job.
-        CheckpointError: it cannot be used.
+        InputError: there are checkpoints, and none of them can be used.
     """
-    if checkpoint.state.get("job_digest") != digest.hex():
+    try:
+        return store.load_latest(unusable)
+    except CheckpointError as error:
+        raise InputError.at("", str(error)) from error
+
+
+def check_resumable(step: int, state: Mapping[str, Any], spec: JobSpec) -> None:
+    """Check that a job may go on from a checkpoint.
+
+    Args:
+        step: Step of the checkpoint.
+        state: All of it that is no tensor.
+        spec: The job as it is now.
+
+    Raises:
+        InputError: it defines another training, or has fewer epochs than were trained; every field is named.
+    """
+    if "definition" in state:
+        violations = definition_changes(state["definition"], spec)
+    elif state.get("job_digest") != job_digest(spec).hex():
         raise InputError.at(
             "",
-            f"the checkpoint of step {checkpoint.step} is of a job with another model, data, loss, seed, "
-            "strategy or compression; use another output folder, or undo the change",
+            f"the checkpoint of step {step} is of a job with another model, data, loss, seed, strategy or "
+            "compression; set these back, or start a new training (a new job, or another output folder)",
         )
-    tensors = checkpoint.tensors
-    model.load_state(ModelState(tensors["model"], tensors["optimizer"], checkpoint.state["optimizer"]))
-    for client, counts in checkpoint.state["label_counts"].items():
-        population.count(client, counts)
+    else:
+        violations = []
+    too_few = epochs_violation(spec, _epochs_begun(state), step)
+    if too_few:
+        violations.append(too_few)
+    if violations:
+        raise InputError(*violations)
+
+
+def restore(
+    store: CheckpointStore,
+    checkpoint: Checkpoint,
+    spec: JobSpec,
+    model: ServerModel,
+    population: Population,
+) -> Restored:
+    """Put a checkpoint back, or where it does not fit the model an older one; before training begins.
+
+    Raises:
+        InputError: none of the checkpoints can be used.
+    """
+    while True:
+        check_resumable(checkpoint.step, checkpoint.state, spec)
+        try:
+            return Restored(checkpoint, _put_back(checkpoint, model, population))
+        except CheckpointError as error:
+            unfit = Damage(checkpoint.path, str(error))
+        _logger.warning("passed over a checkpoint that does not fit the job, %s", unfit)
+        older = load(store, [*checkpoint.damaged, unfit])
+        if older is None:
+            raise InputError.at("", f"there is no checkpoint but {unfit}")
+        checkpoint = older
+
+
+def _put_back(checkpoint: Checkpoint, model: ServerModel, population: Population) -> CoordinatorState:
+    """Put one checkpoint back.
+
+    Raises:
+        CheckpointError: it does not fit the model, or something is missing in it.
+    """
     try:
-        return CoordinatorState.from_json(checkpoint.state["coordinator"])
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"the state of the checkpoint of step {checkpoint.step} is incomplete"
-        ) from error
+        tensors, state = checkpoint.tensors, checkpoint.state
+        coordinator = CoordinatorState.from_json(state["coordinator"])
+        model.load_state(ModelState(tensors["model"], tensors["optimizer"], state["optimizer"]))
+        for client, counts in state["label_counts"].items():
+            population.count(client, counts)
+    except InputError as error:
+        raise CheckpointError("; ".join(each.problem for each in error.violations)) from error
+    except KeyError as error:
+        raise CheckpointError(f"{error} is missing in it") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"its state has another form than this version's ({error})") from error
+    return coordinator
+
+
+def _epochs_begun(state: Mapping[str, Any]) -> int:
+    """Count the epochs of which a step was taken; 0 where the state does not say."""
+    try:
+        epoch = state["coordinator"]["epoch"]
+        return int(epoch["epoch"]) - (0 if epoch["offsets"] else 1)
+    except (KeyError, TypeError, ValueError):
+        return 0

@@ -12,7 +12,6 @@ from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.effects import Finish
 from pslgs.coordination.events import TICK_SECONDS, Event, StopRequested
 from pslgs.coordination.from_spec import settings_from
-from pslgs.coordination.snapshot import CoordinatorState
 from pslgs.data.local import LocalDataset
 from pslgs.data.opening import EVALUATION, open_evaluation_data
 from pslgs.lifecycle.tasks import together
@@ -56,7 +55,7 @@ class _Built:
     task: Task
     model: ServerModel
     population: Population
-    state: CoordinatorState | None
+    restored: keeper.Restored | None
 
 
 class Production:
@@ -85,8 +84,7 @@ class Production:
         """Train until the job is finished or ``stop`` is resolved; write the model if it is finished.
 
         Raises:
-            InputError: the model or the data cannot be used.
-            CheckpointError: the checkpoint cannot be put back.
+            InputError: the model, the data or the checkpoint cannot be used.
             OSError: the model cannot be written.
         """
         data = await self._torch.run(self._open_evaluation_data)
@@ -104,6 +102,9 @@ class Production:
         if lack:
             self._scribe.notice(lack)
         built = await self._torch.run(self._build, task, network, data, device)
+        if built.restored and built.restored.checkpoint is not self._checkpoint:
+            older = built.restored.checkpoint
+            self._scribe.go_on_after(older.step, older.state.get("progress"))
         async with together() as tasks:
             return await self._lead(tasks, built, data, doorway, stop)
 
@@ -145,7 +146,8 @@ class Production:
         stop: asyncio.Future[str],
     ) -> Finish:
         settings = settings_from(self._spec, self._options.expected_clients, RETURN_SECONDS)
-        coordinator = Coordinator(settings, time.monotonic(), built.state)
+        state = built.restored.state if built.restored else None
+        coordinator = Coordinator(settings, time.monotonic(), state)
         conductor: Conductor
 
         def tell(event: Event) -> None:
@@ -204,14 +206,15 @@ class Production:
             check_dataset(task, data, EVALUATION)
         model = LocalServerModel(task, network, device)
         population = Population(task.objective.classes)
-        state = None
+        restored = None
         if self._checkpoint:
-            state = keeper.restore(self._checkpoint, model, population, self._digest)
-        return _Built(task, model, population, state)
+            restored = keeper.restore(self._store, self._checkpoint, self._spec, model, population)
+        return _Built(task, model, population, restored)
 
     def _prepare_checkpoint(self, coordinator: Coordinator, built: _Built) -> SaveNow:
         """Fix what the coordinator remembers now; the torch thread writes it when it comes to it."""
-        rest = keeper.snapshot(coordinator.state(time.monotonic()), built.population, self._digest)
+        state, progress = coordinator.state(time.monotonic()), self._scribe.progress()
+        rest = keeper.snapshot(state, built.population, self._spec, progress)
 
         def save(step: int) -> str | None:
             try:

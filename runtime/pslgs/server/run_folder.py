@@ -2,8 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import Final
 
 from pslgs.spec.errors import InputError
+
+CHECKPOINTS: Final = "checkpoints"
+"""Name of the folder of the checkpoints in the run folder."""
 
 
 def usable(run: Path) -> Path:

@@ -2,8 +2,9 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from pslgs.observability.journal import Journal
 from pslgs.observability.metrics import ServerMetrics
@@ -16,7 +17,7 @@ from pslgs.observability.records import (
     Record,
     SkippedRecord,
 )
-from pslgs.observability.status import Phase, Status, next_status
+from pslgs.observability.status import Phase, Status, kept_figures, next_status, resumed_status
 from pslgs.spec.exit_codes import ExitCode
 
 _logger = logging.getLogger(__name__)
@@ -36,8 +37,28 @@ class Scribe:
         self.status = status
         self.now = now
         self.metrics = metrics
+        self._fresh = status
         self._journal = journal
         self._counted: Counter[tuple[str, str]] = Counter()
+
+    def progress(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of the accounts, as JSON: figures, and bytes of the journal."""
+        return {"figures": kept_figures(self.status), "journal_bytes": self._journal.size}
+
+    def go_on_after(self, step: int, progress: Mapping[str, Any] | None) -> None:
+        """Forget what happened after the checkpoint of ``step``, because it will happen again.
+
+        Args:
+            step: Step of the checkpoint; 0 where there is none.
+            progress: `progress` when it was made; None where an earlier version made it.
+
+        Raises:
+            OSError: the journal cannot be read or written.
+        """
+        kept = progress if isinstance(progress, Mapping) else {}
+        records = self._journal.cut_after(step, kept.get("journal_bytes"))
+        resumed = resumed_status(self._fresh, records, kept.get("figures"))
+        self.status = replace(resumed, heartbeat=self.status.heartbeat, notice=self.status.notice)
 
     def write(self, record: Record) -> None:
         """Take in a record."""
@@ -77,6 +98,10 @@ class Scribe:
         for (direction, kind), count in (so_far - self._counted).items():
             self.metrics.wire_bytes(direction, kind, count)
         self._counted = so_far
+
+    def close(self) -> None:
+        """Close the journal."""
+        self._journal.close()
 
 
 def _log(record: Record) -> None:

@@ -1,0 +1,217 @@
+"""A server's start: what its HTTP port answers while the checkpoint is read, and what the run remembers."""
+
+import asyncio
+import json
+import signal
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pslgs.lifecycle.last_words import Ending, LastWords
+from pslgs.observability.journal import read
+from pslgs.observability.records import CheckpointRecord, FinishRecord, StepRecord
+from pslgs.server import keeper, serve
+from pslgs.server.options import ServerOptions
+from pslgs.server.population import Population
+from pslgs.spec import ExitCode, InputError, SplitTrainingJob, parse_job
+from pslgs.training.checkpoint import CheckpointStore
+from server.checkpoints import coordinator_state, trained_model
+from server.fakes import CLASSES, tiny_document
+
+STEPS = 4
+
+
+def job(**spec: Any) -> SplitTrainingJob:
+    return parse_job(tiny_document(transport={"tls": "Disabled"}, **spec))
+
+
+def options(run: Path) -> ServerOptions:
+    return ServerOptions("127.0.0.1:0", ("127.0.0.1", 0), None, run, run / "cache", expected_clients=1)
+
+
+def step(number: int) -> StepRecord:
+    return StepRecord(1.0, 1, number, 1, 1 / number, 8, 0.2, 0.2, 0.5, 0.1, {"a": (0, 8)}, {})
+
+
+class Reading:
+    """The reading of checkpoints, held until `go_on` is set.
+
+    Attributes:
+        begun: Set when the server begins to read.
+        go_on: To be set by the test.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+        load = CheckpointStore.load_latest
+
+        def held(store: CheckpointStore, *arguments: Any) -> Any:
+            self.begun.set()
+            assert self.go_on.wait(60)
+            return load(store, *arguments)
+
+        monkeypatch.setattr(CheckpointStore, "load_latest", held)
+
+
+class Ports:
+    """The ports of a server, as they open."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.http = 0
+        self.listens = asyncio.Event()
+        start, write = serve.HttpServer.start, serve._write_endpoints
+
+        def note_http(server: Any) -> int:
+            self.http = start(server)
+            return self.http
+
+        def note_grpc(run: Path, ports: dict[str, int]) -> None:
+            write(run, ports)
+            self.listens.set()
+
+        monkeypatch.setattr(serve.HttpServer, "start", note_http)
+        monkeypatch.setattr(serve, "_write_endpoints", note_grpc)
+
+    async def get(self, page: str) -> tuple[int, str]:
+        return await asyncio.to_thread(fetch, f"http://127.0.0.1:{self.http}/{page}")
+
+    async def status(self) -> dict[str, Any]:
+        return json.loads((await self.get("status"))[1])
+
+
+def fetch(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - of this test
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, refusal.read().decode()
+
+
+@asynccontextmanager
+async def serving(manifest: SplitTrainingJob, run: Path) -> AsyncIterator[asyncio.Task[Ending]]:
+    """A server; at the end it is stopped by a signal unless it has ended by itself."""
+    task = asyncio.create_task(serve.serve(manifest, options(run), LastWords()))
+    try:
+        yield task
+    finally:
+        if not task.done():
+            signal.raise_signal(signal.SIGTERM)
+        await asyncio.wait({task})
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The folder of a run with a checkpoint of step 4 and two steps after it, killed."""
+    spec, folder = job().spec, tmp_path / "run"
+    folder.mkdir()
+    scribe = serve.open_accounts(job(), options(folder), serve.ProcessRegistry())
+    for number in range(1, STEPS + 1):
+        scribe.write(step(number))
+    rest = keeper.snapshot(coordinator_state(spec, STEPS), Population(CLASSES), spec, scribe.progress())
+    keeper.save(CheckpointStore(folder / "checkpoints", 2), STEPS, trained_model(spec, STEPS), rest)
+    scribe.write(CheckpointRecord(7.0, STEPS, 0.1))
+    for number in (STEPS + 1, STEPS + 2):
+        scribe.write(step(number))
+    scribe.close()
+    return folder
+
+
+async def test_the_http_port_answers_while_the_checkpoint_is_read_and_is_not_ready(monkeypatch, run):
+    reading, ports = Reading(monkeypatch), Ports(monkeypatch)
+    async with serving(job(), run):
+        await asyncio.to_thread(reading.begun.wait, 60)
+        assert (await ports.get("healthz"))[0] == 200
+        assert (await ports.status())["phase"] == "Starting"
+        assert (await ports.get("readyz"))[0] == 503
+        assert not (run / "endpoints.json").exists()
+
+        reading.go_on.set()
+        await asyncio.wait_for(ports.listens.wait(), 60)
+        assert (await ports.get("readyz"))[0] == 200
+        grpc = json.loads((run / "endpoints.json").read_text())["grpc"]
+        _, writer = await asyncio.open_connection("127.0.0.1", grpc)
+        writer.close()
+
+
+async def test_the_server_beats_while_the_checkpoint_is_read(monkeypatch, run):
+    reading, ports = Reading(monkeypatch), Ports(monkeypatch)
+    async with serving(job(), run):
+        await asyncio.to_thread(reading.begun.wait, 60)
+        first = (await ports.status())["heartbeat"]
+        while (await ports.status())["heartbeat"] == first:
+            pass
+        reading.go_on.set()
+
+
+async def test_a_server_that_is_stopped_while_it_reads_ends_resumable(monkeypatch, run):
+    reading, close = Reading(monkeypatch), serve.TorchThread.close
+
+    def end_reading(thread: serve.TorchThread) -> None:
+        reading.go_on.set()
+        close(thread)
+
+    monkeypatch.setattr(serve.TorchThread, "close", end_reading)
+    before = read(run / "metrics.jsonl")
+    async with serving(job(), run) as server:
+        await asyncio.to_thread(reading.begun.wait, 60)
+        signal.raise_signal(signal.SIGTERM)
+        assert await server == Ending(ExitCode.INTERRUPTED, "stopped by SIGTERM")
+    assert read(run / "metrics.jsonl") == before
+
+
+async def test_a_resumed_server_goes_on_at_its_checkpoint_with_its_figures(monkeypatch, run):
+    ports = Ports(monkeypatch)
+    async with serving(job(), run):
+        await asyncio.wait_for(ports.listens.wait(), 60)
+        status = await ports.status()
+    assert (status["step"], status["loss"]) == (STEPS, 1 / STEPS)
+    assert status["lastCheckpoint"] == {"step": STEPS, "time": 7.0}
+    records = read(run / "metrics.jsonl")
+    assert [record.step for record in records if isinstance(record, StepRecord)] == [1, 2, 3, 4]
+
+
+async def test_a_refused_resume_ends_as_bad_input_and_keeps_its_place_in_the_status(monkeypatch, run):
+    words = LastWords()
+    with pytest.raises(InputError, match=r"spec\.optimizer\.momentum: was 0\.9 when training started"):
+        await serve.serve(job(optimizer={"momentum": 0.5}), options(run), words)
+    assert words.described(Ending(ExitCode.BAD_INPUT, "refused"))["step"] == STEPS
+    finish = read(run / "metrics.jsonl")[-1]
+    assert isinstance(finish, FinishRecord)
+    assert (finish.outcome, finish.step) == ("BAD_INPUT", STEPS)
+
+
+async def test_a_file_in_place_of_the_checkpoint_folder_is_bad_input(tmp_path):
+    (tmp_path / "checkpoints").write_text("")
+    with pytest.raises(InputError, match=r"checkpoint folder .*checkpoints cannot be read"):
+        await serve.serve(job(), options(tmp_path), LastWords())
+
+
+async def test_a_run_that_falls_back_to_an_older_checkpoint_forgets_the_steps_after_that_one(
+    monkeypatch, run
+):
+    spec = job().spec
+    store = CheckpointStore(run / "checkpoints", 3)
+    rest = keeper.snapshot(
+        coordinator_state(spec, STEPS + 2),
+        Population(CLASSES),
+        spec,
+        {"figures": {"step": STEPS + 2}, "journal_bytes": (run / "metrics.jsonl").stat().st_size},
+    )
+    wider = {"model": {"stranger": torch.zeros(3)}, "optimizer": {}}
+    store.save(STEPS + 2, wider, {**rest, "optimizer": {}})
+    ports = Ports(monkeypatch)
+    async with serving(job(), run):
+        await asyncio.wait_for(ports.listens.wait(), 60)
+        assert (await ports.status())["step"] == STEPS + 2
+        while (await ports.status())["phase"] == "Starting":
+            pass
+        assert (await ports.status())["step"] == STEPS
+    records = read(run / "metrics.jsonl")
+    assert [record.step for record in records if isinstance(record, StepRecord)] == [1, 2, 3, 4]
