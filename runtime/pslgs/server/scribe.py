@@ -99,10 +99,6 @@ class Scribe:
             self.metrics.wire_bytes(direction, kind, count)
         self._counted = so_far
 
-    def close(self) -> None:
-        """Close the journal."""
-        self._journal.close()
-
 
 def _log(record: Record) -> None:
     match record:
