@@ -42,7 +42,7 @@ def test_without_steps_there_is_nothing_to_judge():
     ("changes", "concern"),
     [
         ({"deviation": lambda step: 0.5 if step > 140 else 0.2}, "within its 99 % bound in 140 of 157 steps"),
-        ({"deviation": 0.3}, "Its mean is 0.300, where global sampling is expected to give 0.211."),
+        ({"deviation": 0.3}, "Its mean is 0.300; the expected value for global sampling is 0.211."),
         ({"loss": float}, "did not fall; it went from 8 to 150"),
         ({"loss": lambda step: float("nan") if step >= 42 else 1.0}, "not a number from step 42 on"),
     ],

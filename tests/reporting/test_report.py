@@ -175,7 +175,7 @@ def test_troubles_are_in_the_table_of_events(report):
     for expected in (
         "16 clients joined, the last: client edge-015-0 joined",
         "client edge-002-0 was lost: no answer within 30 s",
-        "attempt 1 at step 178 was given up",
+        "attempt 1 at step 178 was aborted",
         "the checkpoint of step 150 could not be written: No space left on device",
         "epoch 2 ended without 214 samples of edge-002-0 (214)",
         "client edge-002-0 joined again",
@@ -190,7 +190,7 @@ def test_a_run_that_did_nothing_yet_has_a_report(report):
 
     text = plain(html)
     assert "Nothing trained yet" in text
-    assert "No step has been made yet" in text
+    assert "No step has been completed yet" in text
     assert "<svg" not in html
 
 
@@ -254,5 +254,5 @@ def test_a_folder_without_a_journal_is_refused_in_a_sentence(tmp_path):
 def test_a_damaged_journal_is_refused_with_its_line(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("{}\n")
 
-    with pytest.raises(InputError, match=r"metrics\.jsonl, line 1: .*; remove or mend this line"):
+    with pytest.raises(InputError, match=r"metrics\.jsonl, line 1: .*; remove or repair this line"):
         write_report(tmp_path, tmp_path / "report.html")

@@ -1,1 +1,1 @@
-"""The report of a run: a page that needs nothing but a browser."""
+"""The report of a run, a self-contained HTML page."""

@@ -1,4 +1,4 @@
-"""Whether a training was healthy, in words."""
+"""Assessment of a run: sentences about its result, and whether they are a reason for concern."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -9,15 +9,15 @@ from pslgs.reporting.history import History
 from pslgs.reporting.wording import count, duration, percent
 
 MAX_EXCESS = 1.25
-"""A mean deviation of more than this times its expectation is a concern."""
+"""Ratio of the mean deviation to its expected value above which it is a concern."""
 MAX_RISE = 1.05
-"""A last tenth of the steps with more than this times the first tenth's loss is a concern."""
+"""Ratio of the mean loss of the last tenth of the steps to that of the first above which it is a concern."""
 MIN_STEPS = 50
-"""Fewer steps say nothing about a mean."""
+"""Minimum number of steps for which the mean deviation is assessed."""
 
 
 class Verdict(StrEnum):
-    """The answer in a word or two."""
+    """Overall result of an assessment."""
 
     HEALTHY = "Healthy"
     CONCERNS = "Needs a look"
@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One sentence of the answer, and whether it is a reason for concern."""
+    """One sentence of an assessment, and whether it is a reason for concern."""
 
     text: str
     concern: bool = False
@@ -34,14 +34,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """The answer."""
+    """Overall result and findings."""
 
     verdict: Verdict
     findings: tuple[Finding, ...]
 
 
 def assess(history: History) -> Assessment:
-    """Judge a run by its outcome, deviation, loss, accuracy and losses."""
+    """Assess a run by its outcome, deviation, loss, accuracy, lost clients and failed checkpoints."""
     aspects: tuple[Callable[[History], Iterator[Finding]], ...] = (
         _outcome,
         _deviation,
@@ -59,12 +59,12 @@ def assess(history: History) -> Assessment:
 
 def _outcome(history: History) -> Iterator[Finding]:
     if not history.steps and history.finish is None:
-        yield Finding("No step has been made yet.")
+        yield Finding("No step has been completed yet.")
         return
     reached = f"{count(len(history.steps), 'step')} in {duration(history.seconds)}"
     end = history.finish
     if end is None:
-        yield Finding(f"The run has not ended, or was killed; it has made {reached}.")
+        yield Finding(f"The run has not ended, or was killed; it has completed {reached}.")
     elif end.outcome == "FINISHED":
         yield Finding(f"The run finished: {reached}.")
     elif end.outcome == "INTERRUPTED":
@@ -91,9 +91,9 @@ def _deviation(history: History) -> Iterator[Finding]:
 
 
 def tolerated_excesses(steps: int) -> float:
-    """Return how many of independent steps may exceed a bound that each exceeds with at most 1 %.
+    """Return the number of steps that may exceed a 99 % bound before it is a concern.
 
-    That is the binomial mean and three standard deviations more.
+    This is the mean of the binomial distribution for independent steps, plus three standard deviations.
     """
     return 0.01 * steps + 3 * math.sqrt(0.01 * 0.99 * steps)
 
@@ -109,7 +109,7 @@ def _mean_deviation(history: History) -> Iterator[Finding]:
     mean = sum(deviation for deviation, _ in pairs) / len(pairs)
     expected = sum(expectation for _, expectation in pairs) / len(pairs)
     yield Finding(
-        f"Its mean is {mean:.3f}, where global sampling is expected to give {expected:.3f}.",
+        f"Its mean is {mean:.3f}; the expected value for global sampling is {expected:.3f}.",
         concern=len(pairs) >= MIN_STEPS and mean > MAX_EXCESS * expected,
     )
 
@@ -153,7 +153,7 @@ def _skipped(history: History) -> Iterator[Finding]:
 def _interruptions(history: History) -> Iterator[Finding]:
     lost, aborted = len(history.losses), len(history.aborts)
     if lost or aborted:
-        yield Finding(f"Losses of clients: {lost:,}; attempts at a step that were given up: {aborted:,}.")
+        yield Finding(f"Lost clients: {lost:,}; aborted attempts at a step: {aborted:,}.")
 
 
 def _checkpoints(history: History) -> Iterator[Finding]:

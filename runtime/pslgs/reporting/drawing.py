@@ -1,4 +1,4 @@
-"""Figures as SVG that takes its colours and fonts from the page around it."""
+"""Drawing of figures as SVG elements, whose colours and fonts are set by the page's style sheet."""
 
 import io
 import re
@@ -11,7 +11,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-# Placeholders: the page's style sheet says what they look like, in light and in dark.
+# Placeholders that `svg` replaces by variables of the page's style sheet, for light and dark mode.
 COLOURS = {
     "ink": "#010203",
     "faint": "#010204",
@@ -28,7 +28,7 @@ SIZE_INCHES = (5.0, 2.9)
 
 @contextmanager
 def drawing(height: float = SIZE_INCHES[1]) -> Iterator[tuple[Figure, Axes]]:
-    """Open a figure of the report's style, ``height`` inches high."""
+    """Provide a figure in the style of the report; ``height`` is in inches."""
     with mpl.rc_context():
         mpl.rcdefaults()
         _set_style()
@@ -45,7 +45,7 @@ def over_steps(axes: Axes) -> None:
 
 
 def whole_numbers(axis: Axis) -> None:
-    """Write an axis' numbers without decimals, thousands set apart."""
+    """Format the numbers of an axis without decimals and with thousands separators."""
     axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
@@ -55,7 +55,7 @@ def legend(axes: Axes, columns: int) -> None:
 
 
 def svg(figure: Figure, name: str) -> str:
-    """Return the figure as an element for a page; ``name`` keeps its identifiers apart from others'."""
+    """Return a figure as an SVG element; ``name`` prefixes its ids, which must be unique in a page."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()

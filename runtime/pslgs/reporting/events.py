@@ -1,4 +1,4 @@
-"""What happened besides steps, as rows of a table."""
+"""The events of a run other than steps, as rows of a table."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,11 +21,13 @@ ROWS_LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A row.
+    """A row of the table.
 
     Attributes:
         time: Unix time in seconds.
-        group: Events of one group in a row are told as one; empty for those that stand alone.
+        text: Description of the event.
+        warning: Whether the event is a reason for concern.
+        group: Consecutive events of the same group are merged into one row; empty for no group.
     """
 
     time: float
@@ -35,11 +37,14 @@ class Event:
 
 
 def events(history: History) -> list[Event]:
-    """Tell what happened in order; repetitions are told once, and of very many only the first and last."""
+    """Return the events of a run in their order.
+
+    Repeated events are merged.  If there are more than `ROWS_LIMIT` rows, those in the middle are left out.
+    """
     rows: list[Event] = []
     for group, members in groupby(_events(history), key=lambda event: event.group):
-        alike = list(members)
-        rows.extend([_together(alike)] if group and len(alike) > 1 else alike)
+        repeated = list(members)
+        rows.extend([_merged(repeated)] if group and len(repeated) > 1 else repeated)
     surplus = len(rows) - ROWS_LIMIT
     if surplus > 0:
         half = ROWS_LIMIT // 2
@@ -56,7 +61,7 @@ def _events(history: History) -> Iterator[Event]:
                 yield _change(record, again=record.client in joined)
                 joined.add(record.client)
             case AbortRecord():
-                text = f"attempt {record.attempt} at step {record.step:,} was given up: {record.reason}"
+                text = f"attempt {record.attempt} at step {record.step:,} was aborted: {record.reason}"
                 yield Event(record.time, text, warning=True)
             case SkippedRecord():
                 yield _skipped(record)
@@ -96,5 +101,6 @@ def _skipped(record: SkippedRecord) -> Event:
     return Event(record.time, f"epoch {record.epoch:,} ended without {total} of {lost}", warning=True)
 
 
-def _together(alike: list[Event]) -> Event:
-    return Event(alike[-1].time, f"{len(alike):,} {alike[0].group}, the last: {alike[-1].text}")
+def _merged(repeated: list[Event]) -> Event:
+    last = repeated[-1]
+    return Event(last.time, f"{len(repeated):,} {last.group}, the last: {last.text}")

@@ -12,18 +12,18 @@ from pslgs.reporting.wording import duration, moment, percent
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The manifest as the user gave it; a report must not fail because of it."""
+    """The manifest as the user wrote it; it may be invalid, and the report does not fail then."""
 
     text: str
     document: Mapping[str, object]
 
     @property
     def name(self) -> str:
-        """The job's name."""
+        """Name of the job."""
         return self.value("metadata", "name") or "a run"
 
     def value(self, *path: str) -> str:
-        """Return the field at a path as text, empty where there is none."""
+        """Return the field at a path as text; empty if there is none."""
         node: object = self.document
         for key in path:
             node = node.get(key) if isinstance(node, Mapping) else None
@@ -31,7 +31,7 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest; one that is missing or no YAML has no fields."""
+    """Read a manifest; if the file is missing or not valid YAML, it has no fields."""
     try:
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, UnicodeDecodeError):
@@ -44,7 +44,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def headline(history: History) -> list[tuple[str, str]]:
-    """Return the figures that matter most, each with its name."""
+    """Return the main figures of a run as pairs of name and value."""
     accuracies = [record.accuracy for record in history.evaluations if record.accuracy is not None]
     speed = history.samples_per_second()
     return [
@@ -56,7 +56,7 @@ def headline(history: History) -> list[tuple[str, str]]:
 
 
 def settings(manifest: Manifest, history: History) -> list[tuple[str, str]]:
-    """Return what was trained, how and when, as far as it is known."""
+    """Return the settings of a run as pairs of name and value; unknown ones are left out."""
     return [(label, value) for label, value in _settings(manifest, history) if value]
 
 

@@ -1,4 +1,4 @@
-"""The figures of a report, each of what a history tells; None where it tells nothing of the kind."""
+"""The figures of a report; each function returns an SVG element, or None if there are no data."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ PHASES = {
 
 
 def deviation_figure(history: History) -> str | None:
-    """Draw the batch deviation over the steps with its expectation and bound."""
+    """Draw the batch deviation over the steps, with its expected value and bound."""
     steps = [step for step in history.steps if step.deviation is not None]
     if not steps:
         return None
@@ -31,7 +31,7 @@ def deviation_figure(history: History) -> str | None:
             ("expected", [step.deviation_expected for step in steps], "ink", "--"),
             ("99 % bound", [step.deviation_bound for step in steps], "alarm", "-"),
         ):
-            line = condensed(_places(steps), np.array(values, float))
+            line = condensed(_numbers(steps), np.array(values, float))
             axes.plot(line.x, line.mean, dashes, color=COLOURS[colour], linewidth=1.2, label=label)
         axes.set_ylim(bottom=0)
         axes.set_ylabel("batch deviation")
@@ -71,14 +71,14 @@ def accuracy_figure(history: History) -> str | None:
 
 
 def time_figure(history: History) -> str | None:
-    """Draw where a step's time goes, phase upon phase."""
+    """Draw the time of each phase of a step over the steps, as stacked areas."""
     steps = [step for step in history.steps if step.seconds]
     if not steps:
         return None
     phases = [phase for phase in PHASES if any(phase in step.seconds for step in steps)]
     phases += sorted({phase for step in steps for phase in step.seconds} - set(PHASES))
     lines = [
-        condensed(_places(steps), [step.seconds.get(phase, 0.0) for step in steps], 100) for phase in phases
+        condensed(_numbers(steps), [step.seconds.get(phase, 0.0) for step in steps], 100) for phase in phases
     ]
     peak = np.sum([line.mean for line in lines], axis=0).max()
     unit, factor = ("ms", 1000) if peak < 1 else ("s", 1)
@@ -89,14 +89,14 @@ def time_figure(history: History) -> str | None:
             labels=[PHASES.get(phase, (phase, ""))[0] for phase in phases],
             colors=[COLOURS[PHASES.get(phase, ("", "faint"))[1]] for phase in phases],
         )
-        axes.set_ylabel(f"{unit} a step")
+        axes.set_ylabel(f"{unit} per step")
         over_steps(axes)
         legend(axes, 2)
         return svg(figure, "time")
 
 
 def samples_figure(history: History) -> str | None:
-    """Draw how many samples each client contributed, and how many were skipped."""
+    """Draw the number of samples that each client contributed, and of those that were skipped."""
     used, skipped, clients = history.used_samples(), history.skipped_samples(), history.clients()
     if not clients:
         return None
@@ -120,7 +120,7 @@ def samples_figure(history: History) -> str | None:
 
 
 def active_figure(history: History) -> str | None:
-    """Draw how many clients took part in each step."""
+    """Draw the number of active clients over the steps."""
     if not history.steps:
         return None
     with drawing() as (figure, axes):
@@ -133,7 +133,7 @@ def active_figure(history: History) -> str | None:
 
 
 def _samples_of_many(history: History) -> str:
-    """Draw clients without names, those that contributed most first."""
+    """Draw the samples of many clients, without names and sorted by their number."""
     used, skipped = history.used_samples(), history.skipped_samples()
     clients = sorted(history.clients(), key=lambda client: used[client], reverse=True)
     areas = {"used": ("one", used), "skipped": ("alarm", skipped)} if skipped else {"used": ("one", used)}
@@ -151,15 +151,15 @@ def _samples_of_many(history: History) -> str:
         return svg(figure, "samples")
 
 
-def _places(steps: Sequence[StepRecord]) -> list[int]:
+def _numbers(steps: Sequence[StepRecord]) -> list[int]:
     return [step.step for step in steps]
 
 
 def _band(
     axes: Axes, steps: Sequence[StepRecord], values: Sequence[float | None], label: str, colour: str
 ) -> None:
-    """Draw a line of means in a band from the lowest to the highest."""
-    line = condensed(_places(steps), np.array(values, float))
+    """Draw a line of means in a band from minimum to maximum."""
+    line = condensed(_numbers(steps), np.array(values, float))
     axes.fill_between(line.x, line.low, line.high, color=COLOURS[colour], alpha=0.25, linewidth=0)
     axes.plot(
         line.x,
@@ -171,9 +171,9 @@ def _band(
     )
 
 
-def _dots(axes: Axes, places: Sequence[int], values: Sequence[float], label: str) -> None:
-    line = condensed(places, values)
-    marker = "o" if len(places) <= 50 else ""
+def _dots(axes: Axes, steps: Sequence[int], values: Sequence[float], label: str) -> None:
+    line = condensed(steps, values)
+    marker = "o" if len(steps) <= 50 else ""
     axes.plot(
         line.x, line.mean, color=COLOURS["two"], linewidth=1.2, marker=marker, markersize=4, label=label
     )

@@ -1,4 +1,4 @@
-"""A run's records, sorted by what they tell, and the sums a report needs."""
+"""The history of a run: its records by kind, and sums over them."""
 
 import math
 from collections import Counter
@@ -24,7 +24,7 @@ R = TypeVar("R", bound=Record)
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All records of a run in the order they were written, and views of them."""
+    """All records of a run in the order in which they were written."""
 
     records: tuple[Record, ...]
 
@@ -40,12 +40,12 @@ class History:
 
     @property
     def aborts(self) -> Sequence[AbortRecord]:
-        """The attempts that were given up."""
+        """The aborted attempts at a step."""
         return self._all(AbortRecord)
 
     @property
     def losses(self) -> Sequence[ClientRecord]:
-        """The losses of clients."""
+        """The records of lost clients."""
         return [record for record in self._all(ClientRecord) if record.change == "lost"]
 
     @property
@@ -55,7 +55,7 @@ class History:
 
     @property
     def finish(self) -> FinishRecord | None:
-        """How the run ended; None while it goes on, also after a stop, and where it was killed."""
+        """The end of the run; None if it has not ended, was resumed since, or was killed."""
         ends = [record for record in self.records if isinstance(record, StepRecord | FinishRecord)]
         return ends[-1] if ends and isinstance(ends[-1], FinishRecord) else None
 
@@ -66,11 +66,14 @@ class History:
 
     @property
     def seconds(self) -> float:
-        """Time from the first record to the last, stops included."""
+        """Seconds from the first record to the last, including interruptions."""
         return self.records[-1].time - self.records[0].time if self.records else 0.0
 
     def samples_per_second(self) -> float | None:
-        """Return the speed of the median step, which evaluations and stops do not change; None if unknown."""
+        """Return the speed by the median time between steps; None with fewer than two steps.
+
+        The median is not affected by evaluations and interruptions.
+        """
         steps = self.steps
         if len(steps) < 2:
             return None
@@ -78,26 +81,26 @@ class History:
         return sum(step.batch_size for step in steps) / len(steps) / interval if interval > 0 else None
 
     def used_samples(self) -> Counter[str]:
-        """Count what each client contributed in all epochs together."""
+        """Return the number of samples that each client contributed, over all epochs."""
         used: Counter[str] = Counter()
         for step in self.steps:
             used.update({client: samples for client, (_, samples) in step.allocation.items()})
         return used
 
     def clients(self) -> list[str]:
-        """Return the names of all that ever joined or contributed, in order."""
+        """Return the names of all clients that ever joined or contributed, sorted."""
         joined = {record.client for record in self._all(ClientRecord)}
         return sorted(joined | self.used_samples().keys() | self.skipped_samples().keys())
 
     def skipped_samples(self) -> Counter[str]:
-        """Count what epochs ended without, by client."""
+        """Return the number of skipped samples of each client, over all epochs."""
         skipped: Counter[str] = Counter()
         for record in self._all(SkippedRecord):
             skipped.update(record.samples)
         return skipped
 
     def diverged_at(self) -> StepRecord | None:
-        """Return the first step whose loss is not a number."""
+        """Return the first step whose loss is not finite; None if there is none."""
         return next((step for step in self.steps if not math.isfinite(step.loss)), None)
 
     def _all(self, kind: type[R]) -> list[R]:

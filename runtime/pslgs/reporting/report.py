@@ -1,4 +1,4 @@
-"""Writes a run's report: one HTML file that needs nothing else."""
+"""Writing of the report of a run as a self-contained HTML file."""
 
 from pathlib import Path
 
@@ -19,22 +19,26 @@ CLIENT_ROWS_LIMIT = 100
 
 
 def write_report(run: Path, output: Path) -> None:
-    """Write the report of the run in the folder ``run``, finished or not, to the file ``output``.
+    """Write the report of a run, finished or not.
 
-    The same run gives the same file, byte for byte.
+    The file depends on the run only, byte for byte.
+
+    Args:
+        run: Output folder of the run.
+        output: File to write.
 
     Raises:
-        InputError: the folder is not a run's, or its journal is damaged.
+        InputError: the folder has no journal, or its journal is damaged.
         OSError: the report cannot be written.
     """
     output.write_text(render(read_manifest(run / MANIFEST), _history(run)), encoding="utf-8")
 
 
 def summary(run: Path) -> list[tuple[str, str]]:
-    """Return the figures of a run that matter most, each with its name.
+    """Return the main figures of a run as pairs of name and value.
 
     Raises:
-        InputError: the folder is not a run's, or its journal is damaged.
+        InputError: the folder has no journal, or its journal is damaged.
     """
     return headline(_history(run))
 
@@ -45,7 +49,7 @@ def _history(run: Path) -> History:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError.at("", f"{run} has no {FILE_NAME}; name the output folder of a run") from error
     except JournalError as error:
-        raise InputError.at("", f"{error}; remove or mend this line") from error
+        raise InputError.at("", f"{error}; remove or repair this line") from error
 
 
 def render(manifest: Manifest, history: History) -> str:
@@ -69,10 +73,10 @@ def render(manifest: Manifest, history: History) -> str:
 
 
 def _worst_clients(evaluation: EvaluationRecord) -> list[tuple[str, ClientEvaluation]]:
-    """Return the clients that the model serves worst, at most `CLIENT_ROWS_LIMIT` of them."""
+    """Return the clients with the lowest accuracy (or highest loss), at most `CLIENT_ROWS_LIMIT`."""
 
-    def merit(row: tuple[str, ClientEvaluation]) -> tuple[float, str]:
-        client, figures = row
-        return (-figures.loss if figures.accuracy is None else figures.accuracy), client
+    def quality(row: tuple[str, ClientEvaluation]) -> tuple[float, str]:
+        client, result = row
+        return (-result.loss if result.accuracy is None else result.accuracy), client
 
-    return sorted(evaluation.clients.items(), key=merit)[:CLIENT_ROWS_LIMIT]
+    return sorted(evaluation.clients.items(), key=quality)[:CLIENT_ROWS_LIMIT]

@@ -1,4 +1,4 @@
-"""Numbers and times as a report shows them; a number and its unit stay on one line."""
+"""Formatting of numbers and times in reports; a no-break space separates a number and its unit."""
 
 from datetime import UTC, datetime
 
@@ -11,12 +11,12 @@ def count(number: int, noun: str) -> str:
 
 
 def percent(part: float) -> str:
-    """Return a part of 1 in percent, with one digit after the point."""
+    """Return a fraction in percent, with one decimal: ``12.3 %``."""
     return f"{100 * part:.1f}{SPACE}%"
 
 
 def duration(seconds: float) -> str:
-    """Return a time span: ``4.2 s``, ``3 min 07 s``, ``2 h 05 min``."""
+    """Return a duration in seconds as text: ``4.2 s``, ``3 min 07 s``, ``2 h 05 min``."""
     if round(seconds, 1) < 60:
         return f"{seconds:.1f}{SPACE}s"
     minutes = round(seconds) // 60
@@ -26,5 +26,5 @@ def duration(seconds: float) -> str:
 
 
 def moment(unix_time: float) -> str:
-    """Return a point in time, in UTC and to the second."""
+    """Return a Unix time in seconds as date and time in UTC: ``2025-01-31 12:00:00 UTC``."""
     return datetime.fromtimestamp(unix_time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
