@@ -8,14 +8,15 @@ from pathlib import Path
 
 from pslgs.comparison.api import compare
 from pslgs.comparison.summary import StrategySummary
-from pslgs.simulation.choices import SimulatedStrategy, Skew
+from pslgs.simulation.job_variants import Skew
 from pslgs.spec.job import SplitTrainingJob
 from pslgs.spec.load import load_job
+from pslgs.spec.sampling import SamplingStrategy
 
 CLIENTS = (16, 32, 64, 128)
-SKEWED = {
-    SimulatedStrategy.FIXED_PROPORTIONAL_LOCAL: "FPLS",
-    SimulatedStrategy.FIXED_LOCAL: "FLS",
+SKEWED: dict[str, str] = {
+    SamplingStrategy.FIXED_PROPORTIONAL_LOCAL: "FPLS",
+    SamplingStrategy.FIXED_LOCAL: "FLS",
 }
 
 
@@ -44,7 +45,7 @@ def print_setting(job: SplitTrainingJob, skew: Skew, clients: int, partitions: i
     fixed = [] if skew is Skew.IID else list(SKEWED)
     comparison = compare(
         job,
-        strategies=[SimulatedStrategy.GLOBAL, *fixed],
+        strategies=[SamplingStrategy.GLOBAL, *fixed],
         seeds=range(partitions),
         clients=clients,
         partition=skew,

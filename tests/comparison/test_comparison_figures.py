@@ -12,7 +12,7 @@ from simulation.jobs import job
 
 
 def rows(comparison):
-    return {row.strategy.value: row for row in comparison.rows()}
+    return {row.strategy: row for row in comparison.rows()}
 
 
 def test_a_row_is_the_mean_over_steps_and_seeds(looked):

@@ -64,6 +64,7 @@ def test_everything_is_drawn_where_everything_is_known():
     assert averaging.modelled_seconds.mean == pytest.approx(2 * averaging.step_seconds.mean)
     assert "SequentialSplit</text>" in draw_steps_per_epoch(comparison)
     assert "FederatedAveraging</text>" not in draw_steps_per_epoch(comparison)
+    assert (averaging.steps_per_epoch, averaging.batch_size, averaging.small_batches) == (None, None, None)
 
 
 NORMALIZED = {

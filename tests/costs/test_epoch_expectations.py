@@ -8,26 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs.costs.batches import (
-    CENTRALIZED,
+from pslgs.costs.plan import expected_epochs
+from pslgs.sampling.deviation import batch_deviation, deviation_bound, expected_deviation
+from pslgs.sampling.partition import partition_extended_dirichlet
+from pslgs.sampling.schedule import draw_global_schedule
+from pslgs.sampling.schedule_statistics import (
+    DataDistribution,
+    Moments,
     active_clients,
     active_clients_of_epoch,
-    largest_local_batches,
-    strategy_figures,
-)
-from pslgs.costs.epochs import (
-    Moments,
     batch_moments,
     constant_runs,
-    fixed_figures,
+    fixed_statistics,
+    largest_local_batches,
     mean_distance,
     stratified_bound,
 )
-from pslgs.costs.inputs import Distribution
-from pslgs.sampling.deviation import batch_deviation, deviation_bound, expected_deviation
-from pslgs.sampling.partition import partition_extended_dirichlet
-from pslgs.sampling.schedule import draw_global_schedule, fixed_local_schedule, fixed_proportional_schedule
-from pslgs.spec.sampling import SamplingSpec, SamplingStrategy
+from pslgs.sampling.strategies.fixed_local import fixed_local_schedule
+from pslgs.sampling.strategies.fixed_proportional_local import fixed_proportional_schedule
+from pslgs.spec.sampling import Baseline, SamplingSpec, SamplingStrategy
 
 SIZES = st.lists(st.integers(0, 12), min_size=1, max_size=6).filter(any)
 
@@ -38,11 +37,11 @@ def rng() -> np.random.Generator:
 
 def extended_dirichlet(
     clients: int, classes_per_client: int, seed: int, samples: int = 50_000
-) -> Distribution:
+) -> DataDistribution:
     labels = np.arange(samples) % 10
     shares = partition_extended_dirichlet(labels, clients, classes_per_client, 3, np.random.default_rng(seed))
     counts = np.array([np.bincount(labels[share], minlength=10) for share in shares])
-    return Distribution(counts.sum(axis=1), counts, "a test")
+    return DataDistribution(counts.sum(axis=1), counts, "a test")
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=4).filter(any), st.data())
@@ -84,7 +83,9 @@ def test_largest_local_batches_are_those_of_drawn_schedules() -> None:
 def test_fixed_batches_are_described_exactly(sizes, batch_size, schedule_of) -> None:
     schedule = schedule_of(sizes, batch_size)
     counts = np.array([[held, 0] for held in sizes])
-    figures = fixed_figures("fixed", Distribution(np.array(sizes), counts, "a test"), batch_size, schedule)
+    figures = fixed_statistics(
+        "fixed", DataDistribution(np.array(sizes), counts, "a test"), batch_size, schedule
+    )
     batches = [schedule.local_batches(step) for step in range(len(schedule))]
     assert figures.steps == len(batches)
     assert figures.batch_size == pytest.approx(sum(sizes) / len(batches))
@@ -103,13 +104,13 @@ def test_the_deviation_of_fixed_batches_is_that_of_drawn_ones(schedule_of) -> No
     distribution = extended_dirichlet(clients=16, classes_per_client=3, seed=1, samples=4000)
     schedule = schedule_of(distribution.sizes, 64)
     deviations = np.mean([drawn_deviations(distribution, schedule, seed) for seed in range(20)], axis=0)
-    figures = fixed_figures("fixed", distribution, 64, schedule)
+    figures = fixed_statistics("fixed", distribution, 64, schedule)
     late = round(0.8 * len(schedule))
     assert figures.deviation == pytest.approx(deviations.mean(), rel=0.05)
     assert figures.deviation_at_end == pytest.approx(deviations[late:].mean(), rel=0.05)
 
 
-def drawn_deviations(distribution: Distribution, schedule, seed: int) -> list[float]:
+def drawn_deviations(distribution: DataDistribution, schedule, seed: int) -> list[float]:
     """Deviations of an epoch in which each client's samples come in an order drawn at random."""
     generator = np.random.default_rng(seed)
     counts = distribution.label_counts
@@ -143,7 +144,7 @@ def test_figures_are_those_of_the_reference_table(classes_per_client, strategy, 
         SamplingStrategy.FIXED_PROPORTIONAL_LOCAL: fixed_proportional_schedule,
     }[strategy]
     partitions = [extended_dirichlet(clients, classes_per_client, seed) for seed in range(10)]
-    found = [fixed_figures(strategy, each, 128, schedule_of(each.sizes, 128)) for each in partitions]
+    found = [fixed_statistics(strategy, each, 128, schedule_of(each.sizes, 128)) for each in partitions]
     assert np.mean([each.steps for each in found]) == pytest.approx(steps[0], abs=1.5 * steps[1])
     assert np.mean([each.deviation for each in found]) == pytest.approx(deviation, abs=0.08)
     assert np.mean([each.deviation_at_end for each in found]) == pytest.approx(at_end, abs=0.25)
@@ -151,7 +152,7 @@ def test_figures_are_those_of_the_reference_table(classes_per_client, strategy, 
 
 def test_global_batches_do_not_depend_on_who_holds_what() -> None:
     figures = [
-        strategy_figures(extended_dirichlet(16, classes, seed=3), 128, SamplingSpec(), rng())[0]
+        expected_epochs(extended_dirichlet(16, classes, seed=3), 128, SamplingSpec(), rng())[0]
         for classes in (2, 5)
     ]
     for each in figures:
@@ -163,8 +164,8 @@ def test_global_batches_do_not_depend_on_who_holds_what() -> None:
 
 def test_every_strategy_is_described_and_the_yardstick_comes_last() -> None:
     distribution = extended_dirichlet(16, 2, seed=0, samples=3000)
-    found = strategy_figures(distribution, 64, SamplingSpec(), rng())
-    assert [each.strategy for each in found] == [*SamplingStrategy, CENTRALIZED]
+    found = expected_epochs(distribution, 64, SamplingSpec(), rng())
+    assert [each.strategy for each in found] == [*SamplingStrategy, Baseline.CENTRALIZED]
     assert (found[-1].active_clients, found[-1].largest_local_batch) == (1, 64)
     latent = found[3]
     assert (latent.steps, latent.bias, latent.deviation_bound) == (found[0].steps, None, None)
@@ -172,15 +173,15 @@ def test_every_strategy_is_described_and_the_yardstick_comes_last() -> None:
 
 
 def test_a_strategy_that_would_take_long_to_draw_is_left_out_unless_it_is_the_jobs() -> None:
-    distribution = Distribution(np.full(20_000, 100), None, "a test")
+    distribution = DataDistribution(np.full(20_000, 100), None, "a test")
     assert SamplingStrategy.LATENT_DIRICHLET not in [
-        each.strategy for each in strategy_figures(distribution, 128, SamplingSpec(), rng())
+        each.strategy for each in expected_epochs(distribution, 128, SamplingSpec(), rng())
     ]
 
 
 def test_targets_that_are_no_classes_have_no_deviation() -> None:
-    distribution = Distribution(np.array([50, 0, 150]), None, "a test")
-    for each in strategy_figures(distribution, 16, SamplingSpec(), rng()):
+    distribution = DataDistribution(np.array([50, 0, 150]), None, "a test")
+    for each in expected_epochs(distribution, 16, SamplingSpec(), rng()):
         assert (each.deviation, each.deviation_at_end, each.deviation_bound, each.bias) == (None,) * 4
 
 

@@ -75,7 +75,12 @@ ADVICE = {
     "and each has to contribute": (
         CROWD,
         {"sampling": {"strategy": "FixedLocal"}},
-        "is 128 for 200 clients: each contributes one sample, and batches begin with 200.",
+        "each contributes at least one sample, so that batches begin with at least 200.",
+    ),
+    "and each has to contribute in proportion": (
+        CROWD,
+        {"sampling": {"strategy": "FixedProportionalLocal"}},
+        "each contributes at least one sample, so that batches begin with at least 200.",
     ),
     "clients without samples": (
         {"dataset_sizes": (0, 0, *(1000,) * 6)},

@@ -10,7 +10,8 @@ from pslgs.sampling.partition import (
     partition_iid,
 )
 from pslgs.sampling.randomness import Purpose, generator
-from pslgs.sampling.schedule import fixed_local_schedule, fixed_proportional_schedule
+from pslgs.sampling.strategies.fixed_local import fixed_local_schedule
+from pslgs.sampling.strategies.fixed_proportional_local import fixed_proportional_schedule
 from pslgs.spec.data import Partition, PartitionScheme
 from pslgs.spec.errors import InputError
 

@@ -5,14 +5,14 @@ from hypothesis import strategies as st
 
 from pslgs.sampling.deviation import expected_deviation
 from pslgs.sampling.holdings import Holdings
-from pslgs.sampling.latent_dirichlet import (
+from pslgs.sampling.partition import partition_extended_dirichlet
+from pslgs.sampling.strategies.latent_dirichlet import (
     dirichlet_prior,
     draw_labels,
     latent_dirichlet_schedule,
     mixing_weights,
     tilted,
 )
-from pslgs.sampling.partition import partition_extended_dirichlet
 from pslgs.spec.sampling import LatentDirichletSpec
 
 PLAIN = LatentDirichletSpec()

@@ -6,12 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pslgs.coordination.epoch import Epoch
-from pslgs.sampling.schedule import (
-    draw_global_schedule,
-    fixed_local_schedule,
-    fixed_proportional_schedule,
-    sequential_schedule,
-)
+from pslgs.sampling.schedule import draw_global_schedule
+from pslgs.sampling.strategies.fixed_local import fixed_local_schedule
+from pslgs.sampling.strategies.fixed_proportional_local import fixed_proportional_schedule
+from pslgs.sampling.strategies.sequential_split import sequential_schedule
 
 HOLDINGS = st.lists(st.integers(0, 200), min_size=1, max_size=12)
 

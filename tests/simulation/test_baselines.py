@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from pslgs.simulation.api import simulate
-from pslgs.simulation.choices import BASELINES
 from pslgs.simulation.federated import FederatedTraining
 from pslgs.simulation.setup import Part, SimulationOptions, build_simulation_setup
 from pslgs.spec import InputError, parse_job
 from pslgs.spec.profiles import ClientProfile
+from pslgs.spec.sampling import Baseline
 from simulation.jobs import document, job
 
 
@@ -85,7 +85,7 @@ def test_sequential_split_learning_asks_one_client_at_a_time():
     assert steps.deviation.mean() > 1.2
 
 
-@pytest.mark.parametrize("strategy", sorted(BASELINES), ids=str)
+@pytest.mark.parametrize("strategy", Baseline, ids=str)
 def test_a_manifest_cannot_name_a_baseline(strategy):
     with pytest.raises(InputError, match=r"spec.sampling.strategy: is '\w+', must be one of Global"):
         job(sampling={"strategy": strategy.value})

@@ -10,15 +10,15 @@ from pslgs.launch.simulated import train_in_folder
 from pslgs.observability.journal import read
 from pslgs.observability.records import FinishRecord, StepRecord
 from pslgs.reporting.report import write_report
-from pslgs.simulation.choices import SimulatedStrategy
+from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.setup import Simulation, SimulationOptions
 from simulation.jobs import job
 
 
 @pytest.fixture
 def simulated(tmp_path):
-    def run(strategy: SimulatedStrategy, profile: str | None = None):
-        simulation = Simulation(job(), strategy, SimulationOptions(profile))
+    def run(strategy: str, profile: str | None = None):
+        simulation = Simulation(job(), STRATEGIES[strategy], SimulationOptions(profile))
         shown = io.StringIO()
         with ProgressView(Console(file=shown)) as view:
             train_in_folder(simulation, tmp_path, [f"client-{i}" for i in range(8)], view)
@@ -28,7 +28,7 @@ def simulated(tmp_path):
 
 
 def test_a_simulation_leaves_the_folder_of_a_run(simulated):
-    folder, shown = simulated(SimulatedStrategy.GLOBAL, "lte")
+    folder, shown = simulated("Global", "lte")
     records = read(folder / "metrics.jsonl")
     assert isinstance(records[-1], FinishRecord)
     steps = [record for record in records if isinstance(record, StepRecord)]
@@ -43,7 +43,7 @@ def test_a_simulation_leaves_the_folder_of_a_run(simulated):
 
 
 def test_a_baseline_is_named_in_the_folder(simulated):
-    folder, _ = simulated(SimulatedStrategy.FEDERATED_AVERAGING)
+    folder, _ = simulated("FederatedAveraging")
     written = yaml.safe_load((folder / "job.yaml").read_text(encoding="utf-8"))
     assert written["spec"]["sampling"]["strategy"] == "FederatedAveraging"
     write_report(folder, folder / "report.html")

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.api import simulate
-from pslgs.simulation.choices import SimulatedStrategy, Skew
-from pslgs.simulation.job_variants import job_variant
+from pslgs.simulation.job_variants import Skew, job_variant
 from pslgs.spec import InputError, PartitionScheme, SamplingStrategy, load_job
 from simulation.jobs import job
 
@@ -14,9 +14,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 @pytest.mark.parametrize("name", ["digits", "cifar10"], ids=str)
 def test_what_is_not_varied_stays(name):
     original = load_job(EXAMPLES / f"{name}.yaml")
-    there = job_variant(original, seed=17, strategy=SimulatedStrategy.FIXED_LOCAL)
+    there = job_variant(original, seed=17, strategy=STRATEGIES["FixedLocal"])
     assert (there.spec.sampling.seed, there.spec.sampling.strategy) == (17, SamplingStrategy.FIXED_LOCAL)
-    assert job_variant(there, seed=0, strategy=SimulatedStrategy.GLOBAL) == original
+    assert job_variant(there, seed=0, strategy=STRATEGIES["Global"]) == original
 
 
 def test_a_skew_has_the_papers_numbers():
@@ -32,12 +32,12 @@ def test_more_clients_keep_the_jobs_own_partition():
 
 
 def test_a_baseline_leaves_the_manifests_strategy_alone():
-    assert job_variant(job(), strategy=SimulatedStrategy.FEDERATED_AVERAGING) == job()
+    assert job_variant(job(), strategy=STRATEGIES["FederatedAveraging"]) == job()
 
 
 def test_pooled_data_do_not_fall_below_the_quorum():
     wanting = job(faultTolerance={"minAvailableClients": 8})
-    assert job_variant(wanting, strategy=SimulatedStrategy.CENTRALIZED).spec.data.partition.clients == 1
+    assert job_variant(wanting, strategy=STRATEGIES["Centralized"]).spec.data.partition.clients == 1
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from pslgs.costs.traffic import StepTraffic
 from pslgs.observability.records import StepRecord
+from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.api import run_simulation, simulate
-from pslgs.simulation.choices import SimulatedStrategy
 from pslgs.simulation.setup import Part, Simulation, SimulationOptions, assign, build_simulation_setup
 from pslgs.simulation.virtual_time import (
     ClientTimeModel,
@@ -54,7 +54,7 @@ def test_a_step_waits_for_its_slowest_client_and_no_longer(sizes, kinds):
 def test_the_simulated_clock_advances_by_the_formula(tmp_path):
     varied, taken = job(), []
     mix = [Part(PROFILES["lan"], 1.0), Part(PROFILES["lte"], 1.0)]
-    simulation = Simulation(varied, SimulatedStrategy.GLOBAL, SimulationOptions(mix, schedule_only=True))
+    simulation = Simulation(varied, STRATEGIES["Global"], SimulationOptions(mix, schedule_only=True))
     run_simulation(simulation, lambda record, _: taken.append(record))
     cast = build_simulation_setup(varied.spec, None, tmp_path, evaluated=False)
     fleet = ClientTimeModel(

@@ -9,8 +9,9 @@ import typer
 from pslgs.cli.formats import FormatOption, OutputFormat, print_json
 from pslgs.cli.manifest import JobArgument, SetOption
 from pslgs.cli.simulate import RecalibrateOption
-from pslgs.simulation.choices import COMPARED, SimulatedStrategy, Skew
+from pslgs.simulation.job_variants import PAPER_STRATEGIES, Skew
 from pslgs.spec import load_job
+from pslgs.spec.sampling import Baseline, SamplingStrategy
 
 _CACHE = Path("~/.cache/pslgs")
 _RUNS = Path("runs")
@@ -19,8 +20,8 @@ _RUNS = Path("runs")
 def compare(  # noqa: PLR0913, PLR0917 - the options of a command
     job: JobArgument,
     strategies: Annotated[
-        str, typer.Option(metavar="NAME,…", help=f"Of {', '.join(SimulatedStrategy)}.")
-    ] = ",".join(COMPARED),
+        str, typer.Option(metavar="NAME,…", help=f"Of {', '.join((*SamplingStrategy, *Baseline))}.")
+    ] = ",".join(PAPER_STRATEGIES),
     seeds: Annotated[
         int, typer.Option(min=1, help="Each strategy is simulated so often, from the job's seed on.")
     ] = 3,

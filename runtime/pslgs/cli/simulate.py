@@ -9,8 +9,9 @@ import typer
 
 from pslgs.cli.formats import FormatOption, OutputFormat, print_json
 from pslgs.cli.manifest import JobArgument, SetOption
-from pslgs.simulation.choices import SimulatedStrategy, Skew
+from pslgs.simulation.job_variants import Skew
 from pslgs.spec import load_job
+from pslgs.spec.sampling import Baseline, SamplingStrategy
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +40,11 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
         Skew | None, typer.Option(help="How unequal the clients are: two classes each, five, or all alike.")
     ] = None,
     strategy: Annotated[
-        SimulatedStrategy | None, typer.Option(help="One of the manifest's, or a baseline.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Sampling strategy: {', '.join(SamplingStrategy)}, or a baseline: {', '.join(Baseline)}.",
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.")] = None,
     profile: Annotated[
@@ -66,12 +71,13 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
     from rich.console import Console
 
     from pslgs.launch.sites import sites
+    from pslgs.sampling.registry import strategy_named
     from pslgs.simulation.job_variants import job_variant
     from pslgs.simulation.setup import Simulation, SimulationOptions
     from pslgs.simulation.summary import summary, words
 
     manifest = load_job(job, overrides or ())
-    chosen = strategy or SimulatedStrategy(manifest.spec.sampling.strategy.value)
+    chosen = strategy_named(strategy or manifest.spec.sampling.strategy, "--strategy")
     own_data = manifest.spec.data.train.is_per_client
     varied = job_variant(
         manifest, strategy=chosen, clients=None if own_data else clients, skew=partition, seed=seed

@@ -9,9 +9,9 @@ from pslgs.comparison.report import write_files
 from pslgs.comparison.store import TrialStore, all_of, fingerprint
 from pslgs.comparison.summary import Comparison
 from pslgs.comparison.trial import ComparisonOptions, trials_of
+from pslgs.sampling.registry import strategy_named
 from pslgs.simulation.api import choice
-from pslgs.simulation.choices import COMPARED, SimulatedStrategy, Skew
-from pslgs.simulation.job_variants import job_variant
+from pslgs.simulation.job_variants import PAPER_STRATEGIES, Skew, job_variant
 from pslgs.simulation.setup import CACHE, Mix, parse_mix
 from pslgs.spec.job import SplitTrainingJob
 
@@ -19,7 +19,7 @@ from pslgs.spec.job import SplitTrainingJob
 def compare(  # noqa: PLR0913 - what a notebook or the command line may want to change
     job: SplitTrainingJob,
     *,
-    strategies: Sequence[str] = COMPARED,
+    strategies: Sequence[str] = PAPER_STRATEGIES,
     seeds: int | Sequence[int] = 3,
     clients: int | None = None,
     partition: str | None = None,
@@ -38,7 +38,7 @@ def compare(  # noqa: PLR0913 - what a notebook or the command line may want to 
 
     Args:
         job: The manifest.
-        strategies: Names of `SimulatedStrategy`.
+        strategies: Names of sampling strategies, the manifest's and baselines.
         seeds: These, or so many from the job's own on.
         clients: K, over which the job's common dataset is dealt out.
         partition: severe, mild or iid.
@@ -63,7 +63,7 @@ def compare(  # noqa: PLR0913 - what a notebook or the command line may want to 
     skew = choice(Skew, partition, "partition") if partition else None
     first = job.spec.sampling.seed
     options = ComparisonOptions(
-        strategies=[choice(SimulatedStrategy, name, "strategies") for name in strategies],
+        strategies=[strategy_named(name, "strategies").name for name in strategies],
         seeds=range(first, first + seeds) if isinstance(seeds, int) else seeds,
         profile=parse_mix(profile) if isinstance(profile, str) else profile,
         schedule_only=schedule_only,

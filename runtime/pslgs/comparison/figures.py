@@ -1,6 +1,6 @@
 """The figures of a comparison; None where there is nothing to draw."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,8 +12,9 @@ from pslgs.comparison.summary import Comparison, Spread, StrategySummary
 from pslgs.comparison.trial import Evaluation, TrialResult
 from pslgs.costs.quantities import seconds
 from pslgs.reporting.drawing import COLOURS, drawing, legend, over_steps, svg, whole_numbers
-from pslgs.simulation.choices import SimulatedStrategy
+from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.result import Steps
+from pslgs.spec.sampling import SamplingStrategy
 
 BINS = 40
 Floats = NDArray[np.float64]
@@ -71,15 +72,6 @@ def _profile(steps: Steps, values: Floats) -> Floats:
     return profile
 
 
-COLOUR: Final[Mapping[SimulatedStrategy, str]] = {
-    SimulatedStrategy.GLOBAL: "one",
-    SimulatedStrategy.FIXED_LOCAL: "two",
-    SimulatedStrategy.FIXED_PROPORTIONAL_LOCAL: "three",
-    SimulatedStrategy.LATENT_DIRICHLET: "four",
-    SimulatedStrategy.CENTRALIZED: "ink",
-    SimulatedStrategy.SEQUENTIAL_SPLIT: "five",
-    SimulatedStrategy.FEDERATED_AVERAGING: "six",
-}
 _COLUMNS: Final = 2
 _HEIGHT: Final = 3.3
 
@@ -146,12 +138,8 @@ def draw_active_clients(comparison: Comparison) -> str | None:
 
 
 def draw_steps_per_epoch(comparison: Comparison) -> str | None:
-    """Draw the steps of an epoch; a round of federated averaging is none."""
-
-    def of_steps(row: StrategySummary) -> Spread | None:
-        return None if row.strategy is SimulatedStrategy.FEDERATED_AVERAGING else row.steps_per_epoch
-
-    return _bars(comparison, of_steps, "steps an epoch", 1.0)
+    """Draw the steps of an epoch."""
+    return _bars(comparison, lambda row: row.steps_per_epoch, "steps an epoch", 1.0)
 
 
 def draw_traffic(comparison: Comparison) -> str | None:
@@ -209,7 +197,7 @@ def _draw_accuracies(
 
 def _epoch_lines(axes: Axes, comparison: Comparison, column: Callable[[Steps], np.ndarray]) -> None:
     for strategy in comparison.strategies:
-        if strategy is not SimulatedStrategy.FEDERATED_AVERAGING:  # its only step is a whole round
+        if STRATEGIES[strategy].draw is not None:
             _draw(axes, strategy, over_the_epoch(comparison.of(strategy), column))
     axes.set_xlabel("part of the epoch")
     axes.set_xlim(0, 1)
@@ -217,8 +205,12 @@ def _epoch_lines(axes: Axes, comparison: Comparison, column: Callable[[Steps], n
     axes.set_ylim(bottom=0)
 
 
-def _draw(axes: Axes, strategy: SimulatedStrategy, line: Line) -> None:
-    colour, front = COLOURS[COLOUR[strategy]], strategy is SimulatedStrategy.GLOBAL
+def _colour(strategy: str) -> str:
+    return COLOURS[STRATEGIES[strategy].colour]
+
+
+def _draw(axes: Axes, strategy: str, line: Line) -> None:
+    colour, front = _colour(strategy), strategy == SamplingStrategy.GLOBAL
     axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
     axes.plot(
         line.x,
@@ -226,7 +218,7 @@ def _draw(axes: Axes, strategy: SimulatedStrategy, line: Line) -> None:
         color=colour,
         linewidth=2.0 if front else 1.2,
         zorder=3 if front else 2,
-        label=strategy.value,
+        label=strategy,
         marker="o" if len(line.x) == 1 else "",
     )
 
@@ -241,9 +233,9 @@ def _bars(
         places = np.arange(len(shown))
         means = [value.mean * scale for _, value in shown]
         spreads = [value.deviation * scale for _, value in shown]
-        colours = [COLOURS[COLOUR[strategy]] for strategy, _ in shown]
+        colours = [_colour(strategy) for strategy, _ in shown]
         axes.barh(places, means, xerr=spreads, color=colours, ecolor=COLOURS["faint"])
-        axes.set_yticks(places, [strategy.value for strategy, _ in shown])
+        axes.set_yticks(places, [strategy for strategy, _ in shown])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(label)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pslgs.comparison.trial import ComparisonOptions, Trial, TrialResult, trial_result
 from pslgs.observability.records import Record, StepRecord
+from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.api import simulate
-from pslgs.simulation.choices import SimulatedStrategy
 from pslgs.simulation.result import SimulationResult
 from pslgs.simulation.setup import SimulationOptions, Threads
 from pslgs.spec.job import SplitTrainingJob
@@ -59,7 +59,7 @@ def _simulation_options(cell: Trial, options: ComparisonOptions) -> SimulationOp
 
 def _modelled_seconds(result: SimulationResult, options: ComparisonOptions) -> NDArray[np.float64]:
     """Return each step's; pooled data are computed by the server alone, at the speed of its part."""
-    if result.strategy is SimulatedStrategy.CENTRALIZED and options.profile is not None:
+    if STRATEGIES[result.strategy].pools_data and options.profile is not None:
         return result.steps.batch_size / options.server_samples_per_second
     return result.steps.modelled_seconds
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pslgs.comparison.trial import ComparisonOptions, Evaluation, TrialResult
 from pslgs.sampling.deviation import deviation_bound, expected_deviation
 from pslgs.sampling.quality import CONFIDENCE, Quality
-from pslgs.simulation.choices import SimulatedStrategy
+from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.summary import ends_of_epochs
 from pslgs.spec.job import SplitTrainingJob
 
@@ -50,12 +50,12 @@ class StrategySummary:
     """A strategy's figures; each is a mean over steps, then over seeds.  None for what is not known.
 
     Attributes:
-        strategy: Which.
+        strategy: Its name.
         seeds: With how many it was simulated.
-        steps_per_epoch: How many.
-        active_clients: A step.
-        batch_size: Samples of a global batch.
-        small_batches: Share of steps with less than half of the global batch size.
+        steps_per_epoch: Steps of an epoch; None for a method that has rounds instead of steps.
+        active_clients: Clients that contribute to a step, or to a round.
+        batch_size: Samples of a global batch; None without steps.
+        small_batches: Share of steps with less than half of the global batch size; None without steps.
         deviation: L1 distance of a batch's class mix from the pooled one.
         deviation_at_end: The same over the last fifth of the epochs' steps.
         deviation_expected: Of uniform batches of the same sizes.
@@ -69,7 +69,7 @@ class StrategySummary:
         goal: The target accuracy, reached; None where it was not.
     """
 
-    strategy: SimulatedStrategy
+    strategy: str
     seeds: int
     steps_per_epoch: Spread | None
     active_clients: Spread | None
@@ -89,20 +89,24 @@ class StrategySummary:
 
 
 def summarize(
-    strategy: SimulatedStrategy, outcomes: Sequence[TrialResult], batch_size: int, target: float | None
+    strategy: str, outcomes: Sequence[TrialResult], batch_size: int, target: float | None
 ) -> StrategySummary:
     """Sum up the outcomes of one strategy, one for each seed; ``batch_size`` is B, the global one."""
+    scheduled = STRATEGIES[strategy].draw is not None
 
     def over(figure: Callable[[TrialResult], float | None]) -> Spread | None:
         return spread(map(figure, outcomes))
 
+    def over_steps(figure: Callable[[TrialResult], float | None]) -> Spread | None:
+        return over(figure) if scheduled else None
+
     return StrategySummary(
         strategy=strategy,
         seeds=len(outcomes),
-        steps_per_epoch=over(lambda each: len(each.steps) / max(1, each.epochs)),
+        steps_per_epoch=over_steps(lambda each: len(each.steps) / max(1, each.epochs)),
         active_clients=over(lambda each: _mean(each.steps.active_clients)),
-        batch_size=over(lambda each: _mean(each.steps.batch_size)),
-        small_batches=over(lambda each: _mean(each.steps.batch_size < batch_size / 2)),
+        batch_size=over_steps(lambda each: _mean(each.steps.batch_size)),
+        small_batches=over_steps(lambda each: _mean(each.steps.batch_size < batch_size / 2)),
         deviation=over(lambda each: _mean(each.steps.deviation)),
         deviation_at_end=over(lambda each: _mean(each.steps.deviation[ends_of_epochs(each.steps)])),
         deviation_expected=over(lambda each: _mean(each.steps.deviation_expected)),
@@ -128,7 +132,7 @@ def spread(values: Iterable[float | None]) -> Spread | None:
 def traffic(outcome: TrialResult) -> NDArray[np.float64]:
     """Return the bytes up to and with each step; shape (steps,)."""
     steps = outcome.steps
-    if outcome.cell.strategy is SimulatedStrategy.CENTRALIZED:
+    if STRATEGIES[outcome.cell.strategy].pools_data:
         return np.full(len(steps), float(outcome.samples * outcome.sample_bytes))
     return np.cumsum(steps.bytes_up + steps.bytes_down).astype(np.float64)
 
@@ -137,7 +141,7 @@ def _bytes_per_epoch(outcome: TrialResult) -> float | None:
     total = traffic(outcome)
     if not len(total):
         return None
-    once = outcome.cell.strategy is SimulatedStrategy.CENTRALIZED
+    once = STRATEGIES[outcome.cell.strategy].pools_data
     return float(total[-1]) / (1 if once else outcome.epochs)
 
 
@@ -228,13 +232,13 @@ class Comparison:
         return None if best is None else math.floor(100 * _TARGET_PART * best) / 100
 
     @property
-    def strategies(self) -> Sequence[SimulatedStrategy]:
+    def strategies(self) -> Sequence[str]:
         """Those that were compared, in their order."""
         return self.options.strategies
 
-    def of(self, strategy: SimulatedStrategy) -> list[TrialResult]:
+    def of(self, strategy: str) -> list[TrialResult]:
         """Return a strategy's outcomes, one for each seed."""
-        return [each for each in self.outcomes if each.cell.strategy is strategy]
+        return [each for each in self.outcomes if each.cell.strategy == strategy]
 
     def rows(self) -> list[StrategySummary]:
         """Sum up each strategy."""
@@ -284,7 +288,7 @@ def _flatten(row: StrategySummary) -> dict[str, Any]:
     for name in StrategySummary.__slots__:
         value = getattr(row, name)
         if name in {"strategy", "seeds"}:
-            flat[name] = value if name == "seeds" else value.value
+            flat[name] = value
         elif name == "goal":
             reached = (
                 asdict(value) if value else dict.fromkeys(("seeds", "steps", "modelled_seconds", "traffic"))

@@ -66,7 +66,7 @@ def _goal_time(row: StrategySummary) -> str:
 _whole, _tenths, _hundredths = _number(",.0f"), _mean("{:,.1f}".format), _number(".2f")
 
 _COLUMNS: Final[tuple[tuple[str, Callable[[StrategySummary], str]], ...]] = (
-    ("strategy", lambda row: row.strategy.value),
+    ("strategy", lambda row: row.strategy),
     ("accuracy", lambda row: accuracy(row.accuracy) if row.accuracy else UNKNOWN),
     ("recalibrated", lambda row: accuracy(row.recalibrated) if row.recalibrated else UNKNOWN),
     ("steps/epoch", lambda row: _whole(row.steps_per_epoch)),

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pslgs.comparison.summary import Comparison, Spread, StrategySummary
 from pslgs.costs.quantities import bytes_of, seconds, whole_percent
 from pslgs.reporting.wording import SPACE, count, percent
-from pslgs.simulation.choices import SimulatedStrategy
+from pslgs.sampling.registry import STRATEGIES
+from pslgs.spec.sampling import Baseline, SamplingStrategy
 
 
-def cost_text(comparison: Comparison, rows: Mapping[SimulatedStrategy, StrategySummary]) -> Iterator[str]:
+def cost_text(comparison: Comparison, rows: Mapping[str, StrategySummary]) -> Iterator[str]:
     """Tell what `Global` costs, in sentences."""
-    row, centralized = rows.get(SimulatedStrategy.GLOBAL), rows.get(SimulatedStrategy.CENTRALIZED)
+    row, centralized = rows.get(SamplingStrategy.GLOBAL), rows.get(Baseline.CENTRALIZED)
     if row is None or row.bytes_per_epoch is None:
         yield "Global was not simulated."
         return
@@ -50,7 +51,7 @@ def _reached(row: StrategySummary) -> str:
         return f"never by {row.strategy}"
     some = "" if row.goal.seeds == row.seeds else f" ({row.goal.seeds} of {count(row.seeds, 'seed')})"
     time = row.goal.modelled_seconds
-    after = f"{row.goal.steps:,.0f} steps" if time is None else seconds(time)
+    after = f"{row.goal.steps:,.0f} {STRATEGIES[row.strategy].unit}s" if time is None else seconds(time)
     return f"after {after} by {row.strategy}{some}"
 
 
@@ -71,15 +72,6 @@ def gap(one: Spread, other: Spread) -> str:
     return f"{100 * abs(difference):.1f} points {'higher' if difference > 0 else 'lower'}"
 
 
-_SKEWED = (
-    SimulatedStrategy.FIXED_LOCAL,
-    SimulatedStrategy.FIXED_PROPORTIONAL_LOCAL,
-    SimulatedStrategy.SEQUENTIAL_SPLIT,
-    SimulatedStrategy.FEDERATED_AVERAGING,
-)
-"""What is done without an allocation."""
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A question and what the figures say to it."""
@@ -98,15 +90,15 @@ def answers(comparison: Comparison) -> list[Answer]:
     ]
 
 
-Rows = dict[SimulatedStrategy, StrategySummary]
+Rows = dict[str, StrategySummary]
 
 
 def _skew(comparison: Comparison, rows: Rows) -> Iterator[str]:
-    skewed = [rows[each] for each in _SKEWED if each in rows]
+    skewed = _without_allocation(rows)
     if not skewed:
         yield "No strategy without an allocation was simulated; FixedLocal would tell."
         return
-    centralized = rows.get(SimulatedStrategy.CENTRALIZED)
+    centralized = rows.get(Baseline.CENTRALIZED)
     if centralized and centralized.accuracy:
         yield f"With all data in one place, the network ends at {accuracy(centralized.accuracy)}."
         gaps = [
@@ -117,6 +109,15 @@ def _skew(comparison: Comparison, rows: Rows) -> Iterator[str]:
         yield f"{'; '.join(gaps)}."
         yield from _recalibrated(skewed, centralized)
     yield from _ends_of_epochs(comparison, skewed)
+
+
+def _without_allocation(rows: Rows) -> list[StrategySummary]:
+    """Return the summaries of strategies that neither allocate nor pool, in the registry's order."""
+    return [
+        rows[name]
+        for name, strategy in STRATEGIES.items()
+        if name in rows and not (strategy.allocates or strategy.pools_data)
+    ]
 
 
 def _recalibrated(skewed: Sequence[StrategySummary], centralized: StrategySummary) -> Iterator[str]:
@@ -150,11 +151,12 @@ def _ends_of_epochs(comparison: Comparison, skewed: Sequence[StrategySummary]) -
 
 
 def _allocation(comparison: Comparison, rows: Rows) -> Iterator[str]:
-    row = rows.get(SimulatedStrategy.GLOBAL)
+    row = rows.get(SamplingStrategy.GLOBAL)
     if row is None:
         yield "Global was not simulated."
         return
-    others = [rows[each] for each in (SimulatedStrategy.CENTRALIZED, *_SKEWED) if each in rows]
+    centralized = rows.get(Baseline.CENTRALIZED)
+    others = [*([centralized] if centralized else []), *_without_allocation(rows)]
     if row.accuracy:
         gaps = [
             f", {gap(row.accuracy, other.accuracy)} than {other.strategy}".replace("level than", "level with")
@@ -167,7 +169,7 @@ def _allocation(comparison: Comparison, rows: Rows) -> Iterator[str]:
         steps = [
             f", with {other.strategy} {other.steps_per_epoch.mean:,.0f}"
             for other in others
-            if other.steps_per_epoch and other.strategy is not SimulatedStrategy.FEDERATED_AVERAGING
+            if other.steps_per_epoch
         ]
         yield f"Its epoch takes {row.steps_per_epoch.mean:,.0f} steps{''.join(steps)}."
 

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from pslgs.observability.records import EvaluationRecord
-from pslgs.simulation.choices import COMPARED, SimulatedStrategy
+from pslgs.sampling.registry import STRATEGIES
+from pslgs.simulation.job_variants import PAPER_STRATEGIES
 from pslgs.simulation.result import SimulationResult, Steps
 from pslgs.simulation.setup import CACHE, Mix
 from pslgs.simulation.summary import MEASURED
 from pslgs.simulation.virtual_time import SERVER_SAMPLES_PER_SECOND
 from pslgs.spec.errors import InputError
+from pslgs.spec.sampling import SamplingStrategy
 
 DELAY_WEIGHTS: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """δ of LatentDirichlet whose time and deviation are looked at, where links are assumed."""
@@ -38,7 +40,7 @@ class ComparisonOptions:
         threads: Cores of a simulation; results depend on it in their last bits.
     """
 
-    strategies: Sequence[SimulatedStrategy] = COMPARED
+    strategies: Sequence[str] = PAPER_STRATEGIES
     seeds: Sequence[int] = (0, 1, 2)
     profile: Mix | None = None
     server_samples_per_second: float = SERVER_SAMPLES_PER_SECOND
@@ -54,12 +56,12 @@ class Trial(NamedTuple):
     """A strategy with a seed.
 
     Attributes:
-        strategy: That draws the batches.
+        strategy: Name of the strategy that draws the batches.
         seed: Of everything random.
         delay_weight: δ, where only LatentDirichlet's batches are looked at; None in the comparison itself.
     """
 
-    strategy: SimulatedStrategy
+    strategy: str
     seed: int
     delay_weight: float | None = None
 
@@ -79,9 +81,10 @@ def trials_of(options: ComparisonOptions) -> list[Trial]:
     strategies = list(options.strategies)
     if len(set(strategies)) < len(strategies):
         raise InputError.at("--strategies", f"names one twice: {', '.join(strategies)}; remove it")
-    if options.schedule_only and SimulatedStrategy.FEDERATED_AVERAGING in strategies:
+    unscheduled = [name for name in strategies if STRATEGIES[name].draw is None]
+    if options.schedule_only and unscheduled:
         raise InputError.at(
-            "--strategies", "names FederatedAveraging, which has no schedule; leave it out, or train"
+            "--strategies", f"names {unscheduled[0]}, which has no schedule; leave it out, or train"
         )
     compared = [Trial(strategy, seed) for seed in options.seeds for strategy in strategies]
     return [*compared, *_curve(options)]
@@ -89,7 +92,7 @@ def trials_of(options: ComparisonOptions) -> list[Trial]:
 
 def _curve(options: ComparisonOptions) -> list[Trial]:
     """List the cells that tell LatentDirichlet's time and deviation over δ; without links there's no time."""
-    strategy = SimulatedStrategy.LATENT_DIRICHLET
+    strategy = SamplingStrategy.LATENT_DIRICHLET
     if options.profile is None or strategy not in options.strategies:
         return []
     return [Trial(strategy, seed, weight) for weight in DELAY_WEIGHTS for seed in options.seeds]

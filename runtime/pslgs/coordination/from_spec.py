@@ -5,31 +5,37 @@ import numpy as np
 from pslgs.coordination.schedule_draw import ScheduleSampler
 from pslgs.coordination.settings import Settings
 from pslgs.sampling.holdings import Holdings
-from pslgs.sampling.latent_dirichlet import latent_dirichlet_schedule
-from pslgs.sampling.schedule import (
-    Schedule,
-    draw_global_schedule,
-    fixed_local_schedule,
-    fixed_proportional_schedule,
-)
+from pslgs.sampling.registry import STRATEGIES
+from pslgs.sampling.schedule import Schedule
+from pslgs.sampling.strategy import Strategy
 from pslgs.spec.job import JobSpec
-from pslgs.spec.sampling import SamplingSpec, SamplingStrategy
+from pslgs.spec.sampling import SamplingSpec
 
 
-def settings_from(spec: JobSpec, expected_clients: int, return_seconds: float = 0.0) -> Settings:
-    """Take from ``spec`` what the coordinator needs to know.
+def settings_from(
+    spec: JobSpec,
+    expected_clients: int,
+    return_seconds: float = 0.0,
+    strategy: Strategy | None = None,
+) -> Settings:
+    """Return the coordinator's settings for a job.
 
     Args:
         spec: The job's spec.
         expected_clients: How many clients the start waits for.
         return_seconds: See `Settings`; a property of the transport and not of the job.
+        strategy: Draws the batches; None for the strategy that the job names.
+
+    Raises:
+        ValueError: the strategy has no schedule.
     """
+    strategy = strategy or STRATEGIES[spec.sampling.strategy]
     faults, evaluation = spec.fault_tolerance, spec.data.evaluation
     return Settings(
         epochs=spec.epochs,
         seed=spec.sampling.seed,
-        draw_schedule=draw_schedule_from(spec.sampling),
-        weighs_clients=spec.sampling.strategy is SamplingStrategy.LATENT_DIRICHLET,
+        draw_schedule=draw_schedule_from(spec.sampling, strategy),
+        weighs_clients=strategy.uses_client_stats,
         expected_clients=expected_clients,
         global_batch_size=spec.sampling.global_batch_size,
         quorum=faults.quorum(expected_clients),
@@ -45,19 +51,18 @@ def settings_from(spec: JobSpec, expected_clients: int, return_seconds: float = 
     )
 
 
-def draw_schedule_from(sampling: SamplingSpec) -> ScheduleSampler:
-    """Return the sampling strategy with its options."""
-    batch_size = sampling.global_batch_size
+def draw_schedule_from(sampling: SamplingSpec, strategy: Strategy | None = None) -> ScheduleSampler:
+    """Bind a strategy's draw to a job's sampling settings; None for the strategy that the job names.
 
-    def draw(holdings: Holdings, rng: np.random.Generator) -> Schedule:
-        match sampling.strategy:
-            case SamplingStrategy.GLOBAL:
-                return draw_global_schedule(holdings.remaining, batch_size, rng)
-            case SamplingStrategy.FIXED_LOCAL:
-                return fixed_local_schedule(holdings.remaining, batch_size)
-            case SamplingStrategy.FIXED_PROPORTIONAL_LOCAL:
-                return fixed_proportional_schedule(holdings.remaining, batch_size)
-            case SamplingStrategy.LATENT_DIRICHLET:
-                return latent_dirichlet_schedule(holdings, batch_size, sampling.latent_dirichlet, rng)
+    Raises:
+        ValueError: the strategy has no schedule.
+    """
+    strategy = strategy or STRATEGIES[sampling.strategy]
+    draw = strategy.draw
+    if draw is None:
+        raise ValueError(f"{strategy.name} has no schedule to draw")
 
-    return draw
+    def draw_schedule(holdings: Holdings, rng: np.random.Generator) -> Schedule:
+        return draw(holdings, sampling, rng)
+
+    return draw_schedule

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from pslgs.costs.inputs import Distribution
 from pslgs.costs.quantities import bytes_of, seconds, short, whole_percent
 from pslgs.costs.result import Advice, CutFigures, Plan, Recommendation
 from pslgs.data.opening import TRAINING
+from pslgs.sampling.registry import STRATEGIES
+from pslgs.sampling.schedule_statistics import DataDistribution
 from pslgs.spec.job import JobSpec
-from pslgs.spec.sampling import SamplingStrategy
 from pslgs.splitting.tracing import CUT_LAYER
 
 MANY_TIMES: Final = 4
@@ -21,15 +21,15 @@ _WORTH_IT: Final = 0.95
 
 _BATCH: Final = "spec.sampling.globalBatchSize"
 
-Rule = Callable[[JobSpec, Distribution, Plan], Iterator[Advice]]
+Rule = Callable[[JobSpec, DataDistribution, Plan], Iterator[Advice]]
 
 
-def advise(spec: JobSpec, distribution: Distribution, plan: Plan) -> tuple[Advice, ...]:
+def advise(spec: JobSpec, distribution: DataDistribution, plan: Plan) -> tuple[Advice, ...]:
     """Ask all rules about a plan."""
     return tuple(advice for rule in _RULES for advice in rule(spec, distribution, plan))
 
 
-def _batch_size(spec: JobSpec, distribution: Distribution, plan: Plan) -> Iterator[Advice]:
+def _batch_size(spec: JobSpec, distribution: DataDistribution, plan: Plan) -> Iterator[Advice]:
     wanted = spec.sampling.global_batch_size
     if wanted > distribution.samples:
         yield Advice(
@@ -44,16 +44,15 @@ def _batch_size(spec: JobSpec, distribution: Distribution, plan: Plan) -> Iterat
             "many samples deviate less.",
         )
     if plan.clients > wanted:
-        fixed = plan.strategy == SamplingStrategy.FIXED_LOCAL
         outcome = (
-            f"each contributes one sample, and batches begin with {plan.clients}."
-            if fixed
+            f"each contributes at least one sample, so that batches begin with at least {plan.clients}."
+            if STRATEGIES[plan.strategy].least_local_batch
             else f"at most {wanted} of the {plan.clients} clients are active in a step."
         )
         yield Advice(_BATCH, f"is {wanted} for {plan.clients} clients: {outcome}")
 
 
-def _clients_with_little(_: JobSpec, distribution: Distribution, plan: Plan) -> Iterator[Advice]:
+def _clients_with_little(_: JobSpec, distribution: DataDistribution, plan: Plan) -> Iterator[Advice]:
     empty = int((distribution.sizes == 0).sum())
     share = plan.global_batch_size / plan.clients
     scarce = int(((distribution.sizes > 0) & (distribution.sizes < share)).sum())
@@ -67,7 +66,7 @@ def _clients_with_little(_: JobSpec, distribution: Distribution, plan: Plan) -> 
         )
 
 
-def _collapse(_: JobSpec, __: Distribution, plan: Plan) -> Iterator[Advice]:
+def _collapse(_: JobSpec, __: DataDistribution, plan: Plan) -> Iterator[Advice]:
     own = plan.own_strategy
     if own.small_steps < _SMALL_STEPS:
         return
@@ -81,16 +80,12 @@ def _collapse(_: JobSpec, __: Distribution, plan: Plan) -> Iterator[Advice]:
     )
 
 
-def _delays(spec: JobSpec, _: Distribution, plan: Plan) -> Iterator[Advice]:
-    if plan.strategy == SamplingStrategy.LATENT_DIRICHLET and spec.sampling.latent_dirichlet.delay_weight > 0:
-        yield Advice(
-            "spec.sampling.latentDirichlet.delayWeight",
-            "is above 0, which adds to the deviation where clients differ in speed; the figures here are "
-            "those of equally fast ones.",
-        )
+def _strategy_remarks(spec: JobSpec, _: DataDistribution, plan: Plan) -> Iterator[Advice]:
+    for path, text in STRATEGIES[plan.strategy].remarks(spec.sampling):
+        yield Advice(path, text)
 
 
-def _smashed_size(_: JobSpec, __: Distribution, plan: Plan) -> Iterator[Advice]:
+def _smashed_size(_: JobSpec, __: DataDistribution, plan: Plan) -> Iterator[Advice]:
     cut = plan.own_cut
     if cut.input_ratio > MANY_TIMES:
         yield Advice(
@@ -100,7 +95,7 @@ def _smashed_size(_: JobSpec, __: Distribution, plan: Plan) -> Iterator[Advice]:
         )
 
 
-def _wire(_: JobSpec, __: Distribution, plan: Plan) -> Iterator[Advice]:
+def _wire(_: JobSpec, __: DataDistribution, plan: Plan) -> Iterator[Advice]:
     step, times = plan.own_cut.step, plan.step_seconds_by_compression
     if step.wire_share <= _DOMINATES:
         return
@@ -115,7 +110,7 @@ def _wire(_: JobSpec, __: Distribution, plan: Plan) -> Iterator[Advice]:
     )
 
 
-def _timeout(spec: JobSpec, _: Distribution, plan: Plan) -> Iterator[Advice]:
+def _timeout(spec: JobSpec, _: DataDistribution, plan: Plan) -> Iterator[Advice]:
     step, patience = plan.own_cut.step, spec.fault_tolerance.client_timeout_seconds
     one_way = step.latency / 2
     answer = max(step.parameters + step.forward, step.backward + step.gradient) + one_way
@@ -126,7 +121,7 @@ def _timeout(spec: JobSpec, _: Distribution, plan: Plan) -> Iterator[Advice]:
         )
 
 
-def _memory(_: JobSpec, __: Distribution, plan: Plan) -> Iterator[Advice]:
+def _memory(_: JobSpec, __: DataDistribution, plan: Plan) -> Iterator[Advice]:
     needed = plan.own_cut.client_bytes
     if plan.client_memory is not None and needed > plan.client_memory:
         yield Advice(
@@ -136,7 +131,7 @@ def _memory(_: JobSpec, __: Distribution, plan: Plan) -> Iterator[Advice]:
         )
 
 
-def _quorum(spec: JobSpec, _: Distribution, plan: Plan) -> Iterator[Advice]:
+def _quorum(spec: JobSpec, _: DataDistribution, plan: Plan) -> Iterator[Advice]:
     quorum = spec.fault_tolerance.quorum(plan.clients)
     if quorum > plan.clients:
         yield Advice(
@@ -145,7 +140,7 @@ def _quorum(spec: JobSpec, _: Distribution, plan: Plan) -> Iterator[Advice]:
         )
 
 
-def _duration(spec: JobSpec, _: Distribution, plan: Plan) -> Iterator[Advice]:
+def _duration(spec: JobSpec, _: DataDistribution, plan: Plan) -> Iterator[Advice]:
     deadline, needed = spec.active_deadline_seconds, plan.training_seconds
     if deadline is not None and needed > deadline:
         yield Advice(
@@ -164,7 +159,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     _batch_size,
     _clients_with_little,
     _collapse,
-    _delays,
+    _strategy_remarks,
     _smashed_size,
     _wire,
     _timeout,

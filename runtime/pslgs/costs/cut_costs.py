@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pslgs.costs.result import CutFigures, StepTime, StrategyFigures
+from pslgs.costs.result import CutFigures, StepTime
 from pslgs.costs.time_model import Conditions, step_time
 from pslgs.costs.traffic import StepTraffic, step_traffic
+from pslgs.sampling.schedule_statistics import EpochStatistics
 from pslgs.spec.transport import Compression
 from pslgs.training.anatomy import Anatomy
 from pslgs.training.objective import Objective
@@ -29,7 +30,7 @@ class Costing:
 
     objective: Objective
     compression: Compression
-    strategy: StrategyFigures
+    strategy: EpochStatistics
     conditions: Conditions
 
 

@@ -14,6 +14,7 @@ from pslgs.data.local import LocalDataset
 from pslgs.data.opening import TRAINING
 from pslgs.sampling.partition import partition
 from pslgs.sampling.randomness import Purpose, generator
+from pslgs.sampling.schedule_statistics import DataDistribution
 from pslgs.spec.data import Transform
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import JobSpec
@@ -28,37 +29,19 @@ from pslgs.training.task import Task, build_task
 OPTION = "--dataset-sizes"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Distribution:
-    """What the clients hold.
-
-    Attributes:
-        sizes: N_k; shape (clients,).
-        label_counts: Samples of each class; shape (clients, classes).  None where there are no classes.
-        origin: Where the figures come from, in words.
-    """
-
-    sizes: NDArray[np.int64]
-    label_counts: NDArray[np.int64] | None
-    origin: str
-
-    @property
-    def samples(self) -> int:
-        """N, of all clients."""
-        return int(self.sizes.sum())
-
-
-def counted(datasets: Sequence[LocalDataset], objective: Objective) -> Distribution:
+def counted(datasets: Sequence[LocalDataset], objective: Objective) -> DataDistribution:
     """Count the labels of the job's own datasets, one for each client."""
     sizes = np.array([data.samples for data in datasets], dtype=np.int64)
     counts = None
     if objective.classes is not None:
         labels = [objective.as_labels(torch.from_numpy(data.labels)) for data in datasets]
         counts = np.array([objective.class_counts(each) for each in labels], dtype=np.int64)
-    return Distribution(sizes, counts, "the job's own data")
+    return DataDistribution(sizes, counts, "the job's own data")
 
 
-def assumed(spec: JobSpec, sizes: Sequence[int], clients: int | None, classes: int | None) -> Distribution:
+def assumed(
+    spec: JobSpec, sizes: Sequence[int], clients: int | None, classes: int | None
+) -> DataDistribution:
     """Assume balanced classes for ``sizes``, one for each client.
 
     A single size is that of the common dataset which the job's partition deals out, or of each client.
@@ -87,10 +70,10 @@ def assumed(spec: JobSpec, sizes: Sequence[int], clients: int | None, classes: i
     words = (
         "the sizes given" if classes is None else "the sizes given, with equally many samples of each class"
     )
-    return Distribution(np.array(sizes, dtype=np.int64), counts, words)
+    return DataDistribution(np.array(sizes, dtype=np.int64), counts, words)
 
 
-def _dealt_out(spec: JobSpec, samples: int, classes: int | None) -> Distribution:
+def _dealt_out(spec: JobSpec, samples: int, classes: int | None) -> DataDistribution:
     if spec.data.partition is None:
         raise ValueError("there is no partition")
     labels = np.arange(samples, dtype=np.int64) % (classes or 1)
@@ -100,7 +83,7 @@ def _dealt_out(spec: JobSpec, samples: int, classes: int | None) -> Distribution
     if classes is not None:
         counts = np.array([np.bincount(labels[share], minlength=classes) for share in shares])
     words = f"{samples:,} samples of balanced classes, dealt out by {spec.data.partition.scheme}"
-    return Distribution(sizes, counts, words)
+    return DataDistribution(sizes, counts, words)
 
 
 def _balanced(samples: int, classes: int) -> NDArray[np.int64]:
@@ -198,7 +181,7 @@ class PlannedJob:
     task: Task
     network: SplitNetwork
     anatomy: Anatomy
-    distribution: Distribution
+    distribution: DataDistribution
     input_shape_from: str
 
 
@@ -239,7 +222,7 @@ def _input_shape(spec: JobSpec, data: AvailableData, network: nn.Module) -> tupl
     return guess, "a guess from the network's first layer and the transforms"
 
 
-def _distribution(spec: JobSpec, outlook: Environment, data: AvailableData, task: Task) -> Distribution:
+def _distribution(spec: JobSpec, outlook: Environment, data: AvailableData, task: Task) -> DataDistribution:
     classes = task.objective.classes
     if outlook.dataset_sizes:
         return assumed(spec, outlook.dataset_sizes, outlook.clients, classes)

@@ -5,17 +5,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
 from pslgs.costs.advice import advise, recommend
-from pslgs.costs.batches import strategy_figures
 from pslgs.costs.cut_costs import Costing, compressed_step_seconds, cut_figures
 from pslgs.costs.cuts import Candidate, candidates, deduplicate_cuts, every_layer, stages
 from pslgs.costs.inputs import ASSUMED_SAMPLES, OPTION, AvailableData, Environment, PlannedJob, examine
 from pslgs.costs.machine_speed import measured_flops
-from pslgs.costs.result import Advice, CutFigures, Plan, StrategyFigures
+from pslgs.costs.result import Advice, CutFigures, Plan
 from pslgs.costs.time_model import Conditions
 from pslgs.data.opening import TRAINING
 from pslgs.sampling.randomness import Purpose, generator
+from pslgs.sampling.registry import STRATEGIES
+from pslgs.sampling.schedule_statistics import DataDistribution, EpochStatistics
 from pslgs.spec.job import SplitTrainingJob
+from pslgs.spec.sampling import SamplingSpec
 
 _UNREAD = AvailableData()
 
@@ -48,10 +52,29 @@ def plan(
     return replace(planned, advice=(*assumption, *advise(job.spec, subject.distribution, planned)))
 
 
-def _strategies(subject: PlannedJob) -> tuple[StrategyFigures, ...]:
+def expected_epochs(
+    distribution: DataDistribution, batch_size: int, sampling: SamplingSpec, rng: np.random.Generator
+) -> tuple[EpochStatistics, ...]:
+    """Return what every strategy makes of an epoch, pooled data last.
+
+    Strategies that plans say nothing of are left out, and those that would take long and that the job does
+    not use.
+
+    Args:
+        distribution: Which client holds what.
+        batch_size: B, at most N.
+        sampling: The job's settings.
+        rng: Source of what is estimated from draws.
+    """
+    ordered = sorted(STRATEGIES.values(), key=lambda strategy: strategy.pools_data)
+    expected = (each.expect(distribution, batch_size, sampling, rng) for each in ordered if each.expect)
+    return tuple(each for each in expected if each is not None)
+
+
+def _strategies(subject: PlannedJob) -> tuple[EpochStatistics, ...]:
     sampling, distribution = subject.spec.sampling, subject.distribution
     batch_size = min(sampling.global_batch_size, distribution.samples)
-    return strategy_figures(distribution, batch_size, sampling, generator(sampling.seed, Purpose.SCHEDULE))
+    return expected_epochs(distribution, batch_size, sampling, generator(sampling.seed, Purpose.SCHEDULE))
 
 
 def _conditions(
@@ -86,7 +109,7 @@ class _Findings(NamedTuple):
     """What was found out on the way to a plan."""
 
     subject: PlannedJob
-    strategies: tuple[StrategyFigures, ...]
+    strategies: tuple[EpochStatistics, ...]
     cuts: tuple[CutFigures, ...]
     costing: Costing
 

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pslgs.costs.quantities import bandwidth, bytes_of, flops, seconds, shape, short, whole_percent
-from pslgs.costs.result import CutFigures, Plan, StrategyFigures
+from pslgs.costs.result import CutFigures, Plan
+from pslgs.sampling.schedule_statistics import EpochStatistics
 
 COLUMNS = 100
 
@@ -82,7 +83,7 @@ def _strategies(plan: Plan) -> Table:
     return table
 
 
-def _strategy_row(figures: StrategyFigures) -> list[str]:
+def _strategy_row(figures: EpochStatistics) -> list[str]:
     deviations = (
         figures.deviation,
         figures.deviation_at_end,

@@ -6,38 +6,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-
-@dataclass(frozen=True, slots=True)
-class StrategyFigures:
-    """What one sampling strategy makes of an epoch.
-
-    Deviations are L1 distances (0 … 2); None where the labels are no classes.
-
-    Attributes:
-        strategy: Its name; Centralized is one machine that has all data, the yardstick.
-        steps: Per epoch.
-        batch_size: Mean over an epoch's steps.
-        active_clients: Mean over an epoch's steps.
-        largest_local_batch: The largest of a step, mean over the steps.
-        peak_local_batch: The largest of an epoch, or of some draws.
-        deviation: Expected, mean over the epoch.
-        deviation_at_end: Expected, mean over the last fifth of the epoch.
-        deviation_bound: At 99 %, while no client has run dry (Serfling).
-        bias: ‖Σ_k (w_k − r_k) π_k‖₁, the systematic part of the deviation while no client has run dry.
-        small_steps: Share of the steps with fewer than half of B samples.
-    """
-
-    strategy: str
-    steps: int
-    batch_size: float
-    active_clients: float
-    largest_local_batch: float
-    peak_local_batch: int
-    deviation: float | None
-    deviation_at_end: float | None
-    deviation_bound: float | None
-    bias: float | None
-    small_steps: float
+from pslgs.sampling.schedule_statistics import EpochStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +151,7 @@ class Plan:
     client_speed_measured: bool
     server_speed_measured: bool
     client_memory: int | None
-    strategies: tuple[StrategyFigures, ...]
+    strategies: tuple[EpochStatistics, ...]
     cuts: tuple[CutFigures, ...]
     cut_layer: str
     recommendation: Recommendation
@@ -192,7 +161,7 @@ class Plan:
     advice: tuple[Advice, ...] = ()
 
     @property
-    def own_strategy(self) -> StrategyFigures:
+    def own_strategy(self) -> EpochStatistics:
         """What the job's own strategy makes of an epoch."""
         return next(each for each in self.strategies if each.strategy == self.strategy)
 

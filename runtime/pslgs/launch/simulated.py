@@ -51,7 +51,7 @@ def train_in_folder(
 def document_of(simulation: Simulation) -> object:
     """Write the job as a manifest that tells the strategy, a baseline too, though no run would take that."""
     document = simulation.job.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return with_overrides(document, [f"spec.sampling.strategy={simulation.strategy}"])
+    return with_overrides(document, [f"spec.sampling.strategy={simulation.strategy.name}"])
 
 
 class _Watcher:

@@ -14,12 +14,11 @@ from pslgs.coordination.from_spec import settings_from
 from pslgs.coordination.settings import Settings
 from pslgs.costs.traffic import StepTraffic
 from pslgs.observability.records import Record
-from pslgs.sampling.schedule import sequential_schedule
-from pslgs.simulation.choices import SimulatedStrategy, Skew
+from pslgs.sampling.registry import strategy_named
 from pslgs.simulation.event_simulator import EventSimulator
 from pslgs.simulation.executors import LabelExecutor, TrainingExecutor
 from pslgs.simulation.federated import averaging_payload, run_federated
-from pslgs.simulation.job_variants import job_variant
+from pslgs.simulation.job_variants import Skew, job_variant
 from pslgs.simulation.outcomes import Executor
 from pslgs.simulation.recorder import SimulationRecorder, Write
 from pslgs.simulation.result import ResultBuilder, SimulationResult
@@ -49,9 +48,11 @@ def run_simulation(simulation: Simulation, watch: Watch) -> SimulationResult:
     cast = build_simulation_setup(
         spec, options.client_ids, options.cache.expanduser(), evaluated=not options.schedule_only
     )
-    if simulation.strategy is SimulatedStrategy.FEDERATED_AVERAGING:
+    if simulation.strategy.draw is None:
         if options.schedule_only:
-            raise InputError.at("--strategy", "is FederatedAveraging, which has no schedule; train it")
+            raise InputError.at(
+                "--strategy", f"is {simulation.strategy.name}, which has no schedule; train it"
+            )
         payload = averaging_payload(cast.task, cast.network)
         columns = ResultBuilder(payload)
         write = _both(columns.write, lambda record: watch(record, spec.epochs))
@@ -82,20 +83,16 @@ def _lead(
 
 def _settings(simulation: Simulation, cast: SimulationSetup, fleet: ClientTimeModel) -> Settings:
     spec, batch_size = simulation.job.spec, simulation.job.spec.sampling.global_batch_size
-    settings = settings_from(spec, len(cast.clients))
+    settings = settings_from(spec, len(cast.clients), strategy=simulation.strategy)
     if settings.weighs_clients:
         settings = replace(settings, known_delays=fleet.delays(cast.dataset_sizes, batch_size))
-    if simulation.strategy is SimulatedStrategy.SEQUENTIAL_SPLIT:
-        settings = replace(
-            settings, draw_schedule=lambda holdings, _: sequential_schedule(holdings.remaining, batch_size)
-        )
     return replace(settings, evaluate_at=None) if simulation.options.schedule_only else settings
 
 
 def _fleet(simulation: Simulation, cast: SimulationSetup, payload: StepTraffic) -> ClientTimeModel:
     """Draw the clients' profiles; pooled data have neither links nor edge devices."""
     options = simulation.options
-    if options.profile is None or simulation.strategy is SimulatedStrategy.CENTRALIZED:
+    if options.profile is None or simulation.strategy.pools_data:
         return ClientTimeModel()
     mix = parse_mix(options.profile) if isinstance(options.profile, str) else options.profile
     profiles = assign(mix, list(cast.clients), simulation.job.spec.sampling.seed)
@@ -144,7 +141,7 @@ def _result(simulation: Simulation, cast: SimulationSetup, columns: ResultBuilde
     if columns.finish is None:
         raise LookupError("the simulation has not come to an end")
     return SimulationResult(
-        strategy=simulation.strategy,
+        strategy=simulation.strategy.name,
         clients=len(cast.clients),
         seed=simulation.job.spec.sampling.seed,
         dataset_sizes=cast.dataset_sizes,
@@ -179,7 +176,7 @@ def simulate(  # noqa: PLR0913 - what a notebook may want to change
 
     Args:
         job: The manifest.
-        strategy: A `SimulatedStrategy`'s name: one of the manifest's, or a baseline.
+        strategy: Name of a sampling strategy, one of the manifest's or a baseline.
         clients: K, over which the job's common dataset is dealt out.
         partition: severe, mild or iid.
         seed: Of everything random.
@@ -191,7 +188,7 @@ def simulate(  # noqa: PLR0913 - what a notebook may want to change
     Raises:
         InputError: the job, its data or one of the arguments cannot be used.
     """
-    chosen = choice(SimulatedStrategy, strategy or job.spec.sampling.strategy.value, "strategy")
+    chosen = strategy_named(strategy or job.spec.sampling.strategy, "strategy")
     skew = choice(Skew, partition, "partition") if partition else None
     varied = job_variant(job, strategy=chosen, clients=clients, skew=skew, seed=seed)
     options = options or SimulationOptions()

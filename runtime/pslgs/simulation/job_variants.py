@@ -1,13 +1,38 @@
 """A job with something changed: another strategy, partition, number of clients or seed."""
 
-from pslgs.simulation.choices import BASELINES, SimulatedStrategy, Skew
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
 from pslgs.spec.data import Partition, PartitionScheme
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import SplitTrainingJob
 from pslgs.spec.load import parse_job
 from pslgs.spec.overrides import with_overrides
+from pslgs.spec.sampling import Baseline, SamplingStrategy
 
-PARTITION = "spec.data.partition"
+if TYPE_CHECKING:  # imports numpy, which `pslgs --help` can do without
+    from pslgs.sampling.strategy import Strategy
+
+PARTITION: Final = "spec.data.partition"
+
+PAPER_STRATEGIES: Final = (
+    Baseline.CENTRALIZED,
+    SamplingStrategy.GLOBAL,
+    SamplingStrategy.FIXED_LOCAL,
+    SamplingStrategy.FIXED_PROPORTIONAL_LOCAL,
+)
+"""The strategies that the paper compares."""
+
+
+class Skew(StrEnum):
+    """The partitions of the paper's experiments (arXiv 2407.15738)."""
+
+    SEVERE = "severe"
+    """Two classes at each client, in unequal parts."""
+    MILD = "mild"
+    """Five classes at each client, in unequal parts."""
+    IID = "iid"
+    """All alike."""
 
 
 _CLASSES_PER_CLIENT = {Skew.SEVERE: 2, Skew.MILD: 5}
@@ -16,7 +41,7 @@ _CLASSES_PER_CLIENT = {Skew.SEVERE: 2, Skew.MILD: 5}
 def job_variant(
     job: SplitTrainingJob,
     *,
-    strategy: SimulatedStrategy | None = None,
+    strategy: "Strategy | None" = None,
     clients: int | None = None,
     skew: Skew | None = None,
     seed: int | None = None,
@@ -32,9 +57,9 @@ def job_variant(
     overrides = []
     if seed is not None:
         overrides.append(f"spec.sampling.seed={seed}")
-    if strategy is not None and strategy not in BASELINES:
-        overrides.append(f"spec.sampling.strategy={strategy}")
-    if strategy is SimulatedStrategy.CENTRALIZED:
+    if strategy is not None and not strategy.is_baseline:
+        overrides.append(f"spec.sampling.strategy={strategy.name}")
+    if strategy is not None and strategy.pools_data:
         overrides += ["spec.sampling.strategy=Global", "spec.faultTolerance.minAvailableClients=1"]
         overrides += _partition(job, 1, Skew.IID)
     elif clients is not None or skew is not None:

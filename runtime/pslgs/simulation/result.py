@@ -10,7 +10,6 @@ from torch import Tensor
 
 from pslgs.costs.traffic import StepTraffic
 from pslgs.observability.records import EvaluationRecord, FinishRecord, Record, StepRecord
-from pslgs.simulation.choices import SimulatedStrategy
 from pslgs.spec.exit_codes import ExitCode
 
 Floats = NDArray[np.float64]
@@ -64,7 +63,7 @@ class SimulationResult:
     """A simulation.
 
     Attributes:
-        strategy: That drew the batches.
+        strategy: Name of the strategy that drew the batches.
         clients: K.
         seed: From which everything random derived.
         dataset_sizes: Client -> N_k, in order of names.
@@ -76,7 +75,7 @@ class SimulationResult:
         model: The whole network's tensors by their original names; None where nothing was trained.
     """
 
-    strategy: SimulatedStrategy
+    strategy: str
     clients: int
     seed: int
     dataset_sizes: Mapping[str, int]

@@ -21,7 +21,7 @@ from pslgs.data.opening import (
 from pslgs.observability.records import Record
 from pslgs.sampling.partition import share_names
 from pslgs.sampling.randomness import Purpose, generator
-from pslgs.simulation.choices import SimulatedStrategy
+from pslgs.sampling.strategy import Strategy
 from pslgs.simulation.virtual_time import SERVER_SAMPLES_PER_SECOND
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.document import read_document
@@ -261,5 +261,5 @@ class Simulation:
     """
 
     job: SplitTrainingJob
-    strategy: SimulatedStrategy
+    strategy: Strategy
     options: SimulationOptions = SimulationOptions()

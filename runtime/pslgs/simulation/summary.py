@@ -21,7 +21,7 @@ def summary(result: SimulationResult) -> dict[str, object]:
     epochs = int(steps.epoch.max(initial=0))
     judged = ~np.isnan(steps.deviation)
     return {
-        "strategy": result.strategy.value,
+        "strategy": result.strategy,
         "clients": result.clients,
         "samples": result.samples,
         "seed": result.seed,

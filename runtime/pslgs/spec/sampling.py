@@ -17,6 +17,14 @@ class SamplingStrategy(StrEnum):
     LATENT_DIRICHLET = "LatentDirichlet"
 
 
+class Baseline(StrEnum):
+    """Strategies that only simulations know, to be compared with; a manifest cannot name them."""
+
+    CENTRALIZED = "Centralized"
+    SEQUENTIAL_SPLIT = "SequentialSplit"
+    FEDERATED_AVERAGING = "FederatedAveraging"
+
+
 class LatentDirichletSpec(SpecModel):
     """Settings of the strategy LatentDirichlet (arXiv 2407.15738v2)."""
 

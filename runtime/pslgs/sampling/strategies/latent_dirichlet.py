@@ -15,12 +15,18 @@ in a skewed partition the last batches of an epoch deviate more: the mean over a
 the expectation.
 """
 
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pslgs.sampling.holdings import Holdings
 from pslgs.sampling.schedule import DrawnSchedule, LocalBatches, chunk_of
-from pslgs.spec.sampling import LatentDirichletSpec
+from pslgs.sampling.schedule_statistics import DataDistribution, EpochStatistics, drawn_statistics
+from pslgs.sampling.strategy import Strategy
+from pslgs.spec.sampling import LatentDirichletSpec, SamplingSpec, SamplingStrategy
 
 TOLERANCE = 1e-5
 """Expectation-maximisation stops when no weight changes by this much."""
@@ -180,3 +186,46 @@ def _draw_batch(
         remaining -= drawn
         size -= int(drawn.sum())
     return sizes
+
+
+_MOST_DRAWN: Final = 10_000_000
+"""Steps times clients up to which a plan draws an epoch although the job does not ask for it; seconds."""
+
+
+def _draw(holdings: Holdings, sampling: SamplingSpec, rng: np.random.Generator) -> DrawnSchedule:
+    return latent_dirichlet_schedule(holdings, sampling.global_batch_size, sampling.latent_dirichlet, rng)
+
+
+def _expect(
+    distribution: DataDistribution, batch_size: int, sampling: SamplingSpec, rng: np.random.Generator
+) -> EpochStatistics | None:
+    """Draw an epoch over clients that are equally fast."""
+    clients = len(distribution.sizes)
+    chosen = sampling.strategy == SamplingStrategy.LATENT_DIRICHLET
+    if not chosen and clients * distribution.samples // batch_size > _MOST_DRAWN:
+        return None
+    held = Holdings.of_sizes(distribution.sizes)
+    if distribution.label_counts is not None:
+        held = replace(held, label_counts=distribution.label_counts)
+    schedule = latent_dirichlet_schedule(held, batch_size, sampling.latent_dirichlet, rng)
+    return drawn_statistics(SamplingStrategy.LATENT_DIRICHLET, distribution, batch_size, schedule)
+
+
+def _remarks(sampling: SamplingSpec) -> Iterator[tuple[str, str]]:
+    if sampling.latent_dirichlet.delay_weight > 0:
+        yield (
+            "spec.sampling.latentDirichlet.delayWeight",
+            "is above 0, which adds to the deviation where clients differ in speed; the figures here are "
+            "those of equally fast ones.",
+        )
+
+
+STRATEGY: Final = Strategy(
+    SamplingStrategy.LATENT_DIRICHLET.value,
+    colour="four",
+    draw=_draw,
+    expect=_expect,
+    remarks=_remarks,
+    uses_client_stats=True,
+    allocates=True,
+)

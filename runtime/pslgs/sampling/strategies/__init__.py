@@ -1,0 +1,1 @@
+"""The sampling strategies, one module each; `pslgs.sampling.registry` finds every module of this package."""
