@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import grpc
 import pytest
 
-from pslgs.client import take_part
+from pslgs.client import reconnecting, take_part
+from pslgs.client.health import ClientHealth
 from pslgs.client.options import ClientOptions
 from pslgs.lifecycle.last_words import Ending
 from pslgs.spec.exit_codes import ExitCode
@@ -28,8 +29,14 @@ def waits(monkeypatch):
     async def sleep(seconds: float) -> None:
         waited.append(seconds)
 
-    monkeypatch.setattr(take_part, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(reconnecting, "asyncio", SimpleNamespace(sleep=sleep))
     return waited
+
+
+async def taking_part(address: str) -> Ending:
+    options = ClientOptions("client-0", address, None, Path("cache"), cores=1)
+    health = ClientHealth("client-0", lambda: 0.0)
+    return await take_part._serve(None, None, Hello(client_id="client-0"), None, options, health)
 
 
 async def ending_after(attendances: list) -> Ending:
@@ -42,8 +49,7 @@ async def ending_after(attendances: list) -> Ending:
         await session.send(Header(finish=Finish(exit_code=0, reason="done\nand dusted")))
 
     async with serving(attend) as served:
-        options = ClientOptions("client-0", served.address, None, Path("cache"))
-        return await take_part._serve(None, Hello(client_id="client-0"), None, options)
+        return await taking_part(served.address)
 
 
 async def test_a_client_waits_as_long_as_the_server_asks(waits):
@@ -65,6 +71,5 @@ async def test_an_exit_code_that_does_not_exist_is_no_ending(waits):
         await session.send(Header(finish=Finish(exit_code=99)))
 
     async with serving(attend) as served, asyncio.timeout(20):
-        options = ClientOptions("client-0", served.address, None, Path("cache"))
-        ending = await take_part._serve(None, Hello(client_id="client-0"), None, options)
+        ending = await taking_part(served.address)
     assert ending == (ExitCode.INTERNAL_ERROR, "the server broke the protocol: There is no exit code 99.")

@@ -23,6 +23,7 @@ class Counting:
     labels: np.ndarray
     class_names: tuple[str, ...] | None = None
     decoded: list[int] = field(default_factory=list)
+    is_thread_safe: bool = True
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -1,5 +1,6 @@
 """``pslgs client``: the entry point of the client's container."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +54,7 @@ def client(  # noqa: PLR0913, PLR0917 - the options of a command
             server=server,
             identity=required_identity(identity, manifest.spec.transport.tls),
             cache=cache,
+            cores=threads or len(os.sched_getaffinity(0)),
             partition_index=share,
             http=endpoint(http) if http else None,
             patience=patience,

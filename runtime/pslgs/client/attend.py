@@ -1,6 +1,7 @@
-"""Follows the server's orders on one stream, from the welcome to the end."""
+"""Carries out the server's orders on one stream, until it ends."""
 
 import asyncio
+from contextlib import suppress
 
 from pslgs.client.participation import (
     EvaluationParticipation,
@@ -12,7 +13,7 @@ from pslgs.lifecycle.last_words import Ending
 from pslgs.lifecycle.tasks import together
 from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
-from pslgs.wire.errors import ProtocolViolation
+from pslgs.wire.errors import ProtocolViolation, StreamEnded
 from pslgs.wire.frames import Frame
 from pslgs.wire.peer_text import one_line
 from pslgs.wire.v1 import training_pb2 as wire
@@ -31,12 +32,13 @@ async def attend(tools: Tools) -> Ending:
             return await _Orders(tools, tasks).follow()
     except InputError as error:
         failure = wire.Failure(exit_code=ExitCode.BAD_INPUT, message=one_line(str(error)))
-        await tools.connection.send(wire.Header(failure=failure))
+        with suppress(StreamEnded):  # the exit code says it as well
+            await tools.connection.send(wire.Header(failure=failure))
         raise
 
 
 class _Orders:
-    """The order under way; a new one, or its abort, takes its place at once."""
+    """Carries out one order at a time; a new order, or an abort, cancels the one under way."""
 
     def __init__(self, tools: Tools, tasks: asyncio.TaskGroup) -> None:
         self._tools = tools

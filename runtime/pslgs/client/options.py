@@ -13,6 +13,7 @@ class ClientOptions:
         server: ``host:port``.
         identity: Folder with its certificate; None for no TLS.
         cache: Folder for converted datasets.
+        cores: Number of threads that load samples; torch computes on as many cores.
         partition_index: Its share of a partitioned dataset, from 0; None without a partition.
         http: Host and port of /metrics and /healthz; None for none.
         patience: Seconds after which it gives up looking for its server.
@@ -24,6 +25,7 @@ class ClientOptions:
     server: str
     identity: Path | None
     cache: Path
+    cores: int
     partition_index: int | None = None
     http: tuple[str, int] | None = None
     patience: float = 300.0

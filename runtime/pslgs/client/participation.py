@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
+from pslgs.client.loading import LocalData, Prefetcher
 from pslgs.client.worker import Worker
 from pslgs.training.torch_thread import TorchThread
 from pslgs.wire.channel import Connection
@@ -19,6 +20,7 @@ from pslgs.wire.v1 import training_pb2 as wire
 class Tools(NamedTuple):
     """What orders are carried out with."""
 
+    data: LocalData
     worker: Worker
     torch: TorchThread
     connection: Connection
@@ -70,18 +72,26 @@ class Arrival:
         await self._complete.wait()
 
 
-async def send_answer(
-    tools: Tools,
-    ticket: tuple[int, int],
-    slices: list[tuple[int, int]],
-    begin: Callable[[], memoryview],
-    compute: Callable[[int, int], memoryview],
-) -> None:
-    """Send the labels that ``begin`` returns and the smashed data that ``compute`` returns for each slice.
+class Answer(NamedTuple):
+    """How the answer to an order is computed; all but ``computed`` is called in the torch thread.
 
-    A slice is sent while the next one is computed; at most one waits to be sent.
+    Attributes:
+        slices: The slices of the batch, (first, samples) each; at least one.
+        begin: Called first; returns the labels of the batch.
+        compute: Returns the smashed data of a slice, given its first sample and number of samples.
+        computed: Called when nothing is left to compute, before the last slice is sent.
     """
+
+    slices: list[tuple[int, int]]
+    begin: Callable[[], memoryview]
+    compute: Callable[[int, int], memoryview]
+    computed: Callable[[], None]
+
+
+async def send_answer(tools: Tools, ticket: tuple[int, int], answer: Answer) -> None:
+    """Send labels and smashed data; a slice is sent while the next is computed, and at most one waits."""
     connection = tools.connection
+    begin, compute, slices = answer.begin, answer.compute, answer.slices
 
     def begin_with_first() -> tuple[memoryview, memoryview]:
         return begin(), compute(*slices[0])
@@ -99,12 +109,20 @@ async def send_answer(
             data = await tools.torch.run(compute, first, samples)
             await task
             task = sending.create_task(send(first, samples, data))
+        answer.computed()
 
 
 class StepParticipation(Participation):
     """This client's part in one attempt at a step."""
 
     def __init__(self, tools: Tools, order: wire.Forward) -> None:
+        """Allocate memory for what the server sends.
+
+        Raises:
+            ProtocolViolation: the order is for samples that this client does not hold.
+        """
+        _check_range(tools.data.training, order.offset, order.samples)
+        _check_range(tools.data.training, order.next_offset, order.next_samples, least=0)
         self._tools = tools
         self._order = order
         self._slices = tools.worker.slices(order.samples)
@@ -128,26 +146,45 @@ class StepParticipation(Participation):
             raise ProtocolViolation(f"A tensor of kind {header.kind} was not asked for.")
 
     async def run(self) -> None:  # noqa: D102
-        worker, torch = self._tools.worker, self._tools.torch
-        await self._parameters.complete()
-        begin = partial(worker.begin, self._order, self._parameters.tensor)
-        await send_answer(self._tools, self.ticket, self._slices, begin, worker.forward)
-        prefetching = torch.submit(worker.prefetch, self._order)
+        data, worker, torch, connection = self._tools
+        order = self._order
+        if data.evaluation is not None:
+            data.evaluation.drop()  # an evaluation that was broken off may have left a batch
+        async with asyncio.TaskGroup() as both:
+            loading = both.create_task(data.training.take(order.epoch, order.offset, order.samples))
+            await self._parameters.complete()
+        begin = partial(worker.begin, order, self._parameters.tensor, loading.result())
+        answer = Answer(self._slices, begin, worker.forward, self._computed)
+        await send_answer(self._tools, self.ticket, answer)
         for arrival in self._gradients[:-1]:
             await arrival.complete()
             await torch.run(worker.backward, arrival.buffer, arrival.tensor)
         last = self._gradients[-1]
         await last.complete()
-        data = await torch.run(worker.finish, last.buffer, last.tensor)
-        prefetching.result()
-        await self._tools.connection.send_tensor(wire.Tensor.CLIENT_GRADIENT, *self.ticket, 0, 0, data)
+        gradient = await torch.run(worker.finish, last.buffer, last.tensor)
+        await connection.send_tensor(wire.Tensor.CLIENT_GRADIENT, *self.ticket, 0, 0, gradient)
+
+    def _computed(self) -> None:
+        self._tools.worker.observe_forward()
+        order = self._order
+        if order.next_samples:
+            self._tools.data.training.prefetch(order.epoch, order.next_offset, order.next_samples)
 
 
 class EvaluationParticipation(Participation):
     """This client's part in one range of an evaluation."""
 
     def __init__(self, tools: Tools, order: wire.Evaluate) -> None:
+        """Allocate memory for what the server sends.
+
+        Raises:
+            ProtocolViolation: the order is for samples that this client does not hold.
+        """
+        if tools.data.evaluation is None:
+            raise ProtocolViolation("An evaluation was ordered of a client without evaluation samples.")
+        _check_range(tools.data.evaluation, order.first, order.samples)
         self._tools = tools
+        self._data = tools.data.evaluation
         self._order = order
         buffer = tools.worker.parameter_buffer()
         self._parameters = Arrival(buffer, tensor_bytes(buffer))
@@ -162,10 +199,27 @@ class EvaluationParticipation(Participation):
         self._parameters.accept(header, payload)
 
     async def run(self) -> None:  # noqa: D102
-        worker, torch = self._tools.worker, self._tools.torch
-        if self._order.first == 0:
-            await self._parameters.complete()
-            await torch.run(worker.load_parameters, self._parameters.tensor)
-        slices = worker.slices(self._order.samples)
-        begin = partial(worker.begin_evaluation, self._order)
-        await send_answer(self._tools, self.ticket, slices, begin, worker.evaluate)
+        worker, torch, order = self._tools.worker, self._tools.torch, self._order
+        async with asyncio.TaskGroup() as both:
+            loading = both.create_task(self._data.take(None, order.first, order.samples))
+            if order.first == 0:
+                await self._parameters.complete()
+                await torch.run(worker.load_parameters, self._parameters.tensor)
+        slices = worker.slices(order.samples)
+        begin = partial(worker.begin_evaluation, loading.result())
+        answer = Answer(slices, begin, worker.evaluate, self._computed)
+        await send_answer(self._tools, self.ticket, answer)
+
+    def _computed(self) -> None:
+        following = self._order.first + self._order.samples
+        remaining = self._data.samples - following
+        if remaining:
+            self._data.prefetch(None, following, min(self._order.samples, remaining))
+
+
+def _check_range(data: Prefetcher, first: int, samples: int, *, least: int = 1) -> None:
+    """Refuse an order for samples that are not there, before any memory is taken for it."""
+    if samples < least or first + samples > data.samples:
+        raise ProtocolViolation(
+            f"An order is for {samples} samples from {first} on, of a client that holds {data.samples}."
+        )

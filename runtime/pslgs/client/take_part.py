@@ -4,18 +4,21 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import torch
 from prometheus_client import CollectorRegistry
 
 from pslgs.client.attend import attend
+from pslgs.client.health import ClientHealth
+from pslgs.client.loading import LoadingThreads, LocalData, Prefetcher
 from pslgs.client.options import ClientOptions
 from pslgs.client.participation import Tools
-from pslgs.client.worker import Holdings, Worker
+from pslgs.client.reconnecting import take_part_in_job
+from pslgs.client.worker import Worker
+from pslgs.data.formats import can_decode_in_threads
 from pslgs.data.local import LocalDataset
 from pslgs.data.opening import TRAINING, open_evaluation_data, open_training_data
 from pslgs.identity.renewal import renewed_from
@@ -35,7 +38,6 @@ from pslgs.training.torch_thread import TorchThread
 from pslgs.wire.channel import connect
 from pslgs.wire.codec import codec_for
 from pslgs.wire.dialling import back_off
-from pslgs.wire.errors import ProtocolViolation, Refused, StreamEnded, Unreachable
 from pslgs.wire.v1 import training_pb2 as wire
 
 ORPHAN_GRACE_SECONDS = 10.0
@@ -45,19 +47,8 @@ A client that left first would be lost to a server that has not noticed yet, and
 without it; the resumed run would then differ from an undisturbed one.
 """
 
+_OpenedData = tuple[LocalDataset, LocalDataset | None]
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ClientStatus:
-    """What a client's /status shows."""
-
-    client: str
-    heartbeat: float
-
-    def to_json(self) -> dict[str, object]:
-        """Return what is shown."""
-        return {"client": self.client, "heartbeat": self.heartbeat}
 
 
 async def take_part(spec: JobSpec, options: ClientOptions) -> Ending:
@@ -69,33 +60,44 @@ async def take_part(spec: JobSpec, options: ClientOptions) -> Ending:
         InputError: the data, the model or the certificate cannot be used.
     """
     registry = ProcessRegistry()
+    health = ClientHealth(options.client_id, time.time)
     torch_thread = TorchThread()
+    loading = LoadingThreads(options.cores if can_decode_in_threads(spec.data) else 1)
     try:
-        with (
-            _metrics_port(options, registry),
-            stop_reason(with_parent=options.with_parent, parent_grace=ORPHAN_GRACE_SECONDS) as stop,
-        ):
-            worker, hello = await torch_thread.run(prepare, spec, options, ClientMetrics(registry))
-            serving = asyncio.create_task(_serve(worker, hello, torch_thread, options))
-            either: list[asyncio.Future[Any]] = [serving, stop]
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                return serving.result()
-            serving.cancel()
-            await asyncio.wait({serving})
-            _logger.info("%s", stop.result())
-            return Ending(ExitCode.INTERRUPTED, stop.result())
+        async with _health_shown(options, registry, health):
+            with stop_reason(with_parent=options.with_parent, parent_grace=ORPHAN_GRACE_SECONDS) as stop:
+                data = await loading.run(_open, spec, options)
+                metrics = ClientMetrics(registry)
+                worker, hello = await torch_thread.run(prepare, spec, options, data, metrics)
+                held = _prefetched(data, loading, metrics)
+                return await until_stopped(_serve(held, worker, hello, torch_thread, options, health), stop)
     finally:
+        loading.close()
         torch_thread.close()
 
 
-def prepare(spec: JobSpec, options: ClientOptions, metrics: ClientMetrics) -> tuple[Worker, wire.Hello]:
-    """Open the data, build the client part, and write down what the server must know of them.
+async def until_stopped(work: Coroutine[Any, Any, Ending], stop: asyncio.Future[str]) -> Ending:
+    """Run ``work`` to its end, or cancel it once ``stop`` has the reason why the process should end."""
+    working = asyncio.create_task(work)
+    either: list[asyncio.Future[Any]] = [working, stop]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
+        return working.result()
+    working.cancel()
+    await asyncio.wait({working})
+    _logger.info("%s", stop.result())
+    return Ending(ExitCode.INTERRUPTED, stop.result())
+
+
+def prepare(
+    spec: JobSpec, options: ClientOptions, data: _OpenedData, metrics: ClientMetrics
+) -> tuple[Worker, wire.Hello]:
+    """Build the client part, and the message that describes the client and its data to the server.
 
     Raises:
-        InputError: the data or the model cannot be used, or do not fit each other.
+        InputError: the model cannot be used, or the data do not fit it.
     """
-    training, evaluation = _open(spec, options)
+    training, evaluation = data
     task, network = build_task(spec, spec.model.input_shape or training.input_shape)
     check_dataset(task, training, TRAINING)
     encoding = codec_for(spec.transport.compression, task.layout.features, task.layout.dtype)
@@ -108,12 +110,11 @@ def prepare(spec: JobSpec, options: ClientOptions, metrics: ClientMetrics) -> tu
         input_shape=task.input_shape,
         evaluation_samples=evaluation.samples if evaluation else 0,
     )
-    held = Holdings(training, evaluation)
     step = ClientStep(task, network.client_part, options.client_id)
-    return Worker(task, encoding, step, held, metrics), hello
+    return Worker(task, encoding, step, metrics), hello
 
 
-def _open(spec: JobSpec, options: ClientOptions) -> tuple[LocalDataset, LocalDataset | None]:
+def _open(spec: JobSpec, options: ClientOptions) -> _OpenedData:
     name, index, seed = options.client_id, options.partition_index, spec.sampling.seed
     training = open_training_data(
         spec.data, client_id=name, partition_index=index, seed=seed, cache=options.cache
@@ -126,52 +127,46 @@ def _open(spec: JobSpec, options: ClientOptions) -> tuple[LocalDataset, LocalDat
     return training, evaluation
 
 
-async def _serve(
-    worker: Worker, hello: wire.Hello, torch_thread: TorchThread, options: ClientOptions
+def _prefetched(data: _OpenedData, loading: LoadingThreads, metrics: ClientMetrics) -> LocalData:
+    training, evaluation = data
+    return LocalData(
+        Prefetcher(training, loading, metrics.load),
+        None if evaluation is None else Prefetcher(evaluation, loading, lambda _: None),
+    )
+
+
+async def _serve(  # noqa: PLR0913, PLR0917 - a process' parts, put together here
+    data: LocalData,
+    worker: Worker,
+    hello: wire.Hello,
+    torch_thread: TorchThread,
+    options: ClientOptions,
+    health: ClientHealth,
 ) -> Ending:
     identity = renewed_from(options.identity) if options.identity else None
     rng = random.Random(options.client_id)  # noqa: S311 - spreads attempts over time, no secret
-    delays = back_off(rng)
-    while True:
-        retry_seconds = 0.0
-        try:
-            async with connect(
-                options.server, identity, hello, patience_seconds=options.patience, rng=rng
-            ) as connection:
-                ending = await attend(Tools(worker, torch_thread, connection))
-            if ending.exit_code is not ExitCode.INTERRUPTED or not options.stays:
-                _logger.info("the job is over: %s", ending.message)
-                return ending
-            _logger.info("the server was interrupted (%s); looking for the next one", ending.message)
-        except Refused as error:
-            return _given_up(ExitCode.REFUSED, f"the server refuses this client: {error.details}")
-        except Unreachable as error:
-            return _given_up(ExitCode.SERVER_UNREACHABLE, str(error))
-        except ProtocolViolation as error:
-            return _given_up(ExitCode.INTERNAL_ERROR, f"the server broke the protocol: {error}")
-        except StreamEnded as error:
-            retry_seconds = error.retry_seconds
-            _logger.warning("lost the server: %s; looking for it again", error)
-        # A server that ends every stream at once must not be called in a hot loop.
-        await asyncio.sleep(max(next(delays), retry_seconds))
+    return await take_part_in_job(
+        lambda: connect(options.server, identity, hello, patience_seconds=options.patience, rng=rng),
+        lambda connection: attend(Tools(data, worker, torch_thread, connection)),
+        health,
+        back_off(rng),
+        stays=options.stays,
+    )
 
 
-def _given_up(exit_code: ExitCode, reason: str) -> Ending:
-    _logger.warning("%s", reason)
-    return Ending(exit_code, reason)
-
-
-@contextmanager
-def _metrics_port(options: ClientOptions, registry: CollectorRegistry) -> Iterator[None]:
+@asynccontextmanager
+async def _health_shown(
+    options: ClientOptions, registry: CollectorRegistry, health: ClientHealth
+) -> AsyncIterator[None]:
     if options.http is None:
         yield
         return
     host, port = options.http
-    http = HttpServer(
-        host, port, registry, lambda: ClientStatus(options.client_id, time.time()), lambda: True, time.time
-    )
+    http = HttpServer(host, port, registry, health.status, lambda: health.connected, time.time)
     http.start()
+    beating = asyncio.create_task(health.keep_beating())
     try:
         yield
     finally:
+        beating.cancel()
         http.stop()

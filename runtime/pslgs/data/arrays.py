@@ -27,6 +27,8 @@ class ArraySource:
         InputError: samples and labels differ in number, or samples are not rows of numbers.
     """
 
+    is_thread_safe = True
+
     def __init__(
         self, inputs: NDArray[Any], labels: NDArray[Any], class_names: tuple[str, ...] | None, field: str
     ) -> None:

@@ -7,6 +7,7 @@ from pslgs.data.custom import open_custom
 from pslgs.data.image_folder import open_image_folder
 from pslgs.data.parquet import open_parquet
 from pslgs.data.source import Source
+from pslgs.spec.data import DataSpec
 from pslgs.spec.source import CLIENT_PLACEHOLDER, DataFormat, DataSource
 
 
@@ -38,6 +39,16 @@ def open_source(source: DataSource, field: str, cache: Path) -> Source:
             return open_scikit_learn(source, field)
         case DataFormat.CUSTOM:
             return open_custom(source, field)
+
+
+def can_decode_in_threads(data: DataSpec) -> bool:
+    """Tell whether several threads may decode a job's samples at a time.
+
+    A Custom dataset is the user's own code, which need not be prepared for that: it may seek in a file that
+    it keeps open, or hold a connection that only the thread that opened it may use.
+    """
+    sources = (data.train, data.evaluation)
+    return all(source is None or source.format is not DataFormat.CUSTOM for source in sources)
 
 
 def for_client(source: DataSource, client_id: str) -> DataSource:

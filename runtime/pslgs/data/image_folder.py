@@ -21,6 +21,8 @@ class ImageFolderSource:
         class_names: The name of each class.
     """
 
+    is_thread_safe = True
+
     def __init__(
         self, files: tuple[Path, ...], labels: list[int], class_names: tuple[str, ...], field: str
     ) -> None:

@@ -39,12 +39,14 @@ class PairsSource:
         labels: The label of each sample.
         class_names: The name of each class, or None where they are unknown.
         field: Path of the manifest field that names the dataset, for error messages.
+        is_thread_safe: Whether several threads may read items at a time; false unless it is known.
     """
 
     pairs: Pairs
     labels: Labels
     class_names: tuple[str, ...] | None
     field: str
+    is_thread_safe: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)

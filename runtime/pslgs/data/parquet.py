@@ -24,6 +24,8 @@ class ParquetSource:
         class_names: The name of each class, or None where they are unknown.
     """
 
+    is_thread_safe = True
+
     def __init__(self, table: pa.Table, class_names: tuple[str, ...] | None, field: str) -> None:
         self.labels = checked_labels(_to_numpy(table.column("label")), field)
         self.class_names = class_names

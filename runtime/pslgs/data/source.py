@@ -22,6 +22,11 @@ class Source(Protocol):
         """The name of each class, or None where they are unknown."""
         ...
 
+    @property
+    def is_thread_safe(self) -> bool:
+        """Whether `load` may be called by several threads at a time."""
+        ...
+
     def __len__(self) -> int:
         """Return the number of samples."""
         ...

@@ -52,7 +52,9 @@ def open_torchvision(source: DataSource, field: str) -> PairsSource:
     dataset = _open(name, source.path or "", arguments, field)
     names = source.classes or getattr(dataset, "classes", None) or getattr(dataset, "categories", None)
     labels = labels_of(dataset, LABEL_ATTRIBUTES, field)
-    return PairsSource(dataset, labels, tuple(map(str, names)) if names else None, field)
+    class_names = tuple(map(str, names)) if names else None
+    # These datasets index arrays in memory or open one file for each item; none keeps a file open.
+    return PairsSource(dataset, labels, class_names, field, is_thread_safe=True)
 
 
 def _open(name: str, path: str, arguments: Arguments, field: str) -> Pairs:

@@ -1,0 +1,256 @@
+"""A client without gRPC, threads, files or time, for unit tests of how it carries out orders.
+
+async with fake_client() as client:
+    client.feed(forward(samples=3), *client.parameters())
+    await settle()
+    assert bodies(client.connection) == ["tensor", "tensor"]
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from prometheus_client import CollectorRegistry
+from torch import Tensor, nn
+
+from pslgs.client.attend import attend
+from pslgs.client.loading import LoadingThreads, LocalData, Prefetcher
+from pslgs.client.participation import Tools
+from pslgs.client.worker import Worker
+from pslgs.data.local import Batch, LocalDataset, Owner
+from pslgs.data.transforms import build_pipeline
+from pslgs.lifecycle.last_words import Ending
+from pslgs.observability.metrics import ClientMetrics
+from pslgs.spec import InputError, JobSpec
+from pslgs.training.client_step import ClientStep
+from pslgs.training.slices import slice_rows
+from pslgs.training.task import Task, build_task
+from pslgs.training.vectors import concatenated, floating_tensors
+from pslgs.wire.chunks import tensor_frames
+from pslgs.wire.codec import TensorCodec, codec_for, tensor_bytes
+from pslgs.wire.frames import Frame, decode
+from pslgs.wire.v1 import training_pb2 as wire
+from server.fakes import INPUTS, FakeSession, ManualTorchThread, control, settle, tiny_spec
+
+SAMPLES = 10
+DAMAGED = 7
+NOT_FINITE = 8
+
+
+class FakeConnection(FakeSession):
+    """A client's connection: a test feeds what the server sends, and reads what the client sent."""
+
+    def __init__(self) -> None:
+        super().__init__("the server")
+
+
+class Rows:
+    """Ten rows of four numbers, of which a test may damage some.
+
+    Attributes:
+        damaged: The number of a row that cannot be read; None for none.
+        not_finite: The number of a row with a NaN in it.
+    """
+
+    class_names = None
+    is_thread_safe = True
+
+    def __init__(self) -> None:
+        self.labels = np.arange(SAMPLES) % 3
+        self.damaged: int | None = None
+        self.not_finite: int | None = None
+
+    def __len__(self) -> int:
+        return SAMPLES
+
+    def load(self, index: int) -> Tensor:
+        if index == self.damaged:
+            raise InputError.at("spec.data.train", f"has a damaged row {index}")
+        row = torch.full((INPUTS,), float(index)) / SAMPLES
+        return row * float("nan") if index == self.not_finite else row
+
+
+class ManualLoading(LoadingThreads):
+    """Loads batches in the event loop, at once or, while ``held``, when the test says so.
+
+    Attributes:
+        held: Whether loads wait for `release`.
+        loads: The epoch, offset and number of samples of every load that was asked for.
+    """
+
+    def __init__(self) -> None:
+        self.held = False
+        self.loads: list[tuple[int | None, int, int]] = []
+        self.cancelled = 0
+        self._released = asyncio.Event()
+
+    async def load(self, dataset: LocalDataset, epoch: int | None, offset: int, count: int) -> Batch:
+        self.loads.append((epoch, offset, count))
+        try:
+            if self.held:
+                await self._released.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return dataset.collate(epoch, offset, dataset.decode(epoch, offset, count, lambda: False))
+
+    def release(self) -> None:
+        """Let the loads that wait, and those that come, take place."""
+        self.held = False
+        self._released.set()
+
+
+@dataclass
+class FakeClient:
+    """What a client works with, and what a test sees of it.
+
+    Attributes:
+        data: Its samples, held by ``rows`` and ``evaluation_rows``.
+        part: The client part of the network.
+        attending: Carries out the orders that are fed.
+    """
+
+    task: Task
+    part: nn.Module
+    encoding: TensorCodec
+    rows: Rows
+    evaluation_rows: Rows
+    data: LocalData
+    training: LocalDataset
+    worker: Worker
+    torch: ManualTorchThread
+    loading: ManualLoading
+    connection: FakeConnection
+    registry: CollectorRegistry
+    attending: asyncio.Task[Ending]
+
+    def feed(self, *frames: Frame) -> None:
+        """Have the server send frames."""
+        self.connection.feed(*frames)
+
+    def parameters(self, step: int = 1, attempt: int = 1) -> list[Frame]:
+        """Return the frames of the client part's parameters."""
+        vector = concatenated(floating_tensors(self.part), self.task.layout.dtype)
+        return _tensor(wire.Tensor.PARAMETERS, (step, attempt), (0, 0), tensor_bytes(vector))
+
+    def cut_gradient(self, samples: int, step: int = 1, attempt: int = 1) -> list[Frame]:
+        """Return the frames of a cut gradient of ones, slice by slice."""
+        frames: list[Frame] = []
+        for first, rows in slice_rows(samples, self.task.layout.bytes_per_sample):
+            gradient = torch.ones((rows, self.task.layout.features), dtype=self.task.layout.dtype)
+            data = self.encoding.encode(gradient)
+            frames += _tensor(wire.Tensor.CUT_GRADIENT, (step, attempt), (first, rows), data)
+        return frames
+
+    def loads_observed(self) -> float:
+        """Return how many loads the metrics have counted."""
+        return self.registry.get_sample_value("pslgs_client_load_seconds_count") or 0.0
+
+
+@asynccontextmanager
+async def fake_client(
+    spec: JobSpec | None = None, *, evaluates: bool = True, connection: FakeConnection | None = None
+) -> AsyncIterator[FakeClient]:
+    """Build a client of a tiny model that attends to a fake connection; it is cancelled at the end."""
+    spec = spec or tiny_spec()
+    torch.manual_seed(0)
+    task, network = build_task(spec, (INPUTS,))
+    encoding = codec_for(spec.transport.compression, task.layout.features, task.layout.dtype)
+    rows, evaluation_rows = Rows(), Rows()
+    training, evaluation = _dataset(rows), _dataset(evaluation_rows)
+    registry = CollectorRegistry()
+    metrics, loading, thread = ClientMetrics(registry), ManualLoading(), ManualTorchThread()
+    worker = Worker(task, encoding, ClientStep(task, network.client_part, "a"), metrics)
+    data = LocalData(
+        Prefetcher(training, loading, metrics.load),
+        Prefetcher(evaluation, loading, lambda _: None) if evaluates else None,
+    )
+    connection = connection or FakeConnection()
+    attending = asyncio.create_task(attend(Tools(data, worker, thread, connection)))
+    client = FakeClient(
+        task=task,
+        part=network.client_part,
+        encoding=encoding,
+        rows=rows,
+        evaluation_rows=evaluation_rows,
+        data=data,
+        training=training,
+        worker=worker,
+        torch=thread,
+        loading=loading,
+        connection=connection,
+        registry=registry,
+        attending=attending,
+    )
+    try:
+        yield client
+    finally:
+        data.training.drop()
+        if data.evaluation:
+            data.evaluation.drop()
+        attending.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await attending
+        await settle()
+
+
+def forward(samples: int, offset: int = 0, following: int = 0, step: int = 1, attempt: int = 1) -> Frame:
+    """Return the order of a local batch in epoch 1; ``following`` samples come after it."""
+    order = wire.Forward(
+        step=step,
+        attempt=attempt,
+        epoch=1,
+        offset=offset,
+        samples=samples,
+        next_offset=offset + samples,
+        next_samples=following,
+    )
+    return control(forward=order)
+
+
+def evaluate(first: int, samples: int, step: int = 1) -> Frame:
+    """Return the order to evaluate a range."""
+    return control(evaluate=wire.Evaluate(step=step, attempt=0, first=first, samples=samples))
+
+
+def abort(step: int = 1, attempt: int = 1) -> Frame:
+    """Return the abort of an attempt."""
+    return control(abort=wire.Abort(step=step, attempt=attempt))
+
+
+def finish(exit_code: int = 0, reason: str = "all epochs are done") -> Frame:
+    """Return the end of the job."""
+    return control(finish=wire.Finish(exit_code=exit_code, reason=reason))
+
+
+def kinds(connection: FakeConnection) -> list[str]:
+    """Name what the client sent: the kinds of tensors, or the bodies of other frames."""
+    return [
+        frame.kind if frame.header.WhichOneof("body") == "tensor" else str(frame.header.WhichOneof("body"))
+        for frame in connection.sent_frames
+    ]
+
+
+def sent(connection: FakeConnection, kind: wire.Tensor.Kind) -> bytes:
+    """Return the payloads of all chunks of one kind."""
+    frames = [frame for frame in connection.sent_frames if frame.header.WhichOneof("body") == "tensor"]
+    return b"".join(bytes(frame.payload) for frame in frames if frame.header.tensor.kind == kind)
+
+
+def labels_sent(connection: FakeConnection) -> Sequence[int]:
+    """Return the labels that the client sent."""
+    return np.frombuffer(sent(connection, wire.Tensor.LABELS), dtype=np.int64).tolist()
+
+
+def _dataset(rows: Rows) -> LocalDataset:
+    pipeline = build_pipeline([], "spec.data.transforms")
+    return LocalDataset(rows, np.arange(SAMPLES), pipeline, Owner("a", 0, "spec.data.train"))
+
+
+def _tensor(kind: Any, ticket: tuple[int, int], part: tuple[int, int], data: memoryview) -> list[Frame]:
+    messages = tensor_frames(kind, *ticket, *part, data)
+    return [frame for message in messages for frame in decode(message)]

@@ -1,0 +1,52 @@
+"""What a client's HTTP port says follows its event loop and its connection."""
+
+import asyncio
+import io
+
+from prometheus_client import CollectorRegistry
+
+from pslgs.client.health import ClientHealth
+from pslgs.observability.http import HEARTBEAT_BOUND_SECONDS
+from pslgs.observability.pages import pages
+from server.fakes import ManualClock, settle
+
+
+def statuses(health: ClientHealth, clock: ManualClock) -> dict[str, str]:
+    """Ask the pages as a probe would, from outside the event loop."""
+    application = pages(
+        CollectorRegistry(), health.status, lambda: health.connected, clock, HEARTBEAT_BOUND_SECONDS
+    )
+    answers: dict[str, str] = {}
+    for path in ("/healthz", "/readyz"):
+        environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "wsgi.input": io.BytesIO()}
+        application(environ, lambda status, _headers, path=path: answers.update({path: status[:3]}))
+    return answers
+
+
+async def test_a_client_is_healthy_while_its_event_loop_runs():
+    clock = ManualClock()
+    health = ClientHealth("a", clock)
+    beating = asyncio.create_task(health.keep_beating(0.0))
+    for _ in range(3):
+        clock.now += 2 * HEARTBEAT_BOUND_SECONDS
+        await settle()
+        assert statuses(health, clock)["/healthz"] == "200"
+    beating.cancel()
+
+
+async def test_a_client_whose_event_loop_is_stuck_is_not_healthy():
+    clock = ManualClock()
+    health = ClientHealth("a", clock)
+    beating = asyncio.create_task(health.keep_beating(0.0))
+    await settle()
+    clock.now += HEARTBEAT_BOUND_SECONDS  # while nothing in the event loop runs
+    assert statuses(health, clock)["/healthz"] == "503"
+    beating.cancel()
+
+
+async def test_a_client_is_ready_while_it_is_connected():
+    health = ClientHealth("a", ManualClock())
+    assert statuses(health, ManualClock())["/readyz"] == "503"
+    health.connected = True
+    assert statuses(health, ManualClock())["/readyz"] == "200"
+    assert health.status().to_json() == {"client": "a", "heartbeat": 0.0, "connected": True}

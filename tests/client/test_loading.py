@@ -1,0 +1,219 @@
+"""Batches are loaded in threads of their own, at most one of them ahead of its order."""
+
+import asyncio
+from itertools import count
+from threading import Barrier, Event
+
+import pytest
+import torch
+
+from client.fakes import SAMPLES, ManualLoading, Rows
+from pslgs.client.loading import LoadingThreads, Prefetcher
+from pslgs.data.local import LocalDataset, Owner
+from pslgs.data.transforms import build_pipeline
+from pslgs.spec import InputError
+from server.fakes import settle
+
+ROWS = 64
+
+
+class ManyRows(Rows):
+    """Rows that are decoded when a test allows it.
+
+    Attributes:
+        gate: Called with the number of each row before it is decoded.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.labels = torch.arange(ROWS).numpy() % 3
+        self.gate = lambda _: None
+
+    def load(self, index: int):
+        self.gate(index)
+        return super().load(index)
+
+
+def dataset(rows: Rows) -> LocalDataset:
+    pipeline = build_pipeline([], "spec.data.transforms")
+    return LocalDataset(
+        rows, torch.arange(len(rows.labels)).numpy(), pipeline, Owner("a", 0, "spec.data.train")
+    )
+
+
+@pytest.fixture
+def rows() -> ManyRows:
+    return ManyRows()
+
+
+@pytest.fixture
+def threads():
+    made = LoadingThreads(4)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("samples", [1, 7, 8, 31, ROWS])
+async def test_threads_load_the_batch_that_one_thread_loads(samples, rows, threads):
+    data = dataset(rows)
+    offset = (ROWS - samples) // 2
+    batch = await threads.load(data, 2, offset, samples)
+    expected = data.batch(2, offset, samples)
+    assert torch.equal(batch.inputs, expected.inputs)
+    assert torch.equal(batch.labels, expected.labels)
+
+
+async def test_several_threads_decode_one_batch_at_a_time(rows, threads):
+    data = dataset(rows)
+    together = Barrier(4, timeout=60)
+    rows.gate = lambda index: together.wait() if index % 16 == 0 else None
+    await threads.load(data, None, 0, ROWS)
+
+
+async def test_one_thread_decodes_in_order(rows):
+    data, one = dataset(rows), LoadingThreads(1)
+    decoded: list[int] = []
+    rows.gate = decoded.append
+    await one.load(data, None, 0, ROWS)
+    one.close()
+    assert decoded == list(range(ROWS))
+
+
+async def test_once_a_sample_is_damaged_the_other_threads_stop_before_their_next(rows, threads):
+    data, go_on = dataset(rows), Event()
+    decoded: list[int] = []
+    rows.damaged = 0
+
+    def gate(index: int) -> None:
+        if index >= 16:
+            decoded.append(index)
+            go_on.wait(60)
+
+    rows.gate = gate
+    with pytest.raises(InputError, match="damaged row 0"):
+        await threads.load(data, None, 0, ROWS)
+    go_on.set()
+    threads.close()
+    assert set(decoded) <= {16, 32, 48}
+
+
+async def test_a_load_that_is_given_up_stops_before_its_next_sample(rows):
+    data, one = dataset(rows), LoadingThreads(1)
+    begun, go_on = asyncio.Event(), Event()
+    loop = asyncio.get_running_loop()
+    decoded: list[int] = []
+
+    def gate(index: int) -> None:
+        decoded.append(index)
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(60)
+
+    rows.gate = gate
+    loading = asyncio.create_task(one.load(data, None, 0, ROWS))
+    await begun.wait()
+    loading.cancel()
+    await asyncio.wait({loading})
+    go_on.set()
+    one.close()
+    assert decoded == [0]
+
+
+async def test_closing_stops_what_is_being_loaded(rows):
+    data, one = dataset(rows), LoadingThreads(1)
+    begun = asyncio.Event()
+    loop, closing = asyncio.get_running_loop(), one._closing
+    decoded: list[int] = []
+
+    def gate(index: int) -> None:
+        decoded.append(index)
+        loop.call_soon_threadsafe(begun.set)
+        closing.wait(60)
+
+    rows.gate = gate
+    loading = asyncio.create_task(one.load(data, None, 0, ROWS))
+    await begun.wait()
+    one.close()
+    loading.cancel()
+    assert decoded == [0]
+
+
+class Prefetched:
+    """A prefetcher of ten rows, with what it was told."""
+
+    def __init__(self) -> None:
+        self.rows = Rows()
+        self.data = dataset(self.rows)
+        self.loading = ManualLoading()
+        self.seconds: list[float] = []
+        clock = count(step=2.0).__next__
+        self.prefetcher = Prefetcher(self.data, self.loading, self.seconds.append, clock)
+
+
+@pytest.fixture
+async def prefetched() -> Prefetched:
+    return Prefetched()
+
+
+async def test_a_batch_that_was_loaded_ahead_is_handed_out_once(prefetched):
+    prefetched.prefetcher.prefetch(1, 4, 3)
+    for _ in range(2):
+        batch = await prefetched.prefetcher.take(1, 4, 3)
+        assert torch.equal(batch.inputs, prefetched.data.batch(1, 4, 3).inputs)
+    assert prefetched.loading.loads == [(1, 4, 3)] * 2
+    assert prefetched.seconds == [2, 2]
+
+
+async def test_a_part_of_what_was_loaded_ahead_serves_a_smaller_batch(prefetched):
+    prefetched.prefetcher.prefetch(0, 4, 5)
+    batch = await prefetched.prefetcher.take(0, 5, 3)
+    expected = prefetched.data.batch(0, 5, 3)
+    assert torch.equal(batch.inputs, expected.inputs)
+    assert torch.equal(batch.labels, expected.labels)
+    assert prefetched.loading.loads == [(0, 4, 5)]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [(2, 4, 3), (None, 4, 3), (1, 3, 3), (1, 4, 4), (1, 6, 2), (1, 8, 1)],
+    ids=["epoch", "in order", "earlier", "longer", "later", "elsewhere"],
+)
+async def test_any_other_batch_is_loaded_and_the_one_ahead_given_up(wanted, prefetched):
+    prefetched.loading.held = True
+    prefetched.prefetcher.prefetch(1, 4, 3)
+    await settle()
+    taking = asyncio.create_task(prefetched.prefetcher.take(*wanted))
+    await settle()
+    assert prefetched.loading.cancelled == 1
+    prefetched.loading.release()
+    assert len((await taking).labels) == wanted[2]
+    assert prefetched.loading.loads == [(1, 4, 3), wanted]
+    assert prefetched.seconds == [2]
+
+
+async def test_at_most_one_batch_is_ahead(prefetched):
+    prefetched.loading.held = True
+    for offset in range(SAMPLES - 1):
+        prefetched.prefetcher.prefetch(1, offset, 1)
+        await settle()
+        assert prefetched.loading.cancelled == offset
+    prefetched.prefetcher.drop()
+    await settle()
+    assert prefetched.loading.cancelled == SAMPLES - 1
+
+
+async def test_giving_up_a_batch_while_waiting_for_it_stops_its_load(prefetched):
+    prefetched.loading.held = True
+    prefetched.prefetcher.prefetch(1, 0, 4)
+    taking = asyncio.create_task(prefetched.prefetcher.take(1, 0, 4))
+    await settle()
+    taking.cancel()
+    await settle()
+    assert prefetched.loading.cancelled == 1
+
+
+async def test_a_batch_that_could_not_be_loaded_ahead_says_so_when_it_is_taken(prefetched):
+    prefetched.rows.damaged = 2
+    prefetched.prefetcher.prefetch(None, 0, 4)
+    await settle()
+    with pytest.raises(InputError, match="damaged row 2"):
+        await prefetched.prefetcher.take(None, 0, 4)

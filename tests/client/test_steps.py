@@ -1,0 +1,238 @@
+"""A client's part in a step, over a connection, loads and a torch thread that a test has in its hands."""
+
+import grpc
+import pytest
+import torch
+
+from client.fakes import abort, evaluate, fake_client, forward, kinds, labels_sent, sent
+from pslgs.spec import InputError
+from pslgs.wire.errors import ProtocolViolation
+from pslgs.wire.v1 import training_pb2 as wire
+from server.fakes import settle
+
+ANSWER = ["labels", "smashed_data"]
+STEP = [*ANSWER, "client_gradient"]
+
+
+async def test_a_step_goes_from_its_order_to_the_client_gradient():
+    async with fake_client() as client:
+        client.feed(forward(4), *client.parameters())
+        await settle()
+        assert kinds(client.connection) == ANSWER
+        expected = client.training.batch(1, 0, 4)
+        assert labels_sent(client.connection) == expected.labels.tolist()
+        with torch.no_grad():
+            smashed = client.part(expected.inputs)
+        assert sent(client.connection, wire.Tensor.SMASHED_DATA) == smashed.numpy().tobytes()
+
+        client.feed(*client.cut_gradient(4))
+        await settle()
+        assert kinds(client.connection) == STEP
+
+
+async def test_a_batch_is_loaded_while_its_parameters_arrive():
+    async with fake_client() as client:
+        client.feed(forward(4))
+        await settle()
+        assert client.loading.loads == [(1, 0, 4)]
+        assert kinds(client.connection) == []
+
+
+async def test_a_batch_that_is_loaded_late_is_waited_for():
+    async with fake_client() as client:
+        client.loading.held = True
+        client.feed(forward(4), *client.parameters())
+        await settle()
+        assert kinds(client.connection) == []
+        client.loading.release()
+        await settle()
+        assert kinds(client.connection) == ANSWER
+
+
+async def test_the_next_batch_is_loaded_once_the_forward_pass_is_computed():
+    async with fake_client() as client:
+        client.connection.reads.clear()  # nothing is sent
+        client.feed(forward(4, following=3), *client.parameters())
+        await settle()
+        assert client.loading.loads == [(1, 0, 4), (1, 4, 3)]
+
+
+async def test_the_backward_pass_does_not_wait_for_the_next_batch():
+    async with fake_client() as client:
+        client.torch.held = True
+        client.feed(forward(4, following=3), *client.parameters())
+        await settle()
+        client.loading.held = True
+        client.torch.held = False
+        client.torch.work()
+        await settle()
+        assert client.loading.loads == [(1, 0, 4), (1, 4, 3)]
+        client.feed(*client.cut_gradient(4))
+        await settle()
+        assert kinds(client.connection) == STEP
+        assert client.loads_observed() == 1
+
+
+async def test_a_batch_that_was_loaded_ahead_is_not_loaded_again():
+    async with fake_client() as client:
+        client.feed(forward(4, following=3), *client.parameters(), *client.cut_gradient(4))
+        await settle()
+        client.feed(forward(2, 5, step=2), *client.parameters(step=2))
+        await settle()
+        assert client.loading.loads == [(1, 0, 4), (1, 4, 3)]
+        assert labels_sent(client.connection)[-2:] == client.training.batch(1, 5, 2).labels.tolist()
+        assert client.loads_observed() == 2
+
+
+@pytest.mark.parametrize("phase", ["loading", "parameters", "forward", "sending", "gradient", "backward"])
+async def test_after_an_abort_in_any_phase_the_next_attempt_is_answered_whole(phase):
+    async with fake_client() as client:
+        match phase:
+            case "loading":
+                client.loading.held = True
+                client.feed(forward(4, following=2), *client.parameters())
+            case "parameters":
+                client.feed(forward(4, following=2))
+            case "forward":
+                client.torch.held = True
+                client.feed(forward(4, following=2), *client.parameters())
+            case "sending":
+                client.connection.reads.clear()
+                client.feed(forward(4, following=2), *client.parameters())
+            case "gradient":
+                client.feed(forward(4, following=2), *client.parameters())
+            case "backward":
+                client.feed(forward(4, following=2), *client.parameters())
+                await settle()
+                client.torch.held = True
+                client.feed(*client.cut_gradient(4))
+        await settle()
+        client.feed(abort())
+        await settle()
+        client.loading.release()
+        client.torch.held = False
+        client.connection.reads.set()
+        client.connection.sent_frames.clear()
+        client.feed(*client.cut_gradient(4))  # of the aborted attempt, too late
+        await settle()
+        assert kinds(client.connection) == []
+
+        client.feed(forward(5, attempt=2), *client.parameters(attempt=2), *client.cut_gradient(5, attempt=2))
+        await settle()
+        assert kinds(client.connection) == STEP
+        assert labels_sent(client.connection) == client.training.batch(1, 0, 5).labels.tolist()
+
+
+async def test_an_aborted_load_is_given_up():
+    async with fake_client() as client:
+        client.loading.held = True
+        client.feed(forward(4))
+        await settle()
+        client.feed(abort())
+        await settle()
+        assert client.loading.cancelled == 1
+
+
+async def test_an_abort_of_another_attempt_changes_nothing():
+    async with fake_client() as client:
+        client.feed(forward(4, attempt=2), abort(attempt=1), *client.parameters(attempt=2))
+        await settle()
+        assert kinds(client.connection) == ANSWER
+
+
+async def test_tensors_of_an_earlier_attempt_are_dropped():
+    async with fake_client() as client:
+        client.feed(forward(4, attempt=2), *client.parameters(attempt=1))
+        await settle()
+        assert kinds(client.connection) == []
+        client.feed(*client.parameters(attempt=2))
+        await settle()
+        assert kinds(client.connection) == ANSWER
+
+
+async def test_a_new_order_takes_the_place_of_the_one_under_way():
+    async with fake_client() as client:
+        client.loading.held = True
+        client.feed(forward(4), *client.parameters(), forward(3, step=2), *client.parameters(step=2))
+        client.loading.release()
+        await settle()
+        assert labels_sent(client.connection) == client.training.batch(1, 0, 3).labels.tolist()
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        lambda _: [forward(4, offset=7)],
+        lambda _: [forward(0)],
+        lambda _: [forward(4, following=7)],
+        lambda _: [evaluate(8, 3)],
+        lambda _: [evaluate(0, 0)],
+        lambda client: [forward(4), *client.parameters(), *client.parameters()],
+        lambda client: [forward(4), *client.cut_gradient(3)],
+        lambda client: [forward(4), *client.cut_gradient(4), *client.cut_gradient(4)],
+    ],
+    ids=[
+        "beyond its samples",
+        "no samples",
+        "next beyond its samples",
+        "evaluation beyond its samples",
+        "evaluation of no samples",
+        "parameters twice",
+        "another slice",
+        "gradient twice",
+    ],
+)
+async def test_a_server_that_breaks_the_protocol_is_left(frames):
+    async with fake_client() as client:
+        client.feed(*frames(client))
+        await settle()
+        with pytest.raises(ProtocolViolation):
+            client.attending.result()
+
+
+@pytest.mark.parametrize("ahead", [False, True], ids=["when it is ordered", "ahead"])
+@pytest.mark.parametrize(
+    ("attribute", "words"),
+    [("damaged", "has a damaged row"), ("not_finite", "not finite")],
+    ids=["damaged", "not a number"],
+)
+async def test_a_sample_that_cannot_be_used_is_told_to_the_server(attribute, words, ahead):
+    async with fake_client() as client:
+        order = client.training.order(1).tolist()
+        setattr(client.rows, attribute, order[4])
+        if ahead:
+            client.feed(forward(4, following=3), *client.parameters(), *client.cut_gradient(4))
+            await settle()
+            assert kinds(client.connection) == STEP  # the step that did not need the sample is whole
+        client.feed(forward(3, 4, step=2))
+        await settle()
+        failure = client.connection.sent_frames[-1].header.failure
+        assert failure.exit_code == 2
+        assert failure.message.startswith("spec.data.train: ")
+        assert words in failure.message
+        assert str(order[4]) in failure.message
+        with pytest.raises(InputError, match=words):
+            client.attending.result()
+
+
+async def test_a_damaged_sample_ends_the_client_though_the_server_is_gone():
+    async with fake_client() as client:
+        client.rows.damaged = client.training.order(1).tolist()[0]
+        client.loading.held = True
+        client.feed(forward(4))
+        await settle()
+        client.connection.ended = (grpc.StatusCode.UNAVAILABLE, "gone")
+        client.loading.release()
+        await settle()
+        with pytest.raises(InputError, match="damaged row"):
+            client.attending.result()
+
+
+async def test_a_damaged_sample_that_is_loaded_ahead_and_never_ordered_does_no_harm():
+    async with fake_client() as client:
+        client.rows.damaged = client.training.order(1).tolist()[4]
+        client.feed(forward(4, following=3), *client.parameters(), *client.cut_gradient(4))
+        await settle()
+        client.feed(forward(2, 0, step=2), *client.parameters(step=2), *client.cut_gradient(2, step=2))
+        await settle()
+        assert kinds(client.connection) == [*STEP, *STEP]

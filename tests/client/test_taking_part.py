@@ -1,0 +1,140 @@
+"""A client goes on over lost connections and interrupted servers, until the job is over or out of reach."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from itertools import repeat
+
+import grpc
+import pytest
+
+from client.fakes import FakeConnection, fake_client, finish, forward, kinds
+from pslgs.client.attend import attend
+from pslgs.client.health import ClientHealth
+from pslgs.client.participation import Tools
+from pslgs.client.reconnecting import take_part_in_job
+from pslgs.client.take_part import until_stopped
+from pslgs.lifecycle.last_words import Ending
+from pslgs.spec import ExitCode, InputError
+from pslgs.wire.errors import ProtocolViolation, Unreachable, ended
+from server.fakes import settle
+
+LOST = ended(grpc.StatusCode.UNAVAILABLE, "The connection was lost.")
+INTERRUPTED = Ending(ExitCode.INTERRUPTED, "stopped by SIGTERM")
+FINISHED = Ending(ExitCode.FINISHED, "all epochs are done")
+
+
+class Job:
+    """Connects as often as it is asked to, with one outcome a connection."""
+
+    def __init__(self, *outcomes: Ending | Exception) -> None:
+        self.outcomes = list(outcomes)
+        self.health = ClientHealth("a", lambda: 0.0)
+        self.connected: list[bool] = []
+        self.closed = 0
+
+    @asynccontextmanager
+    async def connect(self):
+        if isinstance(self.outcomes[0], Unreachable):
+            raise self.outcomes[0]
+        try:
+            yield FakeConnection()
+        finally:
+            self.closed += 1
+
+    async def attend(self, _connection) -> Ending:
+        self.connected.append(self.health.connected)
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def run(self, *, stays: bool = False) -> Ending:
+        return await take_part_in_job(self.connect, self.attend, self.health, repeat(0.0), stays=stays)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "stays", "ending", "connections"),
+    [
+        ([FINISHED], False, FINISHED, 1),
+        ([LOST, LOST, FINISHED], False, FINISHED, 3),
+        ([INTERRUPTED], False, INTERRUPTED, 1),
+        ([INTERRUPTED, FINISHED], True, FINISHED, 2),
+    ],
+    ids=["finished", "lost twice", "interrupted", "interrupted and resumed"],
+)
+async def test_a_client_connects_until_the_job_is_over(outcomes, stays, ending, connections):
+    job = Job(*outcomes)
+    assert await job.run(stays=stays) == ending
+    assert job.closed == connections
+    assert job.connected == [True] * connections
+    assert not job.health.connected
+
+
+@pytest.mark.parametrize(
+    ("outcome", "exit_code", "words"),
+    [
+        (Unreachable("No server answered."), ExitCode.SERVER_UNREACHABLE, "No server answered"),
+        (ended(grpc.StatusCode.PERMISSION_DENIED, "You are b."), ExitCode.REFUSED, "You are b."),
+        (ProtocolViolation("A chunk came twice."), ExitCode.INTERNAL_ERROR, "A chunk came twice."),
+    ],
+    ids=["unreachable", "refused", "protocol"],
+)
+async def test_a_client_gives_up_what_will_not_change(outcome, exit_code, words):
+    ending = await Job(outcome).run(stays=True)
+    assert ending.exit_code is exit_code
+    assert words in ending.message
+
+
+async def test_damaged_data_end_the_client():
+    with pytest.raises(InputError, match="damaged"):
+        await Job(InputError.at("spec.data.train", "is damaged")).run()
+
+
+async def test_a_step_that_a_lost_connection_broke_off_is_answered_on_the_next_one():
+    connections = [FakeConnection(), FakeConnection()]
+    remaining = iter(connections)
+
+    @asynccontextmanager
+    async def connect():
+        yield next(remaining)
+
+    async with fake_client() as client:
+
+        def attending(connection):
+            return attend(Tools(client.data, client.worker, client.torch, connection))
+
+        health = ClientHealth("a", lambda: 0.0)
+        job = asyncio.create_task(take_part_in_job(connect, attending, health, repeat(0.0), stays=False))
+        connections[0].feed(forward(4, following=3), *client.parameters())
+        await settle()
+        connections[0].leave()
+        connections[1].feed(forward(4, attempt=2), *client.parameters(attempt=2))
+        connections[1].feed(*client.cut_gradient(4, attempt=2))
+        await settle()
+        assert kinds(connections[1]) == ["labels", "smashed_data", "client_gradient"]
+        connections[1].feed(finish())
+        assert await job == FINISHED
+
+
+async def test_a_stop_signal_cancels_the_work_and_leaves_the_connection():
+    async with fake_client() as client:
+        client.loading.held = True
+        client.feed(forward(4))
+        stop = asyncio.get_running_loop().create_future()
+
+        async def work() -> Ending:
+            return await client.attending
+
+        stopped = asyncio.create_task(until_stopped(work(), stop))
+        await settle()
+        stop.set_result("stopped by SIGTERM")
+        assert await stopped == INTERRUPTED
+        assert client.attending.cancelled()
+        assert client.loading.cancelled == 1
+
+
+async def test_work_that_ends_by_itself_gives_its_own_ending():
+    async def work() -> Ending:
+        return FINISHED
+
+    assert await until_stopped(work(), asyncio.get_running_loop().create_future()) == FINISHED
