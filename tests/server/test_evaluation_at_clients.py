@@ -50,8 +50,13 @@ def smashed_data(client: str, first: int, rows: int) -> tuple[torch.Tensor, list
 
 
 class Answering(FakeSession):
-    """A client that answers each order at once."""
+    """A client that answers each order at once, or only those to train.
 
+    Attributes:
+        evaluates: Whether it answers the orders of an evaluation.
+    """
+
+    evaluates = True
     server: FakeServer
     conductor: Conductor
 
@@ -68,7 +73,7 @@ class Answering(FakeSession):
                 order = header.forward
                 ticket = Ticket(order.step, order.attempt)
                 return forward_answer(self.server, ticket, [0] * order.samples)
-            case "evaluate":
+            case "evaluate" if self.evaluates:
                 order = header.evaluate
                 smashed, labels = smashed_data(self.client_id, order.first, order.samples)
                 return forward_answer(self.server, Ticket(order.step, 0), labels, smashed)
@@ -141,6 +146,20 @@ async def test_clients_that_answer_at_once_are_not_lost_because_the_server_score
         assert run.server.records(AbortRecord) == []
         (record,) = run.server.records(EvaluationRecord)
         assert (record.samples, record.missing) == (16 * 40, ())
+
+
+async def test_a_client_that_does_not_answer_is_lost_and_named_and_the_rest_is_evaluated():
+    async with evaluating(clients=4, samples=20, batch=8, timeout=2) as run:
+        silent = run.server.sessions["client-001"]
+        silent.evaluates = False
+        while not run.over:
+            await settle()
+            run.server.clock.now += 0.5
+            run.conductor.tick()
+        assert run.clients_lost() == ["client-001"]
+        assert silent.ended is not None
+        (record,) = run.server.records(EvaluationRecord)
+        assert (record.samples, record.missing) == (3 * 20, ("client-001",))
 
 
 async def test_in_the_setting_of_the_paper_two_global_batches_at_most_are_in_memory(monkeypatch):
