@@ -126,7 +126,7 @@ def test_nothing_can_be_changed(ask, method, path):
 
     assert response.status == 405
     assert response.headers["Allow"] == "GET, HEAD"
-    assert body == "only GET and HEAD are answered\n"
+    assert body == "only GET and HEAD are allowed\n"
 
 
 def test_it_answers_while_another_request_hangs(ask, world):

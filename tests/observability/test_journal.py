@@ -281,7 +281,7 @@ def test_a_size_that_is_not_the_journals_is_warned_of_and_not_trusted(path, size
     with Journal(path) as journal:
         journal.cut_after(2, size)
     assert read(path) == [*KNOWN, *NOTED]
-    assert "is not the journal that step 2 was saved with" in caplog.text
+    assert "does not match the checkpoint of step 2" in caplog.text
 
 
 def test_lines_longer_than_a_block_are_read_backwards_too(path):

@@ -1,1 +1,1 @@
-"""What a run tells about itself: journal, metrics, status and the port that shows them."""
+"""Observability of a run: records, journal, metrics, status, and the HTTP server that exposes them."""

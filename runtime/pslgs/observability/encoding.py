@@ -1,4 +1,4 @@
-"""Records as JSON and back; numbers come back as they were."""
+"""Conversion of records to JSON and back, without loss of precision."""
 
 import json
 import math
@@ -17,19 +17,19 @@ _ADAPTERS: dict[str, TypeAdapter[Record]] = {cls.kind: TypeAdapter(cls) for cls 
 
 
 def encode(record: Record) -> bytes:
-    """Return one JSON object without a line break, its ``kind`` first.
+    """Return a record as a JSON object without line breaks, with the field ``kind`` first.
 
-    JSON has no numbers for a diverged loss, so these are written as "nan", "inf" and "-inf".
+    Numbers that JSON does not have, as in a diverged loss, are written as "nan", "inf" and "-inf".
     """
     document = {"kind": record.kind, **_attributes(record)}
     return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
 
 
 def decode(line: bytes) -> Record:
-    """Undo `encode`; fields that this version does not know are left out.
+    """Return the record of a line written by `encode`; unknown fields are ignored.
 
     Raises:
-        ValueError: the line is no JSON object, of an unknown kind, or a field is missing or wrong.
+        ValueError: the line is not a JSON object, its kind is unknown, or a field is missing or invalid.
     """
     document = json.loads(line)
     if not isinstance(document, dict) or str(document.get("kind")) not in _ADAPTERS:
@@ -42,7 +42,7 @@ def decode(line: bytes) -> Record:
 
 
 def plain(value: object) -> object:
-    """Turn dataclasses, mappings and tuples into dictionaries and lists, and non-finite numbers into text."""
+    """Convert dataclasses and mappings to dictionaries, tuples to lists, and non-finite numbers to text."""
     if is_dataclass(value):
         return _attributes(value)
     if isinstance(value, Mapping):

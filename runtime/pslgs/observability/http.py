@@ -1,4 +1,4 @@
-"""The HTTP port of a process; threads of its own answer, also while the event loop is stuck."""
+"""The HTTP server of a process; it runs in threads, so that it answers even if the event loop is blocked."""
 
 import logging
 import socket
@@ -31,7 +31,7 @@ class HttpServer:
         *,
         heartbeat_bound: float = HEARTBEAT_BOUND_SECONDS,
     ) -> None:
-        """Take what is needed; nothing is opened yet.
+        """Create a server that does not listen yet.
 
         Args:
             host: The address to listen on, IPv4 or IPv6.
@@ -48,10 +48,10 @@ class HttpServer:
         self._running: tuple[_Server, Thread] | None = None
 
     def start(self) -> int:
-        """Listen, and return the port.
+        """Start to listen, and return the port.
 
         Raises:
-            OSError: the address cannot be listened on, for example because the port is in use.
+            OSError: the address cannot be used, for example because the port is in use.
         """
         try:
             server = _listener(self._host, self._port)
@@ -67,7 +67,7 @@ class HttpServer:
         return server.server_port
 
     def stop(self) -> None:
-        """Close the port; harmless when it is not open."""
+        """Stop to listen; has no effect if the server is not started."""
         if self._running is not None:
             server, thread = self._running
             self._running = None
@@ -80,13 +80,13 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
     def server_bind(self) -> None:
-        """Bind without asking for the host's full name, as the library would; that can take seconds."""
+        """Bind without looking up the host's full name, which can take seconds."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = self.socket.getsockname()[:2]
         self.setup_environ()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Note a connection that ended early or stayed silent; that is its peer's affair."""
+        """Log a connection that ended early or timed out at debug level, because the peer caused it."""
         _logger.debug("connection %s of %s failed", request, client_address, exc_info=True)
 
 
@@ -98,10 +98,10 @@ class _Handler(WSGIRequestHandler):
     timeout = IDLE_CONNECTION_SECONDS
 
     def log_message(self, *_: object) -> None:
-        """Keep probes and scrapes out of the log."""
+        """Do not log requests, most of which are probes and scrapes."""
 
 
 def _listener(host: str, port: int) -> _Server:
     if host == "::" and not socket.has_dualstack_ipv6():
-        host = "0.0.0.0"  # noqa: S104 - all addresses, as was asked for
+        host = "0.0.0.0"  # noqa: S104 - "::" asked for all addresses
     return (_Server6 if ":" in host else _Server)((host, port), _Handler)

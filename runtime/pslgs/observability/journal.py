@@ -1,7 +1,7 @@
-"""The journal of a run: ``metrics.jsonl``, one record a line, the oldest first.
+"""The journal of a run, ``metrics.jsonl``: one record per line, the oldest first.
 
-A journal can have gigabytes: 10,000 bytes a step at 100 active clients.  Opening it, and cutting it where a
-resumed run goes on, therefore read its end and no more.
+A journal can grow to gigabytes: about 10,000 bytes per step with 100 active clients.  Opening it, and
+truncating it when a run resumes, therefore read its end only.
 """
 
 import logging
@@ -26,15 +26,15 @@ DAMAGED_SUFFIX = ".damaged"
 
 _BLOCK_BYTES = 1 << 20
 _SEARCH_BYTES = 64 << 20
-"""How far back the last evaluation is looked for in the journal of an earlier version."""
+"""Bytes that are searched backwards for the last evaluation in a journal of an earlier version."""
 _LINE_LIMIT = 16 << 20
-"""A record is shorter; a longer line is a hole in the file."""
+"""Maximum bytes of a line; records are shorter, so a longer line is damage."""
 
 _logger = logging.getLogger(__name__)
 
 
 class JournalError(ValueError):
-    """A whole line of a journal is not a record of this version."""
+    """Raised when a complete line of a journal is not a valid record."""
 
 
 class _Line(NamedTuple):
@@ -43,7 +43,7 @@ class _Line(NamedTuple):
     Attributes:
         start: Offset of its first byte.
         end: Offset after its line break.
-        record: None where the line is not a record of this version.
+        record: The record; None if the line is not a valid one.
     """
 
     start: int
@@ -52,7 +52,7 @@ class _Line(NamedTuple):
 
 
 class Journal:
-    """Writes records to the end of a file; what a crash left half-written there is cut off first.
+    """A journal opened for appending; an incomplete last line, left by a crash, is removed first.
 
     Raises:
         OSError: the file cannot be opened, read or written.
@@ -73,29 +73,29 @@ class Journal:
 
     @property
     def size(self) -> int:
-        """Bytes written so far: where the next record will begin."""
+        """Size of the file in bytes, which is the offset of the next record."""
         return os.fstat(self._file.fileno()).st_size
 
     def append(self, record: Record) -> None:
-        """Write a record, and hand it to the operating system before returning."""
+        """Append a record and flush it to the operating system."""
         self._file.write(encode(record) + b"\n")
         self._file.flush()
 
     def cut_after(self, step: int, size: int | None = None) -> list[Record]:
-        """Cut off what happened after the checkpoint of ``step``, because it will happen again.
+        """Truncate the journal after the checkpoint of ``step``, from which the run resumes.
 
-        What was merely noted after it (clients that came or left, the checkpoint itself, a stop) stays.
-        Lines that are not records do not prevent the cut; what is cut off with them is kept in a file beside
-        the journal, with a warning.
+        Records that do not depend on steps (clients that joined or were lost, the checkpoint itself, an
+        interruption) and directly follow the checkpoint are kept.  If the truncated part contains invalid
+        lines, it is saved to a file beside the journal, and a warning is logged.
 
         Args:
-            step: Step of the checkpoint; 0 where there is none.
-            size: `size` when the checkpoint was made.  None where it is not known: then the last record that
-                the checkpoint knows of is looked for from the end on.
+            step: Step of the checkpoint; 0 if there is none.
+            size: Value of `size` when the checkpoint was written.  If None, the last record before the
+                checkpoint is searched backwards from the end.
 
         Returns:
-            The records from there to the cut; without ``size``, after those that last told of a step, an
-            evaluation and a checkpoint.
+            The kept records after the checkpoint.  Without ``size``, they are preceded by the last records of
+            a step, an evaluation and a checkpoint.
         """
         with self.path.open("rb") as file:
             known: list[Record] = []
@@ -103,7 +103,7 @@ class Journal:
                 start = size
             else:
                 if size is not None:
-                    _logger.warning("%s is not the journal that step %d was saved with", self.path, step)
+                    _logger.warning("%s does not match the checkpoint of step %d", self.path, step)
                 start, known = _last_known(file, self.size, step)
             kept, cut, damaged = _kept_tail(file, start, step)
         if damaged:
@@ -113,7 +113,7 @@ class Journal:
         return [*known, *kept]
 
     def close(self) -> None:
-        """Close the file; closing twice is harmless."""
+        """Close the file; has no effect if it is closed."""
         self._file.close()
 
     def _set_aside(self, start: int) -> None:
@@ -123,18 +123,21 @@ class Journal:
                 file.seek(start)
                 shutil.copyfileobj(file, copy, _BLOCK_BYTES)
         except OSError as error:
-            _logger.warning("the damaged end of %s is dropped, for it cannot be kept: %s", self.path, error)
+            _logger.warning("the damaged end of %s is lost, because saving it failed: %s", self.path, error)
         else:
             _logger.warning(
-                "the journal %s is damaged from byte %d on; that part is in %s", self.path, start, aside
+                "the journal %s is damaged from byte %d on; this part was moved to %s",
+                self.path,
+                start,
+                aside,
             )
 
 
 def read(path: Path) -> list[Record]:
-    """Read a journal, also one that is being written; a torn last line is left out.
+    """Read a journal, which may be open for writing; an incomplete last line is ignored.
 
     Raises:
-        JournalError: another line is not a record.
+        JournalError: a complete line is not a valid record.
         OSError: the file cannot be read.
     """
     return list(_records(path))
@@ -158,7 +161,7 @@ def _cut_torn_line(path: Path) -> None:
 
 
 def _end_of_lines(file: BinaryIO) -> int:
-    """Return the offset after the last line break, 0 where there is none."""
+    """Return the offset after the last line break; 0 if there is none."""
     position = file.seek(0, os.SEEK_END)
     while position > 0:
         start = max(0, position - _BLOCK_BYTES)
@@ -171,7 +174,7 @@ def _end_of_lines(file: BinaryIO) -> int:
 
 
 def _ends_record(file: BinaryIO, size: int, step: int) -> bool:
-    """Tell whether the first ``size`` bytes can be what a checkpoint of ``step`` saw of the journal."""
+    """Return whether the first ``size`` bytes can be the journal as of the checkpoint of ``step``."""
     if size == 0 or size > file.seek(0, os.SEEK_END):
         return size == 0
     file.seek(size - 1)
@@ -182,11 +185,11 @@ def _ends_record(file: BinaryIO, size: int, step: int) -> bool:
 
 
 def _last_known(file: BinaryIO, end: int, step: int) -> tuple[int, list[Record]]:
-    """Find the end of the last record that a checkpoint of ``step`` surely knows.
+    """Find the last record that was certainly written before the checkpoint of ``step``.
 
     Returns:
-        Its end, 0 where there is none; and the records that last told of a step, an evaluation and a
-        checkpoint.
+        Offset of its end (0 if there is none), and the last records of a step, an evaluation and a
+        checkpoint up to it.
     """
     start: int | None = None
     found: dict[type, Record] = {}
@@ -203,10 +206,10 @@ def _last_known(file: BinaryIO, end: int, step: int) -> tuple[int, list[Record]]
 
 
 def _kept_tail(file: BinaryIO, start: int, step: int) -> tuple[list[Record], int, bool]:
-    """Read on from ``start`` to the first line that belongs to what will happen again.
+    """Read from ``start`` to the first line that the resumed run will repeat.
 
     Returns:
-        The records before that line, its offset, and whether it is no record at all.
+        The records before that line, its offset, and whether it is an invalid line.
     """
     kept: list[Record] = []
     file.seek(start)
@@ -244,7 +247,7 @@ def _lines_backwards(file: BinaryIO, end: int) -> Iterator[_Line]:
         position -= size
         file.seek(position)
         lines = _split(file.read(size) + rest)
-        # The first line may begin in the block before; one without an end is no line of a journal.
+        # The first line may begin in the previous block, unless it is too long to be a record.
         rest = lines.pop(0) if position > 0 and len(lines[0]) <= _LINE_LIMIT else b""
         line_end = position + len(rest) + sum(map(len, lines))
         for content in reversed(lines):
@@ -253,7 +256,7 @@ def _lines_backwards(file: BinaryIO, end: int) -> Iterator[_Line]:
 
 
 def _split(block: bytes) -> list[bytes]:
-    """Split after line feeds, and unlike `bytes.splitlines` nowhere else."""
+    """Split after line feeds only, unlike `bytes.splitlines`."""
     *lines, last = block.split(b"\n")
     return [line + b"\n" for line in lines] + ([last] if last else [])
 

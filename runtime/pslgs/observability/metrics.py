@@ -1,4 +1,4 @@
-"""What Prometheus sees of a server and of a client; names, types and labels are frozen by a test."""
+"""Prometheus metrics of servers and clients; a test fixes their names, types and labels."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -26,7 +26,7 @@ from pslgs.observability.status import Phase
 
 @dataclass(frozen=True, slots=True)
 class JobLabels:
-    """The labels of ``pslgs_job_info``, all of them from the manifest."""
+    """Labels of the metric ``pslgs_job_info``, with values from the manifest."""
 
     name: str
     architecture: str
@@ -36,12 +36,14 @@ class JobLabels:
 
 @dataclass(frozen=True, slots=True)
 class JobSeries:
-    """What the metrics of a job say from the start.
+    """Properties of a job that its metrics show from the start.
 
     Attributes:
-        epochs: Epochs the job trains for.
-        quorum: Live clients that a step needs.
-        client_series: Clients that get series of their own; further ones count in the totals only.
+        labels: Labels of ``pslgs_job_info``.
+        epochs: Number of epochs of the job.
+        quorum: Minimum number of live clients for a step.
+        client_series: Maximum number of clients with series of their own; further clients are included in
+            totals only.
     """
 
     labels: JobLabels
@@ -51,10 +53,10 @@ class JobSeries:
 
 
 class ServerMetrics:
-    """The metrics of a server.  What the journal holds comes in as records and no other way."""
+    """The metrics of a server; everything in the journal is observed through records only."""
 
     def __init__(self, registry: CollectorRegistry, job: JobSeries) -> None:
-        """Register all metrics; one server a registry."""
+        """Register all metrics; a registry can hold one server's metrics."""
         self._progress = ProgressSeries(registry, job.epochs)
         self._quality = QualitySeries(registry)
         self._faults = FaultSeries(registry)
@@ -64,13 +66,13 @@ class ServerMetrics:
         )
         self._heartbeat = LatestGauge(
             "pslgs_heartbeat_timestamp_seconds",
-            "When the server's event loop last ran, Unix time in seconds",
+            "Time at which the server's event loop last ran, as Unix time in seconds",
             registry=registry,
         )
-        Info("pslgs_job", "What is being trained", registry=registry).info(asdict(job.labels))
+        Info("pslgs_job", "Properties of the job", registry=registry).info(asdict(job.labels))
 
     def observe(self, record: Record) -> None:
-        """Take in what a record tells."""
+        """Update the metrics by a record."""
         match record:
             case StepRecord():
                 self._progress.step(record)
@@ -94,31 +96,37 @@ class ServerMetrics:
                 assert_never(record)
 
     def show_phase(self, phase: Phase) -> None:
-        """Say what the run is doing."""
+        """Set the phase of the run."""
         self._progress.phase(phase)
 
     def set_clients(self, states: Mapping[str, str]) -> None:
-        """Say which clients are live and which lost; the series of lost and of other clients are removed."""
+        """Set the state (live, lost) of all clients; series of lost and of unlisted clients are removed."""
         self._clients.set_states(states)
 
     def set_remaining(self, samples: Mapping[str, int]) -> None:
-        """Say how many samples of this epoch each client still has to contribute."""
+        """Set the number of samples that each client has left in this epoch."""
         self._clients.set_remaining(samples)
 
     def wire_bytes(self, direction: str, kind: str, count: int) -> None:
-        """Count bytes; ``direction`` is sent or received, ``kind`` the payload's name or control."""
+        """Count transferred bytes.
+
+        Args:
+            direction: ``sent`` or ``received``.
+            kind: Name of the payload, or ``control``.
+            count: Number of bytes.
+        """
         self._wire_bytes.labels(direction, kind).inc(count)
 
     def client_refused(self, reason: str) -> None:
-        """Count a client that was not let in; ``reason`` is one word."""
+        """Count a refused client; ``reason`` is one word, such as the name of the error."""
         self._faults.refused.count(reason)
 
     def answer_ignored(self, reason: str) -> None:
-        """Count a frame that nobody waits for; ``reason`` is late, replayed or unasked."""
+        """Count a message that was ignored; ``reason`` is ``late``, ``replayed`` or ``unasked``."""
         self._faults.ignored.count(reason)
 
     def heartbeat(self, now: float) -> None:
-        """Say that the event loop runs; ``now`` is Unix time in seconds."""
+        """Set the time of the last heartbeat of the event loop; ``now`` is Unix time in seconds."""
         self._heartbeat.show(now)
 
 
@@ -131,15 +139,15 @@ class ClientMetrics:
         self._load = _seconds("pslgs_client_load_seconds", "Loading and transforming a local batch", registry)
 
     def forward(self, seconds: float) -> None:
-        """Count a forward pass."""
+        """Observe the duration of a forward pass."""
         self._forward.observe(seconds)
 
     def backward(self, seconds: float) -> None:
-        """Count a backward pass."""
+        """Observe the duration of a backward pass."""
         self._backward.observe(seconds)
 
     def load(self, seconds: float) -> None:
-        """Count the loading of a local batch, whether or not the step had to wait for it."""
+        """Observe the time to load a local batch, whether or not the step waited for it."""
         self._load.observe(seconds)
 
 

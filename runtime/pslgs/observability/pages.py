@@ -1,4 +1,4 @@
-"""The pages of a process as a WSGI application: /metrics, /healthz, /readyz, /status."""
+"""The WSGI application of a process, with the pages /metrics, /healthz, /readyz and /status."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -14,18 +14,18 @@ METHODS = ("GET", "HEAD")
 
 
 class Reportable(Protocol):
-    """What /status can show: a server's `Status`, or what a client has to say."""
+    """A status that /status can show: a server's `Status`, or that of a client."""
 
     @property
     def heartbeat(self) -> float:
         """Unix time in seconds at which the event loop last ran."""
 
     def to_json(self) -> Mapping[str, object]:
-        """Return what is shown."""
+        """Return the JSON document of /status."""
 
 
 class Page(NamedTuple):
-    """An answer; `text` ends with a line break."""
+    """A response; ``text`` ends with a line break."""
 
     status: HTTPStatus
     text: str
@@ -58,7 +58,7 @@ def pages(
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if environ["REQUEST_METHOD"] not in METHODS:
-            refusal = Page(HTTPStatus.METHOD_NOT_ALLOWED, f"only {' and '.join(METHODS)} are answered\n")
+            refusal = Page(HTTPStatus.METHOD_NOT_ALLOWED, f"only {' and '.join(METHODS)} are allowed\n")
             return _respond(refusal, start_response, [("Allow", ", ".join(METHODS))])
         if path == "/metrics":
             return metrics(environ, start_response)
@@ -70,7 +70,7 @@ def pages(
 
 
 def _answering_head(application: "WSGIApplication") -> "WSGIApplication":
-    """Answer HEAD as GET is answered, with the length of the body in its place."""
+    """Answer HEAD like GET, but without the body and with its length as Content-Length."""
 
     def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] != "HEAD":

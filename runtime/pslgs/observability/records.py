@@ -1,4 +1,4 @@
-"""What a run tells about itself: one record for each thing that happened, all of them plain values."""
+"""Records of a run: one immutable value per event, written to the journal and observed by metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,37 +11,40 @@ from pslgs.sampling.quality import Quality
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """A committed step.  Deviations are L1 distances (0 … 2); None where the task has no classes."""
+    """A committed step.
+
+    Deviations are L1 distances (0 … 2); they are None if labels are not classes.
+    """
 
     kind: ClassVar[str] = "step"
     time: float
     """Unix time in seconds at which the step was committed."""
     epoch: int
-    """Counted from 1."""
+    """Number of the epoch, from 1."""
     step: int
-    """Steps committed so far in the whole run, counted from 1."""
+    """Number of the step in the whole run, from 1."""
     attempt: int
-    """The attempt that succeeded, counted from 1."""
+    """Number of the attempt that succeeded, from 1."""
     loss: float
     batch_size: int
     deviation: float | None
     deviation_expected: float | None
     deviation_bound: float | None
-    """Exceeded with probability at most 1 % (Serfling)."""
+    """Bound that is exceeded with a probability of at most 1 % (Serfling)."""
     learning_rate: float
     allocation: Mapping[str, tuple[int, int]]
-    """Active client -> (offset into its epoch's order, samples)."""
+    """Active client -> (offset in its order of the epoch, number of samples)."""
     seconds: Mapping[str, float]
-    """Phase -> duration: forward_wait, server, backward_wait, update."""
+    """Phase (forward_wait, server, backward_wait, update) -> duration in seconds."""
     response_seconds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Active client -> time until its smashed data, its gradient were complete."""
+    """Active client -> seconds until its smashed data, and its gradient, were complete."""
     modelled_seconds: float | None = None
-    """Of a simulation: what the step would have taken over the links and machines that were assumed."""
+    """In a simulation: modelled duration of the step with the assumed links and machines, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientEvaluation:
-    """How well the model does on one client's evaluation data."""
+    """Result of an evaluation on the data of one client."""
 
     samples: int
     loss: float
@@ -50,7 +53,7 @@ class ClientEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRecord:
-    """An evaluation; pooled figures weigh every sample alike."""
+    """An evaluation; loss and accuracy are means over all samples."""
 
     kind: ClassVar[str] = "evaluation"
     time: float
@@ -60,11 +63,11 @@ class EvaluationRecord:
     loss: float
     accuracy: float | None
     clients: Mapping[str, ClientEvaluation] = field(default_factory=dict)
-    """Empty where the evaluation data are at the server."""
+    """Results by client; empty if the server holds the evaluation data."""
     missing: tuple[str, ...] = ()
-    """Clients that were lost meanwhile and are left out."""
+    """Clients that were lost during the evaluation and are not included."""
     recalibrated: ClientEvaluation | None = None
-    """Of a simulation: the pooled figures with BatchNorm statistics that were estimated anew."""
+    """In a simulation: results over all samples with re-estimated BatchNorm statistics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +79,17 @@ class ClientRecord:
     step: int
     client: str
     change: str
-    """joined | lost"""
+    """``joined`` or ``lost``."""
     reason: str
-    """A sentence for people."""
+    """The reason as a sentence, for users."""
     samples: int = 0
     cause: str = "other"
-    """The reason as one word, for metrics: disconnected, timeout …"""
+    """The reason as one word (``disconnected``, ``timeout`` …), for metrics."""
 
 
 @dataclass(frozen=True, slots=True)
 class AbortRecord:
-    """An attempt at a step was given up; nothing of it was applied."""
+    """An attempt at a step was aborted; nothing of it was applied."""
 
     kind: ClassVar[str] = "abort"
     time: float
@@ -94,14 +97,14 @@ class AbortRecord:
     step: int
     attempt: int
     reason: str
-    """A sentence for people."""
+    """The reason as a sentence, for users."""
     cause: str = "other"
     """The reason as one word, for metrics."""
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedRecord:
-    """Samples of lost clients that an epoch ended without."""
+    """Samples of lost clients that were not used in an epoch, by client."""
 
     kind: ClassVar[str] = "skipped"
     time: float
@@ -111,7 +114,7 @@ class SkippedRecord:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
-    """A checkpoint was written, or (with an error) could not be."""
+    """A checkpoint was written, or with ``error`` set, could not be written."""
 
     kind: ClassVar[str] = "checkpoint"
     time: float
@@ -128,7 +131,7 @@ class FinishRecord:
     time: float
     step: int
     outcome: str
-    """An `ExitCode`'s name, e.g. FINISHED."""
+    """Name of an `ExitCode`, e.g. ``FINISHED``."""
     message: str
 
 

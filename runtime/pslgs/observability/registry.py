@@ -1,4 +1,4 @@
-"""A registry of Prometheus metrics that belongs to one process, and what its metrics have in common."""
+"""The Prometheus registry of a process, and a gauge without an initial value."""
 
 from collections.abc import Iterable
 
@@ -8,10 +8,10 @@ SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 
 class ProcessRegistry(CollectorRegistry):
-    """The metrics of one process; its memory, CPU time and open files are among them.
+    """A registry that includes memory, CPU time and open files of the process, and omits ``_created`` series.
 
-    The library gives every counter, summary and histogram a ``_created`` series, and can leave it out for
-    the whole interpreter only.
+    The library adds a ``_created`` series to every counter, summary and histogram, and allows to disable
+    them only for the whole interpreter.
     """
 
     def __init__(self) -> None:
@@ -26,21 +26,21 @@ class ProcessRegistry(CollectorRegistry):
 
 
 class LatestGauge(Gauge):
-    """A gauge that has no sample before its value is known, where the library would show 0.
+    """A gauge that has no sample until its value is set, where the library would show 0.
 
-    A task without classes has no deviation, and a run without a checkpoint did not write one in 1970.
+    A job without classes has no deviation, and a time of 0 would mean a checkpoint in 1970.
     """
 
     _known = False
 
     def show(self, value: float | None) -> None:
-        """Set the value; None leaves it as it was."""
+        """Set the value; None does not change it."""
         if value is not None:
             self._known = True
             self.set(value)
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the gauge, without a sample while its value is not known."""
+        """Yield the gauge, without a sample until its value is set."""
         for metric in super().collect():
             if not self._known:
                 metric.samples = []

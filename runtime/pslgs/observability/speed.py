@@ -1,33 +1,34 @@
-"""How fast a run is, measured over its last steps."""
+"""Throughput of a run over its last steps."""
 
 from dataclasses import dataclass, replace
 
 WINDOW = 50
-"""Steps that are measured."""
+"""Number of steps over which the throughput is measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """The times at which the last steps were committed, the oldest first; waits between them count.
+    """Times of the last committed steps; the time between steps includes waits.
 
     Attributes:
-        commits: Unix time in seconds and samples of each; of the oldest only the time counts.
+        commits: Unix time in seconds and number of samples of each step, the oldest first.  Only the time
+            of the oldest is used.
     """
 
     commits: tuple[tuple[float, int], ...] = ()
 
     def after(self, time: float, samples: int) -> "Speed":
-        """Take in one more step, and forget the oldest of a full window."""
+        """Return the throughput after another step; the oldest step of a full window is dropped."""
         return replace(self, commits=(*self.commits, (time, samples))[-WINDOW - 1 :])
 
     @property
     def samples_per_second(self) -> float | None:
-        """None before the second step."""
+        """Samples per second; None before the second step."""
         return sum(samples for _, samples in self.commits[1:]) / self._seconds if self._seconds else None
 
     @property
     def seconds_per_step(self) -> float | None:
-        """None before the second step."""
+        """Mean seconds per step; None before the second step."""
         return self._seconds / (len(self.commits) - 1) if self._seconds else None
 
     @property

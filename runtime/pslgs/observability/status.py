@@ -1,4 +1,4 @@
-"""The state of a run as `/status` shows it: the operator, the live progress and scripts read it."""
+"""The status of a run, served at `/status` for the operator, the progress display and scripts."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -22,16 +22,16 @@ from pslgs.spec.exit_codes import ExitCode
 
 
 class Phase(StrEnum):
-    """What a run is doing."""
+    """Phases of a run."""
 
     STARTING = "Starting"
     WAITING = "Waiting"
-    """For clients."""
+    """Waiting for clients."""
     TRAINING = "Training"
     EVALUATING = "Evaluating"
     FINISHED = "Finished"
     INTERRUPTED = "Interrupted"
-    """And can be resumed."""
+    """Stopped by a signal; the run can be resumed."""
     FAILED = "Failed"
 
 
@@ -47,7 +47,7 @@ _KEPT_FIGURES = (
 
 
 class SavedCheckpoint(NamedTuple):
-    """The last checkpoint that was written, and when (Unix time in seconds)."""
+    """Step of a checkpoint, and the Unix time in seconds at which it was written."""
 
     step: int
     time: float
@@ -55,19 +55,30 @@ class SavedCheckpoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a run is.  Figures are None while they are not known, or where the task has none.
+    """Status of a run.  Values are None as long as they are unknown, or if the job has none.
 
     Attributes:
-        started: Unix time in seconds at which this process began.
-        epochs: Epochs the job trains for.
-        steps: Steps of all epochs together, as far as known; 0 before the first schedule.
-        clients: State (live, lost) -> clients, in order of their names.
-        accuracy: Of the last evaluation, 0 … 1.
-        deviation: Of the last global batch, L1 distance 0 … 2; its expectation and 99 % bound likewise.
+        started: Unix time in seconds at which this process started.
+        epochs: Number of epochs of the job.
+        clients_expected: Number of clients that the job expects.
+        steps: Estimated number of steps in all epochs; 0 before the first schedule.
+        phase: Phase of the run.
+        epoch: Number of the current epoch, from 1; 0 before the first step.
+        step: Number of committed steps.
+        loss: Mean loss of the last global batch.
+        accuracy: Accuracy of the last evaluation, 0 … 1.
+        deviation: Batch deviation of the last global batch, L1 distance 0 … 2.
+        deviation_expected: Expected value of this deviation.
+        deviation_bound: Bound that this deviation exceeds with a probability of at most 1 %.
+        clients: State (``live``, ``lost``) -> names of the clients in this state, sorted.
+        speed: Throughput over the last steps.
+        last_checkpoint: The last checkpoint that was written.
         heartbeat: Unix time in seconds at which the event loop last ran.
-        message: What a user should know at this moment; the next step clears it.
-        checkpoint_failure: Why the last checkpoint could not be written; the next one that can clears it.
-        notice: What a user should know all the time, where there is nothing more urgent.
+        message: Message for the user; cleared by the next step.
+        checkpoint_failure: Reason for which the last checkpoint could not be written; cleared by the next
+            one that is written.
+        notice: Permanent message for the user, shown if there is no other message.
+        exit_code: Exit code of the process; None until the run has ended.
     """
 
     started: float
@@ -92,25 +103,25 @@ class Status:
     exit_code: ExitCode | None = None
 
     def ended(self, exit_code: ExitCode, message: str) -> "Status":
-        """Return the status of a run that has ended so."""
+        """Return the status after the end of the run."""
         phases = {ExitCode.FINISHED: Phase.FINISHED, ExitCode.INTERRUPTED: Phase.INTERRUPTED}
         return replace(self, phase=phases.get(exit_code, Phase.FAILED), message=message, exit_code=exit_code)
 
     @property
     def progress(self) -> float:
-        """The committed part of all steps, 0 … 1."""
+        """Committed steps as a fraction of all steps, 0 … 1."""
         return min(1.0, self.step / self.steps) if self.steps else 0.0
 
     @property
     def eta_seconds(self) -> float | None:
-        """Seconds until the last step at the speed of the last ones; None unless it is going on."""
+        """Estimated seconds until the last step, at the recent speed; None if unknown or after the end."""
         seconds = self.speed.seconds_per_step
         if seconds is None or not self.steps or self.exit_code is not None:
             return None
         return max(0, self.steps - self.step) * seconds
 
     def to_json(self) -> dict[str, object]:
-        """Return what `/status` answers; figures that are not finite become null."""
+        """Return the JSON document of `/status`; numbers that are not finite become null."""
         checkpoint = self.last_checkpoint
         return {
             "phase": self.phase.value,
@@ -138,7 +149,7 @@ class Status:
 
 
 def next_status(status: Status, record: Record) -> Status:
-    """Compute the status after what a record tells."""
+    """Return the status after a record."""
     match record:
         case StepRecord():
             status = _after_step(status, record)
@@ -165,12 +176,12 @@ def kept_figures(status: Status) -> dict[str, float | None]:
 def resumed_status(
     fresh: Status, records: Iterable[Record], figures: Mapping[str, Any] | None = None
 ) -> Status:
-    """Compute the status of a run that goes on; its clients and its speed are not known yet.
+    """Return the initial status of a resumed run; its clients and its speed are not known yet.
 
     Args:
-        fresh: The status of the process.
-        records: What is known of the run's past, the oldest first.
-        figures: `kept_figures` of the checkpoint, older than ``records``.
+        fresh: Status of a new run of the job in this process.
+        records: Known records of the run, the oldest first.
+        figures: `kept_figures` of the checkpoint, which is older than ``records``.
     """
     known = {name: figures[name] for name in _KEPT_FIGURES if name in figures} if figures else {}
     last = reduce(next_status, records, replace(fresh, **known))

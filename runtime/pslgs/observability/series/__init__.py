@@ -1,1 +1,1 @@
-"""The Prometheus series of a server by what they tell: progress, quality, faults, clients."""
+"""Prometheus series of a server, by topic: progress, quality, faults, clients."""

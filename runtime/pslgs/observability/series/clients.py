@@ -1,4 +1,4 @@
-"""What each client contributes, holds and takes; the series go when the client goes."""
+"""Prometheus series of clients: samples, response times and accuracy; removed when the client is lost."""
 
 from collections.abc import Mapping
 
@@ -12,29 +12,33 @@ EXCHANGES = ("forward", "backward")
 
 
 class ClientSeries:
-    """Clients by state, and series of their own for at most ``limit`` live clients."""
+    """Number of clients by state, and series of single clients for at most ``limit`` live clients."""
 
     def __init__(self, registry: CollectorRegistry, quorum: int, limit: int) -> None:
         self._limit = limit
         self._states: dict[str, str] = {}
         self._shown: set[str] = set()
-        self._count = Gauge("pslgs_clients", "Clients of the job by state", ["state"], registry=registry)
-        Gauge("pslgs_quorum_clients", "Live clients that a step needs", registry=registry).set(quorum)
+        self._count = Gauge(
+            "pslgs_clients", "Number of clients of the job by state", ["state"], registry=registry
+        )
+        Gauge("pslgs_quorum_clients", "Minimum number of live clients for a step", registry=registry).set(
+            quorum
+        )
         self._samples = Counter(
             "pslgs_client_samples",
-            "Samples a client contributed to committed steps",
+            "Samples that a client contributed to committed steps",
             ["client"],
             registry=registry,
         )
         self._remaining = Gauge(
             "pslgs_client_remaining_samples",
-            "Samples a client has not yet contributed in this epoch",
+            "Samples that a client has not yet contributed in this epoch",
             ["client"],
             registry=registry,
         )
         self._seconds = Summary(
             "pslgs_client_response_seconds",
-            "Time from an order to the complete answer in seconds",
+            "Time from a request to the complete answer of a client in seconds",
             ["client", "phase"],
             registry=registry,
         )
@@ -47,7 +51,7 @@ class ClientSeries:
         self._show_counts()
 
     def step(self, record: StepRecord) -> None:
-        """Count the contributions to a step, and how long they took."""
+        """Count the samples of a step by client, and observe response times."""
         for client in filter(self._admit, record.allocation):
             self._samples.labels(client).inc(record.allocation[client][1])
         for client in filter(self._admit, record.response_seconds):
@@ -55,7 +59,7 @@ class ClientSeries:
                 self._seconds.labels(client, phase).observe(seconds)
 
     def evaluation(self, record: EvaluationRecord) -> None:
-        """Show the accuracies of this evaluation only."""
+        """Set the accuracy of clients in an evaluation, in place of that of earlier evaluations."""
         self._accuracy.clear()
         for client in filter(self._admit, record.clients):
             accuracy = record.clients[client].accuracy
@@ -63,18 +67,18 @@ class ClientSeries:
                 self._accuracy.labels(client).set(accuracy)
 
     def change(self, record: ClientRecord) -> None:
-        """Note that a client joined or was lost."""
+        """Set the state of a client that joined or was lost."""
         self.set_states({**self._states, record.client: LOST if record.change == LOST else LIVE})
 
     def set_states(self, states: Mapping[str, str]) -> None:
-        """Replace what is known of the clients."""
+        """Set the states of all clients, and remove the series of lost and of unlisted ones."""
         for client in self._shown - {client for client, state in states.items() if state != LOST}:
             self._remove(client)
         self._states = dict(states)
         self._show_counts()
 
     def set_remaining(self, samples: Mapping[str, int]) -> None:
-        """Show what clients still have to contribute."""
+        """Set the number of samples that clients have left in this epoch."""
         for client in filter(self._admit, samples):
             self._remaining.labels(client).set(samples[client])
 

@@ -1,4 +1,4 @@
-"""What went wrong, what it cost, and the checkpoints that limit the cost."""
+"""Prometheus series of faults: aborted steps, lost and refused clients, skipped samples, checkpoints."""
 
 from collections.abc import Collection
 
@@ -23,14 +23,14 @@ REFUSED = (
     "VersionMismatch",
 )
 IGNORED = ("late", "replayed", "unasked")
-"""The reasons there are.
+"""Known reasons, whose series exist from the start with the value 0.
 
-Each is counted from 0: of a series that begins with 1, Prometheus can't tell that it grew.
+Prometheus cannot detect the first increase of a series that begins with 1.
 """
 
 
 class ReasonCounter:
-    """Counts by reason, with a bound on how many reasons there can be; the rest counts as ``other``."""
+    """A counter by reason, with at most `REASONS_LIMIT` reasons; further ones are counted as ``other``."""
 
     def __init__(self, name: str, what: str, known: Collection[str], registry: CollectorRegistry) -> None:
         self._counter = Counter(name, what, ["reason"], registry=registry)
@@ -39,7 +39,7 @@ class ReasonCounter:
             self._counter.labels(reason)
 
     def count(self, reason: str) -> None:
-        """Count one more."""
+        """Increment the counter of a reason."""
         if len(self._reasons) < REASONS_LIMIT:
             self._reasons.add(reason)
         self._counter.labels(reason if reason in self._reasons else "other").inc()
@@ -52,16 +52,22 @@ class FaultSeries:
         def by_reason(name: str, what: str, known: Collection[str]) -> ReasonCounter:
             return ReasonCounter(name, what, known, registry)
 
-        self.refused = by_reason("pslgs_clients_refused", "Clients that were not let in", REFUSED)
-        self.ignored = by_reason("pslgs_answers_ignored", "Answers of clients that nobody waits for", IGNORED)
-        self._aborted = by_reason("pslgs_steps_aborted", "Attempts at a step that were given up", ABORTED)
-        self._lost = by_reason("pslgs_clients_lost", "Clients that were lost", LOST)
+        self.refused = by_reason("pslgs_clients_refused", "Connections of clients that were refused", REFUSED)
+        self.ignored = by_reason(
+            "pslgs_answers_ignored",
+            "Answers of clients that were ignored: late, replayed or unasked",
+            IGNORED,
+        )
+        self._aborted = by_reason("pslgs_steps_aborted", "Aborted attempts at a step", ABORTED)
+        self._lost = by_reason("pslgs_clients_lost", "Losses of clients", LOST)
         self._skipped = Counter(
-            "pslgs_samples_skipped", "Samples of lost clients that an epoch ended without", registry=registry
+            "pslgs_samples_skipped",
+            "Samples of lost clients that were not used in an epoch",
+            registry=registry,
         )
         self._checkpoint = LatestGauge(
             "pslgs_checkpoint_timestamp_seconds",
-            "When the last checkpoint was written, Unix time in seconds",
+            "Time at which the last checkpoint was written, as Unix time in seconds",
             registry=registry,
         )
         self._failures = Counter(
@@ -69,20 +75,20 @@ class FaultSeries:
         )
 
     def client(self, record: ClientRecord) -> None:
-        """Count a client that was lost; one that joined is no fault."""
+        """Count a lost client; records of clients that joined are ignored."""
         if record.change == "lost":
             self._lost.count(record.cause)
 
     def abort(self, record: AbortRecord) -> None:
-        """Count an attempt that was given up."""
+        """Count an aborted attempt at a step."""
         self._aborted.count(record.cause)
 
     def skipped(self, record: SkippedRecord) -> None:
-        """Count samples that an epoch ended without."""
+        """Count samples that were not used in an epoch."""
         self._skipped.inc(sum(record.samples.values()))
 
     def checkpoint(self, record: CheckpointRecord) -> None:
-        """Show a checkpoint's time, or count its failure."""
+        """Set the time of the last checkpoint, or count a failure."""
         if record.error is None:
             self._checkpoint.show(record.time)
         else:

@@ -1,4 +1,4 @@
-"""How far the training is, and where a step's time goes."""
+"""Prometheus series of the progress of a run: steps, samples, epoch, phase and durations."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -10,11 +10,11 @@ PHASES = ("forward_wait", "server", "backward_wait", "update")
 
 
 class ProgressSeries:
-    """Steps, samples, epochs and durations.  The counters start at 0 in every process."""
+    """Steps, samples, epoch, phase and durations; counters start at 0 in every process."""
 
     def __init__(self, registry: CollectorRegistry, epochs: int) -> None:
-        self._steps = Counter("pslgs_steps", "Steps committed", registry=registry)
-        self._samples = Counter("pslgs_samples", "Samples in the steps committed", registry=registry)
+        self._steps = Counter("pslgs_steps", "Committed steps", registry=registry)
+        self._samples = Counter("pslgs_samples", "Samples in committed steps", registry=registry)
         self._seconds = Histogram(
             "pslgs_step_seconds",
             "Duration of the phases of a step in seconds",
@@ -24,15 +24,15 @@ class ProgressSeries:
         )
         for phase in PHASES:
             self._seconds.labels(phase)
-        self._epoch = LatestGauge("pslgs_epoch", "The epoch under way, counted from 1", registry=registry)
-        Gauge("pslgs_epochs", "Epochs the job trains for", registry=registry).set(epochs)
+        self._epoch = LatestGauge("pslgs_epoch", "Number of the current epoch, from 1", registry=registry)
+        Gauge("pslgs_epochs", "Number of epochs of the job", registry=registry).set(epochs)
         self._phase = Gauge(
-            "pslgs_phase", "1 for what the run is doing, else 0", ["phase"], registry=registry
+            "pslgs_phase", "1 for the current phase of the run, 0 for others", ["phase"], registry=registry
         )
         self.phase(Phase.STARTING)
 
     def phase(self, current: Phase) -> None:
-        """Show what the run is doing."""
+        """Set the phase of the run."""
         for phase in Phase:
             self._phase.labels(phase.value).set(phase is current)
 

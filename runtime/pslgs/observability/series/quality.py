@@ -1,4 +1,4 @@
-"""How representative the global batches are, and how well the model does."""
+"""Prometheus series of the quality of global batches and of the model."""
 
 from prometheus_client import CollectorRegistry, Gauge
 
@@ -9,7 +9,7 @@ CONFIDENCE = "0.99"
 
 
 class QualitySeries:
-    """Figures of the last global batch and the last evaluation."""
+    """Deviation, size and loss of the last global batch, and results of the last evaluation."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def latest(name: str, what: str) -> LatestGauge:
@@ -17,28 +17,30 @@ class QualitySeries:
 
         self._deviation = latest(
             "pslgs_batch_deviation",
-            "L1 distance (0 to 2) of a global batch's class proportions from the pooled ones",
+            "L1 distance (0 to 2) between the class proportions of a global batch and of the pooled data",
         )
         self._expected = latest(
-            "pslgs_batch_deviation_expected", "What the batch deviation is on average (0 to 2)"
+            "pslgs_batch_deviation_expected",
+            "Expected value of the batch deviation under uniform sampling (0 to 2)",
         )
         self._bound = Gauge(
             "pslgs_batch_deviation_bound",
-            "What the batch deviation stays below with this confidence (0 to 2)",
+            "Upper bound of the batch deviation with this confidence (0 to 2)",
             ["confidence"],
             registry=registry,
         )
-        self._batch_size = latest("pslgs_global_batch_size", "Samples in the global batch")
-        self._active = latest("pslgs_active_clients", "Clients that contribute to the global batch")
+        self._batch_size = latest("pslgs_global_batch_size", "Number of samples in the global batch")
+        self._active = latest("pslgs_active_clients", "Number of clients that contribute to the global batch")
         self._training_loss = latest("pslgs_training_loss", "Mean loss of the global batch")
         self._evaluation_loss = latest("pslgs_evaluation_loss", "Mean loss of the last evaluation")
         self._accuracy = latest("pslgs_evaluation_accuracy", "Accuracy of the last evaluation (0 to 1)")
         self._evaluated = latest(
-            "pslgs_evaluation_timestamp_seconds", "When the last evaluation ended, Unix time in seconds"
+            "pslgs_evaluation_timestamp_seconds",
+            "Time at which the last evaluation ended, as Unix time in seconds",
         )
 
     def step(self, record: StepRecord) -> None:
-        """Show a step's batch."""
+        """Set the values of a step's global batch."""
         self._deviation.show(record.deviation)
         self._expected.show(record.deviation_expected)
         if record.deviation_bound is not None:
@@ -48,7 +50,7 @@ class QualitySeries:
         self._training_loss.show(record.loss)
 
     def evaluation(self, record: EvaluationRecord) -> None:
-        """Show an evaluation's pooled figures."""
+        """Set the loss and accuracy of an evaluation over all samples."""
         self._evaluation_loss.show(record.loss)
         self._accuracy.show(record.accuracy)
         self._evaluated.show(record.time)
