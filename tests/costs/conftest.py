@@ -17,7 +17,7 @@ from pslgs.spec import parse_job
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 OUTLOOK = Environment(
-    Link(bandwidth=1e12, latency=0.0),
+    Link.symmetric(bandwidth=1e12, latency=0.0),
     client_flops=1e8,
     server_flops=1e9,
     dataset_sizes=(1000,),

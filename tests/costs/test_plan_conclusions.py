@@ -11,8 +11,8 @@ def cnn(cut_layer: str) -> dict:
     return {"architecture": "cnn", "cutLayer": cut_layer, "inputShape": [3, 32, 32]}
 
 
-FAST = {"link": Link(1e10, 0.0001), "client_flops": 50e9, "server_flops": 5e12}
-SLOW = FAST | {"link": Link(1e6, 0.0001)}
+FAST = {"link": Link.symmetric(1e10, 0.0001), "client_flops": 50e9, "server_flops": 5e12}
+SLOW = FAST | {"link": Link.symmetric(1e6, 0.0001)}
 
 
 def test_the_cut_moves_when_the_link_becomes_slow(planned: Planned) -> None:
@@ -109,17 +109,17 @@ ADVICE = {
         "spec.model.cutLayer: makes 128 B of smashed data of a sample, 8 times the input",
     ),
     "a slow link": (
-        {"link": Link(1e5, 0.001)},
+        {"link": Link.symmetric(1e5, 0.001)},
         {},
         "spec.transport.compression: is None: a step takes ",
     ),
     "a far link": (
-        {"link": Link(1e12, 0.5)},
+        {"link": Link.symmetric(1e12, 0.5)},
         {},
         "of it on the wire, 2 s of it latency.",
     ),
     "an answer that takes too long": (
-        {"link": Link(1e3, 0.001)},
+        {"link": Link.symmetric(1e3, 0.001)},
         {},
         "spec.faultTolerance.clientTimeoutSeconds: is 30, but an answer takes some ",
     ),
@@ -182,7 +182,7 @@ def test_advice_is_not_given_at_the_edge(planned: Planned, outlook, spec) -> Non
 
 
 def test_compression_is_compared_where_the_wire_dominates(planned: Planned) -> None:
-    plan = planned({"link": Link(1e6, 0.001)})
+    plan = planned({"link": Link.symmetric(1e6, 0.001)})
     times = plan.step_seconds_by_compression
     assert list(times) == ["None", "Float16", "BFloat16", "Int8"]
     assert times["None"] == pytest.approx(plan.own_cut.step.total)

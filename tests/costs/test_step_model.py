@@ -6,10 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs.costs.time_model import Conditions, Link, step_time
+from pslgs.costs.time_model import ClientTimeModel, Conditions, Link, step_time
 from pslgs.costs.traffic import StepTraffic, step_traffic
 from pslgs.spec.model import ModelSpec
 from pslgs.spec.optimization import Loss
+from pslgs.spec.profiles import ClientProfile
 from pslgs.spec.transport import Compression
 from pslgs.splitting.network import build_network
 from pslgs.splitting.smashed import SmashedLayout
@@ -31,7 +32,7 @@ def anatomy() -> Anatomy:
     return dissect(build_network(MLP, 0), (6,))
 
 
-def payload_of_cut(anatomy: Anatomy, compression: Compression) -> StepTraffic:
+def traffic_of_cut(anatomy: Anatomy, compression: Compression) -> StepTraffic:
     return step_traffic(
         anatomy.smashed,
         CROSS_ENTROPY,
@@ -88,26 +89,26 @@ def test_bytes_are_those_of_encoded_tensors(anatomy, compression) -> None:
     step.backward(torch.randn(7, 8))
     labels = CROSS_ENTROPY.as_labels(torch.arange(7) % 3)
     encoded = len(codec_for(compression, 8, torch.float32).encode(smashed))
-    payload = payload_of_cut(anatomy, compression)
-    assert 7 * payload.sample_up == encoded + labels.numel() * labels.element_size()
-    assert 7 * payload.sample_down == encoded
-    assert payload.sample_raw == 8 * 4
-    assert (payload.parameters, payload.gradient) == (
+    traffic = traffic_of_cut(anatomy, compression)
+    assert 7 * traffic.sample_up == encoded + labels.numel() * labels.element_size()
+    assert 7 * traffic.sample_down == encoded
+    assert traffic.sample_raw == 8 * 4
+    assert (traffic.parameters, traffic.gradient) == (
         anatomy.client_parameters * 4,
         step.gradient().numel() * 4,
     )
 
 
 def test_parameters_and_gradients_travel_for_each_client_and_the_rest_for_each_sample() -> None:
-    payload = StepTraffic(parameters=1000, gradient=800, sample_up=40, sample_down=32, sample_raw=32)
-    assert (payload.up(60, 5), payload.down(60, 5)) == (60 * 40 + 5 * 800, 60 * 32 + 5 * 1000)
-    assert (payload.up(1.5, 0.5), payload.down(1.5, 0.5)) == (60 + 400, 48 + 500)
+    traffic = StepTraffic(parameters=1000, gradient=800, sample_up=40, sample_down=32, sample_raw=32)
+    assert (traffic.up(60, 5), traffic.down(60, 5)) == (60 * 40 + 5 * 800, 60 * 32 + 5 * 1000)
+    assert (traffic.up(1.5, 0.5), traffic.down(1.5, 0.5)) == (60 + 400, 48 + 500)
 
 
 def test_a_step_takes_what_the_formula_says(anatomy) -> None:
-    payload = StepTraffic(parameters=1000, gradient=300, sample_up=250, sample_down=400, sample_raw=200)
-    link = Link(bandwidth=8000, latency=0.25)  # 1000 bytes a second
-    step = step_time(anatomy, payload, 10, 100, Conditions(link, client_flops=480, server_flops=3300))
+    traffic = StepTraffic(parameters=1000, gradient=300, sample_up=250, sample_down=400, sample_raw=200)
+    link = Link.symmetric(bandwidth=8000, latency=0.25)  # 1000 bytes a second
+    step = step_time(anatomy, traffic, 10, 100, Conditions(link, client_flops=480, server_flops=3300))
     assert (step.parameters, step.gradient, step.latency) == pytest.approx((1.0, 0.3, 1.0))
     assert step.forward == pytest.approx(2 + 2.5)  # a batch of one slice: 10 · 96 / 480, then 2500 bytes
     assert step.backward == pytest.approx(4 + 4)  # twice the operations
@@ -130,10 +131,25 @@ def test_what_overlaps_takes_as_long_as_a_pipeline_of_two(one, other, slices) ->
 def test_a_faster_link_never_makes_a_step_longer(bandwidth, latency) -> None:
     layout = SmashedLayout(((64, 32, 32),), torch.float32)
     shape = Anatomy(layout, (3,), 3072, 10_000, 10_000, 10_000, 1_000_000, 1_000_000, 0)
-    payload = payload_of_cut(shape, Compression.NONE)
+    traffic = traffic_of_cut(shape, Compression.NONE)
     slow, fast = (
-        step_time(shape, payload, 40, 128, Conditions(Link(rate, delay), 1e9, 1e9)).total
+        step_time(shape, traffic, 40, 128, Conditions(Link.symmetric(rate, delay), 1e9, 1e9)).total
         for rate, delay in ((bandwidth * 1e6, latency / 100), (bandwidth * 2e6, latency / 200))
     )
     assert np.isfinite(slow)
     assert fast < slow
+
+
+def test_a_plan_and_a_simulation_predict_the_same_step(anatomy) -> None:
+    """Clients and server that compute as many samples a second as their FLOP/s give."""
+    traffic = StepTraffic(parameters=1000, gradient=300, sample_up=250, sample_down=400, sample_raw=1 << 20)
+    speeds = {"client_flops": 480.0, "server_flops": 3300.0}
+    planned = step_time(anatomy, traffic, 10, 30, Conditions(Link.symmetric(8000, 0.25), **speeds))
+    profile = ClientProfile(
+        samples_per_second=480 / (3 * anatomy.client_flops), uplink=8000, downlink=8000, latency=0.25
+    )
+    clients = ["a", "b", "c"]
+    simulated = ClientTimeModel(
+        dict.fromkeys(clients, profile), traffic, server_samples_per_second=3300 / (3 * anatomy.server_flops)
+    )
+    assert simulated.step_seconds(dict.fromkeys(clients, 10)) == pytest.approx(planned.total)

@@ -2,22 +2,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs.costs.traffic import StepTraffic
+from pslgs.costs.time_model import ClientTimeModel
+from pslgs.costs.traffic import StepTraffic, task_traffic
 from pslgs.observability.records import StepRecord
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.api import run_simulation, simulate
 from pslgs.simulation.setup import Part, Simulation, SimulationOptions, assign, build_simulation_setup
-from pslgs.simulation.virtual_time import (
-    ClientTimeModel,
-    backward_seconds,
-    forward_seconds,
-    step_payload,
-    step_seconds,
-)
 from pslgs.spec.profiles import PROFILES, ClientProfile
 from simulation.jobs import job
 
-PAYLOAD = StepTraffic(parameters=1_000, gradient=800, sample_up=408, sample_down=400, sample_raw=400)
+TRAFFIC = StepTraffic(parameters=1_000, gradient=800, sample_up=408, sample_down=400, sample_raw=400)
 SLOW = ClientProfile(samples_per_second=30.0, uplink=8_000.0, downlink=16_000.0, latency=0.5)
 
 
@@ -25,14 +19,15 @@ def test_a_step_is_made_of_transfers_and_computing():
     """By hand: one slice, so that nothing overlaps and all times add up."""
     forward = 2 * 0.5 + 8 * 1_000 / 16_000 + 10 / 30 / 3 + 8 * 10 * 408 / 8_000
     backward = 2 * 0.5 + 8 * 10 * 400 / 16_000 + 2 * 10 / 30 / 3 + 8 * 800 / 8_000
-    assert forward_seconds(SLOW, PAYLOAD, 10) == pytest.approx(forward)
-    assert backward_seconds(SLOW, PAYLOAD, 10) == pytest.approx(backward)
+    time = ClientTimeModel({"slow": SLOW}, TRAFFIC).client("slow", 10)
+    assert (time.until_smashed_data, time.until_gradient) == pytest.approx((forward, backward))
 
 
 def test_computing_and_sending_overlap_slice_by_slice():
     large = StepTraffic(sample_up=1 << 20, sample_down=1 << 20, sample_raw=1 << 20)  # four samples a slice
     profile = ClientProfile(samples_per_second=1.0, uplink=8.0 * (1 << 20), downlink=1e9, latency=0.0)
-    assert forward_seconds(profile, large, 40) == pytest.approx(40 + 40 / 3 / 10)
+    time = ClientTimeModel({"c": profile}, large).client("c", 40)
+    assert time.until_smashed_data == pytest.approx(40 + 40 / 3 / 10)
 
 
 @given(
@@ -41,12 +36,12 @@ def test_computing_and_sending_overlap_slice_by_slice():
 )
 def test_a_step_waits_for_its_slowest_client_and_no_longer(sizes, kinds):
     batches = {f"c{i}": size for i, size in enumerate(sizes)}
-    fleet = ClientTimeModel(
-        {name: PROFILES[kind] for name, kind in zip(batches, kinds, strict=False)}, PAYLOAD
+    times = ClientTimeModel(
+        {name: PROFILES[kind] for name, kind in zip(batches, kinds, strict=False)}, TRAFFIC
     )
-    together = step_seconds(fleet, batches)
-    alone = [step_seconds(fleet, {name: size}) - fleet.server_seconds(size) for name, size in batches.items()]
-    server = fleet.server_seconds(sum(sizes))
+    together = times.step_seconds(batches)
+    alone = [times.step_seconds({name: size}) - times.server_seconds(size) for name, size in batches.items()]
+    server = times.server_seconds(sum(sizes))
     assert max(alone) + server <= together + 1e-9
     assert together <= sum(alone) + server
 
@@ -57,15 +52,15 @@ def test_the_simulated_clock_advances_by_the_formula(tmp_path):
     simulation = Simulation(varied, STRATEGIES["Global"], SimulationOptions(mix, schedule_only=True))
     run_simulation(simulation, lambda record, _: taken.append(record))
     cast = build_simulation_setup(varied.spec, None, tmp_path, evaluated=False)
-    fleet = ClientTimeModel(
+    times = ClientTimeModel(
         assign(mix, list(cast.clients), varied.spec.sampling.seed),
-        step_payload(cast.task, cast.network.client_part, varied.spec.transport.compression),
+        task_traffic(cast.task, cast.network.client_part, varied.spec.transport.compression),
     )
     steps = [record for record in taken if isinstance(record, StepRecord)]
     assert len(steps) == 46
     for step in steps:
         batches = {client: samples for client, (_, samples) in step.allocation.items()}
-        assert step.modelled_seconds == pytest.approx(step_seconds(fleet, batches))
+        assert step.modelled_seconds == pytest.approx(times.step_seconds(batches))
 
 
 def test_nothing_is_modelled_without_profiles():

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from pslgs.costs.time_model import SERVER_SAMPLES_PER_SECOND
 from pslgs.observability.records import EvaluationRecord
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.job_variants import PAPER_STRATEGIES
 from pslgs.simulation.result import SimulationResult, Steps
 from pslgs.simulation.setup import CACHE, Mix
 from pslgs.simulation.summary import MEASURED
-from pslgs.simulation.virtual_time import SERVER_SAMPLES_PER_SECOND
 from pslgs.spec.errors import InputError
 from pslgs.spec.sampling import SamplingStrategy
 

@@ -1,16 +1,27 @@
-"""Cut layers worth looking at: the stages of a network, or every layer at which it can be cut."""
+"""Cut layers of a network: which ones are compared, and what a cut there costs the job."""
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from torch import nn
 
+from pslgs.costs.result import CutFigures
+from pslgs.costs.time_model import Conditions, StepTime, step_time
+from pslgs.costs.traffic import StepTraffic, step_traffic
+from pslgs.sampling.schedule_statistics import EpochStatistics
 from pslgs.spec.errors import InputError
+from pslgs.spec.transport import Compression
 from pslgs.splitting.network import group_normalised
 from pslgs.splitting.split import split_at
 from pslgs.training.anatomy import Anatomy, dissect
+from pslgs.training.objective import Objective
 
+PROCESS_BYTES: Final = 512 << 20
+"""Memory of a client's process before it has a network: Python and torch, as measured."""
+
+_VECTORS: Final = 4  # parameters, their gradients, and both once more as they travel
 _MOST: Final = 12
 
 
@@ -85,3 +96,81 @@ def _thinned(names: Sequence[str]) -> list[str]:
     if len(names) <= _MOST:
         return list(names)
     return [names[i * (len(names) - 1) // (_MOST - 1)] for i in range(_MOST)]
+
+
+@dataclass(frozen=True, slots=True)
+class Costing:
+    """What all cuts of a job have in common.
+
+    Attributes:
+        objective: Tells what labels look like.
+        compression: Of smashed data and cut gradients.
+        strategy: What the job's strategy makes of an epoch.
+        conditions: Links and computing speeds.
+    """
+
+    objective: Objective
+    compression: Compression
+    strategy: EpochStatistics
+    conditions: Conditions
+
+
+def cut_figures(layer: str, anatomy: Anatomy, costing: Costing) -> CutFigures:
+    """Work out what a cut after ``layer`` costs.
+
+    Raises:
+        InputError: the compression cannot carry its smashed data.
+    """
+    strategy, smashed = costing.strategy, anatomy.smashed
+    traffic = _traffic(anatomy, costing)
+    up = traffic.up(strategy.batch_size, strategy.active_clients)
+    down = traffic.down(strategy.batch_size, strategy.active_clients)
+    activations = strategy.peak_local_batch * anatomy.activation_bytes
+    buffers = strategy.peak_local_batch * 2 * smashed.bytes_per_sample
+    vectors = _VECTORS * anatomy.client_parameters * smashed.dtype.itemsize
+    return CutFigures(
+        layer=layer,
+        smashed_shapes=smashed.shapes,
+        smashed_bytes=smashed.bytes_per_sample,
+        input_ratio=smashed.features / anatomy.input_elements,
+        bytes_up=up,
+        bytes_down=down,
+        bytes_per_epoch=strategy.steps * (up + down),
+        client_parameters=anatomy.client_parameters,
+        server_parameters=anatomy.server_parameters,
+        client_flops=anatomy.client_flops,
+        server_flops=anatomy.server_flops,
+        activation_bytes=activations,
+        client_bytes=PROCESS_BYTES + activations + buffers + vectors,
+        step=predicted_step(anatomy, costing),
+    )
+
+
+def predicted_step(anatomy: Anatomy, costing: Costing) -> StepTime:
+    """Predict the time of a step, which waits for the client with the largest local batch."""
+    strategy = costing.strategy
+    return step_time(
+        anatomy,
+        _traffic(anatomy, costing),
+        strategy.largest_local_batch,
+        strategy.batch_size,
+        costing.conditions,
+    )
+
+
+def compressed_step_seconds(anatomy: Anatomy, costing: Costing) -> dict[str, float]:
+    """Predict the time of a step under each compression."""
+    return {
+        str(compression): predicted_step(anatomy, replace(costing, compression=compression)).total
+        for compression in Compression
+    }
+
+
+def _traffic(anatomy: Anatomy, costing: Costing) -> StepTraffic:
+    return step_traffic(
+        anatomy.smashed,
+        costing.objective,
+        costing.compression,
+        parameters=anatomy.client_parameters,
+        gradients=anatomy.client_gradients,
+    )

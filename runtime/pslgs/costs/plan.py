@@ -8,8 +8,16 @@ from typing import NamedTuple
 import numpy as np
 
 from pslgs.costs.advice import advise, recommend
-from pslgs.costs.cut_costs import Costing, compressed_step_seconds, cut_figures
-from pslgs.costs.cuts import Candidate, candidates, deduplicate_cuts, every_layer, stages
+from pslgs.costs.cuts import (
+    Candidate,
+    Costing,
+    candidates,
+    compressed_step_seconds,
+    cut_figures,
+    deduplicate_cuts,
+    every_layer,
+    stages,
+)
 from pslgs.costs.inputs import ASSUMED_SAMPLES, OPTION, AvailableData, Environment, PlannedJob, examine
 from pslgs.costs.machine_speed import measured_flops
 from pslgs.costs.result import Advice, CutFigures, Plan
@@ -130,7 +138,7 @@ def _plan(job: SplitTrainingJob, outlook: Environment, findings: _Findings) -> P
         samples_from=distribution.origin,
         input_shape=subject.task.input_shape,
         input_shape_from=subject.input_shape_from,
-        bandwidth=outlook.link.bandwidth,
+        bandwidth=outlook.link.uplink,
         latency=outlook.link.latency,
         compression=spec.transport.compression,
         client_flops=conditions.client_flops,

@@ -6,40 +6,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from pslgs.costs.time_model import StepTime
 from pslgs.sampling.schedule_statistics import EpochStatistics
-
-
-@dataclass(frozen=True, slots=True)
-class StepTime:
-    """Where the time of a step goes at the client with the largest local batch, in seconds.
-
-    Attributes:
-        parameters: The client part's parameters travel down.
-        forward: The client computes; slices of smashed data and labels travel up meanwhile.
-        server: The server part, forward and backward.
-        backward: The cut gradient travels down in slices; the client computes meanwhile.
-        gradient: The client gradient travels up.
-        latency: Of the four ways in one direction.
-        compute: The part of all this in which the client or the server computes.
-    """
-
-    parameters: float
-    forward: float
-    server: float
-    backward: float
-    gradient: float
-    latency: float
-    compute: float
-
-    @property
-    def total(self) -> float:
-        """Of the whole step."""
-        return self.parameters + self.forward + self.server + self.backward + self.gradient + self.latency
-
-    @property
-    def wire_share(self) -> float:
-        """The part of the step in which nobody computes, since something is on its way; 0 … 1."""
-        return 1 - self.compute / self.total if self.total else 0.0
 
 
 @dataclass(frozen=True, slots=True)

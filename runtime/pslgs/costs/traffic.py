@@ -2,9 +2,14 @@
 
 from dataclasses import dataclass
 
+from torch import nn
+
 from pslgs.spec.transport import Compression
 from pslgs.splitting.smashed import SmashedLayout
+from pslgs.splitting.split import SplitNetwork
 from pslgs.training.objective import Objective
+from pslgs.training.task import Task
+from pslgs.training.vectors import parameter_elements
 from pslgs.wire.codec import codec_for
 
 
@@ -58,3 +63,25 @@ def step_traffic(
         sample_down=encoded,
         sample_raw=layout.bytes_per_sample,
     )
+
+
+def task_traffic(task: Task, client_part: nn.Module, compression: Compression) -> StepTraffic:
+    """Return what a step of a training transfers.
+
+    Raises:
+        InputError: the compression cannot carry the smashed data.
+    """
+    return step_traffic(
+        task.layout,
+        task.objective,
+        compression,
+        parameters=parameter_elements(client_part),
+        gradients=task.client_gradient_elements,
+    )
+
+
+def averaging_traffic(task: Task, network: SplitNetwork) -> StepTraffic:
+    """Return what a round of federated averaging transfers: the whole network, down and up."""
+    parts = network.client_part, network.server_part
+    size = sum(map(parameter_elements, parts)) * task.layout.dtype.itemsize
+    return StepTraffic(parameters=size, gradient=size)

@@ -48,7 +48,7 @@ def plan(  # noqa: PLR0913 - what a notebook or the command line may want to cha
         InputError: the job or one of the arguments cannot be used.
     """
     outlook = Environment(
-        link=Link(read.parse_bandwidth(bandwidth), read.parse_latency(latency)),
+        link=Link.symmetric(read.parse_bandwidth(bandwidth), read.parse_latency(latency)),
         client_memory=read.parse_memory(client_memory) if client_memory else None,
         client_flops=read.parse_speed(client_flops, "--client-flops") if client_flops else None,
         server_flops=read.parse_speed(server_flops, "--server-flops") if server_flops else None,

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from pslgs.coordination.events import Joined
 from pslgs.coordination.from_spec import settings_from
 from pslgs.coordination.settings import Settings
-from pslgs.costs.traffic import StepTraffic
+from pslgs.costs.time_model import ClientTimeModel
+from pslgs.costs.traffic import StepTraffic, averaging_traffic, task_traffic
 from pslgs.observability.records import Record
 from pslgs.sampling.registry import strategy_named
 from pslgs.simulation.event_simulator import EventSimulator
 from pslgs.simulation.executors import LabelExecutor, TrainingExecutor
-from pslgs.simulation.federated import averaging_payload, run_federated
+from pslgs.simulation.federated import run_federated
 from pslgs.simulation.job_variants import Skew, job_variant
 from pslgs.simulation.outcomes import Executor
 from pslgs.simulation.recorder import SimulationRecorder, Write
@@ -32,7 +33,6 @@ from pslgs.simulation.setup import (
     build_simulation_setup,
     parse_mix,
 )
-from pslgs.simulation.virtual_time import ClientTimeModel, step_payload
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import SplitTrainingJob
 from pslgs.spec.violations import nearest
@@ -53,50 +53,52 @@ def run_simulation(simulation: Simulation, watch: Watch) -> SimulationResult:
             raise InputError.at(
                 "--strategy", f"is {simulation.strategy.name}, which has no schedule; train it"
             )
-        payload = averaging_payload(cast.task, cast.network)
-        columns = ResultBuilder(payload)
+        traffic = averaging_traffic(cast.task, cast.network)
+        columns = ResultBuilder(traffic)
         write = _both(columns.write, lambda record: watch(record, spec.epochs))
-        run_federated(spec, cast, _fleet(simulation, cast, payload), write, options.recalibration_batches)
+        run_federated(
+            spec, cast, _time_model(simulation, cast, traffic), write, options.recalibration_batches
+        )
     else:
-        payload = step_payload(cast.task, cast.network.client_part, spec.transport.compression)
-        columns = ResultBuilder(payload)
-        _lead(simulation, cast, _fleet(simulation, cast, payload), columns.write, watch)
+        traffic = task_traffic(cast.task, cast.network.client_part, spec.transport.compression)
+        columns = ResultBuilder(traffic)
+        _lead(simulation, cast, _time_model(simulation, cast, traffic), columns.write, watch)
     return _result(simulation, cast, columns)
 
 
 def _lead(
-    simulation: Simulation, cast: SimulationSetup, fleet: ClientTimeModel, write: Write, watch: Watch
+    simulation: Simulation, cast: SimulationSetup, times: ClientTimeModel, write: Write, watch: Watch
 ) -> None:
     """Lead the coordinator through the job."""
     counts = cast.label_counts()
-    world = EventSimulator(_settings(simulation, cast, fleet), _joined(cast, counts), fleet)
+    world = EventSimulator(_settings(simulation, cast, times), _joined(cast, counts), times)
     accounts = SimulationRecorder(
         _work(simulation, cast),
         None if counts is None else counts.sum(axis=0),
         _both(write, lambda record: watch(record, world.coordinator.steps_in_all())),
         wall_time=time.time,
         clock=time.perf_counter,
-        virtual_time=(lambda: world.now) if fleet.profiles else None,
+        virtual_time=(lambda: world.now) if times.profiles else None,
     )
     world.run(accounts.perform)
 
 
-def _settings(simulation: Simulation, cast: SimulationSetup, fleet: ClientTimeModel) -> Settings:
+def _settings(simulation: Simulation, cast: SimulationSetup, times: ClientTimeModel) -> Settings:
     spec, batch_size = simulation.job.spec, simulation.job.spec.sampling.global_batch_size
     settings = settings_from(spec, len(cast.clients), strategy=simulation.strategy)
     if settings.weighs_clients:
-        settings = replace(settings, known_delays=fleet.delays(cast.dataset_sizes, batch_size))
+        settings = replace(settings, known_delays=times.delays(cast.dataset_sizes, batch_size))
     return replace(settings, evaluate_at=None) if simulation.options.schedule_only else settings
 
 
-def _fleet(simulation: Simulation, cast: SimulationSetup, payload: StepTraffic) -> ClientTimeModel:
+def _time_model(simulation: Simulation, cast: SimulationSetup, traffic: StepTraffic) -> ClientTimeModel:
     """Draw the clients' profiles; pooled data have neither links nor edge devices."""
     options = simulation.options
     if options.profile is None or simulation.strategy.pools_data:
         return ClientTimeModel()
     mix = parse_mix(options.profile) if isinstance(options.profile, str) else options.profile
     profiles = assign(mix, list(cast.clients), simulation.job.spec.sampling.seed)
-    return ClientTimeModel(profiles, payload, options.server_samples_per_second)
+    return ClientTimeModel(profiles, traffic, options.server_samples_per_second)
 
 
 def _work(simulation: Simulation, cast: SimulationSetup) -> Executor:

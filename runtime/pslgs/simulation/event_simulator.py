@@ -9,8 +9,8 @@ from pslgs.coordination import events as told
 from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.settings import Settings
 from pslgs.coordination.snapshot import CoordinatorState
+from pslgs.costs.time_model import ClientTimeModel
 from pslgs.sampling.randomness import Purpose, client_key, generator
-from pslgs.simulation.virtual_time import ClientTimeModel
 
 LOST = "it was lost, as its profile has it"
 
@@ -30,7 +30,7 @@ class EventSimulator:
         self,
         settings: Settings,
         clients: Sequence[told.Joined],
-        fleet: ClientTimeModel,
+        times: ClientTimeModel,
         state: CoordinatorState | None = None,
     ) -> None:
         """Take what the clients say of themselves; their sessions are numbered here."""
@@ -38,7 +38,7 @@ class EventSimulator:
         self.coordinator = Coordinator(settings, self.now, state)
         self._seed = settings.seed
         self._clients = {client.client: client for client in clients}
-        self._fleet = fleet
+        self._times = times
         self._queue: list[tuple[float, int, told.Event]] = []
         self._events = 0
         self._sessions = 0
@@ -74,10 +74,10 @@ class EventSimulator:
                 self._answer_order(ticket, share)
             case do.RunServerStep(ticket, _, shares):
                 samples = sum(share.samples for share in shares)
-                self._later(self._fleet.server_seconds(samples), told.ServerStepDone(ticket))
+                self._later(self._times.server_seconds(samples), told.ServerStepDone(ticket))
             case do.SendCutGradients(ticket, shares):
                 for share in shares:
-                    seconds = self._fleet.backward_seconds(share.client, share.samples)
+                    seconds = self._times.client(share.client, share.samples).until_gradient
                     self._later(seconds, told.ClientGradientReceived(share.client, ticket))
             case do.ApplyUpdate(ticket):
                 self._later(0, told.UpdateDone(ticket))
@@ -105,14 +105,14 @@ class EventSimulator:
                 self._finished = effect
 
     def _answer_order(self, ticket: told.Ticket, share: do.Share) -> None:
-        seconds = self._fleet.forward_seconds(share.client, share.samples)
+        seconds = self._times.client(share.client, share.samples).until_smashed_data
         if self._loses(share.client, ticket):
             self._later(seconds, told.Left(share.client, share.session, LOST))
         else:
             self._later(seconds, told.SmashedDataReceived(share.client, ticket))
 
     def _loses(self, client: str, ticket: told.Ticket) -> bool:
-        probability = self._fleet.dropout(client)
+        probability = self._times.dropout(client)
         if not probability:
             return False
         rng = generator(self._seed, Purpose.VIRTUAL_LOSS, ticket.step, ticket.attempt, client_key(client))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pslgs.coordination.effects import ApplyUpdate, Share
 from pslgs.coordination.events import Ticket
-from pslgs.costs.traffic import StepTraffic
+from pslgs.costs.time_model import ClientTimeModel, Link, round_time
 from pslgs.data.local import LocalDataset
 from pslgs.observability.records import EvaluationRecord, FinishRecord, StepRecord, step_record
 from pslgs.sampling.quality import Quality
@@ -19,10 +19,8 @@ from pslgs.simulation.evaluator import Recalibration
 from pslgs.simulation.outcomes import EvaluationOutcome
 from pslgs.simulation.recorder import Write, evaluation_record
 from pslgs.simulation.setup import SimulationSetup
-from pslgs.simulation.virtual_time import ClientTimeModel
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import JobSpec
-from pslgs.spec.profiles import ClientProfile
 from pslgs.splitting.split import SplitNetwork
 from pslgs.training.anatomy import dissect
 from pslgs.training.evaluation import Score, score_dataset
@@ -31,7 +29,7 @@ from pslgs.training.optimization import apply_step, build_optimizer, learning_ra
 from pslgs.training.seeding import seed_torch
 from pslgs.training.single_samples import single_sample_explained
 from pslgs.training.task import Task
-from pslgs.training.vectors import floating_tensors, parameter_elements, trainable
+from pslgs.training.vectors import floating_tensors, trainable
 
 ScoreDataset = Callable[[LocalDataset], Score]
 """Scores the averaged network on all samples of a dataset."""
@@ -108,41 +106,39 @@ def _copy(tensors: list[Tensor], values: list[Tensor]) -> None:
         tensor.copy_(value)
 
 
-def averaging_payload(task: Task, network: SplitNetwork) -> StepTraffic:
-    """Return what a round transfers: the whole network, down and up."""
-    parts = network.client_part, network.server_part
-    size = sum(map(parameter_elements, parts)) * task.layout.dtype.itemsize
-    return StepTraffic(parameters=size, gradient=size)
-
-
 def round_seconds(
-    fleet: ClientTimeModel, dataset_sizes: Mapping[str, int], task: Task, network: SplitNetwork
+    times: ClientTimeModel, dataset_sizes: Mapping[str, int], task: Task, network: SplitNetwork
 ) -> float | None:
-    """Return the time of a round; client -> N_k.
+    """Predict the seconds of a round, T = max_k [2·latency + P + C + G] over the clients with data.
 
-    None where nothing is modelled, or the client part has no operations whose speed could be known.
+    P and G are client k's transfers of the whole network, down and up.  C is its forward and backward of N_k
+    samples through the whole network: its profile has the speed of the client part, and the rest of the
+    network takes as much longer as it has more operations.  Averaging takes no time.
+
+    Args:
+        times: Profiles of the clients, and the traffic of a round.
+        dataset_sizes: Client -> N_k.
+        task: Definition of the training.
+        network: The network.
+
+    Returns:
+        None without profiles, or where the client part has no operations whose speed could be known.
     """
     working = {client: samples for client, samples in dataset_sizes.items() if samples}
-    if not fleet.profiles or not working:
+    if not times.profiles or not working:
         return None
     anatomy = dissect(network, task.input_shape)
     if not anatomy.client_flops:
         return None
     longer = 1 + anatomy.server_flops / anatomy.client_flops
     return max(
-        client_seconds(fleet.profiles[client], fleet.payload, longer * samples)
-        for client, samples in working.items()
+        round_time(Link.of_profile(profile), times.traffic, longer * samples / profile.samples_per_second)
+        for profile, samples in ((times.profiles[client], samples) for client, samples in working.items())
     )
 
 
-def client_seconds(profile: ClientProfile, payload: StepTraffic, samples: float) -> float:
-    """Return a client's part of a round, with as many samples as would take the client part that long."""
-    download, upload = 8 * payload.parameters / profile.downlink, 8 * payload.gradient / profile.uplink
-    return 2 * profile.latency + download + samples / profile.samples_per_second + upload
-
-
 def run_federated(
-    spec: JobSpec, cast: SimulationSetup, fleet: ClientTimeModel, write: Write, recalibration_batches: int = 0
+    spec: JobSpec, cast: SimulationSetup, times: ClientTimeModel, write: Write, recalibration_batches: int = 0
 ) -> None:
     """Train as many rounds as the job has epochs, and write a record of each, evaluations and the end.
 
@@ -156,7 +152,7 @@ def run_federated(
     training = FederatedTraining(cast.task, cast.network, datasets, batch_size)
     model = LocalServerModel(cast.task, cast.network, torch.device("cpu"))
     recalibration = Recalibration(cast.task, model, datasets, batch_size, recalibration_batches)
-    modelled = round_seconds(fleet, cast.dataset_sizes, cast.task, cast.network)
+    modelled = round_seconds(times, cast.dataset_sizes, cast.task, cast.network)
 
     def score(data: LocalDataset) -> Score:
         return score_dataset(model, cast.task.objective, data, batch_size)

@@ -7,11 +7,11 @@ from pslgs.coordination.effects import Effect, Finish
 from pslgs.coordination.events import Joined
 from pslgs.coordination.settings import Settings
 from pslgs.coordination.snapshot import CoordinatorState
+from pslgs.costs.time_model import ClientTimeModel
 from pslgs.simulation.event_simulator import EventSimulator
 from pslgs.simulation.executors import TrainingExecutor
 from pslgs.simulation.outcomes import StepOutcome
 from pslgs.simulation.setup import VirtualClient
-from pslgs.simulation.virtual_time import ClientTimeModel
 from pslgs.splitting.split import SplitNetwork
 from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.task import Task

@@ -134,10 +134,10 @@ class ResultBuilder:
         finish: How it ended; None while it has not.
     """
 
-    def __init__(self, payload: StepTraffic) -> None:
+    def __init__(self, traffic: StepTraffic) -> None:
         self.evaluations: list[EvaluationRecord] = []
         self.finish: FinishRecord | None = None
-        self._payload = payload
+        self._traffic = traffic
         self._rows: list[_Row] = []
 
     def write(self, record: Record) -> None:
@@ -188,8 +188,8 @@ class ResultBuilder:
             deviation=record.deviation,
             deviation_expected=record.deviation_expected,
             deviation_bound=record.deviation_bound,
-            bytes_up=self._payload.up(record.batch_size, len(samples)),
-            bytes_down=self._payload.down(record.batch_size, len(samples)),
+            bytes_up=self._traffic.up(record.batch_size, len(samples)),
+            bytes_down=self._traffic.down(record.batch_size, len(samples)),
             measured_seconds=sum(record.seconds.values()),
             modelled_seconds=record.modelled_seconds,
         )

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from pslgs.costs.time_model import SERVER_SAMPLES_PER_SECOND
 from pslgs.data.local import LocalDataset
 from pslgs.data.opening import (
     EVALUATION,
@@ -22,7 +23,6 @@ from pslgs.observability.records import Record
 from pslgs.sampling.partition import share_names
 from pslgs.sampling.randomness import Purpose, generator
 from pslgs.sampling.strategy import Strategy
-from pslgs.simulation.virtual_time import SERVER_SAMPLES_PER_SECOND
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.document import read_document
 from pslgs.spec.errors import InputError
