@@ -107,7 +107,7 @@ TROUBLES: Final = Row(
         ),
         Panel(
             title="Samples skipped",
-            description="Samples of lost clients that an epoch ended without, in the chosen time.",
+            description="Samples of lost clients and skipped steps that epochs ended without in that time.",
             queries=(Query(f"sum(increase(pslgs_samples_skipped_total{{{OF_JOB}}}[$__range]))", "skipped"),),
             kind="numbers",
             width=6,

@@ -141,7 +141,7 @@ class TestTheServer:
 
     def test_is_not_tried_again_where_that_would_end_alike(self):
         assert rules(server(WITH_TLS)) == [
-            ("FailJob", [2, 3, 4, 5]),
+            ("FailJob", [2, 3, 4, 5, 8, 9]),
             ("Ignore", [75]),
             ("Ignore", "disruption"),
         ]
@@ -181,8 +181,8 @@ class TestTheServer:
 
 
 class TestAClient:
-    def test_is_tried_again_without_end_but_for_bad_input_and_refusal(self):
-        assert rules(client(WITH_TLS)) == [("FailJob", [2, 7]), ("Ignore", "disruption")]
+    def test_is_tried_again_without_end_but_for_bad_input_refusal_and_bad_numbers(self):
+        assert rules(client(WITH_TLS)) == [("FailJob", [2, 7, 10]), ("Ignore", "disruption")]
         assert client(WITH_TLS)["spec"]["backoffLimit"] == 2**31 - 1
 
     def test_runs_on_its_node_only(self):

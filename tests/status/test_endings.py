@@ -110,6 +110,18 @@ def test_last_words_that_are_under_way_are_waited_for_but_not_forever() -> None:
             failed(ended(server_pod(), 5, words="too late")), "DeadlineExceeded", "too late", id="deadline"
         ),
         pytest.param(
+            failed(ended(server_pod(), 8, words="the training diverged")),
+            "Diverged",
+            "the training diverged",
+            id="diverged",
+        ),
+        pytest.param(
+            failed(ended(server_pod(), 9, words="client edge-1-0 sent NaN")),
+            "NonFiniteValues",
+            "edge-1-0",
+            id="non-finite-values",
+        ),
+        pytest.param(
             failed(message=BY_POLICY.format(3)), "QuorumLost", "failed with exit code 3", id="the-pod-is-gone"
         ),
         pytest.param(

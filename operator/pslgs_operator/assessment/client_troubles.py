@@ -13,7 +13,7 @@ from pslgs_operator.wording import listing, plain
 
 
 class Failure(NamedTuple):
-    """A client that failed for good: it could not use its input, or the server refuses it."""
+    """A client that failed for good: it could not use its input, or the server refuses or dropped it."""
 
     placement: Placement
     job: ChildJob

@@ -18,6 +18,8 @@ _VERDICTS: Final = {
     ExitCode.QUORUM_LOST: "QuorumLost",
     ExitCode.CLIENT_LOST: "ClientLost",
     ExitCode.DEADLINE_EXCEEDED: "DeadlineExceeded",
+    ExitCode.DIVERGED: "Diverged",
+    ExitCode.NON_FINITE: "NonFiniteValues",
 }
 _BACKOFF: Final = "BackoffLimitExceeded"
 

@@ -15,7 +15,7 @@ from pslgs_operator.manifests.template import pinned, with_user_template
 from pslgs_operator.placement import Placement
 from pslgs_operator.settings import Settings
 
-FOR_GOOD = frozenset({ExitCode.BAD_INPUT, ExitCode.REFUSED})
+FOR_GOOD = frozenset({ExitCode.BAD_INPUT, ExitCode.REFUSED, ExitCode.DROPPED})
 """Exit codes after which another attempt would end alike."""
 
 _GRACE_SECONDS = 30

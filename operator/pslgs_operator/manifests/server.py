@@ -13,7 +13,14 @@ from pslgs_operator.manifests.template import with_user_template
 from pslgs_operator.settings import Settings
 
 FOR_GOOD = frozenset(
-    {ExitCode.BAD_INPUT, ExitCode.QUORUM_LOST, ExitCode.CLIENT_LOST, ExitCode.DEADLINE_EXCEEDED}
+    {
+        ExitCode.BAD_INPUT,
+        ExitCode.QUORUM_LOST,
+        ExitCode.CLIENT_LOST,
+        ExitCode.DEADLINE_EXCEEDED,
+        ExitCode.DIVERGED,
+        ExitCode.NON_FINITE,
+    }
 )
 """Exit codes after which another attempt would end alike."""
 

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 
+import grpc
+
 from pslgs.client.health import ClientHealth
 from pslgs.lifecycle.last_words import Ending
 from pslgs.spec.exit_codes import ExitCode
@@ -43,6 +45,8 @@ async def take_part_in_job(
                 return ending
             _logger.info("the server was interrupted (%s); connecting to the next one", ending.message)
         except Refused as error:
+            if error.status is grpc.StatusCode.DATA_LOSS:
+                return _given_up(ExitCode.DROPPED, f"the server dropped this client: {error.details}")
             return _given_up(ExitCode.REFUSED, f"the server refuses this client: {error.details}")
         except Unreachable as error:
             return _given_up(ExitCode.SERVER_UNREACHABLE, str(error))

@@ -92,9 +92,21 @@ class Attempt(Activity):
     def forgive(self, seconds: float, now: float) -> None:
         self._owing.forgive(seconds, now)
 
+    def fail(self, ticket: Ticket, kind: str, reason: str) -> list[Effect]:
+        """Give up because of a fault in the numbers; only then also in the middle of the update.
+
+        Empty if the attempt under that ticket is over, or computes nothing at the server.
+        """
+        if self.done or ticket != self._ticket or self.phase not in {Phase.SERVER_STEP, Phase.UPDATE}:
+            return []
+        return self._abandon(kind, reason)
+
     def _give_up(self, kind: str, reason: str) -> list[Effect]:
         if self.phase is Phase.UPDATE:
             return []
+        return self._abandon(kind, reason)
+
+    def _abandon(self, kind: str, reason: str) -> list[Effect]:
         self.done = True
         return [AbandonAttempt(self._ticket, self._epoch, self._shares, kind, reason)]
 

@@ -7,6 +7,7 @@ from pslgs.coordination.attempt import Attempt
 from pslgs.coordination.delays import Delays, DelayState
 from pslgs.coordination.effects import (
     Effect,
+    EndCause,
     EndSession,
     Finish,
     ReportIgnored,
@@ -19,16 +20,20 @@ from pslgs.coordination.epoch import Epoch
 from pslgs.coordination.evaluation import ClientEvaluation, ServerEvaluation
 from pslgs.coordination.events import (
     TICK_SECONDS,
+    CheckpointDone,
+    CheckpointRefused,
     ClientGradientReceived,
     EvaluationAnswered,
     Event,
     Joined,
     Left,
+    NumericFaultFound,
     SmashedDataReceived,
     StopRequested,
     Tick,
     Ticket,
 )
+from pslgs.coordination.numeric_faults import NumericFault, divergence
 from pslgs.coordination.quorum import lacking, may_start
 from pslgs.coordination.roster import Member, Roster
 from pslgs.coordination.schedule_draw import DrawResult, ScheduleDraw
@@ -36,10 +41,13 @@ from pslgs.coordination.settings import Settings
 from pslgs.coordination.snapshot import CoordinatorState
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.exit_codes import ExitCode
-from pslgs.spec.faults import OnLostClient
+from pslgs.spec.faults import OnLostClient, OnNonFinite
 
 MOST_TICK_SECONDS = 4 * TICK_SECONDS
 """What a single tick may add to a time-out, so that a server that was held up does not lose its clients."""
+
+MOST_OFFENCES = 3
+"""Clients' values that are not finite, counted over all clients, with which the job ends."""
 
 
 class Coordinator:
@@ -69,6 +77,7 @@ class Coordinator:
         self._activity: Activity | None = None
         self._effects: list[Effect] = []
         self._attempts = 0
+        self._offences = 0
         self._steps_an_epoch = 0
         self._evaluated = state.evaluated if state else False
         self._checkpointed_at = self.step
@@ -125,6 +134,11 @@ class Coordinator:
             case Left(client, session, reason):
                 if self.roster.session(client) == session:
                     self._lose(client, "disconnected", reason, now)
+            case NumericFaultFound(ticket, fault):
+                self._reject(ticket, fault, now)
+            case CheckpointRefused(found):
+                self._take(CheckpointDone(), now)
+                self._diverge(found)
             case Tick():
                 self._watch(now)
             case StopRequested(reason):
@@ -141,7 +155,9 @@ class Coordinator:
         client, session = joined.client, self.roster.session(joined.client)
         if session is not None:
             self._do(
-                EndSession(client, session, "a newer connection of this client took its place", replaced=True)
+                EndSession(
+                    client, session, "a newer connection of this client took its place", EndCause.REPLACED
+                )
             )
             self._lose(client, "replaced", "it connected again", now)
         returned = client in self.roster
@@ -165,6 +181,44 @@ class Coordinator:
                 ExitCode.CLIENT_LOST,
                 f"client {client} was lost ({reason}), and spec.faultTolerance.onLostClient is Fail",
             )
+
+    # Numbers
+
+    def _reject(self, ticket: Ticket, fault: NumericFault, now: float) -> None:
+        """Give up the attempt under ``ticket``; without a client to blame, the training has diverged."""
+        kind = "non_finite" if fault.clients else "diverged"
+        attempt = self._activity
+        abandoned = attempt.fail(ticket, kind, fault.found) if isinstance(attempt, Attempt) else []
+        if not abandoned:
+            return
+        self._do(*abandoned)
+        if not fault.clients:
+            self._diverge(fault.found)
+        elif self._settings.on_non_finite is OnNonFinite.SKIP_STEP:
+            self.epoch.skip()
+        else:
+            for client, sent in sorted(fault.clients.items()):
+                self._punish(client, sent, now)
+
+    def _punish(self, client: str, sent: str, now: float) -> None:
+        """Drop a client that sent ``sent``, or end the job, as the settings say."""
+        self._offences += 1
+        if self._settings.on_non_finite is OnNonFinite.FAIL:
+            why = "spec.faultTolerance.onNonFinite is Fail"
+            self._end(ExitCode.NON_FINITE, f"client {client} sent {sent}, and {why}")
+            return
+        reason, session = f"it sent {sent}", self.roster.session(client)
+        if session is not None:
+            self._do(EndSession(client, session, reason, EndCause.NON_FINITE))
+            self._lose(client, "non_finite", reason, now)
+        if self._offences >= MOST_OFFENCES:
+            self._end(
+                ExitCode.NON_FINITE,
+                f"client {client} sent {sent}; it was the third time that a client sent such values",
+            )
+
+    def _diverge(self, found: str) -> None:
+        self._end(ExitCode.DIVERGED, divergence(found))
 
     # Time
 
@@ -252,6 +306,8 @@ class Coordinator:
 
     def _checkpoint_due(self) -> bool:
         new_steps = self.step - self._checkpointed_at
+        if self._ending and self._ending.exit_code is ExitCode.DIVERGED:
+            return False  # The model's state is not worth keeping, and the checkpoints before it are.
         over = self._ending is not None or self.epoch.number > self._settings.epochs
         return new_steps >= self._settings.checkpoint_every or (over and new_steps > 0)
 
@@ -335,7 +391,7 @@ class Coordinator:
         skipped = {
             client: left
             for client, held in self.roster.samples().items()
-            if (left := self.epoch.remaining(client, held))
+            if (left := self.epoch.remaining(client, held) + self.epoch.skipped.get(client, 0))
         }
         if skipped:
             self._do(ReportSkipped(self.epoch.number, skipped))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from pslgs.coordination.events import Ticket
 from pslgs.coordination.schedule_draw import ScheduleDraw
@@ -136,17 +137,25 @@ class SaveCheckpoint:
     step: int
 
 
+class EndCause(Enum):
+    """Causes for which the coordinator ends a client's stream; they tell the client whether to return."""
+
+    LOST = auto()
+    """It did not answer in time, and may return."""
+    REPLACED = auto()
+    """Another connection of the same client took its place."""
+    NON_FINITE = auto()
+    """It sent values that are not finite, and would do so again."""
+
+
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """End a client's stream, telling it why.
-
-    ``replaced`` says that another connection of the same client took its place, so it need not try again.
-    """
+    """End a client's stream, telling it why."""
 
     client: str
     session: int
     reason: str
-    replaced: bool = False
+    cause: EndCause = EndCause.LOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +178,7 @@ class ReportLost:
 
 @dataclass(frozen=True, slots=True)
 class ReportSkipped:
-    """Tell that an epoch ended without these samples of clients that were lost."""
+    """Tell that an epoch ended without these samples of lost clients and of skipped steps."""
 
     epoch: int
     samples: Mapping[str, int]

@@ -25,6 +25,7 @@ class EpochState:
     taken: int
     offsets: Mapping[str, int]
     label_counts: LabelCounts = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 class Epoch:
@@ -36,6 +37,7 @@ class Epoch:
     Attributes:
         number: The epoch, counted from 1.
         offsets: Client -> samples that it has contributed so far in this epoch.
+        skipped: Client -> those of them that were in skipped steps.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Epoch:
         """Begin an epoch; ``delays``, client -> seconds, are the same for all of its draws."""
         self.number = number
         self.offsets: dict[str, int] = {}
+        self.skipped: dict[str, int] = {}
         self._draw = ScheduleDraw(DrawId(number, 0), seed, sampler, {}, delays=dict(delays or {}))
         self._last_number = 0
         self._names: tuple[str, ...] = ()
@@ -127,10 +130,16 @@ class Epoch:
                 del self._unplanned[client]
         self._taken += 1
 
+    def skip(self) -> None:
+        """Leave the next batch out: its samples count as taken, but nothing is learned from them."""
+        for client, size in self.next_batch().items():
+            self.skipped[client] = self.skipped.get(client, 0) + size
+        self.commit()
+
     def state(self) -> EpochState:
         """Return what must be kept to go on exactly after the last committed step."""
         draw = self._present_draw() if self._taken else self._committed
-        return replace(draw, offsets=dict(self.offsets))
+        return replace(draw, offsets=dict(self.offsets), skipped=dict(self.skipped))
 
     @classmethod
     def restore(
@@ -143,7 +152,7 @@ class Epoch:
         """Go on where ``state`` was taken; the first draw that `plan` asks for is the one of ``state``."""
         epoch = cls(state.epoch, seed, sampler, delays)
         epoch._last_number = state.draw
-        epoch.offsets = dict(state.offsets)
+        epoch.offsets, epoch.skipped = dict(state.offsets), dict(state.skipped)
         epoch._committed = state
         if state.drawn_over:
             epoch._restored = replace(

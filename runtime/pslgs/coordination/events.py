@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.coordination.schedule_draw import DrawId, DrawResult
 
 TICK_SECONDS = 0.25
@@ -121,6 +122,24 @@ class ServerEvaluationDone:
 
 
 @dataclass(frozen=True, slots=True)
+class NumericFaultFound:
+    """The step cannot be computed with the numbers that were received, and nothing of it is applied.
+
+    If no client is to blame, an update may have been applied and have made the parameters unusable.
+    """
+
+    ticket: Ticket
+    fault: NumericFault
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRefused:
+    """No checkpoint was written, because the state is not finite; ``found`` says what of it, as a clause."""
+
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointDone:
     """A checkpoint is written, or could not be; training goes on either way."""
 
@@ -150,7 +169,9 @@ Event = (
     | EvaluationAnswered
     | EvaluationScored
     | ServerEvaluationDone
+    | NumericFaultFound
     | CheckpointDone
+    | CheckpointRefused
     | Tick
     | StopRequested
 )

@@ -43,6 +43,7 @@ def settings_from(
         return_seconds=return_seconds,
         quorum_timeout=faults.quorum_timeout_seconds,
         on_lost=faults.on_lost_client,
+        on_non_finite=faults.on_non_finite,
         evaluate_every=spec.evaluate_every_epochs,
         evaluate_at=evaluation.at if evaluation else None,
         evaluation_range=spec.sampling.global_batch_size,

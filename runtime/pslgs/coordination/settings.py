@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pslgs.coordination.schedule_draw import ScheduleSampler
 from pslgs.spec.data import EvaluationPlace
-from pslgs.spec.faults import OnLostClient
+from pslgs.spec.faults import OnLostClient, OnNonFinite
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Settings:
             resumed run waits for its clients at least that long.
         quorum_timeout: Seconds of waiting after which the job fails.
         on_lost: What to do when a client is lost.
+        on_non_finite: Reaction to values from a client that are not finite.
         global_batch_size: B; the pooled data must hold at least that many samples.
         evaluate_every: Epochs between evaluations.
         evaluate_at: Where the evaluation data are; None where there are none.
@@ -45,6 +46,7 @@ class Settings:
     return_seconds: float = 0.0
     quorum_timeout: float = 600.0
     on_lost: OnLostClient = OnLostClient.CONTINUE
+    on_non_finite: OnNonFinite = OnNonFinite.DROP_CLIENT
     evaluate_every: int = 1
     evaluate_at: EvaluationPlace | None = None
     evaluation_range: int = 128

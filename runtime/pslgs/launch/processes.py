@@ -25,6 +25,9 @@ _FINAL: Final = {
     ExitCode.CLIENT_LOST,
     ExitCode.DEADLINE_EXCEEDED,
     ExitCode.REFUSED,
+    ExitCode.DIVERGED,
+    ExitCode.NON_FINITE,
+    ExitCode.DROPPED,
     ExitCode.INTERRUPTED,
 }
 _PRELOADED: Final = ("pslgs.client.take_part", "pslgs.server.serve", "pslgs.cli.main", "torch._dynamo")

@@ -104,7 +104,7 @@ class AbortRecord:
 
 @dataclass(frozen=True, slots=True)
 class SkippedRecord:
-    """Samples of lost clients that were not used in an epoch, by client."""
+    """Samples of lost clients and of skipped steps that were not used in an epoch, by client."""
 
     kind: ClassVar[str] = "skipped"
     time: float

@@ -190,9 +190,6 @@ def resumed_status(
 
 
 def _after_step(status: Status, record: StepRecord) -> Status:
-    message = (
-        "" if math.isfinite(record.loss) else "the training loss is not a number; lower the learning rate"
-    )
     return replace(
         status,
         phase=Phase.TRAINING,
@@ -203,7 +200,7 @@ def _after_step(status: Status, record: StepRecord) -> Status:
         deviation_expected=record.deviation_expected,
         deviation_bound=record.deviation_bound,
         speed=status.speed.after(record.time, record.batch_size),
-        message=message,
+        message="",
     )
 
 

@@ -146,7 +146,8 @@ def _skipped(history: History) -> Iterator[Finding]:
     if skipped:
         share = percent(skipped / (skipped + used))
         yield Finding(
-            f"Epochs ended without {count(skipped, 'sample')} ({share}) of lost clients.", concern=True
+            f"Epochs ended without {count(skipped, 'sample')} ({share}) of lost clients or skipped steps.",
+            concern=True,
         )
 
 

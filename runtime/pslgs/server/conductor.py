@@ -14,6 +14,7 @@ from pslgs.coordination.coordinator import Coordinator
 from pslgs.observability import status
 from pslgs.observability.records import CheckpointRecord, ClientRecord, SkippedRecord
 from pslgs.server.evaluations import EvaluationRunner
+from pslgs.server.keeper import NonFiniteStateError
 from pslgs.server.schedule_drawer import ScheduleDrawer
 from pslgs.server.stage import Stage
 from pslgs.server.steps import StepRunner
@@ -22,11 +23,20 @@ from pslgs.wire.service import Session
 from pslgs.wire.v1 import training_pb2 as wire
 
 SaveNow = Callable[[int], str | None]
-"""Writes a checkpoint of a step, in the torch thread; returns why it could not, if so."""
+"""Writes a checkpoint of a step, in the torch thread; returns why it could not, if so.
+
+Raises `NonFiniteStateError`.
+"""
 
 _SHOWN = {
     Phase.WAITING: status.Phase.WAITING,
     Phase.EVALUATION: status.Phase.EVALUATING,
+}
+
+_END_STATUSES = {
+    do.EndCause.LOST: grpc.StatusCode.ABORTED,
+    do.EndCause.REPLACED: grpc.StatusCode.ALREADY_EXISTS,
+    do.EndCause.NON_FINITE: grpc.StatusCode.DATA_LOSS,
 }
 
 
@@ -117,8 +127,7 @@ class Conductor:
         self._stage.tasks.create_task(self._save(effect.step, self._prepare_checkpoint()))
 
     def _end_session(self, effect: do.EndSession) -> None:
-        status_code = grpc.StatusCode.ALREADY_EXISTS if effect.replaced else grpc.StatusCode.ABORTED
-        self._stage.switchboard.end(effect.session, status_code, effect.reason)
+        self._stage.switchboard.end(effect.session, _END_STATUSES[effect.cause], effect.reason)
 
     def _report(self, effect: do.Effect) -> None:
         scribe, step = self._stage.scribe, self._coordinator.step
@@ -143,10 +152,14 @@ class Conductor:
 
     async def _save(self, step: int, save: SaveNow) -> None:
         begun = self._stage.clock()
-        error = await self._stage.torch.run(save, step)
+        done: told.Event = told.CheckpointDone()
+        try:
+            error = await self._stage.torch.run(save, step)
+        except NonFiniteStateError as refusal:
+            error, done = str(refusal), told.CheckpointRefused(str(refusal))
         scribe = self._stage.scribe
         scribe.write(CheckpointRecord(scribe.now(), step, self._stage.clock() - begun, error))
-        self.tell(told.CheckpointDone())
+        self.tell(done)
 
     def _show(self) -> None:
         if self._finished is None:

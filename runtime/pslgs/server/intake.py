@@ -111,7 +111,7 @@ class ClientIntake:
 
     def _check_labels(self) -> None:
         self._labels_complete = True
-        violation = self._task.objective.violation(self._labels)
+        violation = self._task.objective.range_violation(self._labels)
         if violation:
             raise ProtocolViolation(f"The local batch {violation}.")
 
@@ -149,9 +149,18 @@ class Intake:
         for client in self._clients.values():
             client.expect_gradient()
 
-    def gradients(self) -> list[Tensor]:
-        """Return the gradients in the order of the shares."""
-        return [self._clients[share.client].gradient() for share in self.shares]
+    def gradients(self) -> dict[str, Tensor]:
+        """Return the gradients by client, in the order of the shares."""
+        return {share.client: self._clients[share.client].gradient() for share in self.shares}
+
+    def rows(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the smashed data and the labels by client, as views."""
+        names, sizes = [share.client for share in self.shares], [share.samples for share in self.shares]
+        smashed, labels = (
+            dict(zip(names, torch.split(tensor, sizes), strict=True))
+            for tensor in (self.smashed, self.labels)
+        )
+        return smashed, labels
 
     def decode(self) -> None:
         """Decode all smashed data into place."""

@@ -1,6 +1,7 @@
 """Checkpoints of a whole run: tensors of both parts, the optimizer, and what the coordinator remembers."""
 
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from pslgs.spec.errors import InputError
 from pslgs.spec.job import JobSpec
 from pslgs.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore, Damage
 from pslgs.training.server_model import ModelState, ServerModel
+from pslgs.training.vectors import magnitude
 
 _logger = logging.getLogger(__name__)
 
@@ -50,13 +52,24 @@ def snapshot(
     }
 
 
+class NonFiniteStateError(ArithmeticError):
+    """The state is not finite, so no checkpoint of it is written; the message says what of it."""
+
+
 def save(store: CheckpointStore, step: int, model: ServerModel, rest: Mapping[str, Any]) -> None:
     """Write a checkpoint of step ``step``; to be called in the torch thread.
 
     Raises:
-        CheckpointError: it cannot be written; the earlier ones are intact.
+        NonFiniteStateError: the model or its optimizer is not finite.
+        CheckpointError: it cannot be written.  In either case the earlier ones are intact.
     """
     state = model.state()
+    optimizer = {f"optimizer.{name}": tensor for name, tensor in state.optimizer.items()}
+    broken = model.non_finite() or next(
+        (name for name, tensor in optimizer.items() if not math.isfinite(magnitude(tensor))), None
+    )
+    if broken is not None:
+        raise NonFiniteStateError(f"'{broken}' is not finite after step {step}")
     tensors = {"model": state.model, "optimizer": state.optimizer}
     store.save(step, tensors, {**rest, "optimizer": state.optimizer_settings})
 

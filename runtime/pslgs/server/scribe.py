@@ -107,7 +107,11 @@ def _log(record: Record) -> None:
         case AbortRecord(step=step, attempt=attempt, reason=reason):
             _logger.info("attempt %d at step %d was abandoned: %s", attempt, step, reason)
         case SkippedRecord(epoch=epoch, samples=samples):
-            _logger.warning("epoch %d ended without %d samples of lost clients", epoch, sum(samples.values()))
+            _logger.warning(
+                "epoch %d ended without %d samples of lost clients or skipped steps",
+                epoch,
+                sum(samples.values()),
+            )
         case CheckpointRecord(step=step, error=str(error)):
             _logger.warning("the checkpoint of step %d could not be written: %s", step, error)
         case EvaluationRecord(epoch=epoch, loss=loss, accuracy=accuracy):

@@ -8,11 +8,13 @@ from torch import Tensor
 from pslgs.coordination import effects as do
 from pslgs.coordination import events as told
 from pslgs.coordination.answers import AnswerHistory, Phase
+from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.observability.records import AbortRecord, StepRecord, step_record
 from pslgs.server.intake import Intake
 from pslgs.server.stage import Stage
 from pslgs.server.stopwatch import Stopwatch
 from pslgs.server.switchboard import Sending
+from pslgs.training.numeric_check import CheckedSteps
 from pslgs.training.server_model import ServerStepResult
 from pslgs.training.slices import slice_rows
 from pslgs.wire.chunks import tensor_frames
@@ -40,6 +42,7 @@ class StepRunner:
         self._newest: told.Ticket | None = None
         self._history = AnswerHistory()
         self._parameters: Tensor | None = None
+        self._checked = CheckedSteps(stage.model)
 
     def order_forward(self, orders: list[do.OrderForward]) -> None:
         """Begin an attempt: send every active client its order and the client part's parameters."""
@@ -105,7 +108,7 @@ class StepRunner:
         if self._attempt is not None and self._attempt.intake.ticket == effect.ticket:
             self._attempt.abandoned = True
             self._attempt = None
-            self._stage.torch.submit(self._stage.model.abandon)
+            self._stage.tasks.create_task(self._stage.torch.run(self._stage.model.abandon))
         header = wire.Header(abort=wire.Abort(step=effect.ticket.step, attempt=effect.ticket.attempt))
         for share in effect.shares:
             self._stage.switchboard.interrupt(share.session)
@@ -136,30 +139,38 @@ class StepRunner:
             self._stage.request(ticket, order.share, _sending_order(order, frames))
 
     async def _run_server_step(self, attempt: _Attempt, ticket: told.Ticket) -> None:
-        attempt.result = await self._stage.torch.run(self._compute, attempt, ticket)
-        if attempt.result is not None:
-            self._stage.tell(told.ServerStepDone(ticket))
+        match await self._stage.torch.run(self._compute, attempt, ticket):
+            case ServerStepResult() as result:
+                attempt.result = result
+                self._stage.tell(told.ServerStepDone(ticket))
+            case NumericFault() as fault:
+                self._stage.tell(told.NumericFaultFound(ticket, fault))
 
-    def _compute(self, attempt: _Attempt, ticket: told.Ticket) -> ServerStepResult | None:
+    def _compute(self, attempt: _Attempt, ticket: told.Ticket) -> ServerStepResult | NumericFault | None:
         """In the torch thread; an attempt that was abandoned while it waited for the thread is not run."""
         if attempt.abandoned:
             return None
-        attempt.intake.decode()
-        return self._stage.model.run(attempt.intake.smashed, attempt.intake.labels, ticket.step)
+        intake = attempt.intake
+        intake.decode()
+        return self._checked.run(*intake.rows(), (intake.smashed, intake.labels), ticket.step)
 
     async def _apply_update(self, attempt: _Attempt, effect: do.ApplyUpdate) -> None:
-        rate, self._parameters = await self._stage.torch.run(
-            self._update, attempt.intake.gradients(), effect.epoch
-        )
+        updated = await self._stage.torch.run(self._update, attempt.intake.gradients(), effect)
+        if isinstance(updated, NumericFault):
+            self._stage.tell(told.NumericFaultFound(effect.ticket, updated))
+            return
+        rate, self._parameters = updated
         attempt.watch.lap("update")
         self._stage.scribe.write(self._record(attempt, effect, rate))
         self._attempt = None
         self._stage.tell(told.UpdateDone(effect.ticket))
 
-    def _update(self, gradients: list[Tensor], epoch: int) -> tuple[float, Tensor]:
+    def _update(
+        self, gradients: dict[str, Tensor], effect: do.ApplyUpdate
+    ) -> tuple[float, Tensor] | NumericFault:
         """In the torch thread: apply the update, and read the parameters that the next step needs."""
-        rate = self._stage.model.apply(gradients, epoch)
-        return rate, self._stage.model.parameters()
+        rate = self._checked.apply(gradients, effect.epoch, effect.ticket.step)
+        return rate if isinstance(rate, NumericFault) else (rate, self._stage.model.parameters())
 
     def _record(self, attempt: _Attempt, effect: do.ApplyUpdate, rate: float) -> StepRecord:
         classes = self._stage.task.objective.class_numbers(attempt.intake.labels).numpy()

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from pslgs.coordination import effects as do
 from pslgs.coordination import events as told
-from pslgs.coordination.coordinator import Coordinator
+from pslgs.coordination.coordinator import MOST_TICK_SECONDS, Coordinator
+from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.coordination.settings import Settings
 from pslgs.coordination.snapshot import CoordinatorState
 from pslgs.costs.time_model import ClientTimeModel
@@ -45,8 +46,10 @@ class EventSimulator:
         self._absent: list[str] = []
         self._finished: do.Finish | None = None
 
-    def run(self, perform: Callable[[do.Effect], None]) -> do.Finish:
+    def run(self, perform: Callable[[do.Effect], NumericFault | None]) -> do.Finish:
         """Lead the job to its end; ``perform`` carries out each effect, and its answer comes by itself.
+
+        If ``perform`` returns a fault, the coordinator learns of that instead.
 
         Raises:
             LookupError: the coordinator waits for something that cannot come.
@@ -54,18 +57,23 @@ class EventSimulator:
         self._join(list(self._clients))
         while self._finished is None:
             if not self._queue and not self._return_absent():
-                raise LookupError(self.coordinator.lacking() or "nothing is left to do")
+                if not self.coordinator.lacking():
+                    raise LookupError("nothing is left to do")
+                self._later(MOST_TICK_SECONDS, told.Tick())  # until the coordinator's patience is over
             self.now, _, event = heapq.heappop(self._queue)
             self._tell(event, perform)
         return self._finished
 
-    def _tell(self, event: told.Event, perform: Callable[[do.Effect], None]) -> None:
+    def _tell(self, event: told.Event, perform: Callable[[do.Effect], NumericFault | None]) -> None:
         """Tell the coordinator of an event, and carry out what it says; drawing takes no virtual time."""
         for effect in self.coordinator.handle(event, self.now):
             if isinstance(effect, do.DrawSchedule):
                 self._tell(told.ScheduleDrawn(effect.draw.draw_id, effect.draw.run()), perform)
+                continue
+            fault = perform(effect)
+            if fault is not None and isinstance(effect, do.RunServerStep | do.ApplyUpdate):
+                self._later(0, told.NumericFaultFound(effect.ticket, fault))
             else:
-                perform(effect)
                 self._answer(effect)
 
     def _answer(self, effect: do.Effect) -> None:
@@ -99,7 +107,7 @@ class EventSimulator:
 
     def _note(self, effect: do.Effect) -> None:
         match effect:
-            case do.ReportLost(client):
+            case do.ReportLost(client, kind) if kind != "non_finite":  # its process has ended
                 self._absent.append(client)
             case do.Finish():
                 self._finished = effect

@@ -11,15 +11,17 @@ from torch import Tensor
 
 from pslgs.coordination import effects as do
 from pslgs.coordination.events import Ticket
+from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.data.local import LocalDataset
 from pslgs.sampling.randomness import Purpose, client_key, generator
 from pslgs.simulation.evaluator import CodecRoundtrip, Evaluator, Recalibration
-from pslgs.simulation.outcomes import EvaluationOutcome, StepOutcome
+from pslgs.simulation.outcomes import Outcome, StepOutcome
 from pslgs.simulation.setup import AS_TORCH_IS_SET, Threads, VirtualClient, on_cores
 from pslgs.spec.transport import Compression
 from pslgs.splitting.split import SplitNetwork
 from pslgs.training.client_step import ClientStep
 from pslgs.training.local_server_model import LocalServerModel
+from pslgs.training.numeric_check import CheckedSteps
 from pslgs.training.slices import slice_rows
 from pslgs.training.task import Task
 from pslgs.training.vectors import load_vector
@@ -58,6 +60,7 @@ class TrainingExecutor:
             recalibration_batches: See `SimulationOptions`.
         """
         self.server = LocalServerModel(task, network, torch.device("cpu"))
+        self._checked = CheckedSteps(self.server)
         self._task = task
         self._clients = clients
         self._threads = threads
@@ -86,17 +89,17 @@ class TrainingExecutor:
         self._labels = torch.empty(0)
         self._loss = float("nan")
 
-    def perform(self, effect: do.Effect) -> StepOutcome | EvaluationOutcome | None:
-        """See `Work`."""
+    def perform(self, effect: do.Effect) -> Outcome | None:
+        """See `Executor`."""
         match effect:
             case do.OrderForward(ticket, epoch, share):
                 self._at_client(lambda: self._forward(ticket, epoch, share))
             case do.RunServerStep(ticket, _, shares):
-                self._at_server(lambda: self._run(ticket, shares))
+                return self._at_server(lambda: self._run(ticket, shares))
             case do.SendCutGradients(_, shares):
                 self._at_client(lambda: self._backward(shares))
-            case do.ApplyUpdate(_, epoch, shares):
-                return self._at_server(lambda: self._apply(epoch, shares))
+            case do.ApplyUpdate(ticket, epoch, shares):
+                return self._at_server(lambda: self._apply(ticket, epoch, shares))
             case do.AbandonAttempt():
                 self._abandon()
             case _:
@@ -112,11 +115,17 @@ class TrainingExecutor:
         smashed = [self._crossing(step.forward(batch.inputs[first : first + rows])) for first, rows in slices]
         self._smashed[share.client] = torch.cat(smashed), self._task.objective.as_labels(batch.labels)
 
-    def _run(self, ticket: Ticket, shares: tuple[do.Share, ...]) -> None:
-        parts = [self._smashed.pop(share.client) for share in shares]
-        smashed, self._labels = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        result = self.server.run(smashed, self._labels, ticket.step)
+    def _run(self, ticket: Ticket, shares: tuple[do.Share, ...]) -> NumericFault | None:
+        parts = {share.client: self._smashed.pop(share.client) for share in shares}
+        smashed = {client: rows for client, (rows, _) in parts.items()}
+        labels = {client: rows for client, (_, rows) in parts.items()}
+        self._labels = torch.cat([*labels.values()])
+        batch = torch.cat([*smashed.values()]), self._labels
+        result = self._checked.run(smashed, labels, batch, ticket.step)
+        if isinstance(result, NumericFault):
+            return result
         self._loss, self._cut_gradient = result.loss, result.cut_gradient
+        return None
 
     def _backward(self, shares: tuple[do.Share, ...]) -> None:
         rows = torch.split(self._cut_gradient, [share.samples for share in shares])
@@ -124,8 +133,11 @@ class TrainingExecutor:
             for first, count in slice_rows(share.samples, self._task.layout.bytes_per_sample):
                 self._steps[share.client].backward(self._crossing(gradient[first : first + count]))
 
-    def _apply(self, epoch: int, shares: tuple[do.Share, ...]) -> StepOutcome:
-        rate = self.server.apply((self._steps.pop(share.client).gradient() for share in shares), epoch)
+    def _apply(self, ticket: Ticket, epoch: int, shares: tuple[do.Share, ...]) -> StepOutcome | NumericFault:
+        gradients = {share.client: self._steps.pop(share.client).gradient() for share in shares}
+        rate = self._checked.apply(gradients, epoch, ticket.step)
+        if isinstance(rate, NumericFault):
+            return rate
         classes = self._task.objective.class_numbers(self._labels)
         return StepOutcome(self._loss, rate, classes.numpy())
 
@@ -160,8 +172,8 @@ class LabelExecutor:
         self._orders: dict[str, NDArray[np.int64]] = {}
         self._epoch = 0
 
-    def perform(self, effect: do.Effect) -> StepOutcome | EvaluationOutcome | None:
-        """See `Work`."""
+    def perform(self, effect: do.Effect) -> Outcome | None:
+        """See `Executor`."""
         if not isinstance(effect, do.ApplyUpdate):
             return None
         if effect.epoch != self._epoch:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.effects import Effect, Finish
 from pslgs.coordination.events import Joined
+from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.coordination.settings import Settings
 from pslgs.coordination.snapshot import CoordinatorState
 from pslgs.costs.time_model import ClientTimeModel
@@ -59,10 +60,11 @@ class InProcessTraining:
             LookupError: the coordinator waits for something that cannot come in one process.
         """
 
-        def perform(effect: Effect) -> None:
+        def perform(effect: Effect) -> NumericFault | None:
             on_effect(effect)
             outcome = self._learning.perform(effect)
             if isinstance(outcome, StepOutcome):
                 self.losses.append(outcome.loss)
+            return outcome if isinstance(outcome, NumericFault) else None
 
         return self._world.run(perform)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pslgs.coordination.effects import Effect
+from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.training.evaluation import Score
 
 
@@ -39,9 +40,13 @@ class EvaluationOutcome(NamedTuple):
     clients: Mapping[str, Score] = MappingProxyType({})
 
 
+Outcome = StepOutcome | EvaluationOutcome | NumericFault
+"""The result of carrying out an effect; with a `NumericFault` it could not be carried out."""
+
+
 class Executor(Protocol):
     """Carries out the coordinator's effects, with tensors or without."""
 
-    def perform(self, effect: Effect) -> StepOutcome | EvaluationOutcome | None:
-        """Carry out an effect; return what there is to record, if anything."""
+    def perform(self, effect: Effect) -> Outcome | None:
+        """Carry out an effect; return its result, if it has any."""
         ...

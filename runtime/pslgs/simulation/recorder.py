@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pslgs.coordination import effects as do
+from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.observability.records import (
     AbortRecord,
     ClientEvaluation,
@@ -63,8 +64,8 @@ class SimulationRecorder:
         self._committed_at = 0.0
         self._step = 0
 
-    def perform(self, effect: do.Effect) -> None:
-        """Carry out an effect, and record what there is to record."""
+    def perform(self, effect: do.Effect) -> NumericFault | None:
+        """Carry out an effect and record its result; return the fault if it could not be carried out."""
         match effect:
             case do.OrderForward() if not self._seconds:
                 self._begin_step()
@@ -81,8 +82,11 @@ class SimulationRecorder:
                 self._write(
                     evaluation_record(self._wall_time(), effect.epoch, effect.ticket.step, outcome, missing)
                 )
+            case _, NumericFault():
+                return outcome
             case _:
                 self._report(effect)
+        return None
 
     def _begin_step(self) -> None:
         """Start the watch at a step's first order; what came between the steps is no part of it."""

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Reasons for which a process ends; the operator retries all but configuration errors."""
+    """Reasons for which a process ends; the operator does not retry what would end in the same way."""
 
     FINISHED = 0
     """The training is complete, and the model has been written."""
@@ -22,5 +22,11 @@ class ExitCode(IntEnum):
     """A client could not reach the server within the time given to it."""
     REFUSED = 7
     """The server refused this client because of its certificate, identity or job digest."""
+    DIVERGED = 8
+    """The loss or the parameters became infinite or NaN, and no client sent such values."""
+    NON_FINITE = 9
+    """Clients sent values that are not finite, and ``faultTolerance.onNonFinite`` ends the job."""
+    DROPPED = 10
+    """The server dropped this client, because it sent values that are not finite."""
     INTERRUPTED = 75
     """A signal stopped the process; a checkpoint has been written and the run can be resumed."""

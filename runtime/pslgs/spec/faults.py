@@ -19,6 +19,14 @@ class OnLostClient(StrEnum):
     FAIL = "Fail"
 
 
+class OnNonFinite(StrEnum):
+    """Reactions to values from a client that are not finite."""
+
+    DROP_CLIENT = "DropClient"
+    SKIP_STEP = "SkipStep"
+    FAIL = "Fail"
+
+
 def _count_or_percentage(value: object) -> object:
     """Validate the union as a whole, because pydantic would report one violation for each of its types."""
     number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= INT32_MAX
@@ -57,6 +65,12 @@ class FaultTolerance(SpecModel):
         default=OnLostClient.CONTINUE,
         description="Reaction to the loss of a client. Continue: train with the remaining clients. Wait: "
         "wait for its return, for at most quorumTimeoutSeconds. Fail: end the job.",
+    )
+    on_non_finite: OnNonFinite = Field(
+        default=OnNonFinite.DROP_CLIENT,
+        description="Reaction to values from a client that are infinite, NaN or too large to compute with. "
+        "Nothing of the step is applied. DropClient: drop the client and repeat the step without it; the "
+        "third time ends the job. SkipStep: leave out the step's samples in this epoch. Fail: end the job.",
     )
 
     def quorum(self, expected_clients: int) -> int:

@@ -18,7 +18,7 @@ from pslgs.training.seeding import seed_torch
 from pslgs.training.server_model import ModelState, ServerModel, ServerStepResult
 from pslgs.training.single_samples import single_sample_explained
 from pslgs.training.task import Task
-from pslgs.training.vectors import concatenated, floating_tensors, split_like, trainable
+from pslgs.training.vectors import concatenated, floating_tensors, magnitude, split_like, trainable
 
 
 class LocalServerModel(ServerModel):
@@ -37,6 +37,9 @@ class LocalServerModel(ServerModel):
         self._device = device
         trained = [*trainable(self._client_part), *trainable(self._server_part)]
         self.optimizer = build_optimizer(task.optimizer, trained)
+        statistics = [buffer for norm in batch_norms(self._server_part) for buffer in norm.buffers()]
+        checked = [*trained, *(tensor for tensor in statistics if tensor.is_floating_point())]
+        self._checked = [tensor for tensor in checked if tensor.numel()]
         self._buffers_before: list[Tensor] = []
 
     @override
@@ -76,6 +79,21 @@ class LocalServerModel(ServerModel):
         apply_step(self.optimizer, rate)
         self._buffers_before = []
         return rate
+
+    @override
+    def largest_client_parameter(self) -> float:
+        return max((magnitude(parameter) for parameter in trainable(self._client_part)), default=0.0)
+
+    @override
+    @torch.no_grad()
+    def non_finite(self) -> str | None:
+        extremes = [extreme for tensor in self._checked for extreme in torch.aminmax(tensor)]
+        if torch.isfinite(torch.stack(extremes)).all():  # one synchronisation with a GPU for all of them
+            return None
+        tensors = self._network.named_tensors()
+        checked = {id(tensor) for tensor in self._checked}
+        broken = (name for name, tensor in tensors.items() if id(tensor) in checked and _is_broken(tensor))
+        return next(broken, None)
 
     @override
     @torch.no_grad()
@@ -135,3 +153,7 @@ class LocalServerModel(ServerModel):
         there = inputs.to(self._device, tensor.dtype if tensor is not None else None)
         with mode_of(part, training=False):
             return layout.pack(part(there))
+
+
+def _is_broken(tensor: Tensor) -> bool:
+    return not torch.isfinite(tensor).all()

@@ -1,5 +1,6 @@
 """The objective of a training: loss, form of the labels, and correct predictions."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -72,6 +73,11 @@ class Objective:
 
     def violation(self, labels: Tensor) -> str | None:
         """Return what is wrong with labels of shape (B, width), as a clause; None if they are valid."""
+        finite = labels.dtype == torch.int64 or bool(torch.isfinite(labels).all())
+        return self.range_violation(labels) or (None if finite else "has labels that are not finite")
+
+    def range_violation(self, labels: Tensor) -> str | None:
+        """Return why labels of shape (B, width) do not fit the model, finite or not; None if they do."""
         if labels.shape[1] != self.label_width:
             return f"has {labels.shape[1]} targets per sample, but the model has {self.label_width} outputs"
         if not len(labels):
@@ -81,11 +87,10 @@ class Objective:
             case Loss.CROSS_ENTROPY if low < 0 or high >= (self.classes or 0):
                 wrong, last = low if low < 0 else high, self.output_shape[0] - 1
                 return f"has the label {wrong}, but the model's {self.classes} outputs stand for 0 … {last}"
-            case Loss.BINARY_CROSS_ENTROPY if low < 0 or high > 1:
+            case Loss.BINARY_CROSS_ENTROPY if -math.inf < low < 0 or 1 < high < math.inf:
                 return f"has the label {low if low < 0 else high:g}, but BinaryCrossEntropy needs 0 … 1"
             case _:
-                finite = labels.dtype == torch.int64 or bool(torch.isfinite(labels).all())
-                return None if finite else "has labels that are not finite"
+                return None
 
 
 _ELEMENTWISE: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {

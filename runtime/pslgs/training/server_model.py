@@ -86,6 +86,14 @@ class ServerModel(Protocol):
         """
         ...
 
+    def largest_client_parameter(self) -> float:
+        """Return the largest absolute value of the client part's trainable parameters."""
+        ...
+
+    def non_finite(self) -> str | None:
+        """Name a parameter, or a statistic of BatchNorm, with a value that is not finite; None if all are."""
+        ...
+
     def abandon(self) -> None:
         """Undo `run`: restore the server part's buffers and drop all gradients."""
         ...

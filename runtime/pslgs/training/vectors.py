@@ -32,6 +32,14 @@ def split_like(vector: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
     return [piece.view(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)]
 
 
+def magnitude(tensor: Tensor) -> float:
+    """Return the largest absolute value, in one pass; infinite or NaN if any value is not finite."""
+    if not tensor.numel():
+        return 0.0
+    low, high = torch.aminmax(tensor.detach())  # both are NaN if any value is
+    return max(-low.item(), high.item())
+
+
 @torch.no_grad()
 def load_vector(part: nn.Module, vector: Tensor) -> None:
     """Copy a vector of concatenated `floating_tensors` into a part."""

@@ -80,6 +80,7 @@ STATUS_OF_ERRORS: dict[type[Exception], grpc.StatusCode] = {
 _REFUSALS = frozenset(
     {
         grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.DATA_LOSS,
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.UNAUTHENTICATED,
         grpc.StatusCode.PERMISSION_DENIED,

@@ -8,8 +8,8 @@ from pslgs.observability.records import AbortRecord, CheckpointRecord, ClientRec
 from pslgs.observability.registry import LatestGauge
 
 REASONS_LIMIT = 32
-LOST = ("absent", "disconnected", "replaced", "timeout")
-ABORTED = ("client_lost", "stopped")
+LOST = ("absent", "disconnected", "non_finite", "replaced", "timeout")
+ABORTED = ("client_lost", "diverged", "non_finite", "stopped")
 REFUSED = (
     "ClassesMismatch",
     "ImplausibleClaim",
@@ -62,7 +62,7 @@ class FaultSeries:
         self._lost = by_reason("pslgs_clients_lost", "Losses of clients", LOST)
         self._skipped = Counter(
             "pslgs_samples_skipped",
-            "Samples of lost clients that were not used in an epoch",
+            "Samples of lost clients and skipped steps that were not used in an epoch",
             registry=registry,
         )
         self._checkpoint = LatestGauge(

@@ -1,0 +1,134 @@
+"""What the coordinator does when a step cannot be computed with the numbers that came."""
+
+import pytest
+
+from coordination.world import World, settings
+from pslgs.coordination import effects as do
+from pslgs.coordination import events as told
+from pslgs.coordination.effects import EndCause
+from pslgs.coordination.events import Ticket
+from pslgs.coordination.numeric_faults import NumericFault
+from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec.faults import OnNonFinite
+
+NAN = "gradients with values that are not finite"
+HOLDINGS = {"a": 16, "b": 16, "c": 16}
+
+
+def world(policy=OnNonFinite.DROP_CLIENT, **changes) -> World:
+    made = World(settings(3, **{"on_non_finite": policy, "checkpoint_every": 1} | changes), HOLDINGS)
+    made.join_all()
+    return made
+
+
+def deliver_until(made: World, kind: type) -> Ticket:
+    """Deliver answers until an effect of ``kind`` is carried out, and take back its answer."""
+    seen = len(made.of(kind))
+    while len(made.of(kind)) == seen:
+        made.deliver()
+    made.pending.pop()
+    return made.of(kind)[-1].ticket
+
+
+def find(made: World, kind: type, *clients: str, found="the gradients of a cannot be used"):
+    ticket = deliver_until(made, kind)
+    return made.tell(told.NumericFaultFound(ticket, NumericFault(found, dict.fromkeys(clients, NAN))))
+
+
+@pytest.mark.parametrize("kind", [do.RunServerStep, do.ApplyUpdate], ids=["smashed data", "gradients"])
+def test_the_client_is_dropped_and_the_step_is_done_without_it(kind):
+    made = world()
+    effects = find(made, kind, "a")
+    made.pending = [event for event in made.pending if getattr(event, "client", None) != "a"]
+    assert [effect.kind for effect in effects if isinstance(effect, do.AbandonAttempt)] == ["non_finite"]
+    (end,) = [effect for effect in effects if isinstance(effect, do.EndSession)]
+    assert (end.client, end.cause, end.reason) == ("a", EndCause.NON_FINITE, f"it sent {NAN}")
+    assert [(lost.client, lost.kind) for lost in made.of(do.ReportLost)] == [("a", "non_finite")]
+    assert {order.share.client for order in effects if isinstance(order, do.OrderForward)} <= {"b", "c"}
+    made.run()
+    assert made.finished.exit_code is ExitCode.FINISHED
+    assert not any(client == "a" for _, client, _ in made.used)
+
+
+def test_the_third_time_ends_the_job_whoever_it_was():
+    made = world()
+    find(made, do.RunServerStep, "a")
+    made.pending = [event for event in made.pending if getattr(event, "client", None) != "a"]
+    made.join("a")
+    find(made, do.ApplyUpdate, "a")
+    made.pending = [event for event in made.pending if getattr(event, "client", None) != "a"]
+    find(made, do.RunServerStep, "b")
+    made.run()
+    assert made.finished.exit_code is ExitCode.NON_FINITE
+    assert made.finished.message.startswith(f"client b sent {NAN}")
+    assert "third time" in made.finished.message
+
+
+def test_a_skipped_step_costs_its_samples_and_nobody_is_lost():
+    made = world(OnNonFinite.SKIP_STEP)
+    ticket = deliver_until(made, do.RunServerStep)
+    skipped = {share.client: share.samples for share in made.of(do.RunServerStep)[-1].shares}
+    made.tell(told.NumericFaultFound(ticket, NumericFault("…", {"a": NAN})))
+    made.run()
+    assert made.finished.exit_code is ExitCode.FINISHED
+    assert not made.of(do.ReportLost)
+    first, *later = made.of(do.ReportSkipped)
+    assert (first.epoch, first.samples, later) == (1, skipped, [])
+    used = {(epoch, client): 0 for epoch in (1, 2) for client in HOLDINGS}
+    for (epoch, client, _), times in made.used.items():
+        used[epoch, client] += times
+    assert used == {
+        (epoch, client): 16 - (skipped.get(client, 0) if epoch == 1 else 0) for epoch, client in used
+    }
+
+
+def test_a_resumed_job_remembers_what_it_skipped():
+    made = world(OnNonFinite.SKIP_STEP)
+    find(made, do.RunServerStep, "a")
+    skipped = {share.client: share.samples for share in made.of(do.RunServerStep)[-1].shares}
+    while made.saved is None:
+        made.deliver()
+    again = World(made.settings, HOLDINGS, state=type(made.saved).from_json(made.saved.to_json()))
+    again.join_all()
+    again.run()
+    assert [report.samples for report in again.of(do.ReportSkipped)] == [skipped]
+
+
+def test_a_job_may_fail_at_once():
+    made = world(OnNonFinite.FAIL)
+    find(made, do.ApplyUpdate, "a")
+    made.run()
+    assert made.finished.exit_code is ExitCode.NON_FINITE
+    assert made.finished.message == f"client a sent {NAN}, and spec.faultTolerance.onNonFinite is Fail"
+    assert not made.of(do.ReportLost)
+
+
+@pytest.mark.parametrize("policy", OnNonFinite, ids=str)
+def test_divergence_ends_the_job_and_writes_no_checkpoint_whatever_the_policy(policy):
+    made = world(policy)
+    while not made.of(do.SaveCheckpoint):
+        made.deliver()
+    find(made, do.ApplyUpdate, found="the loss of step 2 is nan")
+    made.run()
+    assert made.finished.exit_code is ExitCode.DIVERGED
+    assert "the loss of step 2 is nan" in made.finished.message
+    assert "lower spec.optimizer.learningRate" in made.finished.message
+    assert [effect.step for effect in made.of(do.SaveCheckpoint)] == [1]
+    assert not made.of(do.ReportLost)
+
+
+def test_a_state_that_cannot_be_checkpointed_has_diverged():
+    made = world(checkpoint_every=100, global_batch_size=48)
+    while not made.of(do.SaveCheckpoint):
+        made.deliver()
+    made.pending.clear()
+    made.tell(told.CheckpointRefused("the optimizer's state is not finite"))
+    assert made.finished.exit_code is ExitCode.DIVERGED
+
+
+def test_a_fault_of_an_attempt_that_is_over_is_ignored():
+    made = world()
+    ticket = deliver_until(made, do.RunServerStep)
+    made.leave("a")
+    made.tell(told.NumericFaultFound(ticket, NumericFault("…", {"b": NAN})))
+    assert [(lost.client, lost.kind) for lost in made.of(do.ReportLost)] == [("a", "disconnected")]
