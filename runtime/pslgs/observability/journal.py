@@ -6,6 +6,7 @@ truncating it when a run resumes, therefore read its end only.
 
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,10 @@ _SEARCH_BYTES = 64 << 20
 _LINE_LIMIT = 16 << 20
 """Maximum bytes of a line; records are shorter, so a longer line is damage."""
 
+_KIND = re.compile(rb'\{"kind":"(\w+)"')
+_TELLING = frozenset({StepRecord.kind, EvaluationRecord.kind, CheckpointRecord.kind})
+"""Records that `cut_after` returns although they are older than the checkpoint."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -38,17 +43,10 @@ class JournalError(ValueError):
 
 
 class _Line(NamedTuple):
-    """A line of a journal.
-
-    Attributes:
-        start: Offset of its first byte.
-        end: Offset after its line break.
-        record: The record; None if the line is not a valid one.
-    """
+    """A line of a journal: the offset of its first byte, and its content with the line break."""
 
     start: int
-    end: int
-    record: Record | None
+    content: bytes
 
 
 class Journal:
@@ -180,7 +178,7 @@ def _ends_record(file: BinaryIO, size: int, step: int) -> bool:
     file.seek(size - 1)
     if file.read(1) != b"\n":
         return False
-    last = next(_lines_backwards(file, size)).record
+    last = _decoded(next(_lines_backwards(file, size)).content)
     return last is not None and not (isinstance(last, StepRecord) and _is_later(last, step))
 
 
@@ -191,18 +189,20 @@ def _last_known(file: BinaryIO, end: int, step: int) -> tuple[int, list[Record]]
         Offset of its end (0 if there is none), and the last records of a step, an evaluation and a
         checkpoint up to it.
     """
-    start: int | None = None
-    found: dict[type, Record] = {}
+    known_end: int | None = None
+    found: dict[str, Record] = {}
     for line in _lines_backwards(file, end):
-        record = line.record
-        if start is None and record is not None and _is_known(record, step):
-            start = line.end
-        if start is not None:
-            if isinstance(record, StepRecord | EvaluationRecord | CheckpointRecord):
-                found.setdefault(type(record), record)
-            if len(found) == 3 or start - line.start > _SEARCH_BYTES:
-                break
-    return start or 0, list(found.values())
+        if known_end is None:
+            record = _decoded(line.content)
+            if record is None or not _is_known(record, step):
+                continue
+            known_end = line.start + len(line.content)
+        kind = _kind(line.content)
+        if kind in _TELLING and kind not in found and (record := _decoded(line.content)):
+            found[kind] = record
+        if len(found) == len(_TELLING) or known_end - line.start > _SEARCH_BYTES:
+            break
+    return known_end or 0, list(found.values())
 
 
 def _kept_tail(file: BinaryIO, start: int, step: int) -> tuple[list[Record], int, bool]:
@@ -251,14 +251,20 @@ def _lines_backwards(file: BinaryIO, end: int) -> Iterator[_Line]:
         rest = lines.pop(0) if position > 0 and len(lines[0]) <= _LINE_LIMIT else b""
         line_end = position + len(rest) + sum(map(len, lines))
         for content in reversed(lines):
-            yield _Line(line_end - len(content), line_end, _decoded(content))
             line_end -= len(content)
+            yield _Line(line_end, content)
 
 
 def _split(block: bytes) -> list[bytes]:
     """Split after line feeds only, unlike `bytes.splitlines`."""
     *lines, last = block.split(b"\n")
     return [line + b"\n" for line in lines] + ([last] if last else [])
+
+
+def _kind(content: bytes) -> str:
+    """Return the kind that a line says its record has, without decoding it."""
+    match = _KIND.match(content)
+    return match[1].decode() if match else ""
 
 
 def _decoded(content: bytes) -> Record | None:
