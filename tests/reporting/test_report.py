@@ -3,6 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from pslgs.observability.encoding import encode
 from pslgs.observability.journal import Journal
 from pslgs.observability.records import (
     CheckpointRecord,
@@ -251,8 +252,11 @@ def test_a_folder_without_a_journal_is_refused_in_a_sentence(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_journal_is_refused_with_its_line(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text("{}\n")
+def test_a_damaged_line_of_the_journal_is_left_out_with_a_warning(tmp_path, caplog):
+    finish = FinishRecord(1.0, 7, "FINISHED", "trained 1 epochs, 7 steps")
+    (tmp_path / "metrics.jsonl").write_bytes(b"{}\n" + encode(finish) + b"\n" + bytes(50) + b"\n")
 
-    with pytest.raises(InputError, match=r"metrics\.jsonl, line 1: .*; remove or repair this line"):
-        write_report(tmp_path, tmp_path / "report.html")
+    write_report(tmp_path, tmp_path / "report.html")
+
+    assert "trained 1 epochs, 7 steps" in (tmp_path / "report.html").read_text()
+    assert re.findall(r"left out of the report: \S*metrics\.jsonl, line (\d)", caplog.text) == ["1", "3"]

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
@@ -131,17 +131,22 @@ class Journal:
             )
 
 
-def read(path: Path) -> list[Record]:
+def read(path: Path, damaged: Callable[[str], None] | None = None) -> list[Record]:
     """Read a journal, which may be open for writing; an incomplete last line is ignored.
 
+    Args:
+        path: The file.
+        damaged: Called with a message for each complete line that is not a valid record; such lines are
+            then skipped.
+
     Raises:
-        JournalError: a complete line is not a valid record.
+        JournalError: a complete line is not a valid record, and ``damaged`` is not given.
         OSError: the file cannot be read.
     """
-    return list(_records(path))
+    return list(_records(path, damaged))
 
 
-def _records(path: Path) -> Iterator[Record]:
+def _records(path: Path, damaged: Callable[[str], None] | None) -> Iterator[Record]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
@@ -149,7 +154,9 @@ def _records(path: Path) -> Iterator[Record]:
             try:
                 yield decode(line)
             except ValueError as error:
-                raise JournalError(f"{path}, line {number}: {error}") from error
+                if damaged is None:
+                    raise JournalError(f"{path}, line {number}: {error}") from error
+                damaged(f"{path}, line {number}: {error}")
 
 
 def _cut_torn_line(path: Path) -> None:

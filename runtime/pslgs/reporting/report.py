@@ -1,10 +1,11 @@
 """Writing of the report of a run as a self-contained HTML file."""
 
+import logging
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pslgs.observability.journal import FILE_NAME, JournalError, read
+from pslgs.observability.journal import FILE_NAME, read
 from pslgs.observability.records import ClientEvaluation, EvaluationRecord
 from pslgs.reporting.assessment import assess
 from pslgs.reporting.charts import charts
@@ -16,6 +17,7 @@ from pslgs.spec.errors import InputError
 
 MANIFEST = "job.yaml"
 CLIENT_ROWS_LIMIT = 100
+_logger = logging.getLogger(__name__)
 
 
 def write_report(run: Path, output: Path) -> None:
@@ -28,7 +30,7 @@ def write_report(run: Path, output: Path) -> None:
         output: File to write.
 
     Raises:
-        InputError: the folder has no journal, or its journal is damaged.
+        InputError: the folder has no journal.
         OSError: the report cannot be written.
     """
     output.write_text(render(read_manifest(run / MANIFEST), _history(run)), encoding="utf-8")
@@ -38,18 +40,20 @@ def summary(run: Path) -> list[tuple[str, str]]:
     """Return the main figures of a run as pairs of name and value.
 
     Raises:
-        InputError: the folder has no journal, or its journal is damaged.
+        InputError: the folder has no journal.
     """
     return headline(_history(run))
 
 
 def _history(run: Path) -> History:
     try:
-        return History(tuple(read(run / FILE_NAME)))
+        return History(tuple(read(run / FILE_NAME, _warn)))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError.at("", f"{run} has no {FILE_NAME}; name the output folder of a run") from error
-    except JournalError as error:
-        raise InputError.at("", f"{error}; remove or repair this line") from error
+
+
+def _warn(damage: str) -> None:
+    _logger.warning("left out of the report: %s", damage)
 
 
 def render(manifest: Manifest, history: History) -> str:

@@ -1,0 +1,55 @@
+"""How a process learns that it is to stop."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from types import SimpleNamespace
+
+import pytest
+
+from pslgs.lifecycle.stopping import stop_reason
+
+
+@pytest.fixture
+def parent(monkeypatch):
+    """A pipe that the parent's end would close; its other end is the sentinel."""
+    sentinel, held = os.pipe()
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: SimpleNamespace(sentinel=sentinel))
+    yield held
+    os.close(sentinel)
+
+
+async def test_a_signal_is_a_reason(parent):
+    with stop_reason(with_parent=True, parent_grace=1000.0) as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert await stop == "stopped by SIGTERM"
+    os.close(parent)
+
+
+async def test_the_end_of_the_parent_is_a_reason(parent):
+    with stop_reason(with_parent=True) as stop:
+        os.close(parent)
+        assert await stop == "the parent process has ended"
+
+
+async def test_the_end_of_the_parent_is_noticed_once_and_counts_after_the_grace(parent, monkeypatch):
+    loop = asyncio.get_running_loop()
+    called: list[float] = []
+    noticed = asyncio.Event()
+    later = loop.call_later
+
+    def note(seconds, callback, *arguments):
+        if seconds == 1000.0:
+            called.append(seconds)
+            noticed.set()
+        return later(seconds, callback, *arguments)
+
+    monkeypatch.setattr(loop, "call_later", note)
+    with stop_reason(with_parent=True, parent_grace=1000.0) as stop:
+        os.close(parent)
+        await noticed.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert called == [1000.0]
+        assert not stop.done()
