@@ -13,11 +13,11 @@ PINNED := requirements/build.txt requirements/dev.txt
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url $(if $(UPGRADE),--upgrade)
 INTO := .
-GENERATED := runtime/pslgs/wire/v1/training_pb2.py runtime/pslgs/wire/v1/training_pb2.pyi \
+GENERATED := runtime/pslgs/transport/v1/training_pb2.py runtime/pslgs/transport/v1/training_pb2.pyi \
 	crds/splittrainingjobs.yaml docs/reference.md docs/metrics.md \
 	$(addprefix charts/pslgs/,README.md values.schema.json \
 		$(addprefix files/,splittrainingjobs.yaml dashboards/fleet.json dashboards/training-health.json))
-PROTOC := $(BIN)/python -m grpc_tools.protoc --proto_path=runtime runtime/pslgs/wire/v1/training.proto
+PROTOC := $(BIN)/python -m grpc_tools.protoc --proto_path=runtime runtime/pslgs/transport/v1/training.proto
 
 .PHONY: help run test test-fast cluster e2e e2e-smoke lint format verify bench bench-operator generate requirements clean
 

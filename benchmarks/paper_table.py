@@ -10,8 +10,8 @@ from pslgs.comparison.api import compare
 from pslgs.comparison.summary import StrategySummary
 from pslgs.simulation.job_variants import Skew
 from pslgs.spec.job import SplitTrainingJob
-from pslgs.spec.load import load_job
-from pslgs.spec.sampling import SamplingStrategy
+from pslgs.spec.manifest import load_job
+from pslgs.spec.training import SamplingStrategy
 
 CLIENTS = (16, 32, 64, 128)
 SKEWED: dict[str, str] = {

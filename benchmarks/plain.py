@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from pslgs.data.opening import open_all_training_data
+from pslgs.data.loading import open_all_training_data
 from pslgs.spec import load_job
-from pslgs.training.optimization import build_optimizer
-from pslgs.training.task import build_task
+from pslgs.training.optimizer import build_optimizer
+from pslgs.training.setup import build_setup
 from pslgs.training.torch_thread import configure_torch
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     pooled = spec.data.model_copy(update={"partition": None})
     with tempfile.TemporaryDirectory() as cache:
         data = open_all_training_data(pooled, ["all"], seed=spec.sampling.seed, cache=Path(cache))[0]
-    task, network = build_task(spec, data.input_shape)
+    task, network = build_setup(spec, data.input_shape)
     model = network.whole_model().train()
     optimizer = build_optimizer(spec.optimizer, model.parameters())
     batch_size, seconds = spec.sampling.global_batch_size, []

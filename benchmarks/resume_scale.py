@@ -17,17 +17,16 @@ from pathlib import Path
 import torch
 
 from pslgs.coordination.coordinator import Coordinator
-from pslgs.coordination.from_spec import settings_from
-from pslgs.lifecycle.last_words import LastWords
-from pslgs.observability.encoding import encode
-from pslgs.observability.records import CheckpointRecord, StepRecord
-from pslgs.server import keeper, serve
+from pslgs.coordination.settings import settings_from
+from pslgs.process.termination_message import TerminationMessage
+from pslgs.server import main, run_checkpoint
+from pslgs.server.label_statistics import LabelStatistics
 from pslgs.server.options import ServerOptions
-from pslgs.server.population import Population
 from pslgs.spec import SplitTrainingJob, parse_job
+from pslgs.telemetry.records import CheckpointRecord, StepRecord, encode
 from pslgs.training.checkpoint import CheckpointStore
 from pslgs.training.local_server_model import LocalServerModel
-from pslgs.training.task import build_task
+from pslgs.training.setup import build_setup
 
 TAIL = 500
 """Steps that were taken after the last checkpoint, and are cut off."""
@@ -85,12 +84,12 @@ def write_run(folder: Path, job: SplitTrainingJob, steps: int, clients: int, *, 
     progress = {"figures": {"step": steps, "epoch": 1}, "journal_bytes": journal.stat().st_size}
     spec = job.spec
     state = replace(Coordinator(settings_from(spec, 1), 0.0).state(0.0), step=steps)
-    task, network = build_task(spec, (4,))
+    task, network = build_setup(spec, (4,))
     model = LocalServerModel(task, network, torch.device("cpu"))
-    rest = keeper.snapshot(state, Population(task.objective.classes), spec, progress)
+    rest = run_checkpoint.snapshot(state, LabelStatistics(task.objective.classes), spec, progress)
     if not keep_size:
         del rest["progress"]
-    keeper.save(CheckpointStore(folder / "checkpoints", 2), steps, model, rest)
+    run_checkpoint.save(CheckpointStore(folder / "checkpoints", 2), steps, model, rest)
     with journal.open("ab") as file:
         file.write(encode(CheckpointRecord(1.7e9, steps, 0.1)) + b"\n")
     write_steps(steps + 1, steps + TAIL)
@@ -100,9 +99,9 @@ def write_run(folder: Path, job: SplitTrainingJob, steps: int, clients: int, *, 
 async def seconds_to_resume(folder: Path, job: SplitTrainingJob) -> float:
     """Start a server in this process; return the seconds until clients can connect."""
     options = ServerOptions("127.0.0.1:0", ("127.0.0.1", 0), None, folder, folder / "cache", 1)
-    endpoints = folder / serve.ENDPOINTS_FILE
+    endpoints = folder / main.ENDPOINTS_FILE
     begun = time.monotonic()
-    server = asyncio.create_task(serve.serve(job, options, LastWords()))
+    server = asyncio.create_task(main.run_server(job, options, TerminationMessage()))
     while not endpoints.exists():
         await asyncio.sleep(0.001)
         if server.done():

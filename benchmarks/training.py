@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from pslgs.observability.journal import read
-from pslgs.observability.records import StepRecord
+from pslgs.telemetry.journal import read
+from pslgs.telemetry.records import StepRecord
 
 WARM_UP = 0.2
 """Share of the steps that is left out at the start."""

@@ -25,15 +25,14 @@ import grpc.aio
 import torch
 
 from pslgs.identity.authority import CertificateAuthority
-from pslgs.identity.identity import Identity
-from pslgs.identity.renewal import IdentitySource
-from pslgs.wire.channel import connect
-from pslgs.wire.chunks import Assembly
-from pslgs.wire.codec import codec_for
-from pslgs.wire.limits import CHUNK_BYTES, MESSAGE_LIMIT
-from pslgs.wire.service import Session, WireServer
-from pslgs.wire.stream import Stream
-from pslgs.wire.v1.training_pb2 import Finish, Header, Hello, Tensor
+from pslgs.identity.identity import Identity, IdentitySource
+from pslgs.transport.client_connection import connect
+from pslgs.transport.codec import codec_for
+from pslgs.transport.grpc_server import Session, WireServer
+from pslgs.transport.messages import Assembly
+from pslgs.transport.settings import CHUNK_BYTES, MESSAGE_LIMIT
+from pslgs.transport.stream import Stream
+from pslgs.transport.v1.training_pb2 import Finish, Header, Hello, Tensor
 
 SAMPLES, FEATURES = 128, 64 * 32 * 32
 TENSOR_BYTES = SAMPLES * FEATURES * 4

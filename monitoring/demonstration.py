@@ -14,7 +14,7 @@ import yaml
 from monitoring.prometheus import Prometheus, prometheus
 from monitoring.scraping import Pod, scrape_config
 from monitoring.standin import operator_stand_in
-from pslgs.launch.ports import free_port
+from pslgs.launch.local_run import free_port
 from pslgs.launch.processes import Child, needed_modules, warm_up
 from pslgs.spec import parse_job
 from pslgs_operator import names

@@ -10,8 +10,8 @@ from typing import Final
 from monitoring.generated import DASHBOARDS
 from monitoring.prometheus import Prometheus
 from monitoring.questions import Choice, mark_questions, questions
-from pslgs.observability.journal import read
-from pslgs.observability.records import StepRecord
+from pslgs.telemetry.journal import read
+from pslgs.telemetry.records import StepRecord
 
 SCRAPE_SECONDS: Final = 1.0
 _MARKS_SECONDS: Final = 240.0

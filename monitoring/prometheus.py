@@ -11,7 +11,7 @@ from typing import Any, Final
 import aiohttp
 import yaml
 
-from pslgs.launch.ports import free_port
+from pslgs.launch.local_run import free_port
 
 PROGRAM: Final = "prometheus"
 _READY_SECONDS: Final = 60.0

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from pslgs.launch.ports import free_port
+from pslgs.launch.local_run import free_port
 from pslgs_operator.audit import INTERVAL, Hearing
 from pslgs_operator.caches import Caches
 from pslgs_operator.cluster import Key

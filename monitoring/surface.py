@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Metric
 
-from pslgs.observability import records as told
-from pslgs.observability.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
-from pslgs.observability.registry import ProcessRegistry
+from pslgs.telemetry import records as messages
+from pslgs.telemetry.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
+from pslgs.telemetry.series import ProcessRegistry
 from pslgs_operator.audit import Hearing
 from pslgs_operator.caches import Caches
 from pslgs_operator.metrics import Metrics
@@ -38,10 +38,10 @@ def _server() -> Iterator[Described]:
     metrics.set_clients({"a": "live"})
     metrics.set_remaining({"a": 1})
     metrics.wire_bytes("sent", "control", 1)
-    metrics.observe(told.StepRecord(0, 1, 1, 1, 0, 1, 0, 0, 0, 0, {"a": (0, 1)}, {}, {"a": (0, 0)}))
-    evaluated = told.ClientEvaluation(1, 0, 1)
-    metrics.observe(told.EvaluationRecord(0, 1, 1, 1, 0, 1, {"a": evaluated}))
-    metrics.observe(told.CheckpointRecord(0, 1, 0))
+    metrics.observe(messages.StepRecord(0, 1, 1, 1, 0, 1, 0, 0, 0, 0, {"a": (0, 1)}, {}, {"a": (0, 0)}))
+    evaluated = messages.ClientEvaluation(1, 0, 1)
+    metrics.observe(messages.EvaluationRecord(0, 1, 1, 1, 0, 1, {"a": evaluated}))
+    metrics.observe(messages.CheckpointRecord(0, 1, 0))
     metrics.heartbeat(0)
     return _described(registry)
 

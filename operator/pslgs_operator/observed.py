@@ -126,7 +126,7 @@ class ChildPod:
 
 @dataclass(frozen=True, slots=True)
 class ServerReport:
-    """What a server says of itself (`pslgs.observability.status`); figures it doesn't know are None.
+    """What a server says of itself (`pslgs.telemetry.status`); figures it doesn't know are None.
 
     Attributes:
         phase: Starting, Waiting, Training, Evaluating, Finished, Interrupted or Failed.

@@ -9,8 +9,8 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from pslgs.spec.document import parse_yaml
 from pslgs.spec.errors import InputError, Violation
+from pslgs.spec.manifest import parse_yaml
 
 _PREFIX = "PSLGS_"
 

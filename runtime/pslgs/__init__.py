@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from pslgs.comparison.api import compare
-    from pslgs.launch.planned import plan
+    from pslgs.launch.plan_job import plan
     from pslgs.simulation.api import simulate
     from pslgs.spec.errors import InputError
-    from pslgs.spec.load import load_job, parse_job
+    from pslgs.spec.manifest import load_job, parse_job
 
 __all__ = ["InputError", "compare", "load_job", "parse_job", "plan", "simulate"]
 
 _HOMES: Final = {
     "InputError": "pslgs.spec.errors",
     "compare": "pslgs.comparison.api",
-    "load_job": "pslgs.spec.load",
-    "parse_job": "pslgs.spec.load",
-    "plan": "pslgs.launch.planned",
+    "load_job": "pslgs.spec.manifest",
+    "parse_job": "pslgs.spec.manifest",
+    "plan": "pslgs.launch.plan_job",
     "simulate": "pslgs.simulation.api",
 }
 """Imported when they are first used: torch takes seconds, and the operator does without it."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pslgs.training.checkpoint import CheckpointError, CheckpointStore
-from pslgs.training.optimizer_state import load_optimizer, optimizer_tensors
+from pslgs.training.optimizer import load_optimizer, optimizer_tensors
 
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.1),

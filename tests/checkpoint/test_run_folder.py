@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from pslgs.server.run_folder import usable
+from pslgs.server.run_checkpoint import usable
 from pslgs.spec.errors import InputError
 
 

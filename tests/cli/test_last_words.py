@@ -9,12 +9,12 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs.cli.process import leaving
-from pslgs.lifecycle.last_words import LIMIT_BYTES, Ending, LastWords
-from pslgs.lifecycle.stopping import StoppedEarly
-from pslgs.observability.status import Status
-from pslgs.server.serve import described
+from pslgs.cli.container import leaving
+from pslgs.process.signals import StoppedEarly
+from pslgs.process.termination_message import LIMIT_BYTES, Ending, TerminationMessage
+from pslgs.server.main import described
 from pslgs.spec import ExitCode, InputError, Violation
+from pslgs.telemetry.status import Status
 
 SERVER = ("--run", "run", "--clients", 1)
 CLIENT = ("--id", "client-0", "--server", "localhost:7443")
@@ -26,7 +26,7 @@ def left_at(path: Path) -> dict[str, object]:
 
 @given(st.text(st.characters(), max_size=6000))
 def test_any_message_makes_valid_json_of_bounded_size(message: str) -> None:
-    encoded = LastWords(Ending(ExitCode.BAD_INPUT, message)).encode()
+    encoded = TerminationMessage(Ending(ExitCode.BAD_INPUT, message)).encode()
     assert len(encoded) <= LIMIT_BYTES
     assert json.loads(encoded)["exitCode"] == 2
 
@@ -34,7 +34,9 @@ def test_any_message_makes_valid_json_of_bounded_size(message: str) -> None:
 @pytest.mark.parametrize("letter", ["x", "ü", "\n", "😀"], ids=["plain", "umlaut", "escaped", "emoji"])
 def test_a_long_message_is_cut_and_the_rest_is_kept(letter: str) -> None:
     status = Status(started=1.0, epochs=3, clients_expected=2, clients={"live": ("a", "b"), "lost": ()})
-    words = LastWords(Ending(ExitCode.BAD_INPUT, letter * 10_000), lambda ending: described(status, ending))
+    words = TerminationMessage(
+        Ending(ExitCode.BAD_INPUT, letter * 10_000), lambda ending: described(status, ending)
+    )
     encoded = words.encode()
     said = json.loads(encoded)
     assert len(encoded) <= LIMIT_BYTES
@@ -45,7 +47,7 @@ def test_a_long_message_is_cut_and_the_rest_is_kept(letter: str) -> None:
 
 
 def test_a_message_that_fits_is_not_cut() -> None:
-    words = LastWords(Ending(ExitCode.FINISHED, "all epochs are done")).encode()
+    words = TerminationMessage(Ending(ExitCode.FINISHED, "all epochs are done")).encode()
     assert json.loads(words) == {"exitCode": 0, "message": "all epochs are done"}
 
 

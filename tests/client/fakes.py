@@ -17,23 +17,21 @@ import torch
 from prometheus_client import CollectorRegistry
 from torch import Tensor, nn
 
-from pslgs.client.attend import attend
+from pslgs.client.compute import ClientModel
 from pslgs.client.loading import LoadingThreads, LocalData, Prefetcher
-from pslgs.client.participation import Tools
-from pslgs.client.worker import Worker
-from pslgs.data.local import Batch, LocalDataset, Owner
+from pslgs.client.order_loop import attend
+from pslgs.client.tasks import ClientContext
+from pslgs.data.client_dataset import Batch, ClientDataset, DatasetOwner
 from pslgs.data.transforms import build_pipeline
-from pslgs.lifecycle.last_words import Ending
-from pslgs.observability.metrics import ClientMetrics
+from pslgs.process.termination_message import Ending
 from pslgs.spec import InputError, JobSpec
+from pslgs.telemetry.metrics import ClientMetrics
 from pslgs.training.client_step import ClientStep
-from pslgs.training.slices import slice_rows
-from pslgs.training.task import Task, build_task
-from pslgs.training.vectors import concatenated, floating_tensors
-from pslgs.wire.chunks import tensor_frames
-from pslgs.wire.codec import TensorCodec, codec_for, tensor_bytes
-from pslgs.wire.frames import Frame, decode
-from pslgs.wire.v1 import training_pb2 as wire
+from pslgs.training.setup import TrainingSetup, build_setup
+from pslgs.training.tensors import concatenated, floating_tensors, slice_rows
+from pslgs.transport.codec import TensorCodec, codec_for, tensor_bytes
+from pslgs.transport.messages import Frame, decode_frames, tensor_frames
+from pslgs.transport.v1 import training_pb2 as wire
 from server.fakes import INPUTS, FakeSession, ManualTorchThread, control, settle, tiny_spec
 
 SAMPLES = 10
@@ -88,7 +86,7 @@ class ManualLoading(LoadingThreads):
         self.cancelled = 0
         self._released = asyncio.Event()
 
-    async def load(self, dataset: LocalDataset, epoch: int | None, offset: int, count: int) -> Batch:
+    async def load(self, dataset: ClientDataset, epoch: int | None, offset: int, count: int) -> Batch:
         self.loads.append((epoch, offset, count))
         try:
             if self.held:
@@ -114,14 +112,14 @@ class FakeClient:
         attending: Carries out the orders that are fed.
     """
 
-    task: Task
+    task: TrainingSetup
     part: nn.Module
     encoding: TensorCodec
     rows: Rows
     evaluation_rows: Rows
     data: LocalData
-    training: LocalDataset
-    worker: Worker
+    training: ClientDataset
+    model: ClientModel
     torch: ManualTorchThread
     loading: ManualLoading
     connection: FakeConnection
@@ -158,19 +156,19 @@ async def fake_client(
     """Build a client of a tiny model that attends to a fake connection; it is cancelled at the end."""
     spec = spec or tiny_spec()
     torch.manual_seed(0)
-    task, network = build_task(spec, (INPUTS,))
+    task, network = build_setup(spec, (INPUTS,))
     encoding = codec_for(spec.transport.compression, task.layout.features, task.layout.dtype)
     rows, evaluation_rows = Rows(), Rows()
     training, evaluation = _dataset(rows), _dataset(evaluation_rows)
     registry = CollectorRegistry()
     metrics, loading, thread = ClientMetrics(registry), ManualLoading(), ManualTorchThread()
-    worker = Worker(task, encoding, ClientStep(task, network.client_part, "a"), metrics)
+    model = ClientModel(task, encoding, ClientStep(task, network.client_part, "a"), metrics)
     data = LocalData(
         Prefetcher(training, loading, metrics.load),
         Prefetcher(evaluation, loading, lambda _: None) if evaluates else None,
     )
     connection = connection or FakeConnection()
-    attending = asyncio.create_task(attend(Tools(data, worker, thread, connection)))
+    attending = asyncio.create_task(attend(ClientContext(data, model, thread, connection)))
     client = FakeClient(
         task=task,
         part=network.client_part,
@@ -179,7 +177,7 @@ async def fake_client(
         evaluation_rows=evaluation_rows,
         data=data,
         training=training,
-        worker=worker,
+        model=model,
         torch=thread,
         loading=loading,
         connection=connection,
@@ -246,11 +244,11 @@ def labels_sent(connection: FakeConnection) -> Sequence[int]:
     return np.frombuffer(sent(connection, wire.Tensor.LABELS), dtype=np.int64).tolist()
 
 
-def _dataset(rows: Rows) -> LocalDataset:
+def _dataset(rows: Rows) -> ClientDataset:
     pipeline = build_pipeline([], "spec.data.transforms")
-    return LocalDataset(rows, np.arange(SAMPLES), pipeline, Owner("a", 0, "spec.data.train"))
+    return ClientDataset(rows, np.arange(SAMPLES), pipeline, DatasetOwner("a", 0, "spec.data.train"))
 
 
-def _tensor(kind: Any, ticket: tuple[int, int], part: tuple[int, int], data: memoryview) -> list[Frame]:
-    messages = tensor_frames(kind, *ticket, *part, data)
-    return [frame for message in messages for frame in decode(message)]
+def _tensor(kind: Any, exchange: tuple[int, int], part: tuple[int, int], data: memoryview) -> list[Frame]:
+    messages = tensor_frames(kind, *exchange, *part, data)
+    return [frame for message in messages for frame in decode_frames(message)]

@@ -6,8 +6,7 @@ import io
 from prometheus_client import CollectorRegistry
 
 from pslgs.client.health import ClientHealth
-from pslgs.observability.http import HEARTBEAT_BOUND_SECONDS
-from pslgs.observability.pages import pages
+from pslgs.telemetry.http import HEARTBEAT_BOUND_SECONDS, pages
 from server.fakes import ManualClock, settle
 
 

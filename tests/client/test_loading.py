@@ -9,7 +9,7 @@ import torch
 
 from client.fakes import SAMPLES, ManualLoading, Rows
 from pslgs.client.loading import LoadingThreads, Prefetcher
-from pslgs.data.local import LocalDataset, Owner
+from pslgs.data.client_dataset import ClientDataset, DatasetOwner
 from pslgs.data.transforms import build_pipeline
 from pslgs.spec import InputError
 from server.fakes import settle
@@ -34,10 +34,10 @@ class ManyRows(Rows):
         return super().load(index)
 
 
-def dataset(rows: Rows) -> LocalDataset:
+def dataset(rows: Rows) -> ClientDataset:
     pipeline = build_pipeline([], "spec.data.transforms")
-    return LocalDataset(
-        rows, torch.arange(len(rows.labels)).numpy(), pipeline, Owner("a", 0, "spec.data.train")
+    return ClientDataset(
+        rows, torch.arange(len(rows.labels)).numpy(), pipeline, DatasetOwner("a", 0, "spec.data.train")
     )
 
 

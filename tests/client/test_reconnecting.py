@@ -7,16 +7,16 @@ from types import SimpleNamespace
 import grpc
 import pytest
 
-from pslgs.client import reconnecting, take_part
+from pslgs.client import main, reconnecting
 from pslgs.client.health import ClientHealth
-from pslgs.client.options import ClientOptions
-from pslgs.lifecycle.last_words import Ending
+from pslgs.client.main import ClientOptions
+from pslgs.process.termination_message import Ending
 from pslgs.spec.exit_codes import ExitCode
-from pslgs.wire.dialling import BACK_OFF_LIMIT_SECONDS
-from pslgs.wire.errors import StreamEnded, TryLater
-from pslgs.wire.service import Session
-from pslgs.wire.v1.training_pb2 import Finish, Header, Hello
-from wire.loopback import serving
+from pslgs.transport.client_connection import BACK_OFF_LIMIT_SECONDS
+from pslgs.transport.errors import StreamEnded, TryLater
+from pslgs.transport.grpc_server import Session
+from pslgs.transport.v1.training_pb2 import Finish, Header, Hello
+from transport.loopback import serving
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -36,7 +36,7 @@ def waits(monkeypatch):
 async def taking_part(address: str) -> Ending:
     options = ClientOptions("client-0", address, None, Path("cache"), cores=1)
     health = ClientHealth("client-0", lambda: 0.0)
-    return await take_part._serve(None, None, Hello(client_id="client-0"), None, options, health)
+    return await main._serve(None, None, Hello(client_id="client-0"), None, options, health)
 
 
 async def ending_after(attendances: list) -> Ending:

@@ -6,8 +6,8 @@ import torch
 
 from client.fakes import abort, evaluate, fake_client, forward, kinds, labels_sent, sent
 from pslgs.spec import InputError
-from pslgs.wire.errors import ProtocolViolation
-from pslgs.wire.v1 import training_pb2 as wire
+from pslgs.transport.errors import ProtocolViolation
+from pslgs.transport.v1 import training_pb2 as wire
 from server.fakes import settle
 
 ANSWER = ["labels", "smashed_data"]

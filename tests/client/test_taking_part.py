@@ -8,14 +8,14 @@ import grpc
 import pytest
 
 from client.fakes import FakeConnection, fake_client, finish, forward, kinds
-from pslgs.client.attend import attend
 from pslgs.client.health import ClientHealth
-from pslgs.client.participation import Tools
+from pslgs.client.main import until_stopped
+from pslgs.client.order_loop import attend
 from pslgs.client.reconnecting import take_part_in_job
-from pslgs.client.take_part import until_stopped
-from pslgs.lifecycle.last_words import Ending
+from pslgs.client.tasks import ClientContext
+from pslgs.process.termination_message import Ending
 from pslgs.spec import ExitCode, InputError
-from pslgs.wire.errors import ProtocolViolation, Unreachable, ended
+from pslgs.transport.errors import ProtocolViolation, Unreachable, ended
 from server.fakes import settle
 
 LOST = ended(grpc.StatusCode.UNAVAILABLE, "The connection was lost.")
@@ -101,7 +101,7 @@ async def test_a_step_that_a_lost_connection_broke_off_is_answered_on_the_next_o
     async with fake_client() as client:
 
         def attending(connection):
-            return attend(Tools(client.data, client.worker, client.torch, connection))
+            return attend(ClientContext(client.data, client.model, client.torch, connection))
 
         health = ClientHealth("a", lambda: 0.0)
         job = asyncio.create_task(take_part_in_job(connect, attending, health, repeat(0.0), stays=False))

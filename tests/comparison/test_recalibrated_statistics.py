@@ -9,8 +9,8 @@ import torch
 from pslgs import simulate
 from pslgs.simulation.evaluator import Recalibration
 from pslgs.simulation.setup import SimulationOptions, build_simulation_setup
+from pslgs.training.batchnorm import batch_norms
 from pslgs.training.local_server_model import LocalServerModel
-from pslgs.training.recalibration import batch_norms
 from simulation.jobs import document, job
 
 NORMALIZED = {

@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 
 from coordination.world import World, settings
-from pslgs.coordination import effects as do
-from pslgs.coordination import events as told
-from pslgs.coordination.activity import Phase
+from pslgs.coordination import messages
+from pslgs.coordination.operation import Phase
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.exit_codes import ExitCode
-from pslgs.spec.faults import OnLostClient
+from pslgs.spec.fault_tolerance import OnLostClient
 
 HOLDINGS = {"a": 13, "b": 0, "c": 1, "d": 40}
 
@@ -30,7 +29,7 @@ def advance_to(made: World, phase: Phase) -> None:
 def test_an_undisturbed_run_uses_every_sample_once_an_epoch():
     made = joined()
     made.run()
-    assert made.finished == do.Finish(ExitCode.FINISHED, "trained 2 epochs, 14 steps")
+    assert made.finished == messages.Finish(ExitCode.FINISHED, "trained 2 epochs, 14 steps")
     every = {(epoch, c, i) for epoch in (1, 2) for c, n in HOLDINGS.items() for i in range(n)}
     assert set(made.used) == every
     assert set(made.used.values()) == {1}
@@ -41,9 +40,9 @@ def test_an_undisturbed_run_uses_every_sample_once_an_epoch():
 def test_training_starts_only_when_the_expected_clients_are_there():
     made = world()
     for client in ("a", "b", "c"):
-        assert not [effect for effect in made.join(client) if isinstance(effect, do.OrderForward)]
+        assert not [effect for effect in made.join(client) if isinstance(effect, messages.OrderForward)]
     assert made.coordinator.phase is Phase.WAITING
-    assert made.join("d")[-1].ticket == told.Ticket(1, 1)
+    assert made.join("d")[-1].exchange == messages.ExchangeId(1, 1)
 
 
 def test_a_start_does_not_wait_for_a_missing_client_for_longer_than_its_time_out():
@@ -59,8 +58,8 @@ def test_a_start_does_not_wait_for_a_missing_client_for_longer_than_its_time_out
 def test_clients_without_samples_in_a_step_are_left_alone():
     made = joined()
     made.run()
-    assert not [order for order in made.of(do.OrderForward) if order.share.samples == 0]
-    assert not [order for order in made.of(do.OrderForward) if order.share.client == "b"]
+    assert not [order for order in made.of(messages.OrderForward) if order.local_batch.samples == 0]
+    assert not [order for order in made.of(messages.OrderForward) if order.local_batch.client == "b"]
 
 
 @pytest.mark.parametrize(
@@ -70,13 +69,13 @@ def test_a_client_lost_in_a_step_costs_one_attempt_and_the_rest_is_redrawn_witho
     made = joined()
     advance_to(made, phase)
     effects = made.leave("d")
-    assert isinstance(effects[1], do.AbandonAttempt)
-    orders = [effect for effect in effects if isinstance(effect, do.OrderForward)]
-    assert {order.share.client for order in orders} <= {"a", "c"}
-    assert {order.ticket for order in orders} == {told.Ticket(1, 2)}
+    assert isinstance(effects[1], messages.AbandonAttempt)
+    orders = [effect for effect in effects if isinstance(effect, messages.OrderForward)]
+    assert {order.local_batch.client for order in orders} <= {"a", "c"}
+    assert {order.exchange for order in orders} == {messages.ExchangeId(1, 2)}
     made.run()
-    assert len(made.of(do.AbandonAttempt)) == 1
-    assert [skipped.samples for skipped in made.of(do.ReportSkipped)] == [{"d": 40}, {"d": 40}]
+    assert len(made.of(messages.AbandonAttempt)) == 1
+    assert [skipped.samples for skipped in made.of(messages.ReportSkipped)] == [{"d": 40}, {"d": 40}]
     assert sum(made.used.values()) == 2 * (13 + 1)
 
 
@@ -85,7 +84,7 @@ def test_a_client_lost_while_the_update_is_applied_aborts_nothing():
     advance_to(made, Phase.UPDATE)
     made.leave("d")
     made.run()
-    assert not made.of(do.AbandonAttempt)
+    assert not made.of(messages.AbandonAttempt)
     assert made.coordinator.step > 1
 
 
@@ -96,7 +95,7 @@ def test_a_client_whose_gradient_is_in_may_go():
     made.deliver()
     made.leave(answered)
     assert made.coordinator.phase is Phase.BACKWARD
-    assert not made.of(do.AbandonAttempt)
+    assert not made.of(messages.AbandonAttempt)
 
 
 def test_a_returning_client_contributes_what_it_has_left():
@@ -108,8 +107,8 @@ def test_a_returning_client_contributes_what_it_has_left():
     made.run()
     assert set(made.used.values()) == {1}
     assert sum(made.used.values()) == 2 * sum(HOLDINGS.values())
-    assert not made.of(do.ReportSkipped)
-    assert made.of(do.ReportJoined)[-1].returned
+    assert not made.of(messages.ReportSkipped)
+    assert made.of(messages.ReportJoined)[-1].returned
 
 
 def test_a_new_client_may_join_at_any_step():
@@ -119,7 +118,7 @@ def test_a_new_client_may_join_at_any_step():
     made.join("z")
     made.run()
     assert sum(made.used.values()) == 56
-    assert not made.of(do.AbandonAttempt)
+    assert not made.of(messages.AbandonAttempt)
 
 
 def test_a_silent_client_is_lost_by_the_timer_although_nobody_else_answers():
@@ -128,10 +127,10 @@ def test_a_silent_client_is_lost_by_the_timer_although_nobody_else_answers():
     made.join_all()
     made.run()
     made.tick(29.9)
-    assert not made.of(do.ReportLost)
+    assert not made.of(messages.ReportLost)
     effects = made.tick(0.2)
-    assert isinstance(effects[0], do.EndSession)
-    assert effects[1] == do.ReportLost(
+    assert isinstance(effects[0], messages.EndSession)
+    assert effects[1] == messages.ReportLost(
         "d", "timeout", "no answer within 30 s (spec.faultTolerance.clientTimeoutSeconds)"
     )
     made.run()
@@ -144,19 +143,19 @@ def test_several_silent_clients_cost_one_attempt():
     made.join_all()
     made.run()
     made.tick(31)
-    assert len(made.of(do.AbandonAttempt)) == 1
-    assert len(made.of(do.ReportLost)) == 2
+    assert len(made.of(messages.AbandonAttempt)) == 1
+    assert len(made.of(messages.ReportLost)) == 2
 
 
 def test_late_and_repeated_answers_are_ignored_and_told():
     made = joined()
     answer = made.pending[0]
     made.deliver()
-    assert made.tell(answer) == [do.ReportIgnored(answer.client, answer.ticket)]
-    late = told.SmashedDataReceived("d", told.Ticket(1, 9))
-    assert made.tell(late) == [do.ReportIgnored("d", late.ticket)]
-    stranger = told.ClientGradientReceived("nobody", told.Ticket(1, 1))
-    assert made.tell(stranger) == [do.ReportIgnored("nobody", stranger.ticket)]
+    assert made.post(answer) == [messages.ReportIgnored(answer.client, answer.exchange)]
+    late = messages.SmashedDataReceived("d", messages.ExchangeId(1, 9))
+    assert made.post(late) == [messages.ReportIgnored("d", late.exchange)]
+    stranger = messages.ClientGradientReceived("nobody", messages.ExchangeId(1, 1))
+    assert made.post(stranger) == [messages.ReportIgnored("nobody", stranger.exchange)]
 
 
 def test_a_server_step_of_an_abandoned_attempt_is_not_taken_for_the_new_one():
@@ -164,18 +163,20 @@ def test_a_server_step_of_an_abandoned_attempt_is_not_taken_for_the_new_one():
     advance_to(made, Phase.SERVER_STEP)
     old = made.pending[-1]
     made.pending.clear()
-    made.leave("c") if "c" in {s.client for s in made.of(do.RunServerStep)[-1].shares} else made.leave("d")
-    made.tell(old)
+    made.leave("c") if "c" in {
+        s.client for s in made.of(messages.RunServerStep)[-1].local_batches
+    } else made.leave("d")
+    made.post(old)
     assert made.coordinator.phase is Phase.FORWARD
 
 
 def test_a_second_connection_takes_the_place_of_the_first():
     made = joined()
     effects = made.join("d")
-    assert isinstance(effects[0], do.EndSession)
+    assert isinstance(effects[0], messages.EndSession)
     assert effects[0].session == 4
-    assert isinstance(effects[1], do.ReportLost)
-    assert made.tell(told.Left("d", 4, "old stream")) == []
+    assert isinstance(effects[1], messages.ReportLost)
+    assert made.post(messages.Left("d", 4, "old stream")) == []
     made.run()
     assert set(made.used.values()) == {1}
     assert sum(made.used.values()) == 2 * sum(HOLDINGS.values())
@@ -277,7 +278,7 @@ def test_a_stop_keeps_what_was_reached_and_the_run_goes_on_as_if_undisturbed(del
     stopped = joined()
     for _ in range(deliveries):
         stopped.deliver()
-    stopped.tell(told.StopRequested("the process was told to stop"))
+    stopped.post(messages.StopRequested("the process was told to stop"))
     stopped.run()
     assert stopped.finished.exit_code is ExitCode.INTERRUPTED
     resumed = World(stopped.settings, dict(HOLDINGS), state=stopped.coordinator.state(0.0))
@@ -303,13 +304,13 @@ def test_a_resume_from_json_goes_on_exactly():
 def test_checkpoints_come_every_n_steps_and_at_the_end():
     made = joined(checkpoint_every=4)
     made.run()
-    assert [saved.step for saved in made.of(do.SaveCheckpoint)] == [4, 8, 12, 14]
+    assert [saved.step for saved in made.of(messages.SaveCheckpoint)] == [4, 8, 12, 14]
 
 
 def test_evaluation_at_the_server_follows_the_epochs_it_is_asked_for():
     made = joined(evaluate_at=EvaluationPlace.SERVER, evaluate_every=2, epochs=3)
     made.run()
-    assert [effect.epoch for effect in made.of(do.EvaluateAtServer)] == [2, 3]
+    assert [effect.epoch for effect in made.of(messages.EvaluateAtServer)] == [2, 3]
 
 
 def test_evaluation_at_the_clients_goes_range_by_range():
@@ -317,9 +318,15 @@ def test_evaluation_at_the_clients_goes_range_by_range():
     made.evaluation = 10
     made.join_all()
     made.run()
-    ranges = [(o.share.offset, o.share.samples) for o in made.of(do.OrderEvaluation) if o.share.client == "a"]
+    ranges = [
+        (o.local_batch.offset, o.local_batch.samples)
+        for o in made.of(messages.OrderEvaluation)
+        if o.local_batch.client == "a"
+    ]
     assert ranges == [(0, 4), (4, 4), (8, 2)]
-    assert made.of(do.ConcludeEvaluation) == [do.ConcludeEvaluation(told.Ticket(7, 0), 1, ())]
+    assert made.of(messages.ConcludeEvaluation) == [
+        messages.ConcludeEvaluation(messages.ExchangeId(7, 0), 1, ())
+    ]
 
 
 def test_a_client_lost_while_evaluating_is_left_out_and_named():
@@ -333,19 +340,19 @@ def test_a_client_lost_while_evaluating_is_left_out_and_named():
     made.run()
     made.tick(31)
     made.run()
-    assert made.of(do.ConcludeEvaluation)[0].missing == ("c", "d")
+    assert made.of(messages.ConcludeEvaluation)[0].missing == ("c", "d")
     assert made.finished.exit_code is ExitCode.FINISHED
 
 
 def test_a_stop_while_evaluating_evaluates_again_after_the_resume():
     made = joined(evaluate_at=EvaluationPlace.SERVER, epochs=1)
     advance_to(made, Phase.EVALUATION)
-    made.tell(told.StopRequested("stop"))
+    made.post(messages.StopRequested("stop"))
     made.run()
     resumed = World(made.settings, dict(HOLDINGS), state=made.coordinator.state(0.0))
     resumed.join_all()
     resumed.run()
-    assert len(resumed.of(do.EvaluateAtServer)) == 1
+    assert len(resumed.of(messages.EvaluateAtServer)) == 1
     assert resumed.finished.exit_code is ExitCode.FINISHED
 
 
@@ -357,8 +364,8 @@ def test_whatever_happens_no_sample_counts_twice_and_the_run_ends(seed):
     made = World(settings(7, evaluate_at=at, epochs=3), holdings, evaluation=5)
     made.join_all()
     for _ in range(600):
-        live = [client for client in made.coordinator.roster.live() if client != "stays"]
-        lost = made.coordinator.roster.lost()
+        live = [client for client in made.coordinator.membership.live() if client != "stays"]
+        lost = made.coordinator.membership.lost()
         match rng.choice(["deliver", "leave", "join", "again", "tick"], p=[0.82, 0.06, 0.08, 0.02, 0.02]):
             case "deliver" if made.pending:
                 made.deliver(int(rng.integers(len(made.pending))))
@@ -376,5 +383,5 @@ def test_whatever_happens_no_sample_counts_twice_and_the_run_ends(seed):
     for epoch in (1, 2, 3):
         assert {i for e, client, i in made.used if (e, client) == (epoch, "stays")} == set(range(20))
     used = sum(made.used.values())
-    skipped = sum(sum(effect.samples.values()) for effect in made.of(do.ReportSkipped))
+    skipped = sum(sum(effect.samples.values()) for effect in made.of(messages.ReportSkipped))
     assert used + skipped == 3 * sum(holdings.values())

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from coordination.world import World, drawn, settings
-from pslgs.coordination import effects as do
-from pslgs.coordination import events as told
-from pslgs.coordination.activity import Phase
+from pslgs.coordination import messages
+from pslgs.coordination.operation import Phase
 from pslgs.spec.exit_codes import ExitCode
 
 HOLDINGS = {"a": 13, "b": 0, "c": 1, "d": 40}
@@ -21,20 +20,20 @@ def drawing(holdings: dict[str, int] | None = None, **changes) -> World:
     return made
 
 
-def take_draw(made: World) -> told.ScheduleDrawn:
+def take_draw(made: World) -> messages.ScheduleDrawn:
     """Take the draw under way out of what is pending."""
-    (found,) = [event for event in made.pending if isinstance(event, told.ScheduleDrawn)]
+    (found,) = [event for event in made.pending if isinstance(event, messages.ScheduleDrawn)]
     made.pending.remove(found)
     return found
 
 
-def ordered(effects: list[do.Effect]) -> set[str]:
-    return {effect.share.client for effect in effects if isinstance(effect, do.OrderForward)}
+def ordered(effects: list[messages.Effect]) -> set[str]:
+    return {effect.local_batch.client for effect in effects if isinstance(effect, messages.OrderForward)}
 
 
 def test_the_first_step_waits_for_the_draw():
     made = drawing()
-    assert not made.of(do.OrderForward)
+    assert not made.of(messages.OrderForward)
     assert ordered(made.deliver())
     assert made.coordinator.phase is Phase.FORWARD
 
@@ -54,7 +53,7 @@ def test_drawing_is_not_counted_as_a_client_s_time():
     made.tick(1000)
     made.deliver()
     made.tick(29)
-    assert not made.of(do.ReportLost)
+    assert not made.of(messages.ReportLost)
 
 
 def test_a_draw_over_a_client_that_is_lost_meanwhile_is_ignored():
@@ -62,7 +61,7 @@ def test_a_draw_over_a_client_that_is_lost_meanwhile_is_ignored():
     stale = take_draw(made)
     made.leave("d")
     assert made.coordinator.phase is Phase.DRAWING
-    assert made.tell(stale) == []
+    assert made.post(stale) == []
     assert ordered(made.deliver()) <= {"a", "c"}
     made.run()
     assert sum(made.used.values()) == 2 * (13 + 1)
@@ -71,25 +70,25 @@ def test_a_draw_over_a_client_that_is_lost_meanwhile_is_ignored():
 def test_the_draw_that_takes_its_place_has_another_number():
     made = drawing()
     made.leave("d")
-    assert [effect.draw.draw_id.number for effect in made.of(do.DrawSchedule)] == [1, 2]
+    assert [effect.draw.draw_id.number for effect in made.of(messages.DrawSchedule)] == [1, 2]
 
 
 def test_a_client_that_has_nothing_to_contribute_can_leave_while_a_schedule_is_drawn():
     made = drawing()
     made.leave("b")
-    assert len(made.of(do.DrawSchedule)) == 1
+    assert len(made.of(messages.DrawSchedule)) == 1
 
 
 def test_a_client_that_joins_meanwhile_waits_for_one_step():
     made = World(settings(1, epochs=1), {"a": 40, "z": 16}, draws_later=True)
     made.join("a")
     made.join("z")
-    assert len(made.of(do.DrawSchedule)) == 1
+    assert len(made.of(messages.DrawSchedule)) == 1
     assert ordered(made.deliver()) == {"a"}
     while made.coordinator.step < 1:
         made.deliver()
     assert made.coordinator.phase is Phase.DRAWING
-    assert made.of(do.DrawSchedule)[-1].draw.remaining == {"a": 32, "z": 16}
+    assert made.of(messages.DrawSchedule)[-1].draw.remaining == {"a": 32, "z": 16}
     made.run()
     assert sum(made.used.values()) == 56
 
@@ -119,8 +118,8 @@ def test_a_client_that_joins_while_an_empty_schedule_is_drawn_is_not_passed_over
 
 def test_a_stop_does_not_wait_for_the_draw():
     made = drawing()
-    made.tell(told.StopRequested("the process was told to stop"))
-    assert made.finished == do.Finish(ExitCode.INTERRUPTED, "the process was told to stop")
+    made.post(messages.StopRequested("the process was told to stop"))
+    assert made.finished == messages.Finish(ExitCode.INTERRUPTED, "the process was told to stop")
 
 
 def test_a_deadline_does_not_wait_for_the_draw():
@@ -143,7 +142,7 @@ def stopped_after(steps: int) -> World:
     made = drawing()
     while made.coordinator.step < steps:
         made.deliver()
-    made.tell(told.StopRequested("stop"))
+    made.post(messages.StopRequested("stop"))
     made.run()
     return made
 
@@ -155,7 +154,7 @@ def test_a_resumed_run_draws_its_schedule_again_before_its_first_step():
     resumed = World(stopped.settings, dict(HOLDINGS), state=stopped.saved, draws_later=True)
     resumed.join_all()
     assert resumed.coordinator.phase is Phase.DRAWING
-    assert not resumed.of(do.OrderForward)
+    assert not resumed.of(messages.OrderForward)
     resumed.run()
     assert stopped.batches + resumed.batches == undisturbed.batches
 
@@ -165,7 +164,7 @@ def test_a_stop_while_a_resumed_run_draws_keeps_what_the_checkpoint_says():
     resumed = World(stopped.settings, dict(HOLDINGS), state=stopped.saved, draws_later=True)
     assert resumed.coordinator.state(0.0).epoch == stopped.saved.epoch
     resumed.join_all()
-    resumed.tell(told.StopRequested("stop"))
+    resumed.post(messages.StopRequested("stop"))
     assert resumed.coordinator.state(0.0).epoch == stopped.saved.epoch
 
 
@@ -186,16 +185,16 @@ def test_whatever_happens_while_schedules_are_drawn_no_sample_counts_twice(seed)
     holdings = {f"c{i}": int(rng.integers(0, 60)) for i in range(6)} | {"stays": 20}
     made = World(settings(7, epochs=3), holdings, draws_later=True)
     made.join_all()
-    stale: list[told.ScheduleDrawn] = []
+    stale: list[messages.ScheduleDrawn] = []
     for _ in range(500):
-        live = [client for client in made.coordinator.roster.live() if client != "stays"]
-        lost = made.coordinator.roster.lost()
+        live = [client for client in made.coordinator.membership.live() if client != "stays"]
+        lost = made.coordinator.membership.lost()
         match rng.choice(["deliver", "leave", "join", "again", "stale"], p=[0.8, 0.06, 0.08, 0.03, 0.03]):
             case "deliver" if made.pending:
                 event = made.pending[int(rng.integers(len(made.pending)))]
-                stale += [event] if isinstance(event, told.ScheduleDrawn) else []
+                stale += [event] if isinstance(event, messages.ScheduleDrawn) else []
                 made.pending.remove(event)
-                made.tell(event)
+                made.post(event)
             case "leave" if live:
                 made.leave(str(rng.choice(live)))
             case "join" if lost:
@@ -203,16 +202,16 @@ def test_whatever_happens_while_schedules_are_drawn_no_sample_counts_twice(seed)
             case "again" if live:
                 made.join(str(rng.choice(live)))
             case "stale" if stale:
-                made.tell(stale[int(rng.integers(len(stale)))])
+                made.post(stale[int(rng.integers(len(stale)))])
     made.run(rng)
     assert made.finished.exit_code is ExitCode.FINISHED
     assert set(made.used.values()) == {1}
-    skipped = sum(sum(effect.samples.values()) for effect in made.of(do.ReportSkipped))
+    skipped = sum(sum(effect.samples.values()) for effect in made.of(messages.ReportSkipped))
     assert sum(made.used.values()) + skipped == 3 * sum(holdings.values())
 
 
 def test_a_draw_made_twice_gives_the_same_schedule():
-    (effect,) = drawing().of(do.DrawSchedule)
+    (effect,) = drawing().of(messages.DrawSchedule)
     one, other = drawn(effect).result.schedule, effect.draw.run().schedule
     assert [one.local_batches(step).sizes.tolist() for step in range(len(one))] == [
         other.local_batches(step).sizes.tolist() for step in range(len(other))

@@ -5,12 +5,11 @@ import json
 import pytest
 
 from coordination.world import World, settings
-from pslgs.coordination import effects as do
-from pslgs.coordination import events as told
-from pslgs.coordination.from_spec import draw_schedule_from
-from pslgs.coordination.snapshot import CoordinatorState
+from pslgs.coordination import messages
+from pslgs.coordination.settings import draw_schedule_from
+from pslgs.coordination.state import CoordinatorState
 from pslgs.sampling.holdings import Holdings
-from pslgs.spec.sampling import LatentDirichletSpec, SamplingSpec, SamplingStrategy
+from pslgs.spec.training import LatentDirichletSpec, SamplingSpec, SamplingStrategy
 
 COUNTS = {"a": (13, 0), "b": (0, 0), "c": (1, 0), "d": (20, 20), "e": (0, 24)}
 SECONDS = {"a": 0.25, "c": 0.25, "d": 4.0, "e": 0.5}
@@ -31,7 +30,7 @@ def world(state: CoordinatorState | None = None, **changes) -> World:
         drawn.append(holdings)
         return draw(holdings, rng)
 
-    chosen = {"draw_schedule": noted, "weighs_clients": True, "epochs": 3} | changes
+    chosen = {"draw_schedule": noted, "uses_client_stats": True, "epochs": 3} | changes
     made = World(
         settings(len(COUNTS), **chosen),
         {client: sum(counts) for client, counts in COUNTS.items()},
@@ -81,7 +80,7 @@ def test_a_resumed_run_draws_what_an_undisturbed_one_draws(deliveries):
     for _ in range(deliveries):
         if stopped.pending:
             stopped.deliver()
-    stopped.tell(told.StopRequested("stop"))
+    stopped.post(messages.StopRequested("stop"))
     stopped.run()
     state = stopped.coordinator.state(stopped.now).to_json()
     resumed = world(state=CoordinatorState.from_json(json.loads(json.dumps(state))))
@@ -100,11 +99,11 @@ def test_a_lost_client_is_drawn_around_and_returns_with_what_it_has_left():
     made.run()
     assert set(made.used.values()) == {1}
     assert sum(made.used.values()) == 3 * 78
-    assert len(made.of(do.AbandonAttempt)) <= 1
+    assert len(made.of(messages.AbandonAttempt)) <= 1
 
 
 def test_other_strategies_keep_neither_label_counts_nor_delays():
-    made = world(weighs_clients=False)
+    made = world(uses_client_stats=False)
     made.run()
     state = made.coordinator.state(made.now)
     assert (state.epoch.label_counts, state.delays.known, state.delays.measured) == ({}, {}, {})

@@ -3,13 +3,11 @@
 import pytest
 
 from coordination.world import World, settings
-from pslgs.coordination import effects as do
-from pslgs.coordination import events as told
-from pslgs.coordination.effects import EndCause
-from pslgs.coordination.events import Ticket
+from pslgs.coordination import messages
+from pslgs.coordination.messages import EndCause, ExchangeId
 from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.spec.exit_codes import ExitCode
-from pslgs.spec.faults import OnNonFinite
+from pslgs.spec.fault_tolerance import OnNonFinite
 
 NAN = "gradients with values that are not finite"
 HOLDINGS = {"a": 16, "b": 16, "c": 16}
@@ -21,30 +19,37 @@ def world(policy=OnNonFinite.DROP_CLIENT, **changes) -> World:
     return made
 
 
-def deliver_until(made: World, kind: type) -> Ticket:
+def deliver_until(made: World, kind: type) -> ExchangeId:
     """Deliver answers until an effect of ``kind`` is carried out, and take back its answer."""
     seen = len(made.of(kind))
     while len(made.of(kind)) == seen:
         made.deliver()
     made.pending.pop()
-    return made.of(kind)[-1].ticket
+    return made.of(kind)[-1].exchange
 
 
 def find(made: World, kind: type, *clients: str, found="the gradients of a cannot be used"):
-    ticket = deliver_until(made, kind)
-    return made.tell(told.NumericFaultFound(ticket, NumericFault(found, dict.fromkeys(clients, NAN))))
+    exchange = deliver_until(made, kind)
+    return made.post(messages.NumericFaultFound(exchange, NumericFault(found, dict.fromkeys(clients, NAN))))
 
 
-@pytest.mark.parametrize("kind", [do.RunServerStep, do.ApplyUpdate], ids=["smashed data", "gradients"])
+@pytest.mark.parametrize(
+    "kind", [messages.RunServerStep, messages.ApplyUpdate], ids=["smashed data", "gradients"]
+)
 def test_the_client_is_dropped_and_the_step_is_done_without_it(kind):
     made = world()
     effects = find(made, kind, "a")
     made.pending = [event for event in made.pending if getattr(event, "client", None) != "a"]
-    assert [effect.kind for effect in effects if isinstance(effect, do.AbandonAttempt)] == ["non_finite"]
-    (end,) = [effect for effect in effects if isinstance(effect, do.EndSession)]
+    assert [effect.kind for effect in effects if isinstance(effect, messages.AbandonAttempt)] == [
+        "non_finite"
+    ]
+    (end,) = [effect for effect in effects if isinstance(effect, messages.EndSession)]
     assert (end.client, end.cause, end.reason) == ("a", EndCause.NON_FINITE, f"it sent {NAN}")
-    assert [(lost.client, lost.kind) for lost in made.of(do.ReportLost)] == [("a", "non_finite")]
-    assert {order.share.client for order in effects if isinstance(order, do.OrderForward)} <= {"b", "c"}
+    assert [(lost.client, lost.kind) for lost in made.of(messages.ReportLost)] == [("a", "non_finite")]
+    assert {order.local_batch.client for order in effects if isinstance(order, messages.OrderForward)} <= {
+        "b",
+        "c",
+    }
     made.run()
     assert made.finished.exit_code is ExitCode.FINISHED
     assert not any(client == "a" for _, client, _ in made.used)
@@ -52,12 +57,12 @@ def test_the_client_is_dropped_and_the_step_is_done_without_it(kind):
 
 def test_the_third_time_ends_the_job_whoever_it_was():
     made = world()
-    find(made, do.RunServerStep, "a")
+    find(made, messages.RunServerStep, "a")
     made.pending = [event for event in made.pending if getattr(event, "client", None) != "a"]
     made.join("a")
-    find(made, do.ApplyUpdate, "a")
+    find(made, messages.ApplyUpdate, "a")
     made.pending = [event for event in made.pending if getattr(event, "client", None) != "a"]
-    find(made, do.RunServerStep, "b")
+    find(made, messages.RunServerStep, "b")
     made.run()
     assert made.finished.exit_code is ExitCode.NON_FINITE
     assert made.finished.message.startswith(f"client b sent {NAN}")
@@ -66,13 +71,16 @@ def test_the_third_time_ends_the_job_whoever_it_was():
 
 def test_a_skipped_step_costs_its_samples_and_nobody_is_lost():
     made = world(OnNonFinite.SKIP_STEP)
-    ticket = deliver_until(made, do.RunServerStep)
-    skipped = {share.client: share.samples for share in made.of(do.RunServerStep)[-1].shares}
-    made.tell(told.NumericFaultFound(ticket, NumericFault("…", {"a": NAN})))
+    exchange = deliver_until(made, messages.RunServerStep)
+    skipped = {
+        local_batch.client: local_batch.samples
+        for local_batch in made.of(messages.RunServerStep)[-1].local_batches
+    }
+    made.post(messages.NumericFaultFound(exchange, NumericFault("…", {"a": NAN})))
     made.run()
     assert made.finished.exit_code is ExitCode.FINISHED
-    assert not made.of(do.ReportLost)
-    first, *later = made.of(do.ReportSkipped)
+    assert not made.of(messages.ReportLost)
+    first, *later = made.of(messages.ReportSkipped)
     assert (first.epoch, first.samples, later) == (1, skipped, [])
     used = {(epoch, client): 0 for epoch in (1, 2) for client in HOLDINGS}
     for (epoch, client, _), times in made.used.items():
@@ -84,51 +92,54 @@ def test_a_skipped_step_costs_its_samples_and_nobody_is_lost():
 
 def test_a_resumed_job_remembers_what_it_skipped():
     made = world(OnNonFinite.SKIP_STEP)
-    find(made, do.RunServerStep, "a")
-    skipped = {share.client: share.samples for share in made.of(do.RunServerStep)[-1].shares}
+    find(made, messages.RunServerStep, "a")
+    skipped = {
+        local_batch.client: local_batch.samples
+        for local_batch in made.of(messages.RunServerStep)[-1].local_batches
+    }
     while made.saved is None:
         made.deliver()
     again = World(made.settings, HOLDINGS, state=type(made.saved).from_json(made.saved.to_json()))
     again.join_all()
     again.run()
-    assert [report.samples for report in again.of(do.ReportSkipped)] == [skipped]
+    assert [report.samples for report in again.of(messages.ReportSkipped)] == [skipped]
 
 
 def test_a_job_may_fail_at_once():
     made = world(OnNonFinite.FAIL)
-    find(made, do.ApplyUpdate, "a")
+    find(made, messages.ApplyUpdate, "a")
     made.run()
     assert made.finished.exit_code is ExitCode.NON_FINITE
     assert made.finished.message == f"client a sent {NAN}, and spec.faultTolerance.onNonFinite is Fail"
-    assert not made.of(do.ReportLost)
+    assert not made.of(messages.ReportLost)
 
 
 @pytest.mark.parametrize("policy", OnNonFinite, ids=str)
 def test_divergence_ends_the_job_and_writes_no_checkpoint_whatever_the_policy(policy):
     made = world(policy)
-    while not made.of(do.SaveCheckpoint):
+    while not made.of(messages.SaveCheckpoint):
         made.deliver()
-    find(made, do.ApplyUpdate, found="the loss of step 2 is nan")
+    find(made, messages.ApplyUpdate, found="the loss of step 2 is nan")
     made.run()
     assert made.finished.exit_code is ExitCode.DIVERGED
     assert "the loss of step 2 is nan" in made.finished.message
     assert "lower spec.optimizer.learningRate" in made.finished.message
-    assert [effect.step for effect in made.of(do.SaveCheckpoint)] == [1]
-    assert not made.of(do.ReportLost)
+    assert [effect.step for effect in made.of(messages.SaveCheckpoint)] == [1]
+    assert not made.of(messages.ReportLost)
 
 
 def test_a_state_that_cannot_be_checkpointed_has_diverged():
     made = world(checkpoint_every=100, global_batch_size=48)
-    while not made.of(do.SaveCheckpoint):
+    while not made.of(messages.SaveCheckpoint):
         made.deliver()
     made.pending.clear()
-    made.tell(told.CheckpointRefused("the optimizer's state is not finite"))
+    made.post(messages.CheckpointRefused("the optimizer's state is not finite"))
     assert made.finished.exit_code is ExitCode.DIVERGED
 
 
 def test_a_fault_of_an_attempt_that_is_over_is_ignored():
     made = world()
-    ticket = deliver_until(made, do.RunServerStep)
+    exchange = deliver_until(made, messages.RunServerStep)
     made.leave("a")
-    made.tell(told.NumericFaultFound(ticket, NumericFault("…", {"b": NAN})))
-    assert [(lost.client, lost.kind) for lost in made.of(do.ReportLost)] == [("a", "disconnected")]
+    made.post(messages.NumericFaultFound(exchange, NumericFault("…", {"b": NAN})))
+    assert [(lost.client, lost.kind) for lost in made.of(messages.ReportLost)] == [("a", "disconnected")]

@@ -3,13 +3,13 @@
 import pytest
 
 from coordination.world import World, settings
-from pslgs.coordination import effects as do
-from pslgs.coordination.activity import Phase
+from pslgs.coordination import messages
 from pslgs.coordination.coordinator import Coordinator
-from pslgs.coordination.events import StopRequested
-from pslgs.coordination.snapshot import CoordinatorState
+from pslgs.coordination.messages import StopRequested
+from pslgs.coordination.operation import Phase
+from pslgs.coordination.state import CoordinatorState
 from pslgs.spec.exit_codes import ExitCode
-from pslgs.spec.faults import OnLostClient
+from pslgs.spec.fault_tolerance import OnLostClient
 
 HOLDINGS = {"a": 13, "b": 0, "c": 9, "d": 40}
 RETURN_SECONDS = 15.0
@@ -33,7 +33,7 @@ def stopped_at(step: int, **changes) -> World:
     made = joined(**changes)
     while made.coordinator.step < step:
         made.deliver()
-    made.tell(StopRequested("the process was told to stop"))
+    made.post(StopRequested("the process was told to stop"))
     made.run()
     return made
 
@@ -49,7 +49,7 @@ def test_clients_that_leave_just_before_the_stop_change_nothing_of_the_resumed_r
     for client in lost:
         stopped.leave(client)
     assert stopped.coordinator.step == step
-    stopped.tell(StopRequested("the process that started it has ended"))
+    stopped.post(StopRequested("the process that started it has ended"))
     stopped.run()
 
     later = resumed(stopped)
@@ -65,7 +65,7 @@ def test_a_step_without_the_lost_client_is_remembered_with_its_draw():
     stopped.leave("c")
     while stopped.coordinator.step < 4:
         stopped.deliver()
-    stopped.tell(StopRequested("stop"))
+    stopped.post(StopRequested("stop"))
     stopped.run()
 
     later = resumed(stopped)
@@ -93,7 +93,7 @@ def test_a_resumed_run_waits_for_known_clients_as_long_as_their_way_back_may_tak
     assert later.coordinator.phase is Phase.WAITING
     later.join("d")
     assert later.coordinator.phase is Phase.FORWARD
-    assert not later.of(do.ReportLost)
+    assert not later.of(messages.ReportLost)
 
 
 def test_a_client_time_out_longer_than_the_way_back_is_waited_for_in_full():
@@ -110,7 +110,7 @@ def test_a_first_start_waits_for_the_client_time_out_only():
     made.join("a")
     made.tick(1.1)
     assert made.coordinator.phase is Phase.FORWARD
-    assert not made.of(do.ReportLost)
+    assert not made.of(messages.ReportLost)
 
 
 def test_who_has_not_come_back_when_a_resumed_run_begins_is_reported_as_lost():
@@ -119,13 +119,13 @@ def test_who_has_not_come_back_when_a_resumed_run_begins_is_reported_as_lost():
     later.join("b")
     later.tick(RETURN_SECONDS + 1)
     assert later.coordinator.phase is Phase.FORWARD
-    assert later.of(do.ReportLost) == [
-        do.ReportLost(client, "absent", "it has not come back since the server was started again")
+    assert later.of(messages.ReportLost) == [
+        messages.ReportLost(client, "absent", "it has not come back since the server was started again")
         for client in ("c", "d")
     ]
     later.run()
     assert later.finished.exit_code is ExitCode.FINISHED
-    assert len(later.of(do.ReportLost)) == 2
+    assert len(later.of(messages.ReportLost)) == 2
 
 
 def test_a_client_that_left_before_the_first_step_is_reported_once():
@@ -135,7 +135,7 @@ def test_a_client_that_left_before_the_first_step_is_reported_once():
     fresh.leave("b")
     fresh.tick(2)
     assert fresh.coordinator.phase is Phase.FORWARD
-    assert [lost.kind for lost in fresh.of(do.ReportLost)] == ["disconnected"]
+    assert [lost.kind for lost in fresh.of(messages.ReportLost)] == ["disconnected"]
 
 
 def test_a_client_that_has_not_come_back_is_lost_to_a_job_that_fails_without_it():
@@ -145,7 +145,7 @@ def test_a_client_that_has_not_come_back_is_lost_to_a_job_that_fails_without_it(
     later.run()
     assert later.finished.exit_code is ExitCode.CLIENT_LOST
     assert "client b was lost" in later.finished.message
-    assert not later.of(do.OrderForward)
+    assert not later.of(messages.OrderForward)
 
 
 def test_a_job_that_waits_for_lost_clients_waits_for_those_that_have_not_come_back():

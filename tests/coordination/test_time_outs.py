@@ -3,9 +3,8 @@
 import pytest
 
 from coordination.world import World, settings
-from pslgs.coordination import effects as do
-from pslgs.coordination import events as told
-from pslgs.coordination.activity import Phase
+from pslgs.coordination import messages
+from pslgs.coordination.operation import Phase
 from pslgs.spec.data import EvaluationPlace
 
 CLIENTS = ("a", "b")
@@ -20,12 +19,12 @@ def advance_to(made: World, phase: Phase) -> None:
         made.deliver()
 
 
-def ready(made: World) -> told.Ticket:
+def ready(made: World) -> messages.ExchangeId:
     """Say that the latest requests are ready at last."""
-    requests = (do.OrderForward, do.SendCutGradients, do.OrderEvaluation)
-    ticket = next(effect.ticket for effect in reversed(made.effects) if isinstance(effect, requests))
-    made.tell(told.RequestsReady(ticket))
-    return ticket
+    requests = (messages.OrderForward, messages.SendCutGradients, messages.OrderEvaluation)
+    exchange = next(effect.exchange for effect in reversed(made.effects) if isinstance(effect, requests))
+    made.post(messages.RequestsReady(exchange))
+    return exchange
 
 
 @pytest.mark.parametrize(
@@ -39,9 +38,9 @@ def test_a_time_out_begins_when_the_request_is_ready(phase):
     made.tick(100)
     ready(made)
     made.tick(29)
-    assert not made.of(do.ReportLost)
+    assert not made.of(messages.ReportLost)
     made.tick(2)
-    assert {lost.client for lost in made.of(do.ReportLost)} == set(CLIENTS)
+    assert {lost.client for lost in made.of(messages.ReportLost)} == set(CLIENTS)
 
 
 def test_a_time_out_begins_anew_once_the_whole_request_is_sent():
@@ -49,9 +48,9 @@ def test_a_time_out_begins_anew_once_the_whole_request_is_sent():
     made.unsent = set(CLIENTS)
     made.join_all()
     made.tick(29)
-    made.tell(told.RequestSent("a", told.Ticket(1, 1)))
+    made.post(messages.RequestSent("a", messages.ExchangeId(1, 1)))
     made.tick(2)
-    assert [lost.client for lost in made.of(do.ReportLost)] == ["b"]
+    assert [lost.client for lost in made.of(messages.ReportLost)] == ["b"]
 
 
 @pytest.mark.parametrize("client", ["a", "nobody"], ids=["of an answered request", "to a stranger"])
@@ -60,10 +59,10 @@ def test_word_that_a_request_was_sent_changes_nothing_where_no_answer_is_owed(cl
     made.join_all()
     answered = next(event for event in made.pending if event.client == "a")
     made.deliver(made.pending.index(answered))
-    assert made.tell(told.RequestSent(client, told.Ticket(1, 1))) == []
-    assert made.tell(told.RequestSent("b", told.Ticket(1, 9))) == []
+    assert made.post(messages.RequestSent(client, messages.ExchangeId(1, 1))) == []
+    assert made.post(messages.RequestSent("b", messages.ExchangeId(1, 9))) == []
     made.tick(31)
-    assert [lost.client for lost in made.of(do.ReportLost)] == ["b"]
+    assert [lost.client for lost in made.of(messages.ReportLost)] == ["b"]
 
 
 def test_a_server_that_was_held_up_loses_nobody():
@@ -71,11 +70,11 @@ def test_a_server_that_was_held_up_loses_nobody():
     made.join_all()
     made.tick(20)
     made.now += 500
-    made.tell(told.Tick())
+    made.post(messages.Tick())
     made.tick(8)
-    assert not made.of(do.ReportLost)
+    assert not made.of(messages.ReportLost)
     made.tick(3)
-    assert len(made.of(do.ReportLost)) == 2
+    assert len(made.of(messages.ReportLost)) == 2
 
 
 def test_a_request_sent_between_a_hold_up_and_its_tick_has_no_more_than_its_time():
@@ -83,17 +82,17 @@ def test_a_request_sent_between_a_hold_up_and_its_tick_has_no_more_than_its_time
     made.join_all()
     made.now += 500
     for client in CLIENTS:
-        made.tell(told.RequestSent(client, told.Ticket(1, 1)))
-    made.tell(told.Tick())
+        made.post(messages.RequestSent(client, messages.ExchangeId(1, 1)))
+    made.post(messages.Tick())
     made.tick(31)
-    assert {lost.client for lost in made.of(do.ReportLost)} == set(CLIENTS)
+    assert {lost.client for lost in made.of(messages.ReportLost)} == set(CLIENTS)
 
 
 def test_a_server_that_was_held_up_does_not_give_up_waiting_for_clients():
     made = world(quorum=2, quorum_timeout=600)
     made.join("a")
     made.now += 5_000
-    made.tell(told.Tick())
+    made.post(messages.Tick())
     made.tick(590)
     assert made.finished is None
     made.tick(20)
@@ -102,13 +101,13 @@ def test_a_server_that_was_held_up_does_not_give_up_waiting_for_clients():
 
 def test_the_duration_of_an_answer_includes_its_sending_but_not_what_the_server_needs_before():
     """It is what `LatentDirichlet` weighs clients by."""
-    made = world(weighs_clients=True)
+    made = world(uses_client_stats=True)
     made.busy, made.unsent = True, set(CLIENTS)
     made.join_all()
     made.now += 5.0
     ready(made)
     made.now += 2.0
-    made.tell(told.RequestSent("a", told.Ticket(1, 1)))
+    made.post(messages.RequestSent("a", messages.ExchangeId(1, 1)))
     made.busy = False
     while made.coordinator.step == 0:
         made.deliver()
@@ -116,7 +115,7 @@ def test_the_duration_of_an_answer_includes_its_sending_but_not_what_the_server_
 
 
 def test_without_word_of_its_request_an_answer_is_measured_from_when_it_was_asked_for():
-    made = world(weighs_clients=True)
+    made = world(uses_client_stats=True)
     made.busy = True
     made.join_all()
     made.now += 5.0

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pslgs.coordination import effects as do
-from pslgs.coordination import events as told
+from pslgs.coordination import messages
 from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.settings import Settings
-from pslgs.coordination.snapshot import CoordinatorState
+from pslgs.coordination.state import CoordinatorState
 from pslgs.sampling.schedule import draw_global_schedule
 
 
@@ -26,8 +25,8 @@ def settings(clients: int, **changes) -> Settings:
     return Settings(**(values | changes))
 
 
-def drawn(effect: do.DrawSchedule) -> told.ScheduleDrawn:
-    return told.ScheduleDrawn(effect.draw.draw_id, effect.draw.run())
+def drawn(effect: messages.DrawSchedule) -> messages.ScheduleDrawn:
+    return messages.ScheduleDrawn(effect.draw.draw_id, effect.draw.run())
 
 
 @dataclass
@@ -47,13 +46,13 @@ class World:
     state: CoordinatorState | None = None
     now: float = 0.0
     sessions: int = 0
-    pending: list[told.Event] = field(default_factory=list)
-    effects: list[do.Effect] = field(default_factory=list)
+    pending: list[messages.Event] = field(default_factory=list)
+    effects: list[messages.Effect] = field(default_factory=list)
     used: Counter = field(default_factory=Counter)
     batches: list[dict[str, int]] = field(default_factory=list)
     committed: Counter = field(default_factory=Counter)
     saved: CoordinatorState | None = None
-    finished: do.Finish | None = None
+    finished: messages.Finish | None = None
     mute: set[str] = field(default_factory=set)
     unsent: set[str] = field(default_factory=set)
     busy: bool = False
@@ -66,9 +65,9 @@ class World:
     def __post_init__(self):
         self.coordinator = Coordinator(self.settings, self.now, self.state)
 
-    def tell(self, event: told.Event) -> list[do.Effect]:
+    def post(self, event: messages.Event) -> list[messages.Effect]:
         before = self.coordinator.step
-        if isinstance(event, told.EvaluationScored):
+        if isinstance(event, messages.EvaluationScored):
             del self.held[event.client]
         effects = self.coordinator.handle(event, self.now)
         if self.coordinator.step > before:
@@ -77,43 +76,45 @@ class World:
             self._perform(effect)
             self._send(effect)
         self.effects += effects
-        if effects and isinstance(effects[-1], do.DrawSchedule) and not self.draws_later:
-            effects += self.tell(drawn(effects.pop()))
+        if effects and isinstance(effects[-1], messages.DrawSchedule) and not self.draws_later:
+            effects += self.post(drawn(effects.pop()))
         return effects
 
-    def join(self, client: str) -> list[do.Effect]:
+    def join(self, client: str) -> list[messages.Effect]:
         self.sessions += 1
         counts = self.label_counts.get(client, ())
-        return self.tell(told.Joined(client, self.sessions, self.holdings[client], self.evaluation, counts))
+        return self.post(
+            messages.Joined(client, self.sessions, self.holdings[client], self.evaluation, counts)
+        )
 
     def join_all(self) -> None:
         for client in self.holdings:
             self.join(client)
 
-    def leave(self, client: str) -> list[do.Effect]:
-        session = self.coordinator.roster.session(client)
+    def leave(self, client: str) -> list[messages.Effect]:
+        session = self.coordinator.membership.session(client)
         assert session is not None
-        of_the_server = (told.EvaluationScored,)
+        of_the_server = (messages.EvaluationScored,)
         self.pending = [
             event
             for event in self.pending
             if isinstance(event, of_the_server) or getattr(event, "client", None) != client
         ]
-        return self.tell(told.Left(client, session, "its stream broke"))
+        return self.post(messages.Left(client, session, "its stream broke"))
 
-    def tick(self, seconds: float) -> list[do.Effect]:
+    def tick(self, seconds: float) -> list[messages.Effect]:
         """Let time pass, with a tick a second or more often."""
         effects, end = [], self.now + seconds
         while True:
             self.now = min(end, self.now + 1.0)
-            effects += self.tell(told.Tick())
+            effects += self.post(messages.Tick())
             if self.now >= end:
                 return effects
 
-    def deliver(self, index: int = 0) -> list[do.Effect]:
+    def deliver(self, index: int = 0) -> list[messages.Effect]:
         event = self.pending.pop(index)
         self.now += self.answer_seconds.get(getattr(event, "client", ""), 0.0)
-        return self.tell(event)
+        return self.post(event)
 
     def run(self, rng: np.random.Generator | None = None, limit: int = 100_000) -> None:
         """Deliver what is pending, in random order if ``rng`` is given, until nothing is."""
@@ -127,57 +128,70 @@ class World:
         return [effect for effect in self.effects if isinstance(effect, kind)]
 
     def _audit(self) -> None:
-        update = self.of(do.ApplyUpdate)[-1]
-        self.batches.append({share.client: share.samples for share in update.shares})
-        for share in update.shares:
-            for position in range(share.offset, share.offset + share.samples):
-                self.used[update.epoch, share.client, position] += 1
+        update = self.of(messages.ApplyUpdate)[-1]
+        self.batches.append({local_batch.client: local_batch.samples for local_batch in update.local_batches})
+        for local_batch in update.local_batches:
+            for position in range(local_batch.offset, local_batch.offset + local_batch.samples):
+                self.used[update.epoch, local_batch.client, position] += 1
 
-    def _send(self, effect: do.Effect) -> None:
+    def _send(self, effect: messages.Effect) -> None:
         """Say that requests are sent, but to the ``unsent`` clients; while ``busy``, none is even ready."""
-        if not isinstance(effect, do.OrderForward | do.SendCutGradients | do.OrderEvaluation) or self.busy:
+        if (
+            not isinstance(
+                effect, messages.OrderForward | messages.SendCutGradients | messages.OrderEvaluation
+            )
+            or self.busy
+        ):
             return
-        shares = effect.shares if isinstance(effect, do.SendCutGradients) else (effect.share,)
-        sent = [told.RequestSent(s.client, effect.ticket) for s in shares if s.client not in self.unsent]
-        for event in (told.RequestsReady(effect.ticket), *sent):
+        local_batches = (
+            effect.local_batches if isinstance(effect, messages.SendCutGradients) else (effect.local_batch,)
+        )
+        sent = [
+            messages.RequestSent(s.client, effect.exchange)
+            for s in local_batches
+            if s.client not in self.unsent
+        ]
+        for event in (messages.RequestsReady(effect.exchange), *sent):
             assert self.coordinator.handle(event, self.now) == []
 
-    def _perform(self, effect: do.Effect) -> None:
+    def _perform(self, effect: messages.Effect) -> None:
         match effect:
-            case do.DrawSchedule() if self.draws_later:
+            case messages.DrawSchedule() if self.draws_later:
                 self.pending.append(drawn(effect))
-            case do.OrderForward(ticket, _, share, _):
-                self._answer(share.client, told.SmashedDataReceived(share.client, ticket))
-            case do.RunServerStep(ticket):
-                self.pending.append(told.ServerStepDone(ticket))
-            case do.SendCutGradients(ticket, shares):
-                for share in shares:
-                    self._answer(share.client, told.ClientGradientReceived(share.client, ticket))
-            case do.ApplyUpdate(ticket):
-                self.pending.append(told.UpdateDone(ticket))
-            case do.EvaluateAtServer(ticket):
-                self.pending.append(told.ServerEvaluationDone(ticket))
-            case do.SaveCheckpoint():
+            case messages.OrderForward(exchange, _, local_batch, _):
+                self._answer(local_batch.client, messages.SmashedDataReceived(local_batch.client, exchange))
+            case messages.RunServerStep(exchange):
+                self.pending.append(messages.ServerStepDone(exchange))
+            case messages.SendCutGradients(exchange, local_batches):
+                for local_batch in local_batches:
+                    self._answer(
+                        local_batch.client, messages.ClientGradientReceived(local_batch.client, exchange)
+                    )
+            case messages.ApplyUpdate(exchange):
+                self.pending.append(messages.UpdateDone(exchange))
+            case messages.EvaluateAtServer(exchange):
+                self.pending.append(messages.ServerEvaluationDone(exchange))
+            case messages.SaveCheckpoint():
                 self.saved = self.coordinator.state(self.now)
-                self.pending.append(told.CheckpointDone())
-            case do.Finish():
+                self.pending.append(messages.CheckpointDone())
+            case messages.Finish():
                 assert self.finished is None
                 self.finished = effect
             case _:
                 self._perform_evaluation(effect)
 
-    def _perform_evaluation(self, effect: do.Effect) -> None:
+    def _perform_evaluation(self, effect: messages.Effect) -> None:
         match effect:
-            case do.OrderEvaluation(ticket, share):
-                assert share.client not in self.held
-                self.held[share.client] = share.samples
+            case messages.OrderEvaluation(exchange, local_batch):
+                assert local_batch.client not in self.held
+                self.held[local_batch.client] = local_batch.samples
                 self.most_held = max(self.most_held, sum(self.held.values()))
-                self._answer(share.client, told.EvaluationAnswered(share.client, ticket))
-            case do.ScoreEvaluation(ticket, client):
-                self.pending.append(told.EvaluationScored(client, ticket))
-            case do.DropEvaluation(_, client):
+                self._answer(local_batch.client, messages.EvaluationAnswered(local_batch.client, exchange))
+            case messages.ScoreEvaluation(exchange, client):
+                self.pending.append(messages.EvaluationScored(client, exchange))
+            case messages.DropEvaluation(_, client):
                 del self.held[client]
 
-    def _answer(self, client: str, event: told.Event) -> None:
+    def _answer(self, client: str, event: messages.Event) -> None:
         if client not in self.mute:
             self.pending.append(event)

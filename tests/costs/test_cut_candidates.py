@@ -5,8 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from pslgs.costs.cuts import candidates, deduplicate_cuts, every_layer, stages
-from pslgs.splitting.architectures import architectures, build_model
-from pslgs.splitting.networks import cnn, resnet18_cifar
+from pslgs.splitting.architectures import architectures, build_model, cnn, resnet18_cifar
 
 
 def test_the_stages_of_a_network_come_in_its_order_with_the_chosen_layer_among_them() -> None:

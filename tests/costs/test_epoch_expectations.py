@@ -26,7 +26,7 @@ from pslgs.sampling.schedule_statistics import (
 )
 from pslgs.sampling.strategies.fixed_local import fixed_local_schedule
 from pslgs.sampling.strategies.fixed_proportional_local import fixed_proportional_schedule
-from pslgs.spec.sampling import Baseline, SamplingSpec, SamplingStrategy
+from pslgs.spec.training import Baseline, SamplingSpec, SamplingStrategy
 
 SIZES = st.lists(st.integers(0, 12), min_size=1, max_size=6).filter(any)
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from costs.conftest import EXAMPLES
 from distributed.runs import LIMIT_SECONDS, pslgs, start, until
-from pslgs.launch.ports import free_port
+from pslgs.launch.local_run import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from pslgs.costs.inputs import AvailableData
 from pslgs.costs.plan import plan
 from pslgs.costs.result import plan_document, plan_from_document
 from pslgs.spec import parse_job
-from pslgs.splitting.networks import cnn
+from pslgs.splitting.architectures import cnn
 
 Pslgs = Callable[..., Result]
 

@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 
 from pslgs.costs.time_model import ClientTimeModel, Conditions, Link, step_time
 from pslgs.costs.traffic import StepTraffic, step_traffic
+from pslgs.spec.deployment import Compression
 from pslgs.spec.model import ModelSpec
-from pslgs.spec.optimization import Loss
 from pslgs.spec.profiles import ClientProfile
-from pslgs.spec.transport import Compression
+from pslgs.spec.training import Loss
+from pslgs.splitting.layout import SmashedLayout
 from pslgs.splitting.network import build_network
-from pslgs.splitting.smashed import SmashedLayout
-from pslgs.training.anatomy import Anatomy, dissect
 from pslgs.training.client_step import ClientStep
 from pslgs.training.objective import objective
-from pslgs.training.slices import overlapped
-from pslgs.training.task import Task
-from pslgs.wire.codec import codec_for
+from pslgs.training.profile import NetworkProfile, profile_network
+from pslgs.training.setup import TrainingSetup
+from pslgs.training.tensors import overlapped
+from pslgs.transport.codec import codec_for
 
 MLP = ModelSpec(
     architecture="mlp", options={"inputs": 6, "hidden": [8, 5], "outputs": 3}, cut_layer="hidden1"
@@ -28,11 +28,11 @@ CROSS_ENTROPY = objective(Loss.CROSS_ENTROPY, (3,), torch.float32)
 
 
 @pytest.fixture(scope="module")
-def anatomy() -> Anatomy:
-    return dissect(build_network(MLP, 0), (6,))
+def anatomy() -> NetworkProfile:
+    return profile_network(build_network(MLP, 0), (6,))
 
 
-def traffic_of_cut(anatomy: Anatomy, compression: Compression) -> StepTraffic:
+def traffic_of_cut(anatomy: NetworkProfile, compression: Compression) -> StepTraffic:
     return step_traffic(
         anatomy.smashed,
         CROSS_ENTROPY,
@@ -53,7 +53,7 @@ def test_a_network_is_dissected(anatomy) -> None:
 
 def test_convolutions_and_normalisation_are_dissected() -> None:
     cut = ModelSpec(architecture="cnn", options={"width": 4}, cut_layer="conv1")
-    found = dissect(build_network(cut, 0), (3, 8, 8))
+    found = profile_network(build_network(cut, 0), (3, 8, 8))
     assert found.client_flops == 2 * 8 * 8 * 4 * 3 * 9
     assert found.client_parameters == 4 * 3 * 9 + 2 * 4  # GroupNorm has no buffers
     assert found.smashed.shapes == ((4, 4, 4),)
@@ -63,10 +63,10 @@ def test_convolutions_and_normalisation_are_dissected() -> None:
 def test_the_meta_device_shows_what_real_tensors_show(architecture) -> None:
     cut = ModelSpec(architecture=architecture, cut_layer="conv1")
     network = build_network(cut, 0)
-    real = dissect(network, (3, 16, 16))
+    real = profile_network(network, (3, 16, 16))
     for part in (network.client_part, network.server_part):
         part.to("meta")
-    assert dissect(network, (3, 16, 16)) == real
+    assert profile_network(network, (3, 16, 16)) == real
 
 
 def test_dissecting_leaves_no_trace() -> None:
@@ -74,7 +74,7 @@ def test_dissecting_leaves_no_trace() -> None:
     before = {name: tensor.clone() for name, tensor in network.named_tensors().items()}
     network.client_part.eval()
     random_state = torch.get_rng_state()
-    dissect(network, (3, 16, 16))
+    profile_network(network, (3, 16, 16))
     assert not network.client_part.training
     assert torch.equal(random_state, torch.get_rng_state())
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.named_tensors().items())
@@ -82,7 +82,7 @@ def test_dissecting_leaves_no_trace() -> None:
 
 @pytest.mark.parametrize("compression", Compression)
 def test_bytes_are_those_of_encoded_tensors(anatomy, compression) -> None:
-    task = Task(anatomy.smashed, CROSS_ENTROPY, None, 0, 1, (6,), anatomy.client_gradients)
+    task = TrainingSetup(anatomy.smashed, CROSS_ENTROPY, None, 0, 1, (6,), anatomy.client_gradients)
     step = ClientStep(task, build_network(MLP, 0).client_part, "client-0")
     step.begin(1, 0)
     smashed = step.forward(torch.randn(7, 6))
@@ -130,7 +130,7 @@ def test_what_overlaps_takes_as_long_as_a_pipeline_of_two(one, other, slices) ->
 @given(st.integers(1, 10), st.integers(0, 9))
 def test_a_faster_link_never_makes_a_step_longer(bandwidth, latency) -> None:
     layout = SmashedLayout(((64, 32, 32),), torch.float32)
-    shape = Anatomy(layout, (3,), 3072, 10_000, 10_000, 10_000, 1_000_000, 1_000_000, 0)
+    shape = NetworkProfile(layout, (3,), 3072, 10_000, 10_000, 10_000, 1_000_000, 1_000_000, 0)
     traffic = traffic_of_cut(shape, Compression.NONE)
     slow, fast = (
         step_time(shape, traffic, 40, 128, Conditions(Link.symmetric(rate, delay), 1e9, 1e9)).total

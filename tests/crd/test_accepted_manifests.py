@@ -12,8 +12,7 @@ from cluster.testcluster.access import ApiServer
 from cluster.testcluster.process import ClusterError
 from crd.jobs import REPOSITORY, Jobs
 from pslgs.spec import parse_job
-from pslgs.spec.document import read_document
-from pslgs.spec.overrides import with_overrides
+from pslgs.spec.manifest import read_document, with_overrides
 
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
 

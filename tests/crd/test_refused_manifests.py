@@ -8,7 +8,7 @@ import pytest
 from cluster.testcluster.access import ApiServer
 from cluster.testcluster.process import ClusterError
 from crd.jobs import Jobs
-from pslgs.spec.overrides import with_overrides
+from pslgs.spec.manifest import with_overrides
 from spec import bad_manifests
 from spec.bad_manifests import Bad
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from crd.jobs import Jobs
 from pslgs.spec import InputError, Violation, parse_job
-from pslgs.spec.overrides import with_overrides
+from pslgs.spec.manifest import with_overrides
 from pslgs_operator.crd.rule import Rule
 from pslgs_operator.crd.rules import NAME_RULES, RULES
 from spec.bad_manifests import ALL, TOGETHER, Bad

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pslgs.data.local import LocalDataset, Owner
+from pslgs.data.client_dataset import ClientDataset, DatasetOwner
 from pslgs.data.transforms import Pipeline, training_pipeline
 from pslgs.spec.data import DataSpec
 from pslgs.spec.errors import InputError
@@ -40,9 +40,11 @@ def pipeline(*transforms) -> Pipeline:
     return training_pipeline(DataSpec.model_validate({"train": source, "transforms": transforms}))
 
 
-def view(source, index, *transforms, client="edge-0", seed=0) -> LocalDataset:
+def view(source, index, *transforms, client="edge-0", seed=0) -> ClientDataset:
     indices = np.array(index, dtype=np.int64)
-    return LocalDataset(source, indices, pipeline(*transforms), Owner(client, seed, "spec.data.train"))
+    return ClientDataset(
+        source, indices, pipeline(*transforms), DatasetOwner(client, seed, "spec.data.train")
+    )
 
 
 @pytest.fixture
@@ -162,7 +164,7 @@ def test_nothing_is_seeded_without_random_transforms(source, monkeypatch):
     def unexpected(*_):
         raise AssertionError
 
-    monkeypatch.setattr("pslgs.data.local.torch_seed", unexpected)
+    monkeypatch.setattr("pslgs.data.client_dataset.torch_seed", unexpected)
     view(source, range(9), {"name": "CenterCrop", "size": 4}).batch(0, 0, 9)
 
 

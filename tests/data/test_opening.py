@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pslgs.data.opening import open_all_training_data, open_evaluation_data, open_training_data
+from pslgs.data.loading import open_all_training_data, open_evaluation_data, open_training_data
 from pslgs.spec.data import DataSpec
 from pslgs.spec.errors import InputError
 
@@ -161,7 +161,7 @@ def test_cifar10_is_dealt_out_to_sixteen_clients(cache):
 def test_what_a_job_does_not_use_is_not_imported():
     """torchvision and scikit-learn cost a client seconds to start and 150 MB."""
     code = (
-        "import sys, pslgs.data.opening\nprint({'torchvision', 'sklearn', 'torch._dynamo'} & {*sys.modules})"
+        "import sys, pslgs.data.loading\nprint({'torchvision', 'sklearn', 'torch._dynamo'} & {*sys.modules})"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "set()"

@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pslgs.data.formats import for_client, open_source
+from pslgs.data.loading import for_client, open_source
+from pslgs.spec.data import DataFormat, DataSource, Split
 from pslgs.spec.errors import InputError
-from pslgs.spec.source import DataFormat, DataSource, Split
 
 FIELD = "spec.data.train"
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pslgs.data.local import LocalDataset, Owner
+from pslgs.data.client_dataset import ClientDataset, DatasetOwner
 from pslgs.data.transforms import training_pipeline
 from pslgs.spec.data import DataSpec
 from pslgs.spec.errors import InputError
@@ -49,13 +49,15 @@ class Numbers(Images):
         return torch.tensor([1.0, float("nan") if index == 12 else 2.0])
 
 
-def dataset(source: Images, *transforms: dict) -> LocalDataset:
+def dataset(source: Images, *transforms: dict) -> ClientDataset:
     document = {"train": {"format": "ScikitLearn", "name": "digits"}, "transforms": list(transforms)}
     pipeline = training_pipeline(DataSpec.model_validate(document))
-    return LocalDataset(source, np.arange(5, SAMPLES), pipeline, Owner("edge-0", 3, "spec.data.train"))
+    return ClientDataset(
+        source, np.arange(5, SAMPLES), pipeline, DatasetOwner("edge-0", 3, "spec.data.train")
+    )
 
 
-def decoded(data: LocalDataset, epoch: int | None, parts: list[tuple[int, int]]) -> Tensor:
+def decoded(data: ClientDataset, epoch: int | None, parts: list[tuple[int, int]]) -> Tensor:
     with ThreadPoolExecutor(len(parts)) as threads:
         samples = threads.map(lambda part: data.decode(epoch, *part, lambda: False), parts)
     return data.collate(epoch, parts[0][0], [each for part in samples for each in part]).inputs

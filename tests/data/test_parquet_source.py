@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 import torch
 
-from pslgs.data import arrow_cache, images
+from pslgs.data import images
 from pslgs.data import parquet as parquet_module
-from pslgs.data.formats import open_source
+from pslgs.data.loading import open_source
+from pslgs.spec.data import DataFormat, DataSource
 from pslgs.spec.errors import InputError
-from pslgs.spec.source import DataFormat, DataSource
 
 FIELD = "spec.data.train"
 
@@ -80,8 +80,8 @@ def test_class_names_come_from_the_manifest_or_from_the_file(write_parquet, imag
 
 def test_a_file_is_converted_once_and_again_when_it_changes(write_parquet, image_column, cache, monkeypatch):
     conversions = []
-    convert = arrow_cache._convert
-    monkeypatch.setattr(arrow_cache, "_convert", lambda *given: (conversions.append(1), convert(*given)))
+    convert = parquet_module._convert
+    monkeypatch.setattr(parquet_module, "_convert", lambda *given: (conversions.append(1), convert(*given)))
     file = write_parquet("d.parquet", {"img": image_column, "label": [0] * 12})
     first = open_source(parquet(file), FIELD, cache)
     assert open_source(parquet(file), FIELD, cache).labels.tolist() == [0] * 12
@@ -97,11 +97,11 @@ def test_processes_that_open_it_at_once_convert_it_once(write_parquet, image_col
     file = write_parquet("d.parquet", {"img": image_column, "label": list(range(12))})
     code = (
         "import pathlib, sys\n"
-        "from pslgs.data import arrow_cache\n"
-        "convert = arrow_cache._convert\n"
-        "arrow_cache._convert = lambda *given: (print('converted'), convert(*given))\n"
-        "files = arrow_cache.ParquetFiles((pathlib.Path(sys.argv[1]),), 'img', 'label', '')\n"
-        "print(arrow_cache.open_converted(files, pathlib.Path(sys.argv[2])).num_rows)\n"
+        "from pslgs.data import parquet\n"
+        "convert = parquet._convert\n"
+        "parquet._convert = lambda *given: (print('converted'), convert(*given))\n"
+        "files = parquet.ParquetFiles((pathlib.Path(sys.argv[1]),), 'img', 'label', '')\n"
+        "print(parquet.open_converted(files, pathlib.Path(sys.argv[2])).num_rows)\n"
     )
     command = [sys.executable, "-c", code, str(file), str(cache)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
@@ -160,7 +160,7 @@ def test_a_conversion_that_fails_leaves_nothing_behind(write_parquet, image_colu
         raise OSError(28, "No space left on device")
 
     file = write_parquet("d.parquet", {"img": image_column, "label": [0] * 12})
-    monkeypatch.setattr(arrow_cache.os, "fsync", full)
+    monkeypatch.setattr(parquet_module.os, "fsync", full)
     with pytest.raises(InputError, match="No space left on device"):
         open_source(parquet(file), FIELD, cache)
     assert [file.suffix for file in cache.iterdir()] == [".lock"]

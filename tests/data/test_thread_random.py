@@ -5,7 +5,7 @@ import torch
 
 from pslgs.data.thread_random import ThreadGenerator
 from pslgs.data.transform_library import KNOWN
-from pslgs.data.transform_names import RANDOM
+from pslgs.data.transforms import RANDOM
 
 ARGUMENTS = {
     "AutoAugment": {},

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from pslgs.observability.journal import read
-from pslgs.observability.records import Record, StepRecord
+from pslgs.telemetry.journal import read
+from pslgs.telemetry.records import Record, StepRecord
 
 TESTS = Path(__file__).parent.parent
 LIMIT_SECONDS = 240

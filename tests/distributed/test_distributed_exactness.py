@@ -6,12 +6,12 @@ from safetensors.torch import load_file
 
 from distributed.runs import described, pslgs, steps, write_manifest
 from exactness.job import CLIENTS, assert_equal_states, centralized, manifest
-from pslgs.data.opening import open_all_training_data
+from pslgs.data.loading import open_all_training_data
 from pslgs.spec import parse_job
 from pslgs.training.checkpoint import CheckpointStore
 from pslgs.training.local_server_model import LocalServerModel
-from pslgs.training.optimizer_state import load_optimizer
-from pslgs.training.task import build_task
+from pslgs.training.optimizer import load_optimizer
+from pslgs.training.setup import build_setup
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +36,6 @@ def test_twenty_steps_over_grpc_equal_a_centralized_loop(tmp_path, optimizer):
         torch.testing.assert_close(tensor, tensors[name], rtol=1e-10, atol=1e-10, msg=name)
     checkpoint = CheckpointStore(run / "checkpoints", keep=1).load_latest()
     assert checkpoint is not None
-    restored = LocalServerModel(*build_task(spec, (1, 8, 8)), torch.device("cpu"))
+    restored = LocalServerModel(*build_setup(spec, (1, 8, 8)), torch.device("cpu"))
     load_optimizer(restored.optimizer, checkpoint.tensors["optimizer"], checkpoint.state["optimizer"])
     assert_equal_states(restored.optimizer, plain_optimizer)

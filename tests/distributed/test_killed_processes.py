@@ -18,8 +18,8 @@ from distributed.runs import (
     usage,
     write_manifest,
 )
-from pslgs.observability.records import AbortRecord, ClientRecord, FinishRecord
 from pslgs.spec import ExitCode
+from pslgs.telemetry.records import AbortRecord, ClientRecord, FinishRecord
 
 pytestmark = pytest.mark.slow
 

@@ -25,9 +25,9 @@ from distributed.runs import (
     usage,
     write_manifest,
 )
-from pslgs.observability.records import CheckpointRecord, EvaluationRecord, FinishRecord
 from pslgs.spec import ExitCode, parse_job
 from pslgs.splitting.network import build_network
+from pslgs.telemetry.records import CheckpointRecord, EvaluationRecord, FinishRecord
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn, optim
 
-from pslgs.data.local import LocalDataset
+from pslgs.data.client_dataset import ClientDataset
 from pslgs.spec import JobSpec, parse_job
 from pslgs.splitting.network import build_network
 
@@ -50,7 +50,7 @@ def job_spec(optimizer: str, **changes) -> JobSpec:
 
 
 def centralized(
-    spec: JobSpec, datasets: dict[str, LocalDataset], batches: list[tuple[int, dict[str, tuple[int, int]]]]
+    spec: JobSpec, datasets: dict[str, ClientDataset], batches: list[tuple[int, dict[str, tuple[int, int]]]]
 ) -> tuple[dict[str, torch.Tensor], optim.Optimizer, list[float]]:
     """Train the whole model with a plain loop over ``batches``: (epoch, client -> (offset, samples)) each."""
     network = build_network(spec.model, spec.sampling.seed)
@@ -67,11 +67,11 @@ def centralized(
         schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=spec.epochs)
     losses, epoch_before = [], 1
     model.train()
-    for epoch, shares in batches:
+    for epoch, local_batches in batches:
         if schedule and epoch != epoch_before:
             schedule.step()
         epoch_before = epoch
-        loaded = [datasets[client].batch(epoch, *shares[client]) for client in sorted(shares)]
+        loaded = [datasets[client].batch(epoch, *local_batches[client]) for client in sorted(local_batches)]
         inputs = torch.cat([batch.inputs for batch in loaded]).double()
         loss = nn.functional.cross_entropy(model(inputs), torch.cat([batch.labels for batch in loaded]))
         optimizer.zero_grad()

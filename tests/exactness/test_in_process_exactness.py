@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from exactness.job import CLIENTS, assert_equal_states, centralized, job_spec
-from pslgs.coordination import effects as do
-from pslgs.coordination.from_spec import settings_from
-from pslgs.data.opening import open_all_training_data
+from pslgs.coordination import messages
+from pslgs.coordination.settings import settings_from
+from pslgs.data.loading import open_all_training_data
 from pslgs.simulation.in_process import InProcessTraining, VirtualClient
-from pslgs.training.task import build_task
+from pslgs.training.setup import build_setup
 
 
 @pytest.fixture
@@ -26,14 +26,17 @@ def test_the_partition_has_a_client_without_samples_and_one_with_a_single_one(da
 @pytest.mark.parametrize("optimizer", ["SGD", "AdamW"], ids=str)
 def test_twenty_steps_equal_a_centralized_loop_over_the_same_batches(datasets, optimizer, cut_layer):
     spec = job_spec(optimizer, cut_layer=cut_layer)
-    task, network = build_task(spec, (1, 8, 8))
+    task, network = build_setup(spec, (1, 8, 8))
     clients = {name: VirtualClient(dataset) for name, dataset in datasets.items()}
     batches = []
 
-    def note(effect: do.Effect) -> None:
-        if isinstance(effect, do.ApplyUpdate):
-            shares = {share.client: (share.offset, share.samples) for share in effect.shares}
-            batches.append((effect.epoch, shares))
+    def note(effect: messages.Effect) -> None:
+        if isinstance(effect, messages.ApplyUpdate):
+            local_batches = {
+                local_batch.client: (local_batch.offset, local_batch.samples)
+                for local_batch in effect.local_batches
+            }
+            batches.append((effect.epoch, local_batches))
 
     training = InProcessTraining(task, network, settings_from(spec, len(CLIENTS)), clients)
     training.run(note)

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pslgs.identity.authority import CertificateAuthority
-from pslgs.identity.identity import Identity
-from pslgs.identity.names import is_dns_name
+from pslgs.identity.identity import Identity, is_dns_name
 from pslgs.spec.errors import InputError
 
 YEAR = timedelta(days=365)

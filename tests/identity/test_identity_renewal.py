@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pslgs.identity.identity import Identity
-from pslgs.identity.renewal import renewed_from
+from pslgs.identity.identity import Identity, renewed_from
 from pslgs.spec.errors import InputError
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pslgs.lifecycle.stopping import stop_reason
+from pslgs.process.signals import stop_reason
 
 
 @pytest.fixture

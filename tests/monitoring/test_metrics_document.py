@@ -8,8 +8,8 @@ from monitoring.reference import OF_A_CLIENT, PER_CLIENT
 from prometheus_client import CollectorRegistry
 
 from monitoring import surface
-from pslgs.observability.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
-from pslgs.observability.records import ClientEvaluation, EvaluationRecord, StepRecord
+from pslgs.telemetry.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
+from pslgs.telemetry.records import ClientEvaluation, EvaluationRecord, StepRecord
 from pslgs_operator.audit import Hearing
 from pslgs_operator.caches import Caches
 from pslgs_operator.controller import utc_now

@@ -3,12 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs.sampling.partition import (
-    hold_classes,
-    partition,
-    partition_extended_dirichlet,
-    partition_iid,
-)
+from pslgs.sampling.partition import hold_classes, partition, partition_extended_dirichlet, partition_iid
 from pslgs.sampling.randomness import Purpose, generator
 from pslgs.sampling.strategies.fixed_local import fixed_local_schedule
 from pslgs.sampling.strategies.fixed_proportional_local import fixed_proportional_schedule

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pslgs.observability.records import (
+from pslgs.telemetry.records import (
     AbortRecord,
     CheckpointRecord,
     ClientEvaluation,

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs.observability.records import FinishRecord, StepRecord
 from pslgs.reporting.assessment import Verdict, assess, tolerated_excesses
 from pslgs.reporting.history import History
+from pslgs.telemetry.records import FinishRecord, StepRecord
 from reporting.synthetic import run
 
 

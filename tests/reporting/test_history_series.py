@@ -3,11 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs.observability.records import AbortRecord, CheckpointRecord, StepRecord
-from pslgs.reporting.events import ROWS_LIMIT, events
-from pslgs.reporting.history import History
-from pslgs.reporting.series import condensed
-from pslgs.reporting.wording import count, duration, moment, percent
+from pslgs.reporting.formatting import count, duration, moment, percent
+from pslgs.reporting.history import History, condensed
+from pslgs.reporting.timeline import ROWS_LIMIT, events
+from pslgs.telemetry.records import AbortRecord, CheckpointRecord, StepRecord
 from reporting.synthetic import run
 
 SPACE = "\N{NO-BREAK SPACE}"

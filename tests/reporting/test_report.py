@@ -3,17 +3,17 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pslgs.observability.encoding import encode
-from pslgs.observability.journal import Journal
-from pslgs.observability.records import (
+from pslgs.reporting.page import write_report
+from pslgs.spec.errors import InputError
+from pslgs.telemetry.journal import Journal
+from pslgs.telemetry.records import (
     CheckpointRecord,
     ClientRecord,
     EvaluationRecord,
     FinishRecord,
     StepRecord,
+    encode,
 )
-from pslgs.reporting.report import write_report
-from pslgs.spec.errors import InputError
 from reporting.synthetic import run
 
 MANIFEST = """

@@ -13,7 +13,7 @@ from pslgs.sampling.strategies.latent_dirichlet import (
     mixing_weights,
     tilted,
 )
-from pslgs.spec.sampling import LatentDirichletSpec
+from pslgs.spec.training import LatentDirichletSpec
 
 PLAIN = LatentDirichletSpec()
 POOLED = np.repeat(np.arange(10), 1_000)

@@ -10,7 +10,7 @@ from costs.conftest import OUTLOOK, document
 from pslgs.comparison.figures import draw_steps_per_epoch
 from pslgs.comparison.report import render
 from pslgs.comparison.text import answers
-from pslgs.coordination.from_spec import settings_from
+from pslgs.coordination.settings import settings_from
 from pslgs.costs.plan import plan
 from pslgs.reporting.drawing import COLOURS
 from pslgs.sampling import strategies
@@ -20,7 +20,7 @@ from pslgs.sampling.schedule import DrawnSchedule, LocalBatches
 from pslgs.sampling.schedule_statistics import drawn_statistics
 from pslgs.sampling.strategy import Strategy
 from pslgs.spec import InputError, SplitTrainingJob, parse_job
-from pslgs.spec.sampling import Baseline, SamplingStrategy
+from pslgs.spec.training import Baseline, SamplingStrategy
 from simulation.jobs import job
 
 
@@ -60,7 +60,7 @@ def test_the_coordinator_of_a_run_draws_with_it(toy):
     settings = settings_from(naming(toy, job()).spec, expected_clients=3)
     schedule = settings.draw_schedule(Holdings.of_sizes([5, 0, 7]), np.random.default_rng(0))
     assert schedule.local_batches(0).sizes.tolist() == [5, 7]
-    assert settings.weighs_clients
+    assert settings.uses_client_stats
 
 
 def test_a_simulation_draws_with_it(toy):

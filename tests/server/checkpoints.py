@@ -3,16 +3,16 @@
 import torch
 
 from pslgs.coordination.coordinator import Coordinator
-from pslgs.coordination.from_spec import settings_from
-from pslgs.coordination.snapshot import CoordinatorState
+from pslgs.coordination.settings import settings_from
+from pslgs.coordination.state import CoordinatorState
 from pslgs.spec import JobSpec
 from pslgs.training.local_server_model import LocalServerModel
-from pslgs.training.task import build_task
+from pslgs.training.setup import build_setup
 from server.fakes import INPUTS
 
 
 def trained_model(spec: JobSpec, steps: int) -> LocalServerModel:
-    task, network = build_task(spec, (INPUTS,))
+    task, network = build_setup(spec, (INPUTS,))
     model = LocalServerModel(task, network, torch.device("cpu"))
     for step in range(1, steps + 1):
         model.run(torch.ones(3, task.layout.features), torch.ones(3, 1, dtype=torch.int64), step)

@@ -2,7 +2,7 @@
 
 async with fake_server() as server:
     session = server.connect("a")
-    runner = StepRunner(server.stage)
+    runner = StepRunner(server.context)
     runner.order_forward([...])
     await settle()
     assert bodies(session) == ["forward", "tensor"]
@@ -20,29 +20,27 @@ import grpc
 import torch
 from prometheus_client import CollectorRegistry
 
-from pslgs.coordination.effects import Share
-from pslgs.coordination.events import Event, RequestSent, RequestsReady, Ticket
-from pslgs.lifecycle.tasks import together
-from pslgs.observability.journal import Journal
-from pslgs.observability.metrics import JobLabels, JobSeries, ServerMetrics
-from pslgs.observability.records import Record
-from pslgs.observability.status import Status
+from pslgs.coordination.messages import Event, ExchangeId, LocalBatch, RequestSent, RequestsReady
+from pslgs.process.task_group import run_together
 from pslgs.server.client_faults import ClientFaults
-from pslgs.server.population import Population
-from pslgs.server.scribe import Scribe
-from pslgs.server.stage import Stage
-from pslgs.server.switchboard import Switchboard
+from pslgs.server.connections import ClientConnections
+from pslgs.server.context import ServerContext
+from pslgs.server.label_statistics import LabelStatistics
+from pslgs.server.recorder import RunRecorder
 from pslgs.spec import JobSpec, parse_job
+from pslgs.telemetry.journal import Journal
+from pslgs.telemetry.metrics import JobLabels, JobSeries, ServerMetrics
+from pslgs.telemetry.records import Record
+from pslgs.telemetry.status import Status
 from pslgs.training.local_server_model import LocalServerModel
-from pslgs.training.slices import slice_rows
-from pslgs.training.task import Task, build_task
+from pslgs.training.setup import TrainingSetup, build_setup
+from pslgs.training.tensors import slice_rows
 from pslgs.training.torch_thread import TorchThread
-from pslgs.wire.chunks import tensor_frames
-from pslgs.wire.codec import codec_for, tensor_bytes
-from pslgs.wire.errors import StreamEnded, ended
-from pslgs.wire.frames import Frame, decode, encode
-from pslgs.wire.service import Session
-from pslgs.wire.v1 import training_pb2 as wire
+from pslgs.transport.codec import codec_for, tensor_bytes
+from pslgs.transport.errors import StreamEnded, ended
+from pslgs.transport.grpc_server import Session
+from pslgs.transport.messages import Frame, decode_frames, encode_frame, tensor_frames
+from pslgs.transport.v1 import training_pb2 as wire
 
 INPUTS = 4
 CLASSES = 3
@@ -71,7 +69,7 @@ class FakeSession(Session):
         await self.reads.wait()
         if self.ended is not None:
             raise ended(*self.ended)
-        frames = decode(message)
+        frames = decode_frames(message)
         self.sent_frames += frames
         for frame in frames:
             self.sent[frame.kind] += frame.size
@@ -176,16 +174,16 @@ class FakeServer:
     """What a server's parts work with, and what a test sees of them.
 
     Attributes:
-        stage: Passed to the parts under test.
-        torch: The torch thread of ``stage``.
-        clock: The clock of ``stage``.
+        context: Passed to the parts under test.
+        torch: The torch thread of ``context``.
+        clock: The clock of ``context``.
         journal: The records that were written.
         registry: The metrics.
-        events: What the coordinator was told, but for ``requests``; another ``tell`` can take their place.
+        events: What the coordinator was told, but for ``requests``; another ``post`` can take their place.
         requests: What the coordinator was told of requests on their way to the clients.
     """
 
-    stage: Stage
+    context: ServerContext
     torch: ManualTorchThread
     clock: ManualClock
     journal: RecordList
@@ -195,14 +193,14 @@ class FakeServer:
     sessions: dict[str, FakeSession] = field(default_factory=dict)
 
     @property
-    def task(self) -> Task:
-        return self.stage.task
+    def task(self) -> TrainingSetup:
+        return self.context.task
 
     def connect(self, client: str) -> FakeSession:
         """Connect a client; its session is numbered from 1 on in the order of connecting."""
         session = FakeSession(client, len(self.sessions) + 1)
         self.sessions[client] = session
-        self.stage.switchboard.connect(session)
+        self.context.connections.connect(session)
         return session
 
     def counted(self, metric: str, **labels: str) -> float:
@@ -241,15 +239,15 @@ async def fake_server(
     spec: JobSpec | None = None,
     *,
     torch_thread: ManualTorchThread | None = None,
-    tell: Callable[[Event], None] | None = None,
+    post: Callable[[Event], None] | None = None,
 ) -> AsyncIterator[FakeServer]:
-    """Build a stage for a tiny model on the CPU; what its parts left unfinished is cancelled at the end.
+    """Build a context for a tiny model on the CPU; what its parts left unfinished is cancelled at the end.
 
     Raises:
         Exception: what a task of the server's raised, as itself.
     """
     spec = spec or tiny_spec()
-    task, network = build_task(spec, spec.model.input_shape or (INPUTS,))
+    task, network = build_setup(spec, spec.model.input_shape or (INPUTS,))
     layout = task.layout
     events: list[Event] = []
     requests: list[RequestsReady | RequestSent] = []
@@ -265,21 +263,21 @@ async def fake_server(
     registry = CollectorRegistry()
     metrics = ServerMetrics(registry, series)
     torch_thread = torch_thread or ManualTorchThread()
-    async with together(), BackgroundTasks() as tasks:
-        stage = Stage(
+    async with run_together(), BackgroundTasks() as tasks:
+        context = ServerContext(
             task=task,
             model=LocalServerModel(task, network, torch.device("cpu")),
             torch=torch_thread,
             encoding=codec_for(spec.transport.compression, layout.features, layout.dtype),
-            switchboard=Switchboard(tasks),
-            population=Population(task.objective.classes),
-            scribe=Scribe(journal, metrics, Status(0.0, spec.epochs, 1), clock),
+            connections=ClientConnections(tasks),
+            label_statistics=LabelStatistics(task.objective.classes),
+            recorder=RunRecorder(journal, metrics, Status(0.0, spec.epochs, 1), clock),
             faults=ClientFaults(metrics, clock),
             tasks=tasks,
-            tell=tell or note,
+            post=post or note,
             clock=clock,
         )
-        yield FakeServer(stage, torch_thread, clock, journal, registry, events, requests)
+        yield FakeServer(context, torch_thread, clock, journal, registry, events, requests)
         for each in tasks.all:
             each.cancel()
 
@@ -290,9 +288,9 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def shares(server: FakeServer, samples: dict[str, int], offset: int = 0) -> tuple[Share, ...]:
+def local_batches(server: FakeServer, samples: dict[str, int], offset: int = 0) -> tuple[LocalBatch, ...]:
     """Give each connected client its number of samples."""
-    return tuple(Share(name, server.sessions[name].number, offset, n) for name, n in samples.items())
+    return tuple(LocalBatch(name, server.sessions[name].number, offset, n) for name, n in samples.items())
 
 
 def bodies(session: FakeSession) -> list[str | None]:
@@ -308,34 +306,36 @@ def sent_tensor(session: FakeSession, kind: wire.Tensor.Kind) -> bytes:
 
 def forward_answer(
     server: FakeServer,
-    ticket: Ticket,
+    exchange: ExchangeId,
     labels: Sequence[int],
     smashed: torch.Tensor | None = None,
 ) -> list[Frame]:
     """Return the frames of a local batch: labels, then smashed data (rows, features), ones if not given.
 
-    An evaluation is answered in the same way, under its own ticket.
+    An evaluation is answered in the same way, under its own exchange.
     """
     layout, rows = server.task.layout, len(labels)
     smashed = torch.ones((rows, layout.features), dtype=layout.dtype) if smashed is None else smashed
     encoded = server.task.objective.as_labels(torch.tensor(labels))
-    frames = _tensor(ticket, wire.Tensor.LABELS, tensor_bytes(encoded))
+    frames = _tensor(exchange, wire.Tensor.LABELS, tensor_bytes(encoded))
     for first, count in slice_rows(rows, layout.bytes_per_sample):
-        data = server.stage.encoding.encode(smashed[first : first + count])
-        frames += _tensor(ticket, wire.Tensor.SMASHED_DATA, data, first, count)
+        data = server.context.encoding.encode(smashed[first : first + count])
+        frames += _tensor(exchange, wire.Tensor.SMASHED_DATA, data, first, count)
     return frames
 
 
-def gradient_answer(server: FakeServer, ticket: Ticket, gradient: torch.Tensor | None = None) -> list[Frame]:
+def gradient_answer(
+    server: FakeServer, exchange: ExchangeId, gradient: torch.Tensor | None = None
+) -> list[Frame]:
     """Return the frames of a client gradient, a vector, zeros if not given."""
     elements = server.task.client_gradient_elements
     vector = torch.zeros(elements, dtype=server.task.layout.dtype) if gradient is None else gradient
-    return _tensor(ticket, wire.Tensor.CLIENT_GRADIENT, tensor_bytes(vector))
+    return _tensor(exchange, wire.Tensor.CLIENT_GRADIENT, tensor_bytes(vector))
 
 
 def control(**body: Any) -> Frame:
     """Return a frame without payload: ``control(hello=Hello(...))``."""
-    return decode(encode(wire.Header(**body)))[0]
+    return decode_frames(encode_frame(wire.Header(**body)))[0]
 
 
 Accept = Callable[[Session, wire.Tensor, memoryview], Event | None]
@@ -350,7 +350,7 @@ def deliver(accept: Accept, session: FakeSession, frames: Iterable[Frame]) -> Ev
 
 
 def _tensor(
-    ticket: Ticket, kind: wire.Tensor.Kind, data: memoryview, first: int = 0, samples: int = 0
+    exchange: ExchangeId, kind: wire.Tensor.Kind, data: memoryview, first: int = 0, samples: int = 0
 ) -> list[Frame]:
-    messages = tensor_frames(kind, ticket.step, ticket.attempt, first, samples, data)
-    return [frame for message in messages for frame in decode(message)]
+    messages = tensor_frames(kind, exchange.step, exchange.attempt, first, samples, data)
+    return [frame for message in messages for frame in decode_frames(message)]

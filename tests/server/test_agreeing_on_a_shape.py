@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager, suppress
 import grpc
 import pytest
 
-from pslgs.lifecycle.last_words import LastWords
+from pslgs.process.termination_message import TerminationMessage
+from pslgs.server.main import run_server
 from pslgs.server.options import ServerOptions
-from pslgs.server.serve import serve
 from pslgs.spec import InputError, parse_job
 from pslgs.spec.digest import job_digest
-from pslgs.wire.channel import Connection, connect
-from pslgs.wire.errors import Refused
-from pslgs.wire.v1.training_pb2 import Hello
+from pslgs.transport.client_connection import Connection, connect
+from pslgs.transport.errors import Refused
+from pslgs.transport.v1.training_pb2 import Hello
 
 DEADLINE = 30.0
 SHAPE = [4]
@@ -58,7 +58,7 @@ class Server:
         options = ServerOptions(
             "127.0.0.1:0", ("127.0.0.1", 0), None, folder / "run", folder / "cache", clients, device="cpu"
         )
-        self.serving = asyncio.create_task(serve(job, options, LastWords()))
+        self.serving = asyncio.create_task(run_server(job, options, TerminationMessage()))
 
     async def address(self) -> str:
         while not self._endpoints.exists():

@@ -4,34 +4,35 @@ import logging
 
 import pytest
 
-from pslgs.coordination import effects as do
+from pslgs.coordination import messages
 from pslgs.coordination.coordinator import Coordinator
-from pslgs.coordination.effects import Share
-from pslgs.coordination.events import Ticket
-from pslgs.coordination.from_spec import settings_from
+from pslgs.coordination.messages import ExchangeId, LocalBatch
+from pslgs.coordination.settings import settings_from
 from pslgs.server.client_faults import CLIENTS_LIMIT, IGNORED_LIMIT, WINDOW_SECONDS, ClientFaults
-from pslgs.server.conductor import Conductor
-from pslgs.server.evaluations import EvaluationRunner
-from pslgs.server.steps import StepRunner
-from pslgs.wire.errors import ProtocolViolation
-from server.fakes import FakeServer, deliver, fake_server, forward_answer, settle, shares, tiny_spec
+from pslgs.server.driver import CoordinatorDriver
+from pslgs.server.evaluation_runner import EvaluationRunner
+from pslgs.server.step_runner import StepRunner
+from pslgs.transport.errors import ProtocolViolation
+from server.fakes import FakeServer, deliver, fake_server, forward_answer, local_batches, settle, tiny_spec
 
 IGNORED = "pslgs_answers_ignored_total"
-FIRST, SECOND = Ticket(1, 1), Ticket(1, 2)
+FIRST, SECOND = ExchangeId(1, 1), ExchangeId(1, 2)
 
 
-def order(runner: StepRunner, server: FakeServer, ticket: Ticket, samples: dict[str, int]) -> None:
-    runner.order_forward([do.OrderForward(ticket, 1, share, 0) for share in shares(server, samples)])
+def order(runner: StepRunner, server: FakeServer, exchange: ExchangeId, samples: dict[str, int]) -> None:
+    runner.order_forward(
+        [messages.OrderForward(exchange, 1, local_batch, 0) for local_batch in local_batches(server, samples)]
+    )
 
 
-def give_up(runner: StepRunner, server: FakeServer, ticket: Ticket) -> None:
-    runner.abandon(do.AbandonAttempt(ticket, 1, (), "client_lost", "client b was lost"))
+def give_up(runner: StepRunner, server: FakeServer, exchange: ExchangeId) -> None:
+    runner.abandon(messages.AbandonAttempt(exchange, 1, (), "client_lost", "client b was lost"))
 
 
 async def test_chunks_of_an_attempt_that_was_given_up_are_counted_as_late():
     async with fake_server() as server:
         a, _ = server.connect("a"), server.connect("b")
-        runner = StepRunner(server.stage)
+        runner = StepRunner(server.context)
         order(runner, server, FIRST, {"a": 2, "b": 2})
         labels, smashed = forward_answer(server, FIRST, [0, 1])
         deliver(runner.accept, a, [labels])
@@ -47,7 +48,7 @@ async def test_chunks_of_an_attempt_that_was_given_up_are_counted_as_late():
 async def test_chunks_of_an_attempt_that_was_answered_are_counted_as_replayed():
     async with fake_server() as server:
         a, _ = server.connect("a"), server.connect("b")
-        runner = StepRunner(server.stage)
+        runner = StepRunner(server.context)
         order(runner, server, FIRST, {"a": 2, "b": 2})
         answer = forward_answer(server, FIRST, [0, 1])
         assert deliver(runner.accept, a, answer) is not None
@@ -63,26 +64,26 @@ async def test_chunks_of_a_client_that_has_no_part_in_the_step_are_counted_as_la
     async with fake_server() as server:
         a = server.connect("a")
         server.connect("b")
-        runner = StepRunner(server.stage)
+        runner = StepRunner(server.context)
         order(runner, server, FIRST, {"b": 2})
         deliver(runner.accept, a, forward_answer(server, FIRST, [0, 1]))
         assert server.counted(IGNORED, reason="late") == 2
-        deliver(runner.accept, a, forward_answer(server, Ticket(9, 1), [0, 1]))
+        deliver(runner.accept, a, forward_answer(server, ExchangeId(9, 1), [0, 1]))
         assert server.counted(IGNORED, reason="unasked") == 2
 
 
 async def test_answers_to_an_evaluation_are_counted_alike():
     async with fake_server() as server:
-        a, ticket = server.connect("a"), Ticket(3, 0)
-        runner = EvaluationRunner(server.stage, None, 8)
-        runner.order(do.OrderEvaluation(ticket, Share("a", a.number, 0, 2)))
-        answer = forward_answer(server, ticket, [0, 1])
+        a, exchange = server.connect("a"), ExchangeId(3, 0)
+        runner = EvaluationRunner(server.context, None, 8)
+        runner.order(messages.OrderEvaluation(exchange, LocalBatch("a", a.number, 0, 2)))
+        answer = forward_answer(server, exchange, [0, 1])
         for chunk in answer:
             runner.accept(a, chunk.header.tensor, chunk.payload)
         await settle()
         for chunk in answer:
             runner.accept(a, chunk.header.tensor, chunk.payload)
-        for chunk in forward_answer(server, Ticket(9, 0), [0, 1]):
+        for chunk in forward_answer(server, ExchangeId(9, 0), [0, 1]):
             runner.accept(a, chunk.header.tensor, chunk.payload)
         assert server.counted(IGNORED, reason="replayed") == 2
         assert server.counted(IGNORED, reason="unasked") == 2
@@ -143,19 +144,19 @@ def test_refusals_are_logged_with_what_the_client_was_told(faults, counters, clo
     for _ in range(3):
         faults.refused("a", "JobMismatch", "this client's manifest is of\nanother job")
     clock.now = WINDOW_SECONDS
-    faults.refused("b", "Impostor", "no")
+    faults.refused("b", "IdentityMismatch", "no")
     faults.flush()
     assert caplog.messages == [
         "refused a (JobMismatch): this client's manifest is of another job",
-        "refused b (Impostor): no",
+        "refused b (IdentityMismatch): no",
         "client a, within 60 s: refused 2 more times (JobMismatch 3 in all)",
     ]
-    assert counters.counted == ["JobMismatch"] * 3 + ["Impostor"]
+    assert counters.counted == ["JobMismatch"] * 3 + ["IdentityMismatch"]
 
 
 def test_endlessly_many_names_do_not_make_endlessly_many_lines(faults, counters, caplog):
     for number in range(3 * CLIENTS_LIMIT):
-        faults.refused(f"client-{number}", "Impostor", "no")
+        faults.refused(f"client-{number}", "IdentityMismatch", "no")
     assert len(caplog.messages) == CLIENTS_LIMIT + 1
     assert len(counters.counted) == 3 * CLIENTS_LIMIT
 
@@ -177,12 +178,12 @@ async def test_a_client_without_samples_that_floods_is_dropped():
     async with fake_server() as server:
         session = server.connect("idle")
         coordinator = Coordinator(settings_from(tiny_spec(), 1), 0.0)
-        conductor = Conductor(
-            server.stage, coordinator, EvaluationRunner(server.stage, None, 8), lambda: None
+        driver = CoordinatorDriver(
+            server.context, coordinator, EvaluationRunner(server.context, None, 8), lambda: None
         )
-        [chunk] = forward_answer(server, Ticket(7, 1), [])[:1]
+        [chunk] = forward_answer(server, ExchangeId(7, 1), [])[:1]
         for _ in range(IGNORED_LIMIT):
-            conductor.accept(session, chunk.header.tensor, chunk.payload)
+            driver.accept(session, chunk.header.tensor, chunk.payload)
         with pytest.raises(ProtocolViolation, match="unasked 2001"):
-            conductor.accept(session, chunk.header.tensor, chunk.payload)
+            driver.accept(session, chunk.header.tensor, chunk.payload)
         assert server.counted(IGNORED, reason="unasked") == IGNORED_LIMIT + 1

@@ -8,11 +8,10 @@ import grpc
 import pytest
 
 from pslgs.coordination.agreement import Agreement
-from pslgs.coordination.events import Event, Joined, Left
+from pslgs.coordination.messages import Event, Joined, Left
 from pslgs.server import hello_checks
-from pslgs.server.attendance import Attendance
 from pslgs.server.client_faults import ClientFaults
-from pslgs.server.doorway import Doorway
+from pslgs.server.connections import ClientConnections
 from pslgs.server.hello_checks import (
     DIMENSIONS_LIMIT,
     SHAPE_LIMIT,
@@ -20,12 +19,12 @@ from pslgs.server.hello_checks import (
     check_size_of_sample,
     no_agreement,
 )
-from pslgs.server.population import Population
+from pslgs.server.label_statistics import LabelStatistics
+from pslgs.server.session_handler import SessionHandler, StartupGate
 from pslgs.server.statements import ClassNames, Statements
-from pslgs.server.switchboard import Switchboard
 from pslgs.spec.errors import InputError
-from pslgs.wire.errors import ClientFailed, ProtocolViolation, StreamEnded, TryLater
-from pslgs.wire.v1 import training_pb2 as wire
+from pslgs.transport.errors import ClientFailed, ProtocolViolation, StreamEnded, TryLater
+from pslgs.transport.v1 import training_pb2 as wire
 from server.fakes import FakeSession, ManualClock, bodies, control, settle
 
 DIGEST = b"digest of the job"
@@ -35,12 +34,12 @@ MOST_SAMPLES = 1000
 
 
 class Recorder:
-    """Takes the conductor's place: keeps what the coordinator would be told."""
+    """Takes the driver's place: keeps what the coordinator would be told."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def tell(self, event: Event) -> None:
+    def post(self, event: Event) -> None:
         self.events.append(event)
 
 
@@ -56,25 +55,25 @@ class Counters:
 
 
 class Entrance:
-    """A doorway, what is behind it, and the clients that have come."""
+    """A startup_gate, what is behind it, and the clients that have come."""
 
     def __init__(self, tasks: asyncio.TaskGroup, expected: int, quorum: int, classes) -> None:
         self.clock = ManualClock()
         self.counters = Counters()
-        self.conductor = Recorder()
+        self.driver = Recorder()
         faults = ClientFaults(self.counters, self.clock)
         shapes = Statements(Agreement(expected, quorum, TIMEOUT), self.clock)
         names = Statements(Agreement(expected, quorum, TIMEOUT), self.clock)
-        self.doorway = Doorway(DIGEST, shapes, ClassNames(names, faults, classes), faults)
-        self.switchboard = Switchboard(tasks)
+        self.startup_gate = StartupGate(DIGEST, shapes, ClassNames(names, faults, classes), faults)
+        self.connections = ClientConnections(tasks)
         self.attending: dict[str, asyncio.Task[None]] = {}
         self._numbers = 0
 
     def open(self) -> None:
         """Let the server know what it trains."""
-        population = Population(3)
-        self.doorway.attendance.set_result(
-            Attendance(self.conductor, self.switchboard, population, SHAPE, MOST_SAMPLES, self.clock)
+        label_statistics = LabelStatistics(3)
+        self.startup_gate.session_handler.set_result(
+            SessionHandler(self.driver, self.connections, label_statistics, SHAPE, MOST_SAMPLES, self.clock)
         )
 
     async def come(self, client: str, **hello) -> FakeSession:
@@ -82,12 +81,12 @@ class Entrance:
         self._numbers += 1
         session = FakeSession(client, self._numbers)
         said = {"job_digest": DIGEST, "samples": 3, "label_counts": [1, 1, 1], "input_shape": SHAPE} | hello
-        self.attending[client] = asyncio.create_task(self.doorway.attend(session, wire.Hello(**said)))
+        self.attending[client] = asyncio.create_task(self.startup_gate.attend(session, wire.Hello(**said)))
         await settle()
         return session
 
     def joined(self) -> list[str]:
-        return [event.client for event in self.conductor.events if isinstance(event, Joined)]
+        return [event.client for event in self.driver.events if isinstance(event, Joined)]
 
     def error_of(self, client: str) -> BaseException | None:
         """Return the error with which the attending task of a client ended."""
@@ -132,7 +131,7 @@ async def test_a_client_that_does_not_fit_the_job_is_refused_and_counted(hello, 
         with pytest.raises(InputError, match=problem):
             raise hall.error_of("a")
         assert hall.counters.refused == [reason]
-        assert hall.conductor.events == []
+        assert hall.driver.events == []
 
 
 async def test_a_client_that_fits_is_welcomed_and_joins():
@@ -143,12 +142,12 @@ async def test_a_client_that_fits_is_welcomed_and_joins():
         assert hall.joined() == ["a"]
         session.leave()
         await settle()
-        assert isinstance(hall.conductor.events[-1], Left)
+        assert isinstance(hall.driver.events[-1], Left)
 
 
 def test_label_counts_are_refused_where_there_are_no_classes():
-    assert Population(None).violation(3, [3]) == "1 label counts came for a task without classes"
-    assert Population(None).violation(3, []) is None
+    assert LabelStatistics(None).violation(3, [3]) == "1 label counts came for a task without classes"
+    assert LabelStatistics(None).violation(3, []) is None
 
 
 # What clients say of the shape of a sample
@@ -157,7 +156,7 @@ def test_label_counts_are_refused_where_there_are_no_classes():
 async def test_another_jobs_client_proposes_no_shape():
     async with entrance() as hall:
         await hall.come("a", job_digest=b"other", input_shape=[63])
-        assert hall.doorway.shapes.summary() == []
+        assert hall.startup_gate.shapes.summary() == []
         assert hall.counters.refused == ["JobMismatch"]
 
 
@@ -166,9 +165,9 @@ async def test_the_first_client_of_many_decides_no_shape():
         stranger = await hall.come("stranger", input_shape=[63])
         for name in "ab":
             await hall.come(name)
-        assert hall.doorway.shapes.agreed() is None
+        assert hall.startup_gate.shapes.agreed() is None
         await hall.come("c")
-        assert hall.doorway.shapes.agreed() == (SHAPE, True)
+        assert hall.startup_gate.shapes.agreed() == (SHAPE, True)
         hall.open()
         await settle()
         assert hall.joined() == ["a", "b", "c"]
@@ -181,13 +180,13 @@ async def test_a_shape_that_the_model_refuses_refuses_only_who_stated_it():
     async with entrance(expected=4) as hall:
         session = await hall.come("a", input_shape=[63])
         await hall.come("b")
-        hall.doorway.refuse_shape(
+        hall.startup_gate.refuse_shape(
             (63,), hello_checks.ShapeMismatch.at("spec.model.inputShape", "is not for it")
         )
         await settle()
         assert session.ended == (grpc.StatusCode.FAILED_PRECONDITION, "spec.model.inputShape: is not for it")
         assert hall.counters.refused == ["ShapeMismatch"]
-        assert hall.doorway.shapes.summary() == [(SHAPE, 1)]
+        assert hall.startup_gate.shapes.summary() == [(SHAPE, 1)]
         assert not hall.attending["b"].done()
 
 
@@ -196,7 +195,7 @@ async def test_a_shape_goes_with_the_client_that_stated_it():
         session = await hall.come("a", input_shape=[63])
         session.leave()
         await settle()
-        assert hall.doorway.shapes.summary() == []
+        assert hall.startup_gate.shapes.summary() == []
         assert isinstance(hall.error_of("a"), StreamEnded)
 
 
@@ -207,7 +206,7 @@ async def test_a_client_that_connects_twice_has_one_voice_and_one_stream():
         assert older.ended is not None
         assert older.ended[0] is grpc.StatusCode.ALREADY_EXISTS
         assert newer.ended is None
-        assert hall.doorway.shapes.summary() == [(SHAPE, 1)]
+        assert hall.startup_gate.shapes.summary() == [(SHAPE, 1)]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +227,7 @@ async def test_a_client_that_waits_may_only_fail(frame, error):
 
 async def test_clients_are_waited_for_until_they_agree():
     async with entrance(expected=4) as hall:
-        agreement = asyncio.create_task(hall.doorway.shapes.agreement())
+        agreement = asyncio.create_task(hall.startup_gate.shapes.agreement())
         for name in "abc":
             assert not agreement.done()
             await hall.come(name)
@@ -298,17 +297,17 @@ async def test_names_for_the_time_being_go_with_their_last_client():
         stranger = await hall.come("stranger", class_names=["made", "up"])
         assert hall.joined() == []
         hall.clock.now = TIMEOUT + 1
-        hall.doorway.class_names.review()
+        hall.startup_gate.class_names.review()
         await settle()
         assert hall.joined() == ["stranger"]
 
         await hall.come("a", class_names=["cat", "dog"])
-        hall.doorway.class_names.review()
+        hall.startup_gate.class_names.review()
         assert not hall.attending["a"].done()
         stranger.leave()
         await settle()
         hall.clock.now = 2 * TIMEOUT + 2
-        hall.doorway.class_names.review()
+        hall.startup_gate.class_names.review()
         await settle()
         assert hall.joined() == ["stranger", "a"]
 
@@ -318,7 +317,7 @@ async def test_most_clients_overrule_names_for_the_time_being():
         hall.open()
         stranger = await hall.come("stranger", class_names=["made", "up"])
         hall.clock.now = TIMEOUT + 1
-        hall.doorway.class_names.review()
+        hall.startup_gate.class_names.review()
         await settle()
         for name in "abc":
             await hall.come(name, class_names=["cat", "dog"])

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from pslgs.coordination import effects as do
-from pslgs.coordination import events as told
+from pslgs.coordination import messages
 from pslgs.coordination.coordinator import Coordinator
-from pslgs.coordination.events import Ticket
-from pslgs.coordination.from_spec import settings_from
-from pslgs.observability.records import AbortRecord, ClientRecord, EvaluationRecord
-from pslgs.server import evaluations as evaluations_module
-from pslgs.server.conductor import Conductor
-from pslgs.server.evaluations import EvaluationRunner
+from pslgs.coordination.messages import ExchangeId
+from pslgs.coordination.settings import settings_from
+from pslgs.server import evaluation_runner as evaluations_module
+from pslgs.server.driver import CoordinatorDriver
+from pslgs.server.evaluation_runner import EvaluationRunner
+from pslgs.telemetry.records import AbortRecord, ClientRecord, EvaluationRecord
 from pslgs.training.evaluation import Score
-from pslgs.wire.frames import Frame
-from pslgs.wire.v1 import training_pb2 as wire
+from pslgs.transport.messages import Frame
+from pslgs.transport.v1 import training_pb2 as wire
 from server.fakes import (
     CLASSES,
     FakeServer,
@@ -31,13 +30,13 @@ from server.fakes import (
     fake_server,
     forward_answer,
     gradient_answer,
+    local_batches,
     sent_tensor,
     settle,
-    shares,
     tiny_spec,
 )
 
-TICKET = Ticket(step=1, attempt=0)
+TICKET = ExchangeId(step=1, attempt=0)
 
 
 def smashed_data(client: str, first: int, rows: int) -> tuple[torch.Tensor, list[int]]:
@@ -58,27 +57,27 @@ class Answering(FakeSession):
 
     evaluates = True
     server: FakeServer
-    conductor: Conductor
+    driver: CoordinatorDriver
 
     async def send_encoded(self, message: bytes) -> None:
         already = len(self.sent_frames)
         await super().send_encoded(message)
         for frame in self.sent_frames[already:]:
-            deliver(self.conductor.accept, self, self.answer(frame))
+            deliver(self.driver.accept, self, self.answer(frame))
 
     def answer(self, frame: Frame) -> list[Frame]:
         header = frame.header
         match header.WhichOneof("body"):
             case "forward":
                 order = header.forward
-                ticket = Ticket(order.step, order.attempt)
-                return forward_answer(self.server, ticket, [0] * order.samples)
+                exchange = ExchangeId(order.step, order.attempt)
+                return forward_answer(self.server, exchange, [0] * order.samples)
             case "evaluate" if self.evaluates:
                 order = header.evaluate
                 smashed, labels = smashed_data(self.client_id, order.first, order.samples)
-                return forward_answer(self.server, Ticket(order.step, 0), labels, smashed)
+                return forward_answer(self.server, ExchangeId(order.step, 0), labels, smashed)
             case "tensor" if header.tensor.kind == wire.Tensor.CUT_GRADIENT:
-                return gradient_answer(self.server, Ticket(header.tensor.step, header.tensor.attempt))
+                return gradient_answer(self.server, ExchangeId(header.tensor.step, header.tensor.attempt))
         return []
 
 
@@ -87,8 +86,8 @@ class Evaluating:
     """A server on its way through a job of one step and one evaluation."""
 
     server: FakeServer
-    conductor: Conductor
-    finish: asyncio.Task[do.Finish]
+    driver: CoordinatorDriver
+    finish: asyncio.Task[messages.Finish]
 
     @property
     def over(self) -> bool:
@@ -110,24 +109,24 @@ async def evaluating(clients: int, samples: int, batch: int, timeout: int = 30) 
         },
         faultTolerance={"clientTimeoutSeconds": timeout},
     )
-    conductor: Conductor
+    driver: CoordinatorDriver
 
-    def tell(event: told.Event) -> None:
-        conductor.tell(event)
+    def post(event: messages.Event) -> None:
+        driver.post(event)
 
-    async with fake_server(spec, tell=tell) as server:
+    async with fake_server(spec, post=post) as server:
         coordinator = Coordinator(settings_from(spec, clients), 0.0)
-        runner = EvaluationRunner(server.stage, None, batch)
-        conductor = Conductor(server.stage, coordinator, runner, lambda: lambda _: None)
+        runner = EvaluationRunner(server.context, None, batch)
+        driver = CoordinatorDriver(server.context, coordinator, runner, lambda: lambda _: None)
         for i in range(clients):
             session = Answering(name := f"client-{i:03}", i + 1)
-            session.server, session.conductor = server, conductor
+            session.server, session.driver = server, driver
             server.sessions[name] = session
-            server.stage.switchboard.connect(session)
+            server.context.connections.connect(session)
             held = batch // clients + (i < batch % clients)
             classes = (held, *[0] * (CLASSES - 1))
-            conductor.tell(told.Joined(name, session.number, held, samples, classes))
-        yield Evaluating(server, conductor, server.stage.tasks.create_task(conductor.conduct()))
+            driver.post(messages.Joined(name, session.number, held, samples, classes))
+        yield Evaluating(server, driver, server.context.tasks.create_task(driver.conduct()))
 
 
 async def test_clients_that_answer_at_once_are_not_lost_because_the_server_scores_slowly():
@@ -138,7 +137,7 @@ async def test_clients_that_answer_at_once_are_not_lost_because_the_server_score
             if run.server.torch.waiting:
                 for _ in range(3):
                     run.server.clock.now += 0.5
-                    run.conductor.tick()
+                    run.driver.tick()
                     await settle()
                 run.server.torch.work(1)
         assert run.server.clock.now > 16 * 3 * 1.5
@@ -155,7 +154,7 @@ async def test_a_client_that_does_not_answer_is_lost_and_named_and_the_rest_is_e
         while not run.over:
             await settle()
             run.server.clock.now += 0.5
-            run.conductor.tick()
+            run.driver.tick()
         assert run.clients_lost() == ["client-001"]
         assert silent.ended is not None
         (record,) = run.server.records(EvaluationRecord)
@@ -170,13 +169,13 @@ async def test_in_the_setting_of_the_paper_two_global_batches_at_most_are_in_mem
             super().__init__(*arguments)
             alive.add(self)
 
-    monkeypatch.setattr(evaluations_module, "Intake", Measured)
+    monkeypatch.setattr(evaluations_module, "StepBuffers", Measured)
     most = 0
     async with evaluating(clients=128, samples=128, batch=128) as run:
         run.server.torch.held = True
         while not run.over:
             await settle()
-            most = max(most, sum(intake.smashed.nbytes for intake in alive))
+            most = max(most, sum(buffers.smashed.nbytes for buffers in alive))
             if run.server.torch.waiting:
                 run.server.torch.work(1)
         layout = run.server.task.layout
@@ -193,7 +192,7 @@ async def test_figures_are_those_of_the_ranges_summed_in_order_of_the_clients():
             for first, rows in ((0, 8), (8, 8), (16, 5)):
                 smashed, labels = smashed_data(name, first, rows)
                 encoded = run.server.task.objective.as_labels(torch.tensor(labels))
-                expected[name] += run.server.stage.model.score(smashed, encoded)
+                expected[name] += run.server.context.model.score(smashed, encoded)
         (record,) = run.server.records(EvaluationRecord)
         figures = {name: (one.samples, one.loss, one.accuracy) for name, one in record.clients.items()}
         assert figures == {name: (one.samples, one.loss, one.accuracy) for name, one in expected.items()}
@@ -214,10 +213,10 @@ class CountingReads(ManualTorchThread):
 async def test_the_parameters_are_read_once_for_all_clients_of_an_evaluation():
     thread = CountingReads()
     async with fake_server(torch_thread=thread) as server:
-        runner = EvaluationRunner(server.stage, None, 8)
+        runner = EvaluationRunner(server.context, None, 8)
         sessions = [server.connect(f"client-{i}") for i in range(10)]
-        for share in shares(server, {session.client_id: 2 for session in sessions}):
-            runner.order(do.OrderEvaluation(TICKET, share))
+        for local_batch in local_batches(server, {session.client_id: 2 for session in sessions}):
+            runner.order(messages.OrderEvaluation(TICKET, local_batch))
         await settle()
         assert thread.reads == 1
         sent = {sent_tensor(session, wire.Tensor.PARAMETERS) for session in sessions}
@@ -228,8 +227,8 @@ async def test_the_parameters_are_read_once_for_all_clients_of_an_evaluation():
 async def test_an_order_whose_evaluation_was_abandoned_meanwhile_is_not_sent():
     async with fake_server(torch_thread=ManualTorchThread(held=True)) as server:
         session = server.connect("a")
-        runner = EvaluationRunner(server.stage, None, 8)
-        runner.order(do.OrderEvaluation(TICKET, *shares(server, {"a": 2})))
+        runner = EvaluationRunner(server.context, None, 8)
+        runner.order(messages.OrderEvaluation(TICKET, *local_batches(server, {"a": 2})))
         await settle()
         runner.abandon()
         server.torch.work()
@@ -243,21 +242,21 @@ async def test_a_client_is_charged_from_when_its_order_is_ready_and_anew_when_it
         session = server.connect("a")
         if not reads:
             session.reads.clear()
-        runner = EvaluationRunner(server.stage, None, 8)
-        runner.order(do.OrderEvaluation(TICKET, *shares(server, {"a": 2})))
+        runner = EvaluationRunner(server.context, None, 8)
+        runner.order(messages.OrderEvaluation(TICKET, *local_batches(server, {"a": 2})))
         await settle()
         assert server.requests == []
         server.torch.work()
         await settle()
-        sent = [told.RequestSent("a", TICKET)] if reads else []
-        assert server.requests == [told.RequestsReady(TICKET), *sent]
+        sent = [messages.RequestSent("a", TICKET)] if reads else []
+        assert server.requests == [messages.RequestsReady(TICKET), *sent]
 
 
 async def test_the_memory_of_a_lost_client_takes_nothing_more():
     async with fake_server() as server:
         session = server.connect("a")
-        runner = EvaluationRunner(server.stage, None, 8)
-        runner.order(do.OrderEvaluation(TICKET, *shares(server, {"a": 2})))
+        runner = EvaluationRunner(server.context, None, 8)
+        runner.order(messages.OrderEvaluation(TICKET, *local_batches(server, {"a": 2})))
         await settle()
-        runner.drop(do.DropEvaluation(TICKET, "a"))
+        runner.drop(messages.DropEvaluation(TICKET, "a"))
         assert deliver(runner.accept, session, forward_answer(server, TICKET, [0, 1])) is None

@@ -14,14 +14,14 @@ import pytest
 from grpc_tools import protoc
 from safetensors.numpy import load_file
 
-from pslgs.lifecycle.last_words import LastWords
+from pslgs.process.termination_message import TerminationMessage
+from pslgs.server.main import run_server
 from pslgs.server.options import ServerOptions
-from pslgs.server.serve import serve
 from pslgs.spec import ExitCode, parse_job
 from pslgs.spec.digest import job_digest
 
 ROOT = Path(__file__).parents[2]
-PROTO = "pslgs/wire/v1/training.proto"
+PROTO = "pslgs/transport/v1/training.proto"
 RATE = 0.5
 SAMPLES, INPUTS = 8, 4
 INPUT = np.random.default_rng(0).normal(size=(SAMPLES, INPUTS)).astype(np.float32)
@@ -159,7 +159,7 @@ async def port_of(run: Path, serving: asyncio.Task) -> int:
 async def test_generated_stubs_are_enough_to_train(stubs, job, tmp_path):
     run = tmp_path / "run"
     options = ServerOptions("127.0.0.1:0", ("127.0.0.1", 0), None, run, tmp_path / "cache", 1, device="cpu")
-    serving = asyncio.create_task(serve(job, options, LastWords()))
+    serving = asyncio.create_task(run_server(job, options, TerminationMessage()))
     async with asyncio.timeout(DEADLINE):
         address = f"127.0.0.1:{await port_of(run, serving)}"
         async with grpc.aio.insecure_channel(address) as channel:

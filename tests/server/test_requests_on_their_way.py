@@ -1,23 +1,33 @@
 """The coordinator is told when what it asks of clients can be sent, and when it is sent."""
 
-from pslgs.coordination import effects as do
-from pslgs.coordination.events import RequestSent, RequestsReady, Ticket
-from pslgs.server.steps import StepRunner
-from server.fakes import FakeServer, ManualTorchThread, deliver, fake_server, forward_answer, settle, shares
+from pslgs.coordination import messages
+from pslgs.coordination.messages import ExchangeId, RequestSent, RequestsReady
+from pslgs.server.step_runner import StepRunner
+from server.fakes import (
+    FakeServer,
+    ManualTorchThread,
+    deliver,
+    fake_server,
+    forward_answer,
+    local_batches,
+    settle,
+)
 
-TICKET = Ticket(step=1, attempt=1)
+TICKET = ExchangeId(step=1, attempt=1)
 SAMPLES = {"fast": 2, "slow": 2}
 
 
 def order_forward(server: FakeServer, runner: StepRunner) -> None:
-    runner.order_forward([do.OrderForward(TICKET, 1, share, 0) for share in shares(server, SAMPLES)])
+    runner.order_forward(
+        [messages.OrderForward(TICKET, 1, local_batch, 0) for local_batch in local_batches(server, SAMPLES)]
+    )
 
 
 async def test_orders_are_ready_once_the_parameters_are_read():
     async with fake_server(torch_thread=ManualTorchThread(held=True)) as server:
         for name in SAMPLES:
             server.connect(name)
-        order_forward(server, StepRunner(server.stage))
+        order_forward(server, StepRunner(server.context))
         await settle()
         assert server.requests == []
         server.torch.work()
@@ -30,7 +40,7 @@ async def test_an_order_is_sent_once_its_client_has_taken_all_of_it():
         for name in SAMPLES:
             server.connect(name)
         server.sessions["slow"].reads.clear()
-        order_forward(server, StepRunner(server.stage))
+        order_forward(server, StepRunner(server.context))
         await settle()
         assert server.requests == [RequestsReady(TICKET), RequestSent("fast", TICKET)]
         server.sessions["slow"].reads.set()
@@ -42,10 +52,12 @@ async def test_an_order_that_is_taken_back_while_it_is_sent_is_not_said_to_be_se
     async with fake_server() as server:
         server.connect("fast")
         server.connect("slow").reads.clear()
-        runner = StepRunner(server.stage)
+        runner = StepRunner(server.context)
         order_forward(server, runner)
         await settle()
-        runner.abandon(do.AbandonAttempt(TICKET, 1, shares(server, SAMPLES), "client_lost", "it went"))
+        runner.abandon(
+            messages.AbandonAttempt(TICKET, 1, local_batches(server, SAMPLES), "client_lost", "it went")
+        )
         server.sessions["slow"].reads.set()
         await settle()
         assert RequestSent("slow", TICKET) not in server.requests
@@ -53,17 +65,17 @@ async def test_an_order_that_is_taken_back_while_it_is_sent_is_not_said_to_be_se
 
 async def test_cut_gradients_are_sent_once_each_client_has_taken_its_own():
     async with fake_server() as server:
-        runner = StepRunner(server.stage)
+        runner = StepRunner(server.context)
         for name in SAMPLES:
             server.connect(name)
         order_forward(server, runner)
         await settle()
         for session in server.sessions.values():
             deliver(runner.accept, session, forward_answer(server, TICKET, [0, 1]))
-        runner.run_server_step(do.RunServerStep(TICKET, 1, shares(server, SAMPLES)))
+        runner.run_server_step(messages.RunServerStep(TICKET, 1, local_batches(server, SAMPLES)))
         await settle()
         server.requests.clear()
         server.sessions["slow"].reads.clear()
-        runner.send_cut_gradients(do.SendCutGradients(TICKET, shares(server, SAMPLES)))
+        runner.send_cut_gradients(messages.SendCutGradients(TICKET, local_batches(server, SAMPLES)))
         await settle()
         assert server.requests == [RequestsReady(TICKET), RequestSent("fast", TICKET)]

@@ -8,11 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pslgs.server import keeper
-from pslgs.server.population import Population
+from pslgs.server import run_checkpoint
+from pslgs.server.label_statistics import LabelStatistics
 from pslgs.spec import InputError, JobSpec
-from pslgs.training.checkpoint import CheckpointStore
-from pslgs.training.checkpoint_files import CHECKSUMS
+from pslgs.training.checkpoint import CHECKSUMS, CheckpointStore
 from pslgs.training.local_server_model import LocalServerModel
 from server.checkpoints import coordinator_state, trained_model
 from server.fakes import CLASSES, tiny_spec
@@ -29,19 +28,21 @@ def spec() -> JobSpec:
 def store(tmp_path: Path, spec: JobSpec) -> CheckpointStore:
     """The checkpoints of steps 1 and 2."""
     made = CheckpointStore(tmp_path / "checkpoints", keep=2)
-    population = Population(CLASSES)
-    population.count("a", [1, 2, 3])
+    label_statistics = LabelStatistics(CLASSES)
+    label_statistics.count("a", [1, 2, 3])
     for step in (1, 2):
-        rest = keeper.snapshot(coordinator_state(spec, step), population, spec, PROGRESS)
-        keeper.save(made, step, trained_model(spec, step), rest)
+        rest = run_checkpoint.snapshot(coordinator_state(spec, step), label_statistics, spec, PROGRESS)
+        run_checkpoint.save(made, step, trained_model(spec, step), rest)
     return made
 
 
-def restored(store: CheckpointStore, spec: JobSpec) -> tuple[keeper.Restored, LocalServerModel, Population]:
-    checkpoint = keeper.load(store)
+def restored(
+    store: CheckpointStore, spec: JobSpec
+) -> tuple[run_checkpoint.Restored, LocalServerModel, LabelStatistics]:
+    checkpoint = run_checkpoint.load(store)
     assert checkpoint is not None
-    model, population = trained_model(spec, 0), Population(CLASSES)
-    return keeper.restore(store, checkpoint, spec, model, population), model, population
+    model, label_statistics = trained_model(spec, 0), LabelStatistics(CLASSES)
+    return run_checkpoint.restore(store, checkpoint, spec, model, label_statistics), model, label_statistics
 
 
 def resealed(folder: Path) -> None:
@@ -55,10 +56,10 @@ def _checksum(path: Path) -> str:
 
 
 def test_a_checkpoint_comes_back_as_it_was(store, spec):
-    back, model, population = restored(store, spec)
+    back, model, label_statistics = restored(store, spec)
     assert back.checkpoint.step == back.state.step == 2
     assert back.state == coordinator_state(spec, 2)
-    assert population.known() == {"a": [1, 2, 3]}
+    assert label_statistics.known() == {"a": [1, 2, 3]}
     expected = trained_model(spec, 2)
     for name, tensor in expected.named_tensors().items():
         assert torch.equal(tensor, model.named_tensors()[name]), name
@@ -84,16 +85,18 @@ def test_fewer_epochs_than_were_begun_are_refused(store, spec):
     state = store.load_latest().state
     begun = {"epoch": 4, "offsets": {"a": 1}}
     with pytest.raises(InputError, match=r"spec\.epochs: is 2, but 4 epochs have been trained or begun"):
-        keeper.check_resumable(540, {**state, "coordinator": {"epoch": begun}}, spec)
-    keeper.check_resumable(540, {**state, "coordinator": {"epoch": {"epoch": 3, "offsets": {}}}}, spec)
+        run_checkpoint.check_resumable(540, {**state, "coordinator": {"epoch": begun}}, spec)
+    run_checkpoint.check_resumable(
+        540, {**state, "coordinator": {"epoch": {"epoch": 3, "offsets": {}}}}, spec
+    )
 
 
 def test_a_checkpoint_of_an_earlier_version_is_told_from_another_jobs_by_the_digest(store, spec):
     state = dict(store.load_latest().state)
     del state["definition"]
-    keeper.check_resumable(2, state, spec)
+    run_checkpoint.check_resumable(2, state, spec)
     with pytest.raises(InputError, match="the checkpoint of step 2 is of a job with another model"):
-        keeper.check_resumable(2, state, tiny_spec(sampling={"seed": 3, "globalBatchSize": 8}))
+        run_checkpoint.check_resumable(2, state, tiny_spec(sampling={"seed": 3, "globalBatchSize": 8}))
 
 
 def remove_tensor(folder: Path, group: str) -> None:

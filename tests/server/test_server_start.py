@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import torch
 
-from pslgs.lifecycle.last_words import Ending, LastWords
-from pslgs.observability.journal import read
-from pslgs.observability.records import CheckpointRecord, FinishRecord, StepRecord
-from pslgs.server import keeper, serve
+from pslgs.process.termination_message import Ending, TerminationMessage
+from pslgs.server import main, run_checkpoint
+from pslgs.server.label_statistics import LabelStatistics
 from pslgs.server.options import ServerOptions
-from pslgs.server.population import Population
 from pslgs.spec import ExitCode, InputError, SplitTrainingJob, parse_job
+from pslgs.telemetry.journal import read
+from pslgs.telemetry.records import CheckpointRecord, FinishRecord, StepRecord
 from pslgs.training.checkpoint import CheckpointStore
 from server.checkpoints import coordinator_state, trained_model
 from server.fakes import CLASSES, tiny_document
@@ -66,7 +66,7 @@ class Ports:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.http = 0
         self.listens = asyncio.Event()
-        start, write = serve.HttpServer.start, serve._write_endpoints
+        start, write = main.HttpServer.start, main._write_endpoints
 
         def note_http(server: Any) -> int:
             self.http = start(server)
@@ -76,8 +76,8 @@ class Ports:
             write(run, ports)
             self.listens.set()
 
-        monkeypatch.setattr(serve.HttpServer, "start", note_http)
-        monkeypatch.setattr(serve, "_write_endpoints", note_grpc)
+        monkeypatch.setattr(main.HttpServer, "start", note_http)
+        monkeypatch.setattr(main, "_write_endpoints", note_grpc)
 
     async def get(self, page: str) -> tuple[int, str]:
         return await asyncio.to_thread(fetch, f"http://127.0.0.1:{self.http}/{page}")
@@ -97,7 +97,7 @@ def fetch(url: str) -> tuple[int, str]:
 @asynccontextmanager
 async def serving(manifest: SplitTrainingJob, run: Path) -> AsyncIterator[asyncio.Task[Ending]]:
     """A server; at the end it is stopped by a signal unless it has ended by itself."""
-    task = asyncio.create_task(serve.serve(manifest, options(run), LastWords()))
+    task = asyncio.create_task(main.run_server(manifest, options(run), TerminationMessage()))
     try:
         yield task
     finally:
@@ -111,15 +111,17 @@ def run(tmp_path: Path) -> Path:
     """The folder of a run with a checkpoint of step 4 and two steps after it, killed."""
     spec, folder = job().spec, tmp_path / "run"
     folder.mkdir()
-    scribe = serve.open_accounts(job(), options(folder), serve.ProcessRegistry())
+    recorder = main.open_accounts(job(), options(folder), main.ProcessRegistry())
     for number in range(1, STEPS + 1):
-        scribe.write(step(number))
-    rest = keeper.snapshot(coordinator_state(spec, STEPS), Population(CLASSES), spec, scribe.progress())
-    keeper.save(CheckpointStore(folder / "checkpoints", 2), STEPS, trained_model(spec, STEPS), rest)
-    scribe.write(CheckpointRecord(7.0, STEPS, 0.1))
+        recorder.write(step(number))
+    rest = run_checkpoint.snapshot(
+        coordinator_state(spec, STEPS), LabelStatistics(CLASSES), spec, recorder.progress()
+    )
+    run_checkpoint.save(CheckpointStore(folder / "checkpoints", 2), STEPS, trained_model(spec, STEPS), rest)
+    recorder.write(CheckpointRecord(7.0, STEPS, 0.1))
     for number in (STEPS + 1, STEPS + 2):
-        scribe.write(step(number))
-    scribe.close()
+        recorder.write(step(number))
+    recorder.close()
     return folder
 
 
@@ -151,13 +153,13 @@ async def test_the_server_beats_while_the_checkpoint_is_read(monkeypatch, run):
 
 
 async def test_a_server_that_is_stopped_while_it_reads_ends_resumable(monkeypatch, run):
-    reading, close = Reading(monkeypatch), serve.TorchThread.close
+    reading, close = Reading(monkeypatch), main.TorchThread.close
 
-    def end_reading(thread: serve.TorchThread) -> None:
+    def end_reading(thread: main.TorchThread) -> None:
         reading.go_on.set()
         close(thread)
 
-    monkeypatch.setattr(serve.TorchThread, "close", end_reading)
+    monkeypatch.setattr(main.TorchThread, "close", end_reading)
     before = read(run / "metrics.jsonl")
     async with serving(job(), run) as server:
         await asyncio.to_thread(reading.begun.wait, 60)
@@ -178,9 +180,9 @@ async def test_a_resumed_server_goes_on_at_its_checkpoint_with_its_figures(monke
 
 
 async def test_a_refused_resume_ends_as_bad_input_and_keeps_its_place_in_the_status(monkeypatch, run):
-    words = LastWords()
+    words = TerminationMessage()
     with pytest.raises(InputError, match=r"spec\.optimizer\.momentum: was 0\.9 when training started"):
-        await serve.serve(job(optimizer={"momentum": 0.5}), options(run), words)
+        await main.run_server(job(optimizer={"momentum": 0.5}), options(run), words)
     assert words.described(Ending(ExitCode.BAD_INPUT, "refused"))["step"] == STEPS
     finish = read(run / "metrics.jsonl")[-1]
     assert isinstance(finish, FinishRecord)
@@ -190,7 +192,7 @@ async def test_a_refused_resume_ends_as_bad_input_and_keeps_its_place_in_the_sta
 async def test_a_file_in_place_of_the_checkpoint_folder_is_bad_input(tmp_path):
     (tmp_path / "checkpoints").write_text("")
     with pytest.raises(InputError, match=r"checkpoint folder .*checkpoints cannot be read"):
-        await serve.serve(job(), options(tmp_path), LastWords())
+        await main.run_server(job(), options(tmp_path), TerminationMessage())
 
 
 async def test_a_run_that_falls_back_to_an_older_checkpoint_forgets_the_steps_after_that_one(
@@ -198,9 +200,9 @@ async def test_a_run_that_falls_back_to_an_older_checkpoint_forgets_the_steps_af
 ):
     spec = job().spec
     store = CheckpointStore(run / "checkpoints", 3)
-    rest = keeper.snapshot(
+    rest = run_checkpoint.snapshot(
         coordinator_state(spec, STEPS + 2),
-        Population(CLASSES),
+        LabelStatistics(CLASSES),
         spec,
         {"figures": {"step": STEPS + 2}, "journal_bytes": (run / "metrics.jsonl").stat().st_size},
     )

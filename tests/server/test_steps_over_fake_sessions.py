@@ -3,13 +3,12 @@
 import numpy as np
 import torch
 
-from pslgs.coordination import effects as do
-from pslgs.coordination import events as told
-from pslgs.coordination.events import Ticket
-from pslgs.observability.records import AbortRecord, StepRecord
-from pslgs.server.steps import StepRunner
-from pslgs.wire.codec import tensor_bytes
-from pslgs.wire.v1 import training_pb2 as wire
+from pslgs.coordination import messages
+from pslgs.coordination.messages import ExchangeId
+from pslgs.server.step_runner import StepRunner
+from pslgs.telemetry.records import AbortRecord, StepRecord
+from pslgs.transport.codec import tensor_bytes
+from pslgs.transport.v1 import training_pb2 as wire
 from server.fakes import (
     FakeServer,
     ManualTorchThread,
@@ -18,24 +17,26 @@ from server.fakes import (
     fake_server,
     forward_answer,
     gradient_answer,
+    local_batches,
     sent_tensor,
     settle,
-    shares,
 )
 
-TICKET = Ticket(step=1, attempt=1)
+TICKET = ExchangeId(step=1, attempt=1)
 
 
-def forward_orders(server: FakeServer, samples: dict[str, int]) -> list[do.OrderForward]:
-    return [do.OrderForward(TICKET, 1, share, 0) for share in shares(server, samples)]
+def forward_orders(server: FakeServer, samples: dict[str, int]) -> list[messages.OrderForward]:
+    return [
+        messages.OrderForward(TICKET, 1, local_batch, 0) for local_batch in local_batches(server, samples)
+    ]
 
 
 async def test_a_step_goes_from_its_orders_to_a_record_of_its_update():
     samples = {"a": 3, "b": 5}
     async with fake_server() as server:
         sessions = {name: server.connect(name) for name in samples}
-        runner = StepRunner(server.stage)
-        before = server.stage.model.parameters()
+        runner = StepRunner(server.context)
+        before = server.context.model.parameters()
 
         runner.order_forward(forward_orders(server, samples))
         await settle()
@@ -46,12 +47,12 @@ async def test_a_step_goes_from_its_orders_to_a_record_of_its_update():
 
         for name, session in sessions.items():
             event = deliver(runner.accept, session, forward_answer(server, TICKET, [1] * samples[name]))
-            assert event == told.SmashedDataReceived(name, TICKET)
-        runner.run_server_step(do.RunServerStep(TICKET, 1, shares(server, samples)))
+            assert event == messages.SmashedDataReceived(name, TICKET)
+        runner.run_server_step(messages.RunServerStep(TICKET, 1, local_batches(server, samples)))
         await settle()
-        assert server.events == [told.ServerStepDone(TICKET)]
+        assert server.events == [messages.ServerStepDone(TICKET)]
 
-        runner.send_cut_gradients(do.SendCutGradients(TICKET, shares(server, samples)))
+        runner.send_cut_gradients(messages.SendCutGradients(TICKET, local_batches(server, samples)))
         await settle()
         gradient = np.frombuffer(sent_tensor(sessions["b"], wire.Tensor.CUT_GRADIENT), dtype=np.float32)
         assert gradient.shape == (5 * server.task.layout.features,)
@@ -59,27 +60,29 @@ async def test_a_step_goes_from_its_orders_to_a_record_of_its_update():
 
         for session in sessions.values():
             deliver(runner.accept, session, gradient_answer(server, TICKET, torch.ones(len(before))))
-        runner.apply_update(do.ApplyUpdate(TICKET, 1, shares(server, samples)))
+        runner.apply_update(messages.ApplyUpdate(TICKET, 1, local_batches(server, samples)))
         await settle()
-        assert server.events[-1] == told.UpdateDone(TICKET)
+        assert server.events[-1] == messages.UpdateDone(TICKET)
         (record,) = server.records(StepRecord)
         assert (record.batch_size, record.allocation) == (8, {"a": (0, 3), "b": (0, 5)})
         step = record.learning_rate * 2  # the sum of both clients' ones
-        torch.testing.assert_close(server.stage.model.parameters(), before - step)
+        torch.testing.assert_close(server.context.model.parameters(), before - step)
 
 
 async def test_an_attempt_abandoned_before_the_torch_thread_comes_to_it_is_not_computed():
     samples = {"a": 2}
     async with fake_server(torch_thread=ManualTorchThread()) as server:
         session = server.connect("a")
-        runner = StepRunner(server.stage)
+        runner = StepRunner(server.context)
         runner.order_forward(forward_orders(server, samples))
         await settle()
         deliver(runner.accept, session, forward_answer(server, TICKET, [0, 1]))
         server.torch.held = True
-        runner.run_server_step(do.RunServerStep(TICKET, 1, shares(server, samples)))
+        runner.run_server_step(messages.RunServerStep(TICKET, 1, local_batches(server, samples)))
         await settle()
-        runner.abandon(do.AbandonAttempt(TICKET, 1, shares(server, samples), "client_lost", "it went"))
+        runner.abandon(
+            messages.AbandonAttempt(TICKET, 1, local_batches(server, samples), "client_lost", "it went")
+        )
         server.torch.work()
         await settle()
         assert server.events == []

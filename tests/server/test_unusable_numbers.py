@@ -6,12 +6,11 @@ from math import inf, nan
 import pytest
 import torch
 
-from pslgs.coordination import effects as do
-from pslgs.coordination import events as told
-from pslgs.coordination.events import Ticket
-from pslgs.observability.records import StepRecord
-from pslgs.server import keeper
-from pslgs.server.steps import StepRunner
+from pslgs.coordination import messages
+from pslgs.coordination.messages import ExchangeId
+from pslgs.server import run_checkpoint
+from pslgs.server.step_runner import StepRunner
+from pslgs.telemetry.records import StepRecord
 from pslgs.training.checkpoint import CheckpointStore
 from server.fakes import (
     FakeServer,
@@ -20,12 +19,12 @@ from server.fakes import (
     fake_server,
     forward_answer,
     gradient_answer,
+    local_batches,
     settle,
-    shares,
     tiny_spec,
 )
 
-TICKET = Ticket(step=1, attempt=1)
+TICKET = ExchangeId(step=1, attempt=1)
 SAMPLES = {"a": 3, "b": 5}
 BROKEN = pytest.mark.parametrize("value", [nan, inf, -inf, 3e38], ids=str)
 
@@ -39,31 +38,33 @@ class Step:
     sessions: dict[str, FakeSession]
 
     async def forward(self, smashed: torch.Tensor, labels=None) -> None:
-        self.runner.order_forward([do.OrderForward(TICKET, 1, share, 0) for share in self.shares])
+        self.runner.order_forward(
+            [messages.OrderForward(TICKET, 1, local_batch, 0) for local_batch in self.local_batches]
+        )
         await settle()
         self._deliver("a", forward_answer(self.server, TICKET, [0, 1, 2]))
         self._deliver("b", forward_answer(self.server, TICKET, labels or [0, 1, 2, 0, 1], smashed))
-        self.runner.run_server_step(do.RunServerStep(TICKET, 1, self.shares))
+        self.runner.run_server_step(messages.RunServerStep(TICKET, 1, self.local_batches))
         await settle()
 
     async def backward(self, gradient: torch.Tensor) -> None:
-        self.runner.send_cut_gradients(do.SendCutGradients(TICKET, self.shares))
+        self.runner.send_cut_gradients(messages.SendCutGradients(TICKET, self.local_batches))
         await settle()
         self._deliver("a", gradient_answer(self.server, TICKET))
         self._deliver("b", gradient_answer(self.server, TICKET, gradient))
-        self.runner.apply_update(do.ApplyUpdate(TICKET, 1, self.shares))
+        self.runner.apply_update(messages.ApplyUpdate(TICKET, 1, self.local_batches))
         await settle()
 
     @property
-    def shares(self) -> tuple[do.Share, ...]:
-        return shares(self.server, SAMPLES)
+    def local_batches(self) -> tuple[messages.LocalBatch, ...]:
+        return local_batches(self.server, SAMPLES)
 
     @property
     def fault(self):
         """What the coordinator was told of a fault, after everything else."""
         event = self.server.events[-1]
-        assert isinstance(event, told.NumericFaultFound)
-        assert event.ticket == TICKET
+        assert isinstance(event, messages.NumericFaultFound)
+        assert event.exchange == TICKET
         return event.fault
 
     def _deliver(self, client, frames) -> None:
@@ -71,7 +72,7 @@ class Step:
 
 
 def begin(server: FakeServer) -> Step:
-    return Step(server, StepRunner(server.stage), {name: server.connect(name) for name in SAMPLES})
+    return Step(server, StepRunner(server.context), {name: server.connect(name) for name in SAMPLES})
 
 
 def ordinary(server: FakeServer) -> torch.Tensor:
@@ -79,11 +80,11 @@ def ordinary(server: FakeServer) -> torch.Tensor:
 
 
 def everything(server: FakeServer) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in server.stage.model.named_tensors().items()}
+    return {name: tensor.clone() for name, tensor in server.context.model.named_tensors().items()}
 
 
 def assert_untouched(server: FakeServer, before: dict[str, torch.Tensor]) -> None:
-    for name, tensor in server.stage.model.named_tensors().items():
+    for name, tensor in server.context.model.named_tensors().items():
         assert torch.equal(tensor, before[name]), name
     assert server.records(StepRecord) == []
 
@@ -131,11 +132,13 @@ async def test_one_value_in_float_labels_is_its_senders_fault(value):
         labels = torch.zeros((5, width))
         labels[0, 0] = value
         step = begin(server)
-        step.runner.order_forward([do.OrderForward(TICKET, 1, share, 0) for share in step.shares])
+        step.runner.order_forward(
+            [messages.OrderForward(TICKET, 1, local_batch, 0) for local_batch in step.local_batches]
+        )
         await settle()
         step._deliver("a", forward_answer(server, TICKET, torch.zeros((3, width)).tolist()))
         step._deliver("b", forward_answer(server, TICKET, labels.tolist()))
-        step.runner.run_server_step(do.RunServerStep(TICKET, 1, step.shares))
+        step.runner.run_server_step(messages.RunServerStep(TICKET, 1, step.local_batches))
         await settle()
         assert step.fault.clients.keys() == {"b"}
         assert "labels" in step.fault.clients["b"]
@@ -146,13 +149,13 @@ async def test_ordinary_numbers_are_nobodys_fault():
         step = begin(server)
         await step.forward(ordinary(server))
         await step.backward(torch.ones(server.task.client_gradient_elements))
-        assert server.events[-1] == told.UpdateDone(TICKET)
+        assert server.events[-1] == messages.UpdateDone(TICKET)
         assert len(server.records(StepRecord)) == 1
 
 
 async def test_a_loss_that_overflows_by_itself_is_divergence():
     async with fake_server() as server:
-        tensors = server.stage.model.named_tensors()
+        tensors = server.context.model.named_tensors()
         with torch.no_grad():
             next(tensor for name, tensor in reversed(tensors.items()) if "weight" in name).fill_(1e38)
         step = begin(server)
@@ -174,13 +177,13 @@ async def test_an_update_that_overflows_by_itself_is_divergence_and_no_record_of
 
 async def test_no_checkpoint_of_a_state_that_is_not_finite_is_written_and_the_older_ones_stay(tmp_path):
     async with fake_server(tiny_spec(optimizer={"name": "Adam"})) as server:
-        model, store = server.stage.model, CheckpointStore(tmp_path, keep=1)
+        model, store = server.context.model, CheckpointStore(tmp_path, keep=1)
         model.run(torch.ones((4, server.task.layout.features)), torch.zeros((4, 1), dtype=torch.int64), 1)
         model.apply([torch.full((server.task.client_gradient_elements,), 1.0)], 1)
-        keeper.save(store, 1, model, {})
+        run_checkpoint.save(store, 1, model, {})
         state = model.state()
         name = next(name for name in state.optimizer if name.endswith("exp_avg_sq"))
         state.optimizer[name].fill_(inf)
-        with pytest.raises(keeper.NonFiniteStateError, match=f"'optimizer.{name}' is not finite"):
-            keeper.save(store, 2, model, {})
+        with pytest.raises(run_checkpoint.NonFiniteStateError, match=f"'optimizer.{name}' is not finite"):
+            run_checkpoint.save(store, 2, model, {})
         assert store.load_latest().step == 1

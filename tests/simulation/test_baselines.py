@@ -6,7 +6,7 @@ from pslgs.simulation.federated import FederatedTraining
 from pslgs.simulation.setup import Part, SimulationOptions, build_simulation_setup
 from pslgs.spec import InputError, parse_job
 from pslgs.spec.profiles import ClientProfile
-from pslgs.spec.sampling import Baseline
+from pslgs.spec.training import Baseline
 from simulation.jobs import document, job
 
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from distributed.runs import described, pslgs, records, steps, write_manifest
-from pslgs.observability.records import EvaluationRecord
+from pslgs.telemetry.records import EvaluationRecord
 from simulation.jobs import document
 
 pytestmark = pytest.mark.slow

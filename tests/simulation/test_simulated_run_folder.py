@@ -6,12 +6,12 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from pslgs.launch.progress import ProgressView
-from pslgs.launch.simulated import train_in_folder
-from pslgs.observability.journal import read
-from pslgs.observability.records import FinishRecord, StepRecord
-from pslgs.reporting.report import write_report
+from pslgs.launch.simulate_job import train_in_folder
+from pslgs.reporting.page import write_report
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.setup import Simulation, SimulationOptions
+from pslgs.telemetry.journal import read
+from pslgs.telemetry.records import FinishRecord, StepRecord
 from simulation.jobs import job
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from pslgs.simulation.api import simulate
 from pslgs.spec import InputError
-from pslgs.training.single_samples import single_sample_explained
+from pslgs.training.batchnorm import single_sample_explained
 from simulation.jobs import job
 
 

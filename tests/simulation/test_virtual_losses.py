@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from pslgs.observability.records import AbortRecord, ClientRecord, SkippedRecord, StepRecord
 from pslgs.simulation.api import simulate
 from pslgs.simulation.setup import Part
 from pslgs.spec.profiles import PROFILES
+from pslgs.telemetry.records import AbortRecord, ClientRecord, SkippedRecord, StepRecord
 from simulation.jobs import job
 
 

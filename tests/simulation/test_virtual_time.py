@@ -4,11 +4,11 @@ from hypothesis import strategies as st
 
 from pslgs.costs.time_model import ClientTimeModel
 from pslgs.costs.traffic import StepTraffic, task_traffic
-from pslgs.observability.records import StepRecord
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.api import run_simulation, simulate
 from pslgs.simulation.setup import Part, Simulation, SimulationOptions, assign, build_simulation_setup
 from pslgs.spec.profiles import PROFILES, ClientProfile
+from pslgs.telemetry.records import StepRecord
 from simulation.jobs import job
 
 TRAFFIC = StepTraffic(parameters=1_000, gradient=800, sample_up=408, sample_down=400, sample_raw=400)

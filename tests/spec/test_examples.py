@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pslgs.spec import SplitTrainingJob, load_job
-from pslgs.spec.source import DataFormat
+from pslgs.spec.data import DataFormat
 
 EXAMPLES = sorted(Path(__file__).parents[2].glob("examples/*.yaml"))
 OF_FILES = {DataFormat.PARQUET, DataFormat.NUMPY, DataFormat.IMAGE_FOLDER}

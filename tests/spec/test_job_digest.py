@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pslgs.spec import job_digest, parse_job
-from pslgs.spec.overrides import with_overrides
+from pslgs.spec.manifest import with_overrides
 
 
 def digest(manifest: dict[str, Any], *settings: str) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pslgs.spec import InputError, Violation, load_job, parse_job
-from pslgs.spec.document import parse_yaml
+from pslgs.spec.manifest import parse_yaml
 
 EXAMPLES = sorted(Path(__file__).parents[2].glob("examples/*.yaml"))
 

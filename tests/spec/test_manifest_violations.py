@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pslgs.spec import InputError, Violation, parse_job
-from pslgs.spec.overrides import with_overrides
+from pslgs.spec.manifest import with_overrides
 from spec.bad_manifests import ALL, Bad
 
 

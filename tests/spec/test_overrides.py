@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pslgs.spec import InputError, load_job
-from pslgs.spec.overrides import with_overrides
+from pslgs.spec.manifest import with_overrides
 
 
 @pytest.mark.parametrize(

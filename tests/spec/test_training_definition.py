@@ -8,7 +8,7 @@ import pytest
 from pslgs.spec import parse_job
 from pslgs.spec.definition import DEFINING_FIELDS, definition_changes, epochs_violation, training_definition
 from pslgs.spec.job import JobSpec
-from pslgs.spec.overrides import with_overrides
+from pslgs.spec.manifest import with_overrides
 
 TRANSFORMS = "spec.data.transforms=[{name: ToImage}, {name: Pad, padding: 4}]"
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pslgs.splitting.smashed import SmashedLayout
-from pslgs.splitting.split import SplitNetwork
+from pslgs.splitting.layout import SmashedLayout
+from pslgs.splitting.split_network import SplitNetwork
 
 SEED = 11
 

@@ -5,7 +5,7 @@ from torch import nn
 
 from pslgs.spec.errors import InputError
 from pslgs.splitting.architectures import build_model
-from pslgs.splitting.split import join_parts, split_at
+from pslgs.splitting.split_network import join_parts, split_at
 from splitting import user_models
 
 

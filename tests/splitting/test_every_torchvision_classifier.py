@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pslgs.splitting.architectures import architectures, build_model
 from pslgs.splitting.network import group_normalised
-from pslgs.splitting.split import split_at
+from pslgs.splitting.split_network import split_at
 
 CLASSIFIERS = architectures()[3:]
 

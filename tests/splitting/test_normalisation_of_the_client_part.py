@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from pslgs.spec.errors import InputError
+from pslgs.splitting.group_norm import group_norm_of, replace_batch_norm
 from pslgs.splitting.network import group_normalised
-from pslgs.splitting.normalisation import group_norm_of, replace_batch_norm
-from pslgs.splitting.split import split_at
+from pslgs.splitting.split_network import split_at
 
 
 @pytest.mark.parametrize(

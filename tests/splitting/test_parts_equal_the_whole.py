@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from pslgs.splitting.architectures import build_model
+from pslgs.splitting.group_norm import group_norm_of
 from pslgs.splitting.network import group_normalised
-from pslgs.splitting.normalisation import group_norm_of
-from pslgs.splitting.split import split_at
+from pslgs.splitting.split_network import split_at
 from splitting import user_models
 from splitting.steps import Step, assert_equal_steps, from_the_same_start, split_step, whole_step
 

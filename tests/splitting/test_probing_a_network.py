@@ -6,9 +6,9 @@ from torch import nn
 
 from pslgs.spec.errors import InputError
 from pslgs.splitting.architectures import build_model
+from pslgs.splitting.layout import SmashedLayout, infer_layout
 from pslgs.splitting.network import group_normalised
-from pslgs.splitting.smashed import SmashedLayout, probe
-from pslgs.splitting.split import SplitNetwork, join_parts, split_at
+from pslgs.splitting.split_network import SplitNetwork, join_parts, split_at
 from splitting import user_models
 
 
@@ -27,7 +27,7 @@ def network_at(cut_layer: str) -> SplitNetwork:
     ],
 )
 def test_it_measures_what_crosses_the_cut(cut_layer: str, shapes: tuple[tuple[int, ...], ...]) -> None:
-    result = probe(network_at(cut_layer), (3, 32, 32))
+    result = infer_layout(network_at(cut_layer), (3, 32, 32))
     assert result.smashed == SmashedLayout(shapes, torch.float32)
     assert result.output_shape == (7,)
 
@@ -38,7 +38,7 @@ def test_it_leaves_modes_buffers_and_random_numbers_alone() -> None:
     modes = [module.training for module in network.server_part.modules()]
     tensors = {name: tensor.clone() for name, tensor in network.named_tensors().items()}
     random_state = torch.get_rng_state()
-    probe(network, (3, 16, 16))
+    infer_layout(network, (3, 16, 16))
     assert [module.training for module in network.server_part.modules()] == modes
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in network.named_tensors().items())
     assert torch.equal(torch.get_rng_state(), random_state)
@@ -89,7 +89,7 @@ def test_it_refuses_what_cannot_work(
     network: type[nn.Module], cut_layer: str, shape: tuple[int, ...], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        probe(split_at(network(), cut_layer), shape)
+        infer_layout(split_at(network(), cut_layer), shape)
 
 
 class Integers(nn.Linear):
@@ -106,4 +106,4 @@ def test_only_floating_point_tensors_can_cross() -> None:
     with pytest.raises(
         InputError, match="only floating-point tensors of one type can cross the cut, not int64"
     ):
-        probe(join_parts(Integers(6, 4), FromIntegers(4, 2)), (6,))
+        infer_layout(join_parts(Integers(6, 4), FromIntegers(4, 2)), (6,))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pslgs.splitting.smashed import SmashedLayout
+from pslgs.splitting.layout import SmashedLayout
 
 shapes = st.lists(st.lists(st.integers(1, 4), max_size=3).map(tuple), min_size=1, max_size=4).map(tuple)
 

@@ -13,8 +13,7 @@ from pslgs.spec.errors import InputError
 from pslgs.spec.model import ModelSpec
 from pslgs.splitting.architectures import build_model
 from pslgs.splitting.network import Model, build_network
-from pslgs.splitting.split import split_at
-from pslgs.splitting.weights import load_weights, save_weights
+from pslgs.splitting.split_network import load_weights, save_weights, split_at
 from splitting import user_models
 
 

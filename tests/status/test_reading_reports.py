@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs.observability.records import ClientRecord
-from pslgs.observability.status import Status, next_status
-from pslgs_operator.observed import LastWords, ServerReport
+from pslgs.telemetry.records import ClientRecord
+from pslgs.telemetry.status import Status, next_status
+from pslgs_operator.observed import ServerReport, TerminationMessage
 from pslgs_operator.reading.reports import read_last_words, read_report
 
 ANSWER = {
@@ -114,16 +114,20 @@ def test_last_words_of_a_server_hold_its_report_with_numbers_of_clients() -> Non
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
-        pytest.param('{"exitCode": 7, "message": "refused"}', LastWords(1, "refused"), id="a-client's"),
-        pytest.param("", LastWords(1, ""), id="none"),
         pytest.param(
-            "Traceback …\n  File x\nOSError: no disk\n\n---\n", LastWords(1, "OSError: no disk"), id="a-log"
+            '{"exitCode": 7, "message": "refused"}', TerminationMessage(1, "refused"), id="a-client's"
         ),
-        pytest.param('{"exitCode": 7, "mess', LastWords(1, '{"exitCode": 7, "mess'), id="cut-off"),
-        pytest.param("x" * 5000, LastWords(1, "x" * 297 + "…"), id="long"),
+        pytest.param("", TerminationMessage(1, ""), id="none"),
+        pytest.param(
+            "Traceback …\n  File x\nOSError: no disk\n\n---\n",
+            TerminationMessage(1, "OSError: no disk"),
+            id="a-log",
+        ),
+        pytest.param('{"exitCode": 7, "mess', TerminationMessage(1, '{"exitCode": 7, "mess'), id="cut-off"),
+        pytest.param("x" * 5000, TerminationMessage(1, "x" * 297 + "…"), id="long"),
     ],
 )
-def test_last_words_are_read(message: str, expected: LastWords) -> None:
+def test_last_words_are_read(message: str, expected: TerminationMessage) -> None:
     assert read_last_words(message, 1) == expected
 
 

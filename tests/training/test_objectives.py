@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pslgs.spec import InputError, OptimizerSpec, ScheduleSpec
-from pslgs.spec.optimization import Loss, ScheduleName
+from pslgs.spec.training import Loss, ScheduleName
 from pslgs.training.objective import objective
-from pslgs.training.optimization import learning_rate
-from pslgs.training.slices import SLICE_BYTES, slice_rows
+from pslgs.training.optimizer import learning_rate
+from pslgs.training.tensors import SLICE_BYTES, slice_rows
 
 
 def test_cross_entropy_counts_the_predicted_classes():

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from pslgs.coordination.from_spec import settings_from
-from pslgs.data.opening import open_all_training_data, open_evaluation_data
+from pslgs.coordination.settings import settings_from
+from pslgs.data.loading import open_all_training_data, open_evaluation_data
 from pslgs.simulation.in_process import InProcessTraining, VirtualClient
 from pslgs.spec import parse_job
+from pslgs.training.dataset_check import check_dataset
 from pslgs.training.evaluation import score_samples
-from pslgs.training.fitness import check_dataset
 from pslgs.training.local_server_model import LocalServerModel
-from pslgs.training.task import build_task
+from pslgs.training.setup import build_setup
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_loss_falls(tmp_path, loss, dataset, inputs):
     ).spec
     names = ["a", "b", "c"]
     opened = open_all_training_data(spec.data, names, seed=0, cache=tmp_path)
-    task, network = build_task(spec, (inputs,))
+    task, network = build_setup(spec, (inputs,))
     evaluation = open_evaluation_data(spec.data, cache=tmp_path)
     model = LocalServerModel(task, network, torch.device("cpu"))
     for data in (*opened, evaluation):

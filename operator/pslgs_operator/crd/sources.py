@@ -1,10 +1,10 @@
-"""Rules of data sources in CEL; `pslgs.spec.source` has them in Python."""
+"""Rules of data sources in CEL; `pslgs.spec.data` has them in Python."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from pslgs.spec import CLIENT_PLACEHOLDER, DataSource, EvaluationSource
-from pslgs.spec.source import FIELDS_OF_SOME_FORMATS, FORMAT_FIELDS
+from pslgs.spec.data import FIELDS_OF_SOME_FORMATS, FORMAT_FIELDS
 from pslgs_operator.crd.rule import Reason, Rule, default_unless, given, literal
 
 PLACEHOLDER: Final = literal(CLIENT_PLACEHOLDER)

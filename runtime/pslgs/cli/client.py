@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pslgs.cli.manifest import JobArgument, SetOption
-from pslgs.cli.process import (
+from pslgs.cli.container import (
     CacheOption,
     IdentityOption,
     TerminationMessageOption,
@@ -18,6 +17,7 @@ from pslgs.cli.process import (
     required_identity,
     run_process,
 )
+from pslgs.cli.options import JobArgument, SetOption
 from pslgs.spec import load_job
 
 StayOption = Annotated[
@@ -46,8 +46,7 @@ def client(  # noqa: PLR0913, PLR0917 - the options of a command
     with leaving(termination_message) as words:
         manifest = load_job(job, overrides or ())
 
-        from pslgs.client.options import ClientOptions
-        from pslgs.client.take_part import take_part
+        from pslgs.client.main import ClientOptions, run_client
 
         options = ClientOptions(
             client_id=client_id,
@@ -61,5 +60,5 @@ def client(  # noqa: PLR0913, PLR0917 - the options of a command
             stays=stay,
             with_parent=with_parent,
         )
-        words.ending = run_process(take_part(manifest.spec, options), threads)
+        words.ending = run_process(run_client(manifest.spec, options), threads)
     raise typer.Exit(words.ending.exit_code)

@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
-from pslgs.cli.formats import FormatOption, OutputFormat, print_json
-from pslgs.cli.manifest import JobArgument, SetOption
+from pslgs.cli.options import FormatOption, JobArgument, OutputFormat, SetOption, print_json
 from pslgs.cli.simulate import RecalibrateOption
 from pslgs.simulation.job_variants import PAPER_STRATEGIES, Skew
 from pslgs.spec import load_job
-from pslgs.spec.sampling import Baseline, SamplingStrategy
+from pslgs.spec.training import Baseline, SamplingStrategy
 
 _CACHE = Path("~/.cache/pslgs")
 _RUNS = Path("runs")
@@ -65,7 +64,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
     from pslgs.comparison import api as comparing
     from pslgs.comparison.report import REPORT, comparison_document
     from pslgs.comparison.tables import show
-    from pslgs.launch.comparing import ComparisonView
+    from pslgs.launch.compare_progress import ComparisonView
     from pslgs.launch.sites import sites
 
     manifest = load_job(job, overrides or ())

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from pslgs.lifecycle.last_words import Ending
+from pslgs.process.termination_message import Ending
 from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
 

@@ -14,7 +14,7 @@ def export(
     output: Annotated[Path | None, typer.Option(help="File to write; model.safetensors here.")] = None,
 ) -> None:
     """Write the model of a run, or of its last checkpoint if the run has not ended, as safetensors."""
-    from pslgs.splitting.weights import save_weights
+    from pslgs.splitting.split_network import save_weights
     from pslgs.training.checkpoint import CheckpointStore
 
     checkpoint = CheckpointStore(run / "checkpoints", keep=1).load_latest()

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pslgs.cli.formats import FormatOption, OutputFormat, print_json
-from pslgs.cli.manifest import JobArgument, SetOption
+from pslgs.cli.options import FormatOption, JobArgument, OutputFormat, SetOption, print_json
 from pslgs.spec import load_job
 
 _CACHE = Path("~/.cache/pslgs")
@@ -40,11 +39,11 @@ def plan(  # noqa: PLR0913, PLR0917 - the options of a command
 
     from pslgs.costs.render import show
     from pslgs.costs.result import plan_document
-    from pslgs.launch import planned
+    from pslgs.launch import plan_job
 
     manifest = load_job(job, overrides or ())
     with Console(stderr=True).status("Looking at the data and the network"):
-        found = planned.plan(
+        found = plan_job.plan(
             manifest,
             clients=clients,
             bandwidth=bandwidth,

@@ -15,7 +15,7 @@ def report(
     ] = None,
 ) -> None:
     """Write a run's report, one HTML file that needs nothing else."""
-    from pslgs.reporting.report import write_report
+    from pslgs.reporting.page import write_report
 
     target = output or run / "report.html"
     write_report(run, target)

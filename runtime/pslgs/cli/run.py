@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pslgs.cli.manifest import JobArgument, SetOption
+from pslgs.cli.options import JobArgument, SetOption
 from pslgs.spec import ExitCode, parse_job
-from pslgs.spec.document import read_document
-from pslgs.spec.overrides import with_overrides
+from pslgs.spec.manifest import read_document, with_overrides
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pslgs.launch.session import Outcome
+    from pslgs.launch.local_run import Outcome
 
 _CACHE = Path("~/.cache/pslgs")
 FILES = ("model.safetensors", "report.html", "metrics.jsonl")
@@ -36,7 +35,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     """Train a job on this machine: its server and its clients are processes here."""
     from rich.console import Console
 
-    from pslgs.launch import ports, run_folder, sites
+    from pslgs.launch import local_run, run_folder, sites
     from pslgs.launch.processes import needed_modules, warm_up
     from pslgs.launch.progress import ProgressView
 
@@ -47,30 +46,30 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     places = sites.sites(manifest.spec, clients)
     folder = run_folder.choose_folder(manifest.metadata.name, output, resume=resume)
     if metrics_port:
-        ports.check_port(metrics_port, "--metrics-port")
+        local_run.check_port(metrics_port, "--metrics-port")
     cache = cache.expanduser()
     warm_up(*needed_modules(manifest.spec))
-    from pslgs.launch import preflight, session
+    from pslgs.launch import local_run, preflight
 
     with console.status("Checking the model and the data"):
         if resume:
             preflight.check_resume(folder, manifest.spec)
         preflight.preflight(manifest.spec, places, cache)
     cores = run_folder.prepare_folder(folder, document, len(places))
-    plan = session.Plan(
+    plan = local_run.LocalRun(
         name=manifest.metadata.name,
         spec=manifest.spec,
         sites=places,
         folder=folder,
         cache=cache,
         cores=cores,
-        http_port=metrics_port or ports.free_port(),
+        http_port=metrics_port or local_run.free_port(),
     )
     console.print(f"{len(places)} clients and a server; run folder {folder}", soft_wrap=True)
     console.print(f"metrics at http://127.0.0.1:{plan.http_port}/metrics", soft_wrap=True)
     with ProgressView(console) as view:
-        outcome = asyncio.run(session.run_session(plan, view))
-    from pslgs.reporting.report import write_report
+        outcome = asyncio.run(local_run.run_locally(plan, view))
+    from pslgs.reporting.page import write_report
 
     write_report(folder, folder / "report.html")
     _tell(console, folder, outcome)
@@ -78,7 +77,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
 
 
 def _tell(console: "Console", folder: Path, outcome: "Outcome") -> None:
-    from pslgs.reporting.report import summary
+    from pslgs.reporting.page import summary
 
     for line in outcome.last_words:
         typer.echo(line, err=True)

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pslgs.cli.manifest import JobArgument, SetOption
-from pslgs.cli.process import (
+from pslgs.cli.container import (
     CacheOption,
     IdentityOption,
     TerminationMessageOption,
@@ -17,6 +16,7 @@ from pslgs.cli.process import (
     required_identity,
     run_process,
 )
+from pslgs.cli.options import JobArgument, SetOption
 from pslgs.server.options import CLIENT_SERIES, ServerOptions
 from pslgs.spec import load_job
 
@@ -42,7 +42,7 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
     with leaving(termination_message) as words:
         manifest = load_job(job, overrides or ())
 
-        from pslgs.server.serve import serve
+        from pslgs.server.main import run_server
 
         options = ServerOptions(
             listen=listen,
@@ -55,5 +55,5 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
             client_series=client_series,
             with_parent=with_parent,
         )
-        words.ending = run_process(serve(manifest, options, words), threads)
+        words.ending = run_process(run_server(manifest, options, words), threads)
     raise typer.Exit(words.ending.exit_code)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pslgs.cli.formats import FormatOption, OutputFormat, print_json
-from pslgs.cli.manifest import JobArgument, SetOption
+from pslgs.cli.options import FormatOption, JobArgument, OutputFormat, SetOption, print_json
 from pslgs.simulation.job_variants import Skew
 from pslgs.spec import load_job
-from pslgs.spec.sampling import Baseline, SamplingStrategy
+from pslgs.spec.training import Baseline, SamplingStrategy
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -124,8 +123,8 @@ def _train(
     """Train in a run folder, and write the report."""
     from pslgs.launch.progress import ProgressView
     from pslgs.launch.run_folder import choose_folder
-    from pslgs.launch.simulated import train_in_folder
-    from pslgs.reporting.report import write_report
+    from pslgs.launch.simulate_job import train_in_folder
+    from pslgs.reporting.page import write_report
     from pslgs.training.torch_thread import configure_torch
 
     configure_torch(len(os.sched_getaffinity(0)))

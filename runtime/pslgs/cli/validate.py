@@ -5,8 +5,7 @@ from pathlib import Path
 
 import typer
 
-from pslgs.cli.formats import FormatOption, OutputFormat, print_json
-from pslgs.cli.manifest import JobArgument, SetOption
+from pslgs.cli.options import FormatOption, JobArgument, OutputFormat, SetOption, print_json
 from pslgs.spec import ExitCode, InputError, JobSpec, Partition, PartitionScheme, SplitTrainingJob, load_job
 
 

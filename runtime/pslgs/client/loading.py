@@ -9,7 +9,7 @@ from itertools import pairwise
 from threading import Event
 from typing import NamedTuple, ParamSpec, TypeVar
 
-from pslgs.data.local import Batch, LocalDataset
+from pslgs.data.client_dataset import Batch, ClientDataset
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,7 +21,7 @@ SAMPLES_PER_PART = 8
 class LoadingThreads:
     """The threads that decode and transform samples, so that the torch thread never waits for a prefetch.
 
-    Threads suffice, because Pillow, pyarrow and torch release the interpreter's lock while they work; worker
+    Threads suffice, because Pillow, pyarrow and torch release the interpreter's lock while they work; model
     processes would each need the memory of an interpreter with torch.
     """
 
@@ -34,8 +34,8 @@ class LoadingThreads:
         """Call ``call`` in one of the threads and return its result."""
         return await asyncio.wrap_future(self._executor.submit(call, *args, **kwargs))
 
-    async def load(self, dataset: LocalDataset, epoch: int | None, offset: int, count: int) -> Batch:
-        """Load a batch in parts, one for each thread; see `LocalDataset.decode`.
+    async def load(self, dataset: ClientDataset, epoch: int | None, offset: int, count: int) -> Batch:
+        """Load a batch in parts, one for each thread; see `ClientDataset.decode`.
 
         Once a part fails, or the caller is cancelled, the threads stop before their next sample.
 
@@ -90,7 +90,7 @@ class Prefetcher:
 
     def __init__(
         self,
-        dataset: LocalDataset,
+        dataset: ClientDataset,
         threads: LoadingThreads,
         observe: Callable[[float], None],
         clock: Callable[[], float] = time.perf_counter,

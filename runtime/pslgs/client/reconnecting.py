@@ -8,10 +8,10 @@ from contextlib import AbstractAsyncContextManager
 import grpc
 
 from pslgs.client.health import ClientHealth
-from pslgs.lifecycle.last_words import Ending
+from pslgs.process.termination_message import Ending
 from pslgs.spec.exit_codes import ExitCode
-from pslgs.wire.channel import Connection
-from pslgs.wire.errors import ProtocolViolation, Refused, StreamEnded, Unreachable
+from pslgs.transport.client_connection import Connection
+from pslgs.transport.errors import ProtocolViolation, Refused, StreamEnded, Unreachable
 
 Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 Attend = Callable[[Connection], Awaitable[Ending]]
@@ -25,8 +25,8 @@ async def take_part_in_job(
     """Connect and carry out orders, again after a lost connection, until the job is over or out of reach.
 
     Args:
-        connect: Opens a connection to the server; see `pslgs.wire.channel.connect`.
-        attend: Carries out the orders that come over it; see `pslgs.client.attend.attend`.
+        connect: Opens a connection to the server; see `pslgs.transport.client_connection.connect`.
+        attend: Carries out the orders that come over it; see `pslgs.client.order_loop.attend`.
         health: Is told whether there is a connection.
         delays: Seconds to wait before each further connection, unless the server asked for more.
         stays: Whether to connect again after a server that was interrupted, and will be resumed.

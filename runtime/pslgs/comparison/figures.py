@@ -14,7 +14,7 @@ from pslgs.costs.quantities import seconds
 from pslgs.reporting.drawing import COLOURS, drawing, legend, over_steps, svg, whole_numbers
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.result import Steps
-from pslgs.spec.sampling import SamplingStrategy
+from pslgs.spec.training import SamplingStrategy
 
 BINS = 40
 Floats = NDArray[np.float64]

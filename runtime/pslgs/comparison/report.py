@@ -14,7 +14,7 @@ from pslgs.comparison.summary import Comparison
 from pslgs.comparison.tables import columns
 from pslgs.comparison.text import answers
 from pslgs.costs.quantities import bandwidth, seconds, whole_percent
-from pslgs.reporting.charts import Chart
+from pslgs.reporting.page import Chart
 
 _CHARTS: tuple[tuple[str, str, Callable[[Comparison], str | None]], ...] = (
     (

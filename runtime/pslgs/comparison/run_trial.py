@@ -8,14 +8,13 @@ import torch
 from numpy.typing import NDArray
 
 from pslgs.comparison.trial import ComparisonOptions, Trial, TrialResult, trial_result
-from pslgs.observability.records import Record, StepRecord
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.api import simulate
 from pslgs.simulation.result import SimulationResult
 from pslgs.simulation.setup import SimulationOptions, Threads
 from pslgs.spec.job import SplitTrainingJob
-from pslgs.spec.load import parse_job
-from pslgs.spec.overrides import with_overrides
+from pslgs.spec.manifest import parse_job, with_overrides
+from pslgs.telemetry.records import Record, StepRecord
 
 Progress = Callable[[Trial, int, int], None]
 """Takes a cell, the steps that it has made, and those in all (0 where that is not known yet)."""

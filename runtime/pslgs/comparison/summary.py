@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pslgs.comparison.trial import ComparisonOptions, Evaluation, TrialResult
-from pslgs.sampling.deviation import deviation_bound, expected_deviation
-from pslgs.sampling.quality import CONFIDENCE, Quality
+from pslgs.sampling.deviation import CONFIDENCE, BatchQuality, deviation_bound, expected_deviation
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.summary import ends_of_epochs
 from pslgs.spec.job import SplitTrainingJob
@@ -253,14 +252,14 @@ class Comparison:
                 columns.setdefault(name, []).append(value)
         return columns
 
-    def uniform(self) -> Quality:
+    def uniform(self) -> BatchQuality:
         """Return what a uniform batch of B samples of the pooled data is expected to be, and its bound."""
         pooled = np.array(self.outcomes[0].pooled if self.outcomes else (), dtype=np.int64)
         samples = int(pooled.sum())
         if not samples:
-            return Quality()
+            return BatchQuality()
         batch = min(self.batch_size, samples)
-        return Quality(
+        return BatchQuality(
             None,
             expected_deviation(pooled / samples, batch, samples),
             deviation_bound(len(pooled), batch, samples, CONFIDENCE),

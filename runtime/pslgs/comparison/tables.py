@@ -13,7 +13,7 @@ from rich.text import Text
 from pslgs.comparison.summary import Comparison, Spread, StrategySummary
 from pslgs.comparison.text import accuracy, answers
 from pslgs.costs.quantities import bytes_of, seconds, whole_percent
-from pslgs.reporting.wording import SPACE
+from pslgs.reporting.formatting import SPACE
 
 UNKNOWN: Final = "–"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from pslgs.comparison.summary import Comparison, Spread, StrategySummary
 from pslgs.costs.quantities import bytes_of, seconds, whole_percent
-from pslgs.reporting.wording import SPACE, count, percent
+from pslgs.reporting.formatting import SPACE, count, percent
 from pslgs.sampling.registry import STRATEGIES
-from pslgs.spec.sampling import Baseline, SamplingStrategy
+from pslgs.spec.training import Baseline, SamplingStrategy
 
 
 def cost_text(comparison: Comparison, rows: Mapping[str, StrategySummary]) -> Iterator[str]:

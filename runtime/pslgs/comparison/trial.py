@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from pslgs.costs.time_model import SERVER_SAMPLES_PER_SECOND
-from pslgs.observability.records import EvaluationRecord
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.job_variants import PAPER_STRATEGIES
 from pslgs.simulation.result import SimulationResult, Steps
 from pslgs.simulation.setup import CACHE, Mix
 from pslgs.simulation.summary import MEASURED
 from pslgs.spec.errors import InputError
-from pslgs.spec.sampling import SamplingStrategy
+from pslgs.spec.training import SamplingStrategy
+from pslgs.telemetry.records import EvaluationRecord
 
 DELAY_WEIGHTS: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """δ of LatentDirichlet whose time and deviation are looked at, where links are assumed."""

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from pslgs.coordination.events import Ticket
+from pslgs.coordination.messages import ExchangeId
 
 
 class Phase(StrEnum):
@@ -31,23 +31,25 @@ class AnswerHistory:
     """
 
     def __init__(self) -> None:
-        self._last: dict[tuple[str, Phase], Ticket] = {}
+        self._last: dict[tuple[str, Phase], ExchangeId] = {}
 
-    def completed(self, client: str, phase: Phase, ticket: Ticket) -> None:
+    def completed(self, client: str, phase: Phase, exchange: ExchangeId) -> None:
         """Note that a client has answered an exchange completely."""
-        self._last[client, phase] = ticket
+        self._last[client, phase] = exchange
 
-    def unexpected(self, client: str, phase: Phase, ticket: Ticket, newest: Ticket | None) -> Unexpected:
+    def unexpected(
+        self, client: str, phase: Phase, exchange: ExchangeId, newest: ExchangeId | None
+    ) -> Unexpected:
         """Classify an answer that nobody waits for.
 
         Args:
             client: Its sender.
             phase: What it answers.
-            ticket: The exchange that it names.
+            exchange: The exchange that it names.
             newest: The exchange ordered last, which this client takes no part in or which was given up; None
                 where there was none.
         """
         last = self._last.get((client, phase))
-        if last is not None and ticket <= last:
+        if last is not None and exchange <= last:
             return Unexpected.REPLAYED
-        return Unexpected.LATE if newest is not None and ticket <= newest else Unexpected.UNASKED
+        return Unexpected.LATE if newest is not None and exchange <= newest else Unexpected.UNASKED

@@ -2,46 +2,42 @@
 
 from collections.abc import Iterable
 
-from pslgs.coordination.activity import Activity, Checkpointing, Drawing, Phase
-from pslgs.coordination.attempt import Attempt
-from pslgs.coordination.delays import Delays, DelayState
-from pslgs.coordination.effects import (
-    Effect,
-    EndCause,
-    EndSession,
-    Finish,
-    ReportIgnored,
-    ReportJoined,
-    ReportLost,
-    ReportSkipped,
-    Share,
-)
-from pslgs.coordination.epoch import Epoch
+from pslgs.coordination.epoch import Epoch, ResponseTimes, ResponseTimeState
 from pslgs.coordination.evaluation import ClientEvaluation, ServerEvaluation
-from pslgs.coordination.events import (
+from pslgs.coordination.membership import ClientInfo, Membership, may_start, missing_requirement
+from pslgs.coordination.messages import (
     TICK_SECONDS,
     CheckpointDone,
     CheckpointRefused,
     ClientGradientReceived,
+    Effect,
+    EndCause,
+    EndSession,
     EvaluationAnswered,
     Event,
+    ExchangeId,
+    Finish,
     Joined,
     Left,
+    LocalBatch,
     NumericFaultFound,
+    ReportIgnored,
+    ReportJoined,
+    ReportLost,
+    ReportSkipped,
     SmashedDataReceived,
     StopRequested,
     Tick,
-    Ticket,
 )
 from pslgs.coordination.numeric_faults import NumericFault, divergence
-from pslgs.coordination.quorum import lacking, may_start
-from pslgs.coordination.roster import Member, Roster
+from pslgs.coordination.operation import Checkpointing, Drawing, Operation, Phase
 from pslgs.coordination.schedule_draw import DrawResult, ScheduleDraw
 from pslgs.coordination.settings import Settings
-from pslgs.coordination.snapshot import CoordinatorState
+from pslgs.coordination.state import CoordinatorState
+from pslgs.coordination.step_attempt import StepAttempt
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.exit_codes import ExitCode
-from pslgs.spec.faults import OnLostClient, OnNonFinite
+from pslgs.spec.fault_tolerance import OnLostClient, OnNonFinite
 
 MOST_TICK_SECONDS = 4 * TICK_SECONDS
 """What a single tick may add to a time-out, so that a server that was held up does not lose its clients."""
@@ -59,22 +55,22 @@ class Coordinator:
     Attributes:
         step: Steps committed so far.
         epoch: The epoch under way.
-        roster: The job's clients.
+        membership: The job's clients.
     """
 
     def __init__(self, settings: Settings, now: float, state: CoordinatorState | None = None) -> None:
         self.step = state.step if state else 0
-        self._delays = Delays(state.delays if state else DelayState(settings.known_delays))
+        self._delays = ResponseTimes(state.delays if state else ResponseTimeState(settings.known_delays))
         self.epoch = (
             Epoch.restore(state.epoch, settings.seed, settings.draw_schedule, self._delays.known)
             if state
             else Epoch(1, settings.seed, settings.draw_schedule, self._delays.known)
         )
-        self.roster = Roster(state.samples if state else None)
-        self._absent = set(self.roster.samples())
+        self.membership = Membership(state.samples if state else None)
+        self._absent = set(self.membership.samples())
         self._settings = settings
         self._planned_for: tuple[int, int] | None = None
-        self._activity: Activity | None = None
+        self._operation: Operation | None = None
         self._effects: list[Effect] = []
         self._attempts = 0
         self._offences = 0
@@ -94,7 +90,7 @@ class Coordinator:
         """Where the coordinator is."""
         if self._finished:
             return Phase.FINISHED
-        return self._activity.phase if self._activity else Phase.WAITING
+        return self._operation.phase if self._operation else Phase.WAITING
 
     def state(self, now: float) -> CoordinatorState:
         """Return what a checkpoint must keep; an attempt under way is not in it."""
@@ -103,7 +99,7 @@ class Coordinator:
             step=self.step,
             epoch=self.epoch.state(),
             evaluated=self._evaluated,
-            samples=self.roster.samples(),
+            samples=self.membership.samples(),
             active_seconds=active,
             delays=self._delays.state(),
         )
@@ -117,7 +113,7 @@ class Coordinator:
 
     def lacking(self) -> str | None:
         """Say in a sentence what training needs and has not; None where nothing is lacking."""
-        return lacking(self.roster, self._settings, started=self._started)
+        return missing_requirement(self.membership, self._settings, started=self._started)
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take in one event and return what to do, in order.
@@ -132,10 +128,10 @@ class Coordinator:
             case Joined():
                 self._join(event, now)
             case Left(client, session, reason):
-                if self.roster.session(client) == session:
+                if self.membership.session(client) == session:
                     self._lose(client, "disconnected", reason, now)
-            case NumericFaultFound(ticket, fault):
-                self._reject(ticket, fault, now)
+            case NumericFaultFound(exchange, fault):
+                self._reject(exchange, fault, now)
             case CheckpointRefused(found):
                 self._take(CheckpointDone(), now)
                 self._diverge(found)
@@ -152,7 +148,7 @@ class Coordinator:
     # Membership
 
     def _join(self, joined: Joined, now: float) -> None:
-        client, session = joined.client, self.roster.session(joined.client)
+        client, session = joined.client, self.membership.session(joined.client)
         if session is not None:
             self._do(
                 EndSession(
@@ -160,22 +156,22 @@ class Coordinator:
                 )
             )
             self._lose(client, "replaced", "it connected again", now)
-        returned = client in self.roster
-        if returned and (held := self.roster.member(client).samples) != joined.samples:
+        returned = client in self.membership
+        if returned and (held := self.membership.member(client).samples) != joined.samples:
             # Its order of this epoch was another one: no offset into it means anything until the next epoch.
             self.epoch.offsets[client] = max(held, joined.samples)
-        self.roster.admit(
-            client, Member(joined.samples, joined.evaluation_samples, joined.session, joined.label_counts)
+        self.membership.admit(
+            client, ClientInfo(joined.samples, joined.evaluation_samples, joined.session, joined.label_counts)
         )
         self._last_join = now
         self._absent.discard(client)
         self._do(ReportJoined(client, joined.samples, returned))
 
     def _lose(self, client: str, kind: str, reason: str, now: float) -> None:
-        self.roster.lose(client)
+        self.membership.lose(client)
         self._do(ReportLost(client, kind, reason))
-        if self._activity and not self._activity.done:
-            self._do(*self._activity.lose(client, reason, now))
+        if self._operation and not self._operation.done:
+            self._do(*self._operation.lose(client, reason, now))
         if self._started and self._settings.on_lost is OnLostClient.FAIL:
             self._end(
                 ExitCode.CLIENT_LOST,
@@ -184,11 +180,11 @@ class Coordinator:
 
     # Numbers
 
-    def _reject(self, ticket: Ticket, fault: NumericFault, now: float) -> None:
-        """Give up the attempt under ``ticket``; without a client to blame, the training has diverged."""
+    def _reject(self, exchange: ExchangeId, fault: NumericFault, now: float) -> None:
+        """Give up the attempt under ``exchange``; without a client to blame, the training has diverged."""
         kind = "non_finite" if fault.clients else "diverged"
-        attempt = self._activity
-        abandoned = attempt.fail(ticket, kind, fault.found) if isinstance(attempt, Attempt) else []
+        attempt = self._operation
+        abandoned = attempt.fail(exchange, kind, fault.found) if isinstance(attempt, StepAttempt) else []
         if not abandoned:
             return
         self._do(*abandoned)
@@ -207,7 +203,7 @@ class Coordinator:
             why = "spec.faultTolerance.onNonFinite is Fail"
             self._end(ExitCode.NON_FINITE, f"client {client} sent {sent}, and {why}")
             return
-        reason, session = f"it sent {sent}", self.roster.session(client)
+        reason, session = f"it sent {sent}", self.membership.session(client)
         if session is not None:
             self._do(EndSession(client, session, reason, EndCause.NON_FINITE))
             self._lose(client, "non_finite", reason, now)
@@ -227,8 +223,8 @@ class Coordinator:
         deadline, timeout = self._settings.deadline, self._settings.client_timeout
         if deadline is not None and now - self._opened_at > deadline:
             self._end(ExitCode.DEADLINE_EXCEEDED, f"spec.activeDeadlineSeconds: {deadline:g} s are over")
-        for client in self._activity.overdue(now, timeout) if self._activity else ():
-            session = self.roster.session(client)
+        for client in self._operation.overdue(now, timeout) if self._operation else ():
+            session = self.membership.session(client)
             if session is not None:
                 reason = f"no answer within {timeout:g} s (spec.faultTolerance.clientTimeoutSeconds)"
                 self._do(EndSession(client, session, reason))
@@ -244,35 +240,35 @@ class Coordinator:
         if delay > 0:
             self._waiting_since = min(self._waiting_since + delay, now)
             self._last_join = min(self._last_join + delay, now)
-            if self._activity:
-                self._activity.forgive(delay, now)
+            if self._operation:
+                self._operation.forgive(delay, now)
 
     def _watch_patience(self, now: float) -> None:
-        lacking, patience = self.lacking(), self._settings.quorum_timeout
-        if lacking and now - self._waiting_since > patience:
+        missing_requirement, patience = self.lacking(), self._settings.quorum_timeout
+        if missing_requirement and now - self._waiting_since > patience:
             self._end(
                 ExitCode.QUORUM_LOST,
-                f"{lacking}; waited {patience:g} s (spec.faultTolerance.quorumTimeoutSeconds)",
+                f"{missing_requirement}; waited {patience:g} s (spec.faultTolerance.quorumTimeoutSeconds)",
             )
 
     def _ready(self, now: float) -> bool:
         if self.lacking():
             return False
-        return self._started or may_start(self.roster, self._settings, now - self._last_join)
+        return self._started or may_start(self.membership, self._settings, now - self._last_join)
 
     # What is under way, and what comes next
 
     def _take(self, event: Event, now: float) -> None:
-        effects = self._activity.take(event, now) if self._activity else None
+        effects = self._operation.take(event, now) if self._operation else None
         if effects is not None:
             self._do(*effects)
         elif isinstance(event, SmashedDataReceived | ClientGradientReceived | EvaluationAnswered):
-            self._do(ReportIgnored(event.client, event.ticket))
+            self._do(ReportIgnored(event.client, event.exchange))
 
     def _go_on(self, now: float) -> None:
         """Settle what is done and begin what comes next, until something is under way or waited for."""
-        while not self._finished and (self._activity is None or self._activity.done):
-            just_drawn = isinstance(self._activity, Drawing) and self._activity.completed
+        while not self._finished and (self._operation is None or self._operation.done):
+            just_drawn = isinstance(self._operation, Drawing) and self._operation.completed
             self._settle(now)
             if self._checkpoint_due():
                 self._checkpointed_at = self.step
@@ -288,10 +284,10 @@ class Coordinator:
                     return
 
     def _settle(self, now: float) -> None:
-        match self._activity:
-            case Attempt(completed=True) as attempt:
+        match self._operation:
+            case StepAttempt(completed=True) as attempt:
                 self.epoch.commit()
-                if self._settings.weighs_clients:
+                if self._settings.uses_client_stats:
                     self._delays.note(attempt.answer_seconds)
                 self.step += 1
                 self._attempts = 0
@@ -300,9 +296,9 @@ class Coordinator:
             case Drawing(draw=draw, result=DrawResult() as result):
                 self.epoch.adopt(draw, result)
                 self._steps_an_epoch = self.epoch.steps_planned()
-        if self._activity:
+        if self._operation:
             self._waiting_since = now
-        self._activity = None
+        self._operation = None
 
     def _checkpoint_due(self) -> bool:
         new_steps = self.step - self._checkpointed_at
@@ -311,8 +307,8 @@ class Coordinator:
         over = self._ending is not None or self.epoch.number > self._settings.epochs
         return new_steps >= self._settings.checkpoint_every or (over and new_steps > 0)
 
-    def _begin(self, activity: Activity, effects: Iterable[Effect]) -> None:
-        self._activity = activity
+    def _begin(self, operation: Operation, effects: Iterable[Effect]) -> None:
+        self._operation = operation
         self._do(*effects)
 
     def _start(self, now: float) -> None:
@@ -339,36 +335,36 @@ class Coordinator:
 
     def _draw_due(self, *, just_drawn: bool) -> ScheduleDraw | None:
         """Return the draw to be made; None as long as the same clients are there in the same epoch."""
-        present = self.epoch.number, self.roster.changes
+        present = self.epoch.number, self.membership.changes
         if present == self._planned_for and not just_drawn:
             return None
-        live = self.roster.live()
+        live = self.membership.live()
         samples = {name: member.samples for name, member in live.items()}
-        weighed = live if self._settings.weighs_clients else {}
+        weighed = live if self._settings.uses_client_stats else {}
         label_counts = {name: member.label_counts for name, member in weighed.items()}
         if not just_drawn:  # clients that came meanwhile are planned for after one step
             self._planned_for = present
         return self.epoch.plan(samples, label_counts, just_drawn=just_drawn)
 
     def _begin_attempt(self, now: float) -> None:
-        batch_size, pooled = self._settings.global_batch_size, self.roster.pooled_samples
-        if batch_size > pooled and len(self.roster) >= self._settings.expected_clients:
+        batch_size, pooled = self._settings.global_batch_size, self.membership.pooled_samples
+        if batch_size > pooled and len(self.membership) >= self._settings.expected_clients:
             self._end(
                 ExitCode.BAD_INPUT,
                 f"spec.sampling.globalBatchSize: is {batch_size}, but the clients hold only {pooled} samples",
             )
             return
         self._attempts += 1
-        shares = tuple(
-            Share(
+        local_batches = tuple(
+            LocalBatch(
                 client,
-                self.roster.member(client).open_session(),
+                self.membership.member(client).open_session(),
                 self.epoch.offsets.get(client, 0),
                 samples,
             )
             for client, samples in self.epoch.next_batch().items()
         )
-        attempt = Attempt(Ticket(self.step + 1, self._attempts), self.epoch.number, shares)
+        attempt = StepAttempt(ExchangeId(self.step + 1, self._attempts), self.epoch.number, local_batches)
         self._begin(attempt, attempt.begin(self.epoch.next_batch(ahead=1), now))
 
     def _evaluation_due(self) -> bool:
@@ -377,20 +373,24 @@ class Coordinator:
         return due and not self._evaluated and self._settings.evaluate_at is not None
 
     def _begin_evaluation(self, now: float) -> None:
-        ticket, epoch = Ticket(self.step, 0), self.epoch.number
+        exchange, epoch = ExchangeId(self.step, 0), self.epoch.number
         if self._settings.evaluate_at is EvaluationPlace.SERVER:
-            at_server = ServerEvaluation(ticket, epoch)
+            at_server = ServerEvaluation(exchange, epoch)
             self._begin(at_server, at_server.begin())
         else:
             at_clients = ClientEvaluation(
-                ticket, epoch, self.roster.live(), self.roster.lost(), self._settings.evaluation_range
+                exchange,
+                epoch,
+                self.membership.live(),
+                self.membership.lost(),
+                self._settings.evaluation_range,
             )
             self._begin(at_clients, at_clients.begin(now))
 
     def _end_epoch(self) -> None:
         skipped = {
             client: left
-            for client, held in self.roster.samples().items()
+            for client, held in self.membership.samples().items()
             if (left := self.epoch.remaining(client, held) + self.epoch.skipped.get(client, 0))
         }
         if skipped:
@@ -406,8 +406,8 @@ class Coordinator:
     def _end(self, exit_code: ExitCode, message: str) -> None:
         """Come to an end as soon as what is under way can be left; the first reason counts."""
         self._ending = self._ending or Finish(exit_code, message)
-        if self._activity and not self._activity.done:
-            self._do(*self._activity.abandon(message))
+        if self._operation and not self._operation.done:
+            self._do(*self._operation.abandon(message))
 
     def _conclude(self) -> None:
         trained = f"trained {self._settings.epochs} epochs, {self.step} steps"

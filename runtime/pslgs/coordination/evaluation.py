@@ -5,45 +5,43 @@ from collections.abc import Mapping
 
 from typing_extensions import override
 
-from pslgs.coordination.activity import Activity, Owing, Phase
-from pslgs.coordination.effects import (
+from pslgs.coordination.membership import ClientInfo
+from pslgs.coordination.messages import (
     AbandonEvaluation,
     ConcludeEvaluation,
     DropEvaluation,
     Effect,
     EvaluateAtServer,
-    OrderEvaluation,
-    ScoreEvaluation,
-    Share,
-)
-from pslgs.coordination.events import (
     EvaluationAnswered,
     EvaluationScored,
     Event,
+    ExchangeId,
+    LocalBatch,
+    OrderEvaluation,
+    ScoreEvaluation,
     ServerEvaluationDone,
-    Ticket,
 )
-from pslgs.coordination.roster import Member
+from pslgs.coordination.operation import Operation, PendingReplies, Phase
 
 RANGES_AT_ONCE = 2
 """Full ranges in the server's memory: one is scored while the next one is on its way."""
 
 
-class ServerEvaluation(Activity):
+class ServerEvaluation(Operation):
     """The whole model on the server's own data."""
 
-    def __init__(self, ticket: Ticket, epoch: int) -> None:
+    def __init__(self, exchange: ExchangeId, epoch: int) -> None:
         super().__init__(Phase.EVALUATION)
-        self._ticket = ticket
+        self._exchange = exchange
         self._epoch = epoch
 
     def begin(self) -> list[Effect]:
         """Start it."""
-        return [EvaluateAtServer(self._ticket, self._epoch)]
+        return [EvaluateAtServer(self._exchange, self._epoch)]
 
     @override
     def take(self, event: Event, now: float) -> list[Effect] | None:
-        if event != ServerEvaluationDone(self._ticket):
+        if event != ServerEvaluationDone(self._exchange):
             return None
         self.complete()
         return []
@@ -51,10 +49,10 @@ class ServerEvaluation(Activity):
     @override
     def abandon(self, reason: str) -> list[Effect]:
         self.done = True
-        return [AbandonEvaluation(self._ticket)]
+        return [AbandonEvaluation(self._exchange)]
 
 
-class ClientEvaluation(Activity):
+class ClientEvaluation(Operation):
     """The clients' own evaluation data, range by range; whoever is lost meanwhile is left out and named.
 
     The clients take turns.  A range occupies memory at the server from its order until it is scored, and
@@ -64,9 +62,9 @@ class ClientEvaluation(Activity):
 
     def __init__(
         self,
-        ticket: Ticket,
+        exchange: ExchangeId,
         epoch: int,
-        live: Mapping[str, Member],
+        live: Mapping[str, ClientInfo],
         lost: tuple[str, ...],
         range_size: int,
     ) -> None:
@@ -78,7 +76,7 @@ class ClientEvaluation(Activity):
         self._reached = dict.fromkeys(self._members, 0)
         self._turns = deque(self._members)
         self._held: dict[str, int] = {}
-        self._owing = Owing(ticket)
+        self._pending = PendingReplies(exchange)
 
     def begin(self, now: float) -> list[Effect]:
         """Ask the first clients for their first ranges."""
@@ -86,12 +84,14 @@ class ClientEvaluation(Activity):
 
     @override
     def take(self, event: Event, now: float) -> list[Effect] | None:
-        if self._owing.note(event, now):
+        if self._pending.note(event, now):
             return []
         match event:
-            case EvaluationAnswered(client, ticket) if self._owing.settle(client, ticket, now):
-                return [ScoreEvaluation(ticket, client)]
-            case EvaluationScored(client, ticket) if ticket == self._owing.ticket and client in self._held:
+            case EvaluationAnswered(client, exchange) if self._pending.settle(client, exchange, now):
+                return [ScoreEvaluation(exchange, client)]
+            case EvaluationScored(client, exchange) if (
+                exchange == self._pending.exchange and client in self._held
+            ):
                 del self._held[client]
                 if self._to_come(client):
                     self._turns.append(client)
@@ -101,7 +101,7 @@ class ClientEvaluation(Activity):
 
     @override
     def lose(self, client: str, reason: str, now: float) -> list[Effect]:
-        owed = self._owing.drop(client)
+        owed = self._pending.drop(client)
         if owed or self._to_come(client):
             self._missing.append(client)
             self._members.pop(client, None)
@@ -109,21 +109,21 @@ class ClientEvaluation(Activity):
             self._turns.remove(client)
         if owed:
             del self._held[client]
-            return [DropEvaluation(self._owing.ticket, client), *self._go_on(now)]
+            return [DropEvaluation(self._pending.exchange, client), *self._go_on(now)]
         return self._go_on(now)
 
     @override
     def abandon(self, reason: str) -> list[Effect]:
         self.done = True
-        return [AbandonEvaluation(self._owing.ticket)]
+        return [AbandonEvaluation(self._pending.exchange)]
 
     @override
     def overdue(self, now: float, timeout: float) -> list[str]:
-        return self._owing.overdue(now, timeout)
+        return self._pending.overdue(now, timeout)
 
     @override
     def forgive(self, seconds: float, now: float) -> None:
-        self._owing.forgive(seconds, now)
+        self._pending.forgive(seconds, now)
 
     def _to_come(self, client: str) -> int:
         """Count the samples of a client that it has not been asked for; 0 where it takes no part."""
@@ -140,12 +140,12 @@ class ClientEvaluation(Activity):
         if self._turns or self._held:
             return orders
         self.complete()
-        return [ConcludeEvaluation(self._owing.ticket, self._epoch, tuple(sorted(self._missing)))]
+        return [ConcludeEvaluation(self._pending.exchange, self._epoch, tuple(sorted(self._missing)))]
 
     def _ask(self, client: str, size: int, now: float) -> Effect:
         first = self._reached[client]
         self._reached[client] = first + size
         self._held[client] = size
-        self._owing.ask([client], now)
+        self._pending.ask([client], now)
         session = self._members[client].open_session()
-        return OrderEvaluation(self._owing.ticket, Share(client, session, first, size))
+        return OrderEvaluation(self._pending.exchange, LocalBatch(client, session, first, size))

@@ -1,7 +1,7 @@
 """Decides who is to blame for numbers with which a step cannot be computed.
 
 A number is unusable if it is not finite, or if it is so large that its square overflows.  Where it appears
-does not tell where it comes from: honest clients send infinities when the parameters that they were sent
+does not post where it comes from: honest clients send infinities when the parameters that they were sent
 have diverged, and one client's 3e38 makes the loss of the whole global batch infinite.
 """
 

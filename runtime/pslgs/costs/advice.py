@@ -5,11 +5,11 @@ from typing import Final
 
 from pslgs.costs.quantities import bytes_of, seconds, short, whole_percent
 from pslgs.costs.result import Advice, CutFigures, Plan, Recommendation
-from pslgs.data.opening import TRAINING
+from pslgs.data.loading import TRAINING
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.sampling.schedule_statistics import DataDistribution
 from pslgs.spec.job import JobSpec
-from pslgs.splitting.tracing import CUT_LAYER
+from pslgs.splitting.trace import CUT_LAYER
 
 MANY_TIMES: Final = 4
 """Smashed data above so many times the input are worth a word."""

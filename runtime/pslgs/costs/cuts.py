@@ -11,12 +11,12 @@ from pslgs.costs.result import CutFigures
 from pslgs.costs.time_model import Conditions, StepTime, step_time
 from pslgs.costs.traffic import StepTraffic, step_traffic
 from pslgs.sampling.schedule_statistics import EpochStatistics
+from pslgs.spec.deployment import Compression
 from pslgs.spec.errors import InputError
-from pslgs.spec.transport import Compression
 from pslgs.splitting.network import group_normalised
-from pslgs.splitting.split import split_at
-from pslgs.training.anatomy import Anatomy, dissect
+from pslgs.splitting.split_network import split_at
 from pslgs.training.objective import Objective
+from pslgs.training.profile import NetworkProfile, profile_network
 
 PROCESS_BYTES: Final = 512 << 20
 """Memory of a client's process before it has a network: Python and torch, as measured."""
@@ -29,7 +29,7 @@ class Candidate(NamedTuple):
     """A layer, and what the network is like when it is cut after it."""
 
     layer: str
-    anatomy: Anatomy
+    anatomy: NetworkProfile
 
 
 def candidates(model: nn.Module, input_shape: Sequence[int], layers: Sequence[str]) -> Iterator[Candidate]:
@@ -37,7 +37,7 @@ def candidates(model: nn.Module, input_shape: Sequence[int], layers: Sequence[st
     for layer in layers:
         try:
             network = group_normalised(split_at(deepcopy(model), layer))
-            yield Candidate(layer, dissect(network, input_shape))
+            yield Candidate(layer, profile_network(network, input_shape))
         except InputError:  # not every layer can be a cut layer, and most are not meant to be
             continue
 
@@ -115,7 +115,7 @@ class Costing:
     conditions: Conditions
 
 
-def cut_figures(layer: str, anatomy: Anatomy, costing: Costing) -> CutFigures:
+def cut_figures(layer: str, anatomy: NetworkProfile, costing: Costing) -> CutFigures:
     """Work out what a cut after ``layer`` costs.
 
     Raises:
@@ -146,7 +146,7 @@ def cut_figures(layer: str, anatomy: Anatomy, costing: Costing) -> CutFigures:
     )
 
 
-def predicted_step(anatomy: Anatomy, costing: Costing) -> StepTime:
+def predicted_step(anatomy: NetworkProfile, costing: Costing) -> StepTime:
     """Predict the time of a step, which waits for the client with the largest local batch."""
     strategy = costing.strategy
     return step_time(
@@ -158,7 +158,7 @@ def predicted_step(anatomy: Anatomy, costing: Costing) -> StepTime:
     )
 
 
-def compressed_step_seconds(anatomy: Anatomy, costing: Costing) -> dict[str, float]:
+def compressed_step_seconds(anatomy: NetworkProfile, costing: Costing) -> dict[str, float]:
     """Predict the time of a step under each compression."""
     return {
         str(compression): predicted_step(anatomy, replace(costing, compression=compression)).total
@@ -166,7 +166,7 @@ def compressed_step_seconds(anatomy: Anatomy, costing: Costing) -> dict[str, flo
     }
 
 
-def _traffic(anatomy: Anatomy, costing: Costing) -> StepTraffic:
+def _traffic(anatomy: NetworkProfile, costing: Costing) -> StepTraffic:
     return step_traffic(
         anatomy.smashed,
         costing.objective,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pslgs.costs.time_model import Link
-from pslgs.data.local import LocalDataset
-from pslgs.data.opening import TRAINING
+from pslgs.data.client_dataset import ClientDataset
+from pslgs.data.loading import TRAINING
 from pslgs.sampling.partition import partition
 from pslgs.sampling.randomness import Purpose, generator
 from pslgs.sampling.schedule_statistics import DataDistribution
@@ -19,17 +19,17 @@ from pslgs.spec.data import Transform
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import JobSpec
 from pslgs.splitting.architectures import build_model
-from pslgs.splitting.smashed import INPUT_SHAPE
-from pslgs.splitting.split import SplitNetwork
-from pslgs.training.anatomy import Anatomy, dissect
-from pslgs.training.fitness import check_dataset
+from pslgs.splitting.layout import INPUT_SHAPE
+from pslgs.splitting.split_network import SplitNetwork
+from pslgs.training.dataset_check import check_dataset
 from pslgs.training.objective import Objective
-from pslgs.training.task import Task, build_task
+from pslgs.training.profile import NetworkProfile, profile_network
+from pslgs.training.setup import TrainingSetup, build_setup
 
 OPTION = "--dataset-sizes"
 
 
-def counted(datasets: Sequence[LocalDataset], objective: Objective) -> DataDistribution:
+def counted(datasets: Sequence[ClientDataset], objective: Objective) -> DataDistribution:
     """Count the labels of the job's own datasets, one for each client."""
     sizes = np.array([data.samples for data in datasets], dtype=np.int64)
     counts = None
@@ -158,7 +158,7 @@ class AvailableData:
         obstacle: Why they cannot, in words.
     """
 
-    datasets: Sequence[LocalDataset] = ()
+    datasets: Sequence[ClientDataset] = ()
     obstacle: str = ""
 
 
@@ -178,9 +178,9 @@ class PlannedJob:
 
     spec: JobSpec
     model: nn.Module | None
-    task: Task
+    task: TrainingSetup
     network: SplitNetwork
-    anatomy: Anatomy
+    anatomy: NetworkProfile
     distribution: DataDistribution
     input_shape_from: str
 
@@ -193,7 +193,7 @@ def examine(spec: JobSpec, outlook: Environment, data: AvailableData) -> Planned
     """
     built = build_model(spec.model.architecture, spec.model.options, spec.sampling.seed)
     shape, origin = _input_shape(spec, data, built[0] if isinstance(built, tuple) else built)
-    task, network = build_task(spec, shape)
+    task, network = build_setup(spec, shape)
     for dataset in data.datasets:
         check_dataset(task, dataset, TRAINING)
     return PlannedJob(
@@ -201,7 +201,7 @@ def examine(spec: JobSpec, outlook: Environment, data: AvailableData) -> Planned
         None if isinstance(built, tuple) else built.to(torch.device("meta")),
         task,
         network,
-        dissect(network, shape),
+        profile_network(network, shape),
         _distribution(spec, outlook, data, task),
         origin,
     )
@@ -222,7 +222,9 @@ def _input_shape(spec: JobSpec, data: AvailableData, network: nn.Module) -> tupl
     return guess, "a guess from the network's first layer and the transforms"
 
 
-def _distribution(spec: JobSpec, outlook: Environment, data: AvailableData, task: Task) -> DataDistribution:
+def _distribution(
+    spec: JobSpec, outlook: Environment, data: AvailableData, task: TrainingSetup
+) -> DataDistribution:
     classes = task.objective.classes
     if outlook.dataset_sizes:
         return assumed(spec, outlook.dataset_sizes, outlook.clients, classes)

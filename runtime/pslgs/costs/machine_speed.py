@@ -6,8 +6,8 @@ from typing import Final
 import torch
 
 from pslgs.costs.time_model import BACKWARD
-from pslgs.splitting.modes import mode_of
-from pslgs.splitting.split import SplitNetwork
+from pslgs.splitting.split_network import SplitNetwork
+from pslgs.splitting.train_mode import set_mode
 
 _LONGEST_PASS: Final = 0.3
 _PASSES: Final = 3
@@ -41,7 +41,7 @@ def measured_flops(
         torch.autograd.backward(model(batch).sum())
         return clock() - began
 
-    with mode_of(model, training=True):
+    with set_mode(model, training=True):
         timed(2)  # the first pass also takes memory and chooses algorithms
         rows = min(max(2, samples), max(2, int(2 * _LONGEST_PASS / timed(2))))
         fastest = min(timed(rows) for _ in range(_PASSES))

@@ -22,12 +22,12 @@ from pslgs.costs.inputs import ASSUMED_SAMPLES, OPTION, AvailableData, Environme
 from pslgs.costs.machine_speed import measured_flops
 from pslgs.costs.result import Advice, CutFigures, Plan
 from pslgs.costs.time_model import Conditions
-from pslgs.data.opening import TRAINING
+from pslgs.data.loading import TRAINING
 from pslgs.sampling.randomness import Purpose, generator
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.sampling.schedule_statistics import DataDistribution, EpochStatistics
 from pslgs.spec.job import SplitTrainingJob
-from pslgs.spec.sampling import SamplingSpec
+from pslgs.spec.training import SamplingSpec
 
 _UNREAD = AvailableData()
 

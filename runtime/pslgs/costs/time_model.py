@@ -18,8 +18,8 @@ from typing import Final
 
 from pslgs.costs.traffic import StepTraffic
 from pslgs.spec.profiles import ClientProfile
-from pslgs.training.anatomy import Anatomy
-from pslgs.training.slices import overlapped, slice_rows
+from pslgs.training.profile import NetworkProfile
+from pslgs.training.tensors import overlapped, slice_rows
 
 BACKWARD: Final = 2
 """Operations of a backward per operation of its forward: gradients of the inputs and of the weights."""
@@ -173,7 +173,7 @@ class Conditions:
 
 
 def step_time(
-    anatomy: Anatomy, traffic: StepTraffic, local_batch: float, batch: float, conditions: Conditions
+    anatomy: NetworkProfile, traffic: StepTraffic, local_batch: float, batch: float, conditions: Conditions
 ) -> StepTime:
     """Predict a step from the operations of a network; it waits for the client with the largest local batch.
 

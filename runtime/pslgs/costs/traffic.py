@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from pslgs.spec.transport import Compression
-from pslgs.splitting.smashed import SmashedLayout
-from pslgs.splitting.split import SplitNetwork
+from pslgs.spec.deployment import Compression
+from pslgs.splitting.layout import SmashedLayout
+from pslgs.splitting.split_network import SplitNetwork
 from pslgs.training.objective import Objective
-from pslgs.training.task import Task
-from pslgs.training.vectors import parameter_elements
-from pslgs.wire.codec import codec_for
+from pslgs.training.setup import TrainingSetup
+from pslgs.training.tensors import parameter_elements
+from pslgs.transport.codec import codec_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def step_traffic(
     )
 
 
-def task_traffic(task: Task, client_part: nn.Module, compression: Compression) -> StepTraffic:
+def task_traffic(task: TrainingSetup, client_part: nn.Module, compression: Compression) -> StepTraffic:
     """Return what a step of a training transfers.
 
     Raises:
@@ -80,7 +80,7 @@ def task_traffic(task: Task, client_part: nn.Module, compression: Compression) -
     )
 
 
-def averaging_traffic(task: Task, network: SplitNetwork) -> StepTraffic:
+def averaging_traffic(task: TrainingSetup, network: SplitNetwork) -> StepTraffic:
     """Return what a round of federated averaging transfers: the whole network, down and up."""
     parts = network.client_part, network.server_part
     size = sum(map(parameter_elements, parts)) * task.layout.dtype.itemsize

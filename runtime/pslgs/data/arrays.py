@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pslgs.data.source import checked_labels
+from pslgs.spec.data import DataSource
 from pslgs.spec.errors import InputError
-from pslgs.spec.source import DataSource
 
 CHANNELS = {1, 3, 4}
 

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 from sklearn import datasets
 
 from pslgs.data.arrays import ArraySource
+from pslgs.spec.data import DataSource, Split
 from pslgs.spec.errors import InputError
-from pslgs.spec.source import DataSource, Split
 from pslgs.spec.violations import nearest
 
 LOADERS = {

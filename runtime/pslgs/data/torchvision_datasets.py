@@ -5,9 +5,9 @@ from typing import Any
 
 import torchvision
 
-from pslgs.data.pairs import Pairs, PairsSource, labels_of
+from pslgs.data.map_dataset import Pairs, PairsSource, labels_of
+from pslgs.spec.data import DataSource, Split
 from pslgs.spec.errors import InputError
-from pslgs.spec.source import DataSource, Split
 from pslgs.spec.violations import nearest
 
 Arguments = Mapping[str, Any]

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torchvision.transforms import v2
 
-from pslgs.data.transform_names import FAULTS, BuiltTransform, Named, to_float
+from pslgs.data.transforms import FAULTS, BuiltTransform, Named, to_float
 from pslgs.spec.errors import InputError
 from pslgs.spec.violations import nearest
 

@@ -16,8 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from pslgs.identity.identity import Identity
-from pslgs.identity.names import DNS_NAME_RULE, is_dns_name
+from pslgs.identity.identity import DNS_NAME_RULE, Identity, is_dns_name
 from pslgs.spec.errors import InputError
 
 CLOCK_SKEW = timedelta(minutes=5)

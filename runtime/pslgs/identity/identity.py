@@ -1,6 +1,9 @@
-"""The identity of a server or client: certificate, private key and trusted authority."""
+"""Certificate, private key and trusted authority of a process, reloaded when their files change."""
 
+import logging
 import os
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -98,3 +101,49 @@ def _certificate(path: Path, pem: bytes) -> x509.Certificate:
         return x509.load_pem_x509_certificate(pem)
     except ValueError as error:
         raise InputError.at(str(path), "is not a PEM certificate; issue a new identity") from error
+
+
+_PART = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_DNS_NAME = re.compile(rf"{_PART}(?:\.{_PART})*")
+
+DNS_NAME_RULE = (
+    "must consist of lower-case letters, digits, '-' and '.', start and end with a letter or digit, "
+    "also between dots, and have 253 characters at most"
+)
+"""The rule that `is_dns_name` checks, as the predicate of a sentence."""
+
+
+def is_dns_name(text: str) -> bool:
+    """Return whether ``text`` is a DNS name as Kubernetes requires for the names of nodes.
+
+    Ids of clients have the form ``<node>-<number>``.
+    """
+    return len(text) <= 253 and _DNS_NAME.fullmatch(text) is not None
+
+
+IdentitySource = Callable[[], Identity]
+"""Function that returns the identity for the next connection."""
+
+_logger = logging.getLogger(__name__)
+
+
+def renewed_from(folder: Path) -> IdentitySource:
+    """Return a source that reads the identity in ``folder`` again on each call.
+
+    If the files are invalid, for example because they are being replaced, the source logs a warning and
+    returns the previous identity.
+
+    Raises:
+        InputError: the first identity cannot be loaded.
+    """
+    current = Identity.load(folder)
+
+    def source() -> Identity:
+        nonlocal current
+        try:
+            current = Identity.load(folder)
+        except InputError as error:
+            _logger.warning("the identity is not renewed: %s", error)
+        return current
+
+    return source

@@ -3,20 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pslgs.data.local import LocalDataset
-from pslgs.data.opening import (
-    EVALUATION,
-    TRAINING,
-    open_all_training_data,
-    open_evaluation_data,
-)
+from pslgs.data.client_dataset import ClientDataset
+from pslgs.data.loading import EVALUATION, TRAINING, open_all_training_data, open_evaluation_data
 from pslgs.launch.sites import Site
-from pslgs.server.keeper import check_resumable
-from pslgs.server.run_folder import CHECKPOINTS
+from pslgs.server.run_checkpoint import CHECKPOINTS, check_resumable
 from pslgs.spec import EvaluationPlace, InputError, JobSpec
 from pslgs.training.checkpoint import CheckpointError, CheckpointStore
-from pslgs.training.fitness import check_dataset
-from pslgs.training.task import build_task
+from pslgs.training.dataset_check import check_dataset
+from pslgs.training.setup import build_setup
 
 
 def preflight(spec: JobSpec, clients: Sequence[Site], cache: Path) -> None:
@@ -34,7 +28,7 @@ def preflight(spec: JobSpec, clients: Sequence[Site], cache: Path) -> None:
             f"is {spec.sampling.global_batch_size}, but the clients hold only {pooled} samples; "
             "make it smaller",
         )
-    task, _ = build_task(spec, spec.model.input_shape or held[0].input_shape)
+    task, _ = build_setup(spec, spec.model.input_shape or held[0].input_shape)
     for data in held:
         check_dataset(task, data, TRAINING)
     for data in _evaluation_data(spec, clients, cache):
@@ -57,7 +51,7 @@ def check_resume(folder: Path, spec: JobSpec) -> None:
         check_resumable(*latest, spec)
 
 
-def _evaluation_data(spec: JobSpec, clients: Sequence[Site], cache: Path) -> list[LocalDataset]:
+def _evaluation_data(spec: JobSpec, clients: Sequence[Site], cache: Path) -> list[ClientDataset]:
     evaluation = spec.data.evaluation
     if evaluation is None:
         return []

@@ -30,7 +30,7 @@ _FINAL: Final = {
     ExitCode.DROPPED,
     ExitCode.INTERRUPTED,
 }
-_PRELOADED: Final = ("pslgs.client.take_part", "pslgs.server.serve", "pslgs.cli.main", "torch._dynamo")
+_PRELOADED: Final = ("pslgs.client.main", "pslgs.server.main", "pslgs.cli.main", "torch._dynamo")
 _context = multiprocessing.get_context("forkserver")
 
 

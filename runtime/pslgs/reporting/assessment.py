@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pslgs.reporting.formatting import count, duration, percent
 from pslgs.reporting.history import History
-from pslgs.reporting.wording import count, duration, percent
 
 MAX_EXCESS = 1.25
 """Ratio of the mean deviation to its expected value above which it is a concern."""

@@ -6,10 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from pslgs.observability.records import StepRecord
 from pslgs.reporting.drawing import COLOURS, drawing, legend, over_steps, svg, whole_numbers
-from pslgs.reporting.history import History
-from pslgs.reporting.series import condensed
+from pslgs.reporting.history import History, condensed
+from pslgs.telemetry.records import StepRecord
 
 NAMED_CLIENTS = 40
 PHASES = {

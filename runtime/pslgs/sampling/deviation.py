@@ -1,4 +1,6 @@
-"""Batch deviation: distance between the class proportions of a global batch and of the pooled data."""
+"""Batch deviation: its expectation, its bound, and the figures of one global batch."""
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,3 +51,40 @@ def deviation_bound(classes: int, batch_size: int, samples: int, confidence: flo
     f = 1 - (batch_size - 1) / samples
     log_terms = classes * np.log(2) + np.log1p(-(2.0 ** (1 - classes)))
     return float(min(2.0, np.sqrt(2 * f / batch_size * (log_terms - np.log1p(-confidence)))))
+
+
+CONFIDENCE = 0.99
+"""Confidence level of the reported bound."""
+
+
+class BatchQuality(NamedTuple):
+    """The deviation of a batch, with its expected value and bound; all None where there are no classes.
+
+    Attributes:
+        deviation: Batch deviation Δ.
+        expected: Expected value of Δ for a uniformly drawn batch of this size.
+        bound: Bound that Δ of such a batch exceeds with probability at most 1 − `CONFIDENCE`.
+    """
+
+    deviation: float | None = None
+    expected: float | None = None
+    bound: float | None = None
+
+
+def batch_quality(classes: NDArray[np.int64], pooled: NDArray[np.int64] | None) -> BatchQuality:
+    """Compute the quality of a global batch.
+
+    Args:
+        classes: The class of each sample in the batch, at least one; shape (B,).
+        pooled: Number of samples of each class over all clients; shape (classes,).  None where labels are
+            not classes.
+    """
+    samples = 0 if pooled is None else int(pooled.sum())
+    if pooled is None or not samples:
+        return BatchQuality()
+    proportions, batch = pooled / samples, min(len(classes), samples)
+    return BatchQuality(
+        batch_deviation(np.bincount(classes, minlength=len(pooled)), proportions),
+        expected_deviation(proportions, batch, samples),
+        deviation_bound(len(pooled), batch, samples, CONFIDENCE),
+    )

@@ -12,7 +12,7 @@ from typing import Final
 from pslgs.sampling import strategies
 from pslgs.sampling.strategy import Strategy
 from pslgs.spec.errors import InputError
-from pslgs.spec.sampling import Baseline, SamplingStrategy
+from pslgs.spec.training import Baseline, SamplingStrategy
 from pslgs.spec.violations import nearest
 
 

@@ -9,8 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pslgs.sampling.deviation import deviation_bound, expected_deviation
-from pslgs.sampling.quality import CONFIDENCE
+from pslgs.sampling.deviation import CONFIDENCE, deviation_bound, expected_deviation
 from pslgs.sampling.schedule import FixedSchedule, Schedule
 
 _DRAWS: Final = 64

@@ -9,7 +9,7 @@ import numpy as np
 from pslgs.sampling.holdings import Holdings
 from pslgs.sampling.schedule import Schedule
 from pslgs.sampling.schedule_statistics import DataDistribution, EpochStatistics
-from pslgs.spec.sampling import SamplingSpec, SamplingStrategy
+from pslgs.spec.training import SamplingSpec, SamplingStrategy
 
 
 class Draw(Protocol):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pslgs.wire.errors import ProtocolViolation
-from pslgs.wire.peer_text import one_line
+from pslgs.transport.errors import ProtocolViolation
+from pslgs.transport.peer_text import one_line
 
 WINDOW_SECONDS = 60.0
 IGNORED_LIMIT = 2000

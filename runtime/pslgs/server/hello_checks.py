@@ -8,10 +8,10 @@ import hmac
 import math
 from collections.abc import Sequence
 
-from pslgs.server.population import Population
+from pslgs.server.label_statistics import LabelStatistics
 from pslgs.spec.errors import InputError
-from pslgs.wire.peer_text import one_line
-from pslgs.wire.v1.training_pb2 import Hello
+from pslgs.transport.peer_text import one_line
+from pslgs.transport.v1.training_pb2 import Hello
 
 SHAPE_LIMIT = 2**24
 """Numbers of a sample whose shape only clients say; the model is tried on three such samples."""
@@ -76,7 +76,7 @@ def check_shape(shape: Sequence[int], expected: tuple[int, ...]) -> None:
         )
 
 
-def check_claims(hello: Hello, population: Population, max_samples: int) -> None:
+def check_claims(hello: Hello, label_statistics: LabelStatistics, max_samples: int) -> None:
     """Check how much a client claims to hold against spec.data.maxSamplesPerClient, and its label counts.
 
     Raises:
@@ -89,7 +89,7 @@ def check_claims(hello: Hello, population: Population, max_samples: int) -> None
             f"is {max_samples:,}, but this client claims to hold {claimed:,} samples; raise it, or give the "
             "client fewer",
         )
-    violation = population.violation(hello.samples, hello.label_counts)
+    violation = label_statistics.violation(hello.samples, hello.label_counts)
     if violation:
         raise ImplausibleClaim.at("spec.data.train", violation)
 

@@ -6,8 +6,7 @@ from concurrent.futures import Future
 from threading import Thread
 from typing import TypeVar
 
-from pslgs.coordination.effects import DrawSchedule
-from pslgs.coordination.events import Event, ScheduleDrawn
+from pslgs.coordination.messages import DrawSchedule, Event, ScheduleDrawn
 
 T = TypeVar("T")
 
@@ -34,9 +33,9 @@ class ScheduleDrawer:
     begins, so that there is memory for one schedule only, however often clients come and go.
     """
 
-    def __init__(self, tasks: asyncio.TaskGroup, tell: Callable[[Event], None]) -> None:
+    def __init__(self, tasks: asyncio.TaskGroup, post: Callable[[Event], None]) -> None:
         self._tasks = tasks
-        self._tell = tell
+        self._post = post
         self._requested: DrawSchedule | None = None
         self._drawing: asyncio.Task[None] | None = None
 
@@ -56,5 +55,5 @@ class ScheduleDrawer:
             draw, self._requested = self._requested.draw, None
             result = await in_daemon_thread(draw.run)
             if self._requested is None:
-                self._tell(ScheduleDrawn(draw.draw_id, result))
+                self._post(ScheduleDrawn(draw.draw_id, result))
         self._drawing = None

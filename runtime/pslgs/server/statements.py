@@ -12,9 +12,9 @@ from pslgs.coordination.agreement import Agreed, Agreement
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.hello_checks import classes_mismatch
 from pslgs.spec.errors import InputError
-from pslgs.wire.errors import ClientFailed, ProtocolViolation, status_of
-from pslgs.wire.peer_text import one_line
-from pslgs.wire.service import Session
+from pslgs.transport.errors import ClientFailed, ProtocolViolation, status_of
+from pslgs.transport.grpc_server import Session
+from pslgs.transport.peer_text import one_line
 
 _POLL_SECONDS = 0.25
 Value = TypeVar("Value", bound=Hashable)

@@ -9,12 +9,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pslgs.coordination.events import Joined
-from pslgs.coordination.from_spec import settings_from
-from pslgs.coordination.settings import Settings
+from pslgs.coordination.messages import Joined
+from pslgs.coordination.settings import Settings, settings_from
 from pslgs.costs.time_model import ClientTimeModel
 from pslgs.costs.traffic import StepTraffic, averaging_traffic, task_traffic
-from pslgs.observability.records import Record
 from pslgs.sampling.registry import strategy_named
 from pslgs.simulation.event_simulator import EventSimulator
 from pslgs.simulation.executors import LabelExecutor, TrainingExecutor
@@ -36,6 +34,7 @@ from pslgs.simulation.setup import (
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import SplitTrainingJob
 from pslgs.spec.violations import nearest
+from pslgs.telemetry.records import Record
 
 
 def run_simulation(simulation: Simulation, watch: Watch) -> SimulationResult:
@@ -86,7 +85,7 @@ def _lead(
 def _settings(simulation: Simulation, cast: SimulationSetup, times: ClientTimeModel) -> Settings:
     spec, batch_size = simulation.job.spec, simulation.job.spec.sampling.global_batch_size
     settings = settings_from(spec, len(cast.clients), strategy=simulation.strategy)
-    if settings.weighs_clients:
+    if settings.uses_client_stats:
         settings = replace(settings, known_delays=times.delays(cast.dataset_sizes, batch_size))
     return replace(settings, evaluate_at=None) if simulation.options.schedule_only else settings
 

@@ -7,25 +7,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pslgs.coordination import effects as do
-from pslgs.coordination.events import Ticket
-from pslgs.data.local import LocalDataset
+from pslgs.coordination import messages
+from pslgs.coordination.messages import ExchangeId
+from pslgs.data.client_dataset import ClientDataset
 from pslgs.sampling.randomness import Purpose, generator
 from pslgs.sampling.schedule import LocalBatches, draw_global_schedule
 from pslgs.simulation.outcomes import EvaluationOutcome
 from pslgs.simulation.setup import Threads, on_cores
-from pslgs.spec.transport import Compression
+from pslgs.spec.deployment import Compression
 from pslgs.training.evaluation import Score, score_dataset
 from pslgs.training.server_model import ServerModel
-from pslgs.training.slices import slice_rows
-from pslgs.training.task import Task
-from pslgs.wire.codec import codec_for
+from pslgs.training.setup import TrainingSetup
+from pslgs.training.tensors import slice_rows
+from pslgs.transport.codec import codec_for
 
 
 class CodecRoundtrip:
     """Lets rows cross the cut with the same loss as over a wire."""
 
-    def __init__(self, task: Task, compression: Compression) -> None:
+    def __init__(self, task: TrainingSetup, compression: Compression) -> None:
         self._layout = task.layout
         self._lossless = compression is Compression.NONE
         self._codec = codec_for(compression, task.layout.features, task.layout.dtype)
@@ -54,9 +54,9 @@ class Recalibration:
 
     def __init__(
         self,
-        task: Task,
+        task: TrainingSetup,
         model: ServerModel,
-        datasets: Mapping[str, LocalDataset],
+        datasets: Mapping[str, ClientDataset],
         batch_size: int,
         batches: int,
     ) -> None:
@@ -90,9 +90,10 @@ class Recalibration:
             used[batch.clients] += batch.sizes
 
     def _forward(self, batch: LocalBatches, offsets: NDArray[np.int64]) -> Tensor:
-        shares = zip(batch.clients.tolist(), offsets.tolist(), batch.sizes.tolist(), strict=True)
+        local_batches = zip(batch.clients.tolist(), offsets.tolist(), batch.sizes.tolist(), strict=True)
         inputs = [
-            self._datasets[client].batch(_EPOCH, offset, size).inputs for client, offset, size in shares
+            self._datasets[client].batch(_EPOCH, offset, size).inputs
+            for client, offset, size in local_batches
         ]
         return self._model.smash(torch.cat(inputs))
 
@@ -102,10 +103,10 @@ class Evaluator:
 
     def __init__(  # noqa: PLR0913, PLR0917 - what is measured, on what, and how
         self,
-        task: Task,
+        task: TrainingSetup,
         model: ServerModel,
-        held: Mapping[str, LocalDataset | None],
-        servers: LocalDataset | None,
+        held: Mapping[str, ClientDataset | None],
+        servers: ClientDataset | None,
         evaluation_range: int,
         crossing: CodecRoundtrip,
         recalibration: Recalibration,
@@ -120,34 +121,34 @@ class Evaluator:
         self._crossing = crossing
         self._recalibration = recalibration
         self._threads = threads
-        self._statistics: tuple[Ticket, list[torch.Tensor] | None] | None = None
+        self._statistics: tuple[ExchangeId, list[torch.Tensor] | None] | None = None
         self._answers: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         self._scores: dict[str, Score] = {}
         self._recalibrated = Score()
 
-    def perform(self, effect: do.Effect) -> EvaluationOutcome | None:
+    def perform(self, effect: messages.Effect) -> EvaluationOutcome | None:
         """Carry out an effect if it is part of an evaluation."""
         match effect:
-            case do.OrderEvaluation(_, share):
-                self._forward(share)
-            case do.ScoreEvaluation(ticket, client):
-                self._score(ticket, client)
-            case do.DropEvaluation(_, client):
+            case messages.OrderEvaluation(_, local_batch):
+                self._forward(local_batch)
+            case messages.ScoreEvaluation(exchange, client):
+                self._score(exchange, client)
+            case messages.DropEvaluation(_, client):
                 del self._answers[client]
-            case do.EvaluateAtServer(ticket):
-                return EvaluationOutcome(*self._at_server(ticket, self._score_servers))
-            case do.ConcludeEvaluation():
+            case messages.EvaluateAtServer(exchange):
+                return EvaluationOutcome(*self._at_server(exchange, self._score_servers))
+            case messages.ConcludeEvaluation():
                 return self._conclude()
-            case do.AbandonEvaluation():
+            case messages.AbandonEvaluation():
                 self._answers, self._scores, self._recalibrated = {}, {}, Score()
         return None
 
-    def _forward(self, share: do.Share) -> None:
-        data = self._held[share.client]
+    def _forward(self, local_batch: messages.LocalBatch) -> None:
+        data = self._held[local_batch.client]
         if data is None:
-            raise LookupError(f"client {share.client} has no evaluation data")
-        batch = data.in_order(share.offset, share.samples)
-        slices = slice_rows(share.samples, self._task.layout.bytes_per_sample)
+            raise LookupError(f"client {local_batch.client} has no evaluation data")
+        batch = data.in_order(local_batch.offset, local_batch.samples)
+        slices = slice_rows(local_batch.samples, self._task.layout.bytes_per_sample)
         smashed = on_cores(
             self._threads.client,
             lambda: [
@@ -155,11 +156,11 @@ class Evaluator:
                 for first, rows in slices
             ],
         )
-        self._answers[share.client] = torch.cat(smashed), self._task.objective.as_labels(batch.labels)
+        self._answers[local_batch.client] = torch.cat(smashed), self._task.objective.as_labels(batch.labels)
 
-    def _score(self, ticket: Ticket, client: str) -> None:
+    def _score(self, exchange: ExchangeId, client: str) -> None:
         smashed, labels = self._answers.pop(client)
-        plain, recalibrated = self._at_server(ticket, lambda: self._model.score(smashed, labels))
+        plain, recalibrated = self._at_server(exchange, lambda: self._model.score(smashed, labels))
         self._scores[client] = self._scores.get(client, Score()) + plain
         self._recalibrated += recalibrated
 
@@ -174,11 +175,14 @@ class Evaluator:
             raise LookupError("the server has no evaluation data")
         return score_dataset(self._model, self._task.objective, data, self._range)
 
-    def _at_server(self, ticket: Ticket, score: Callable[[], Score]) -> tuple[Score, Score]:
+    def _at_server(self, exchange: ExchangeId, score: Callable[[], Score]) -> tuple[Score, Score]:
         """Score as it is and recalibrated, statistics being estimated once for all of an evaluation."""
         cores = self._threads.server
-        if self._statistics is None or self._statistics[0] != ticket:
-            self._statistics = ticket, on_cores(cores, lambda: self._recalibration.statistics(ticket.step))
+        if self._statistics is None or self._statistics[0] != exchange:
+            self._statistics = (
+                exchange,
+                on_cores(cores, lambda: self._recalibration.statistics(exchange.step)),
+            )
         statistics = self._statistics[1]
         plain = on_cores(cores, score)
         return plain, on_cores(cores, lambda: self._recalibration.score(statistics, score))

@@ -4,12 +4,11 @@ import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from pslgs.coordination import effects as do
-from pslgs.coordination import events as told
+from pslgs.coordination import messages
 from pslgs.coordination.coordinator import MOST_TICK_SECONDS, Coordinator
 from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.coordination.settings import Settings
-from pslgs.coordination.snapshot import CoordinatorState
+from pslgs.coordination.state import CoordinatorState
 from pslgs.costs.time_model import ClientTimeModel
 from pslgs.sampling.randomness import Purpose, client_key, generator
 
@@ -30,7 +29,7 @@ class EventSimulator:
     def __init__(
         self,
         settings: Settings,
-        clients: Sequence[told.Joined],
+        clients: Sequence[messages.Joined],
         times: ClientTimeModel,
         state: CoordinatorState | None = None,
     ) -> None:
@@ -40,13 +39,13 @@ class EventSimulator:
         self._seed = settings.seed
         self._clients = {client.client: client for client in clients}
         self._times = times
-        self._queue: list[tuple[float, int, told.Event]] = []
+        self._queue: list[tuple[float, int, messages.Event]] = []
         self._events = 0
         self._sessions = 0
         self._absent: list[str] = []
-        self._finished: do.Finish | None = None
+        self._finished: messages.Finish | None = None
 
-    def run(self, perform: Callable[[do.Effect], NumericFault | None]) -> do.Finish:
+    def run(self, perform: Callable[[messages.Effect], NumericFault | None]) -> messages.Finish:
         """Lead the job to its end; ``perform`` carries out each effect, and its answer comes by itself.
 
         If ``perform`` returns a fault, the coordinator learns of that instead.
@@ -59,71 +58,71 @@ class EventSimulator:
             if not self._queue and not self._return_absent():
                 if not self.coordinator.lacking():
                     raise LookupError("nothing is left to do")
-                self._later(MOST_TICK_SECONDS, told.Tick())  # until the coordinator's patience is over
+                self._later(MOST_TICK_SECONDS, messages.Tick())  # until the coordinator's patience is over
             self.now, _, event = heapq.heappop(self._queue)
-            self._tell(event, perform)
+            self._post(event, perform)
         return self._finished
 
-    def _tell(self, event: told.Event, perform: Callable[[do.Effect], NumericFault | None]) -> None:
+    def _post(self, event: messages.Event, perform: Callable[[messages.Effect], NumericFault | None]) -> None:
         """Tell the coordinator of an event, and carry out what it says; drawing takes no virtual time."""
         for effect in self.coordinator.handle(event, self.now):
-            if isinstance(effect, do.DrawSchedule):
-                self._tell(told.ScheduleDrawn(effect.draw.draw_id, effect.draw.run()), perform)
+            if isinstance(effect, messages.DrawSchedule):
+                self._post(messages.ScheduleDrawn(effect.draw.draw_id, effect.draw.run()), perform)
                 continue
             fault = perform(effect)
-            if fault is not None and isinstance(effect, do.RunServerStep | do.ApplyUpdate):
-                self._later(0, told.NumericFaultFound(effect.ticket, fault))
+            if fault is not None and isinstance(effect, messages.RunServerStep | messages.ApplyUpdate):
+                self._later(0, messages.NumericFaultFound(effect.exchange, fault))
             else:
                 self._answer(effect)
 
-    def _answer(self, effect: do.Effect) -> None:
+    def _answer(self, effect: messages.Effect) -> None:
         match effect:
-            case do.OrderForward(ticket, _, share):
-                self._answer_order(ticket, share)
-            case do.RunServerStep(ticket, _, shares):
-                samples = sum(share.samples for share in shares)
-                self._later(self._times.server_seconds(samples), told.ServerStepDone(ticket))
-            case do.SendCutGradients(ticket, shares):
-                for share in shares:
-                    seconds = self._times.client(share.client, share.samples).until_gradient
-                    self._later(seconds, told.ClientGradientReceived(share.client, ticket))
-            case do.ApplyUpdate(ticket):
-                self._later(0, told.UpdateDone(ticket))
+            case messages.OrderForward(exchange, _, local_batch):
+                self._answer_order(exchange, local_batch)
+            case messages.RunServerStep(exchange, _, local_batches):
+                samples = sum(local_batch.samples for local_batch in local_batches)
+                self._later(self._times.server_seconds(samples), messages.ServerStepDone(exchange))
+            case messages.SendCutGradients(exchange, local_batches):
+                for local_batch in local_batches:
+                    seconds = self._times.client(local_batch.client, local_batch.samples).until_gradient
+                    self._later(seconds, messages.ClientGradientReceived(local_batch.client, exchange))
+            case messages.ApplyUpdate(exchange):
+                self._later(0, messages.UpdateDone(exchange))
                 self._return_absent()
-            case do.SaveCheckpoint():
-                self._later(0, told.CheckpointDone())
+            case messages.SaveCheckpoint():
+                self._later(0, messages.CheckpointDone())
             case _:
                 self._answer_evaluation(effect)
                 self._note(effect)
 
-    def _answer_evaluation(self, effect: do.Effect) -> None:
+    def _answer_evaluation(self, effect: messages.Effect) -> None:
         match effect:
-            case do.OrderEvaluation(ticket, share):
-                self._later(0, told.EvaluationAnswered(share.client, ticket))
-            case do.ScoreEvaluation(ticket, client):
-                self._later(0, told.EvaluationScored(client, ticket))
-            case do.EvaluateAtServer(ticket):
-                self._later(0, told.ServerEvaluationDone(ticket))
+            case messages.OrderEvaluation(exchange, local_batch):
+                self._later(0, messages.EvaluationAnswered(local_batch.client, exchange))
+            case messages.ScoreEvaluation(exchange, client):
+                self._later(0, messages.EvaluationScored(client, exchange))
+            case messages.EvaluateAtServer(exchange):
+                self._later(0, messages.ServerEvaluationDone(exchange))
 
-    def _note(self, effect: do.Effect) -> None:
+    def _note(self, effect: messages.Effect) -> None:
         match effect:
-            case do.ReportLost(client, kind) if kind != "non_finite":  # its process has ended
+            case messages.ReportLost(client, kind) if kind != "non_finite":  # its process has ended
                 self._absent.append(client)
-            case do.Finish():
+            case messages.Finish():
                 self._finished = effect
 
-    def _answer_order(self, ticket: told.Ticket, share: do.Share) -> None:
-        seconds = self._times.client(share.client, share.samples).until_smashed_data
-        if self._loses(share.client, ticket):
-            self._later(seconds, told.Left(share.client, share.session, LOST))
+    def _answer_order(self, exchange: messages.ExchangeId, local_batch: messages.LocalBatch) -> None:
+        seconds = self._times.client(local_batch.client, local_batch.samples).until_smashed_data
+        if self._loses(local_batch.client, exchange):
+            self._later(seconds, messages.Left(local_batch.client, local_batch.session, LOST))
         else:
-            self._later(seconds, told.SmashedDataReceived(share.client, ticket))
+            self._later(seconds, messages.SmashedDataReceived(local_batch.client, exchange))
 
-    def _loses(self, client: str, ticket: told.Ticket) -> bool:
+    def _loses(self, client: str, exchange: messages.ExchangeId) -> bool:
         probability = self._times.dropout(client)
         if not probability:
             return False
-        rng = generator(self._seed, Purpose.VIRTUAL_LOSS, ticket.step, ticket.attempt, client_key(client))
+        rng = generator(self._seed, Purpose.VIRTUAL_LOSS, exchange.step, exchange.attempt, client_key(client))
         return bool(rng.random() < probability)
 
     def _return_absent(self) -> bool:
@@ -136,7 +135,7 @@ class EventSimulator:
             self._sessions += 1
             self._later(0, replace(self._clients[client], session=self._sessions))
 
-    def _later(self, seconds: float, event: told.Event) -> None:
+    def _later(self, seconds: float, event: messages.Event) -> None:
         """Have an event happen ``seconds`` from now; of events at one time the one made first comes first."""
         self._events += 1
         heapq.heappush(self._queue, (self.now + seconds, self._events, event))

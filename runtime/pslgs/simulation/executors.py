@@ -1,4 +1,4 @@
-"""Carries out a job's effects with tensors: all clients share one client part and one dataset."""
+"""Carries out a job's effects with tensors: all clients local_batch one client part and one dataset."""
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -9,22 +9,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pslgs.coordination import effects as do
-from pslgs.coordination.events import Ticket
+from pslgs.coordination import messages
+from pslgs.coordination.messages import ExchangeId
 from pslgs.coordination.numeric_faults import NumericFault
-from pslgs.data.local import LocalDataset
+from pslgs.data.client_dataset import ClientDataset
 from pslgs.sampling.randomness import Purpose, client_key, generator
 from pslgs.simulation.evaluator import CodecRoundtrip, Evaluator, Recalibration
 from pslgs.simulation.outcomes import Outcome, StepOutcome
 from pslgs.simulation.setup import AS_TORCH_IS_SET, Threads, VirtualClient, on_cores
-from pslgs.spec.transport import Compression
-from pslgs.splitting.split import SplitNetwork
+from pslgs.spec.deployment import Compression
+from pslgs.splitting.split_network import SplitNetwork
 from pslgs.training.client_step import ClientStep
 from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.numeric_check import CheckedSteps
-from pslgs.training.slices import slice_rows
-from pslgs.training.task import Task
-from pslgs.training.vectors import load_vector
+from pslgs.training.setup import TrainingSetup
+from pslgs.training.tensors import load_vector, slice_rows
 
 T = TypeVar("T")
 
@@ -38,10 +37,10 @@ class TrainingExecutor:
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a server and its clients are given in all
         self,
-        task: Task,
+        task: TrainingSetup,
         network: SplitNetwork,
         clients: Mapping[str, VirtualClient],
-        evaluation: LocalDataset | None = None,
+        evaluation: ClientDataset | None = None,
         evaluation_range: int = 128,
         compression: Compression = Compression.NONE,
         threads: Threads = AS_TORCH_IS_SET,
@@ -83,59 +82,68 @@ class TrainingExecutor:
             threads,
         )
         self._steps: dict[str, ClientStep] = {}
-        self._loaded: Ticket | None = None
+        self._loaded: ExchangeId | None = None
         self._smashed: dict[str, tuple[Tensor, Tensor]] = {}
         self._cut_gradient = torch.empty(0)
         self._labels = torch.empty(0)
         self._loss = float("nan")
 
-    def perform(self, effect: do.Effect) -> Outcome | None:
+    def perform(self, effect: messages.Effect) -> Outcome | None:
         """See `Executor`."""
         match effect:
-            case do.OrderForward(ticket, epoch, share):
-                self._at_client(lambda: self._forward(ticket, epoch, share))
-            case do.RunServerStep(ticket, _, shares):
-                return self._at_server(lambda: self._run(ticket, shares))
-            case do.SendCutGradients(_, shares):
-                self._at_client(lambda: self._backward(shares))
-            case do.ApplyUpdate(ticket, epoch, shares):
-                return self._at_server(lambda: self._apply(ticket, epoch, shares))
-            case do.AbandonAttempt():
+            case messages.OrderForward(exchange, epoch, local_batch):
+                self._at_client(lambda: self._forward(exchange, epoch, local_batch))
+            case messages.RunServerStep(exchange, _, local_batches):
+                return self._at_server(lambda: self._run(exchange, local_batches))
+            case messages.SendCutGradients(_, local_batches):
+                self._at_client(lambda: self._backward(local_batches))
+            case messages.ApplyUpdate(exchange, epoch, local_batches):
+                return self._at_server(lambda: self._apply(exchange, epoch, local_batches))
+            case messages.AbandonAttempt():
                 self._abandon()
             case _:
                 return self._measuring.perform(effect)
         return None
 
-    def _forward(self, ticket: Ticket, epoch: int, share: do.Share) -> None:
-        self._load(ticket)
-        step = self._steps[share.client] = ClientStep(self._task, self._client_part, share.client)
-        batch = self._clients[share.client].training.batch(epoch, share.offset, share.samples)
-        step.begin(epoch, share.offset)
-        slices = slice_rows(share.samples, self._task.layout.bytes_per_sample)
+    def _forward(self, exchange: ExchangeId, epoch: int, local_batch: messages.LocalBatch) -> None:
+        self._load(exchange)
+        step = self._steps[local_batch.client] = ClientStep(self._task, self._client_part, local_batch.client)
+        batch = self._clients[local_batch.client].training.batch(
+            epoch, local_batch.offset, local_batch.samples
+        )
+        step.begin(epoch, local_batch.offset)
+        slices = slice_rows(local_batch.samples, self._task.layout.bytes_per_sample)
         smashed = [self._crossing(step.forward(batch.inputs[first : first + rows])) for first, rows in slices]
-        self._smashed[share.client] = torch.cat(smashed), self._task.objective.as_labels(batch.labels)
+        self._smashed[local_batch.client] = torch.cat(smashed), self._task.objective.as_labels(batch.labels)
 
-    def _run(self, ticket: Ticket, shares: tuple[do.Share, ...]) -> NumericFault | None:
-        parts = {share.client: self._smashed.pop(share.client) for share in shares}
+    def _run(
+        self, exchange: ExchangeId, local_batches: tuple[messages.LocalBatch, ...]
+    ) -> NumericFault | None:
+        parts = {local_batch.client: self._smashed.pop(local_batch.client) for local_batch in local_batches}
         smashed = {client: rows for client, (rows, _) in parts.items()}
         labels = {client: rows for client, (_, rows) in parts.items()}
         self._labels = torch.cat([*labels.values()])
         batch = torch.cat([*smashed.values()]), self._labels
-        result = self._checked.run(smashed, labels, batch, ticket.step)
+        result = self._checked.run(smashed, labels, batch, exchange.step)
         if isinstance(result, NumericFault):
             return result
         self._loss, self._cut_gradient = result.loss, result.cut_gradient
         return None
 
-    def _backward(self, shares: tuple[do.Share, ...]) -> None:
-        rows = torch.split(self._cut_gradient, [share.samples for share in shares])
-        for share, gradient in zip(shares, rows, strict=True):
-            for first, count in slice_rows(share.samples, self._task.layout.bytes_per_sample):
-                self._steps[share.client].backward(self._crossing(gradient[first : first + count]))
+    def _backward(self, local_batches: tuple[messages.LocalBatch, ...]) -> None:
+        rows = torch.split(self._cut_gradient, [local_batch.samples for local_batch in local_batches])
+        for local_batch, gradient in zip(local_batches, rows, strict=True):
+            for first, count in slice_rows(local_batch.samples, self._task.layout.bytes_per_sample):
+                self._steps[local_batch.client].backward(self._crossing(gradient[first : first + count]))
 
-    def _apply(self, ticket: Ticket, epoch: int, shares: tuple[do.Share, ...]) -> StepOutcome | NumericFault:
-        gradients = {share.client: self._steps.pop(share.client).gradient() for share in shares}
-        rate = self._checked.apply(gradients, epoch, ticket.step)
+    def _apply(
+        self, exchange: ExchangeId, epoch: int, local_batches: tuple[messages.LocalBatch, ...]
+    ) -> StepOutcome | NumericFault:
+        gradients = {
+            local_batch.client: self._steps.pop(local_batch.client).gradient()
+            for local_batch in local_batches
+        }
+        rate = self._checked.apply(gradients, epoch, exchange.step)
         if isinstance(rate, NumericFault):
             return rate
         classes = self._task.objective.class_numbers(self._labels)
@@ -146,11 +154,11 @@ class TrainingExecutor:
         self._steps.clear()
         self._smashed.clear()
 
-    def _load(self, ticket: Ticket) -> None:
+    def _load(self, exchange: ExchangeId) -> None:
         """Bring the shared copy of the client part up to date, once for all clients of an exchange."""
-        if ticket != self._loaded:
+        if exchange != self._loaded:
             load_vector(self._client_part, self.server.parameters())
-            self._loaded = ticket
+            self._loaded = exchange
 
     def _at_client(self, compute: Callable[[], T]) -> T:
         return on_cores(self._threads.client, compute)
@@ -172,15 +180,15 @@ class LabelExecutor:
         self._orders: dict[str, NDArray[np.int64]] = {}
         self._epoch = 0
 
-    def perform(self, effect: do.Effect) -> Outcome | None:
+    def perform(self, effect: messages.Effect) -> Outcome | None:
         """See `Executor`."""
-        if not isinstance(effect, do.ApplyUpdate):
+        if not isinstance(effect, messages.ApplyUpdate):
             return None
         if effect.epoch != self._epoch:
             self._orders, self._epoch = {}, effect.epoch
         classes = [
-            self._in_order(share.client)[share.offset : share.offset + share.samples]
-            for share in effect.shares
+            self._in_order(local_batch.client)[local_batch.offset : local_batch.offset + local_batch.samples]
+            for local_batch in effect.local_batches
         ]
         return StepOutcome(NOTHING, NOTHING, np.concatenate(classes))
 

@@ -7,12 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pslgs.coordination.effects import ApplyUpdate, Share
-from pslgs.coordination.events import Ticket
+from pslgs.coordination.messages import ApplyUpdate, ExchangeId, LocalBatch
 from pslgs.costs.time_model import ClientTimeModel, Link, round_time
-from pslgs.data.local import LocalDataset
-from pslgs.observability.records import EvaluationRecord, FinishRecord, StepRecord, step_record
-from pslgs.sampling.quality import Quality
+from pslgs.data.client_dataset import ClientDataset
+from pslgs.sampling.deviation import BatchQuality
 from pslgs.sampling.randomness import Purpose, client_key, torch_seed
 from pslgs.sampling.schedule import chunk_of
 from pslgs.simulation.evaluator import Recalibration
@@ -21,17 +19,18 @@ from pslgs.simulation.recorder import Write, evaluation_record
 from pslgs.simulation.setup import SimulationSetup
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import JobSpec
-from pslgs.splitting.split import SplitNetwork
-from pslgs.training.anatomy import dissect
+from pslgs.splitting.split_network import SplitNetwork
+from pslgs.telemetry.records import EvaluationRecord, FinishRecord, StepRecord, step_record
+from pslgs.training.batchnorm import single_sample_explained
 from pslgs.training.evaluation import Score, score_dataset
 from pslgs.training.local_server_model import LocalServerModel
-from pslgs.training.optimization import apply_step, build_optimizer, learning_rate
-from pslgs.training.seeding import seed_torch
-from pslgs.training.single_samples import single_sample_explained
-from pslgs.training.task import Task
-from pslgs.training.vectors import floating_tensors, trainable
+from pslgs.training.optimizer import apply_step, build_optimizer, learning_rate
+from pslgs.training.profile import profile_network
+from pslgs.training.setup import TrainingSetup
+from pslgs.training.tensors import floating_tensors, trainable
+from pslgs.training.torch_thread import seed_torch
 
-ScoreDataset = Callable[[LocalDataset], Score]
+ScoreDataset = Callable[[ClientDataset], Score]
 """Scores the averaged network on all samples of a dataset."""
 
 
@@ -52,7 +51,11 @@ class FederatedTraining:
     """
 
     def __init__(
-        self, task: Task, network: SplitNetwork, datasets: Mapping[str, LocalDataset], batch_size: int
+        self,
+        task: TrainingSetup,
+        network: SplitNetwork,
+        datasets: Mapping[str, ClientDataset],
+        batch_size: int,
     ) -> None:
         self._task = task
         self._datasets = {name: data for name, data in datasets.items() if data.samples}
@@ -81,7 +84,7 @@ class FederatedTraining:
         _copy(self._tensors, total)
         return loss
 
-    def _local_epoch(self, client: str, data: LocalDataset, number: int, rate: float) -> float:
+    def _local_epoch(self, client: str, data: ClientDataset, number: int, rate: float) -> float:
         """Train one client; return the mean loss over its samples."""
         self._model.train()
         seed_torch(torch_seed(self._task.seed, Purpose.CLIENT_DROPOUT, number, client_key(client)))
@@ -107,7 +110,7 @@ def _copy(tensors: list[Tensor], values: list[Tensor]) -> None:
 
 
 def round_seconds(
-    times: ClientTimeModel, dataset_sizes: Mapping[str, int], task: Task, network: SplitNetwork
+    times: ClientTimeModel, dataset_sizes: Mapping[str, int], task: TrainingSetup, network: SplitNetwork
 ) -> float | None:
     """Predict the seconds of a round, T = max_k [2·latency + P + C + G] over the clients with data.
 
@@ -127,7 +130,7 @@ def round_seconds(
     working = {client: samples for client, samples in dataset_sizes.items() if samples}
     if not times.profiles or not working:
         return None
-    anatomy = dissect(network, task.input_shape)
+    anatomy = profile_network(network, task.input_shape)
     if not anatomy.client_flops:
         return None
     longer = 1 + anatomy.server_flops / anatomy.client_flops
@@ -154,7 +157,7 @@ def run_federated(
     recalibration = Recalibration(cast.task, model, datasets, batch_size, recalibration_batches)
     modelled = round_seconds(times, cast.dataset_sizes, cast.task, cast.network)
 
-    def score(data: LocalDataset) -> Score:
+    def score(data: ClientDataset) -> Score:
         return score_dataset(model, cast.task.objective, data, batch_size)
 
     before = time.perf_counter()
@@ -171,13 +174,15 @@ def run_federated(
 def _round_record(
     done: Round, cast: SimulationSetup, seconds: float, modelled_seconds: float | None
 ) -> StepRecord:
-    shares = tuple(Share(name, 0, 0, samples) for name, samples in cast.dataset_sizes.items() if samples)
+    local_batches = tuple(
+        LocalBatch(name, 0, 0, samples) for name, samples in cast.dataset_sizes.items() if samples
+    )
     return step_record(
-        ApplyUpdate(Ticket(done.number, attempt=1), done.number, shares),
+        ApplyUpdate(ExchangeId(done.number, attempt=1), done.number, local_batches),
         time=time.time(),
         loss=done.loss,
         learning_rate=done.learning_rate,
-        quality=Quality(),
+        quality=BatchQuality(),
         seconds={"round": seconds},
         modelled_seconds=modelled_seconds,
     )

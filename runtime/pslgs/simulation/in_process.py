@@ -3,19 +3,18 @@
 from collections.abc import Callable, Mapping
 
 from pslgs.coordination.coordinator import Coordinator
-from pslgs.coordination.effects import Effect, Finish
-from pslgs.coordination.events import Joined
+from pslgs.coordination.messages import Effect, Finish, Joined
 from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.coordination.settings import Settings
-from pslgs.coordination.snapshot import CoordinatorState
+from pslgs.coordination.state import CoordinatorState
 from pslgs.costs.time_model import ClientTimeModel
 from pslgs.simulation.event_simulator import EventSimulator
 from pslgs.simulation.executors import TrainingExecutor
 from pslgs.simulation.outcomes import StepOutcome
 from pslgs.simulation.setup import VirtualClient
-from pslgs.splitting.split import SplitNetwork
+from pslgs.splitting.split_network import SplitNetwork
 from pslgs.training.local_server_model import LocalServerModel
-from pslgs.training.task import Task
+from pslgs.training.setup import TrainingSetup
 
 __all__ = ["InProcessTraining", "VirtualClient"]
 
@@ -29,7 +28,7 @@ class InProcessTraining:
 
     def __init__(
         self,
-        task: Task,
+        task: TrainingSetup,
         network: SplitNetwork,
         settings: Settings,
         clients: Mapping[str, VirtualClient],

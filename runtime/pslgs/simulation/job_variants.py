@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Final
 from pslgs.spec.data import Partition, PartitionScheme
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import SplitTrainingJob
-from pslgs.spec.load import parse_job
-from pslgs.spec.overrides import with_overrides
-from pslgs.spec.sampling import Baseline, SamplingStrategy
+from pslgs.spec.manifest import parse_job, with_overrides
+from pslgs.spec.training import Baseline, SamplingStrategy
 
 if TYPE_CHECKING:  # imports numpy, which `pslgs --help` can do without
     from pslgs.sampling.strategy import Strategy

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pslgs.coordination.effects import Effect
+from pslgs.coordination.messages import Effect
 from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.training.evaluation import Score
 

@@ -5,9 +5,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from pslgs.coordination import effects as do
+from pslgs.coordination import messages
 from pslgs.coordination.numeric_faults import NumericFault
-from pslgs.observability.records import (
+from pslgs.sampling.deviation import batch_quality
+from pslgs.simulation.outcomes import EvaluationOutcome, Executor, StepOutcome
+from pslgs.telemetry.records import (
     AbortRecord,
     ClientEvaluation,
     ClientRecord,
@@ -18,13 +20,15 @@ from pslgs.observability.records import (
     StepRecord,
     step_record,
 )
-from pslgs.sampling.quality import judge
-from pslgs.simulation.outcomes import EvaluationOutcome, Executor, StepOutcome
 from pslgs.training.evaluation import Score
 
 Write = Callable[[Record], None]
 
-_PHASES = {do.RunServerStep: "forward_wait", do.SendCutGradients: "server", do.ApplyUpdate: "backward_wait"}
+_PHASES = {
+    messages.RunServerStep: "forward_wait",
+    messages.SendCutGradients: "server",
+    messages.ApplyUpdate: "backward_wait",
+}
 """Effect -> the phase that is over when it comes."""
 
 
@@ -64,23 +68,23 @@ class SimulationRecorder:
         self._committed_at = 0.0
         self._step = 0
 
-    def perform(self, effect: do.Effect) -> NumericFault | None:
+    def perform(self, effect: messages.Effect) -> NumericFault | None:
         """Carry out an effect and record its result; return the fault if it could not be carried out."""
         match effect:
-            case do.OrderForward() if not self._seconds:
+            case messages.OrderForward() if not self._seconds:
                 self._begin_step()
-            case do.RunServerStep() | do.SendCutGradients() | do.ApplyUpdate():
+            case messages.RunServerStep() | messages.SendCutGradients() | messages.ApplyUpdate():
                 self._lap(_PHASES[type(effect)])
         outcome = self._work.perform(effect)
         match effect, outcome:
-            case do.ApplyUpdate(), StepOutcome():
+            case messages.ApplyUpdate(), StepOutcome():
                 self._lap("update")
                 self._write(self._step_record(effect, outcome))
-                self._step, self._seconds = effect.ticket.step, {}
-            case do.EvaluateAtServer() | do.ConcludeEvaluation(), EvaluationOutcome():
-                missing = effect.missing if isinstance(effect, do.ConcludeEvaluation) else ()
+                self._step, self._seconds = effect.exchange.step, {}
+            case messages.EvaluateAtServer() | messages.ConcludeEvaluation(), EvaluationOutcome():
+                missing = effect.missing if isinstance(effect, messages.ConcludeEvaluation) else ()
                 self._write(
-                    evaluation_record(self._wall_time(), effect.epoch, effect.ticket.step, outcome, missing)
+                    evaluation_record(self._wall_time(), effect.epoch, effect.exchange.step, outcome, missing)
                 )
             case _, NumericFault():
                 return outcome
@@ -98,13 +102,13 @@ class SimulationRecorder:
         self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._since
         self._since = now
 
-    def _step_record(self, effect: do.ApplyUpdate, outcome: StepOutcome) -> StepRecord:
+    def _step_record(self, effect: messages.ApplyUpdate, outcome: StepOutcome) -> StepRecord:
         return step_record(
             effect,
             time=self._wall_time(),
             loss=outcome.loss,
             learning_rate=outcome.learning_rate,
-            quality=judge(outcome.classes, self._pooled),
+            quality=batch_quality(outcome.classes, self._pooled),
             seconds=self._seconds,
             modelled_seconds=self._modelled(),
         )
@@ -116,18 +120,18 @@ class SimulationRecorder:
         before, self._committed_at = self._committed_at, self._virtual_time()
         return self._committed_at - before
 
-    def _report(self, effect: do.Effect) -> None:
+    def _report(self, effect: messages.Effect) -> None:
         now = self._wall_time()
         match effect:
-            case do.ReportJoined(client, samples, returned=True):
+            case messages.ReportJoined(client, samples, returned=True):
                 self._write(ClientRecord(now, self._step, client, "joined", "it returned", samples))
-            case do.ReportLost(client, kind, reason):
+            case messages.ReportLost(client, kind, reason):
                 self._write(ClientRecord(now, self._step, client, "lost", reason, cause=kind))
-            case do.AbandonAttempt(ticket, epoch, _, kind, reason):
-                self._write(AbortRecord(now, epoch, ticket.step, ticket.attempt, reason, kind))
-            case do.ReportSkipped(epoch, samples_by_client):
+            case messages.AbandonAttempt(exchange, epoch, _, kind, reason):
+                self._write(AbortRecord(now, epoch, exchange.step, exchange.attempt, reason, kind))
+            case messages.ReportSkipped(epoch, samples_by_client):
                 self._write(SkippedRecord(now, epoch, samples_by_client))
-            case do.Finish(exit_code, message):
+            case messages.Finish(exit_code, message):
                 self._write(FinishRecord(now, self._step, exit_code.name, message))
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pslgs.costs.traffic import StepTraffic
-from pslgs.observability.records import EvaluationRecord, FinishRecord, Record, StepRecord
 from pslgs.spec.exit_codes import ExitCode
+from pslgs.telemetry.records import EvaluationRecord, FinishRecord, Record, StepRecord
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -25,7 +25,7 @@ class Steps:
         attempt: The attempt that succeeded, counted from 1.
         batch_size: Samples of all clients together.
         active_clients: Clients that contributed some.
-        largest_share: Samples of the client that contributed most.
+        largest_local_batch: Samples of the client that contributed most.
         loss: Mean over the batch; NaN where nothing is trained.
         deviation: L1 distance of the batch's class mix from the pooled one, 0 … 2.
         deviation_expected: Of a uniform batch of that size.
@@ -40,7 +40,7 @@ class Steps:
     attempt: Integers
     batch_size: Integers
     active_clients: Integers
-    largest_share: Integers
+    largest_local_batch: Integers
     loss: Floats
     deviation: Floats
     deviation_expected: Floats
@@ -115,7 +115,7 @@ class _Row(NamedTuple):
     attempt: int
     batch_size: int
     active_clients: int
-    largest_share: int
+    largest_local_batch: int
     loss: float
     deviation: float | None
     deviation_expected: float | None
@@ -165,7 +165,7 @@ class ResultBuilder:
             attempt=whole([row.attempt for row in rows]),
             batch_size=whole([row.batch_size for row in rows]),
             active_clients=whole([row.active_clients for row in rows]),
-            largest_share=whole([row.largest_share for row in rows]),
+            largest_local_batch=whole([row.largest_local_batch for row in rows]),
             loss=real([row.loss for row in rows]),
             deviation=real([row.deviation for row in rows]),
             deviation_expected=real([row.deviation_expected for row in rows]),
@@ -183,7 +183,7 @@ class ResultBuilder:
             attempt=record.attempt,
             batch_size=record.batch_size,
             active_clients=len(samples),
-            largest_share=max(samples),
+            largest_local_batch=max(samples),
             loss=record.loss,
             deviation=record.deviation,
             deviation_expected=record.deviation_expected,

@@ -11,27 +11,27 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pslgs.costs.time_model import SERVER_SAMPLES_PER_SECOND
-from pslgs.data.local import LocalDataset
-from pslgs.data.opening import (
+from pslgs.data.client_dataset import ClientDataset
+from pslgs.data.loading import (
     EVALUATION,
     TRAINING,
     open_all_evaluation_data,
     open_all_training_data,
     open_evaluation_data,
 )
-from pslgs.observability.records import Record
 from pslgs.sampling.partition import share_names
 from pslgs.sampling.randomness import Purpose, generator
 from pslgs.sampling.strategy import Strategy
 from pslgs.spec.data import EvaluationPlace
-from pslgs.spec.document import read_document
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import JobSpec, SplitTrainingJob
+from pslgs.spec.manifest import read_document
 from pslgs.spec.profiles import PROFILES, ClientProfile
 from pslgs.spec.violations import nearest, violations_of
-from pslgs.splitting.split import SplitNetwork
-from pslgs.training.fitness import check_dataset
-from pslgs.training.task import Task, build_task
+from pslgs.splitting.split_network import SplitNetwork
+from pslgs.telemetry.records import Record
+from pslgs.training.dataset_check import check_dataset
+from pslgs.training.setup import TrainingSetup, build_setup
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,8 +43,8 @@ class VirtualClient:
         evaluation: Its evaluation samples; None where it has none.
     """
 
-    training: LocalDataset
-    evaluation: LocalDataset | None = None
+    training: ClientDataset
+    evaluation: ClientDataset | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,10 +58,10 @@ class SimulationSetup:
         evaluation: The server's evaluation samples; None where it has none.
     """
 
-    task: Task
+    task: TrainingSetup
     network: SplitNetwork
     clients: dict[str, VirtualClient]
-    evaluation: LocalDataset | None
+    evaluation: ClientDataset | None
 
     @property
     def dataset_sizes(self) -> dict[str, int]:
@@ -109,11 +109,11 @@ def build_simulation_setup(
             f"is {spec.sampling.global_batch_size}, but the clients hold only {pooled} samples; "
             "make it smaller",
         )
-    task, network = build_task(spec, spec.model.input_shape or training[0].input_shape)
+    task, network = build_setup(spec, spec.model.input_shape or training[0].input_shape)
     for data in training:
         check_dataset(task, data, TRAINING)
     at = spec.data.evaluation.at if spec.data.evaluation and evaluated else None
-    own: list[LocalDataset] | list[None] = [None] * len(names)
+    own: list[ClientDataset] | list[None] = [None] * len(names)
     if at is EvaluationPlace.CLIENTS:
         own = open_all_evaluation_data(spec.data, names, seed=spec.sampling.seed, cache=cache)
     servers = open_evaluation_data(spec.data, cache=cache) if at is EvaluationPlace.SERVER else None
@@ -169,14 +169,14 @@ def assign(mix: Mix, clients: Sequence[str], seed: int) -> dict[str, ClientProfi
 
 
 def _part(text: str) -> Part:
-    name, colon, share = text.partition(":")
+    name, colon, local_batch = text.partition(":")
     try:
-        weight = float(share) if colon else 1.0
+        weight = float(local_batch) if colon else 1.0
     except ValueError:
         weight = 0.0
     if not 0 < weight < float("inf"):
         raise InputError.at(
-            PROFILE_OPTION, f"has the weight '{share}'; write NAME:WEIGHT, such as lan:0.8,lte:0.2"
+            PROFILE_OPTION, f"has the weight '{local_batch}'; write NAME:WEIGHT, such as lan:0.8,lte:0.2"
         )
     return Part(PROFILES[name] if name in PROFILES else _read_profile(name, PROFILES), weight)
 

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeGuard
 
 from pslgs.spec.errors import Violation
 from pslgs.spec.job import JobSpec
-from pslgs.spec.optimization import ScheduleName
+from pslgs.spec.training import ScheduleName
 
 DEFINING_FIELDS: Final = (
     "model",

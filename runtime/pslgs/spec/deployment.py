@@ -1,13 +1,14 @@
-"""Deployment of server and clients in a cluster: Service, nodes and pod templates."""
+"""Where the server and the clients run, how tensors travel, and where checkpoints are stored."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
 
 from pslgs.spec.base import SpecModel
-from pslgs.spec.scalars import Count, CountOrZero, Text
+from pslgs.spec.errors import Violation
+from pslgs.spec.scalars import Count, CountOrZero, Quantity, Text
 
 
 class ServiceType(StrEnum):
@@ -71,4 +72,83 @@ class ClientsSpec(SpecModel):
         default=PodTemplate(),
         description="Pod template merged into the clients' generated one by strategic merge: the volume with "
         "the node's data, resources, tolerations, image. The main container is named client.",
+    )
+
+
+class StorageSpec(SpecModel):
+    """The volume that holds the checkpoints in a cluster: a new or an existing PersistentVolumeClaim."""
+
+    size: Quantity | None = Field(
+        default=None,
+        description="Size of the PersistentVolumeClaim to create, as a Kubernetes quantity.",
+        examples=["10Gi"],
+    )
+    storage_class_name: Text | None = Field(
+        default=None,
+        description="Storage class of the PersistentVolumeClaim to create. Without it, the cluster's default "
+        "class is used.",
+    )
+    claim_name: Text | None = Field(
+        default=None,
+        description="Name of an existing PersistentVolumeClaim to use. Without it, a new one of the given "
+        "size is created.",
+    )
+
+    def rules(self) -> Iterator[Violation]:
+        """Require either a size (new claim) or a claim name (existing claim), not both."""
+        if self.claim_name is None and self.size is None:
+            yield Violation(
+                "size", "is missing; give the size of the new claim, or the claimName of an existing one"
+            )
+        if self.claim_name is not None:
+            for name, value in (("size", self.size), ("storageClassName", self.storage_class_name)):
+                if value is not None:
+                    yield Violation(
+                        name, "applies to a new claim, but claimName names an existing one; remove either"
+                    )
+
+
+class CheckpointSpec(SpecModel):
+    """How often checkpoints are written, how many are kept, and where."""
+
+    every_steps: Count = Field(default=500, description="Number of steps between two checkpoints.")
+    keep: Count = Field(
+        default=2, description="Number of checkpoints to keep; when a newer one is written, the oldest goes."
+    )
+    storage: StorageSpec | None = Field(
+        default=None,
+        description="Volume for the checkpoints and the model in a cluster. Without it, they are lost when "
+        "the server's pod is deleted.",
+    )
+
+
+class Compression(StrEnum):
+    """Number formats in which smashed data and cut gradients are transferred."""
+
+    NONE = "None"
+    FLOAT16 = "Float16"
+    BFLOAT16 = "BFloat16"
+    INT8 = "Int8"
+
+
+class Tls(StrEnum):
+    """TLS modes."""
+
+    MUTUAL = "Mutual"
+    DISABLED = "Disabled"
+
+
+class TransportSpec(SpecModel):
+    """Compression and encryption of the traffic between clients and server."""
+
+    compression: Compression = Field(
+        default=Compression.NONE,
+        description="Number format in which smashed data and cut gradients are transferred. None: as they "
+        "are computed. The other formats lose precision and so change the result. Parameters are never "
+        "compressed.",
+    )
+    tls: Tls = Field(
+        default=Tls.MUTUAL,
+        description="TLS between clients and server. Mutual: the traffic is encrypted, and both sides "
+        "authenticate by certificates. Disabled: neither encryption nor authentication.",
     )

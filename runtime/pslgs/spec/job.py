@@ -6,16 +6,13 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field
 
 from pslgs.spec.base import SpecModel
-from pslgs.spec.checkpoint import CheckpointSpec
 from pslgs.spec.data import DataSpec, PartitionScheme
-from pslgs.spec.deployment import ClientsSpec, ServerSpec
+from pslgs.spec.deployment import CheckpointSpec, ClientsSpec, ServerSpec, TransportSpec
 from pslgs.spec.errors import Violation
-from pslgs.spec.faults import FaultTolerance
+from pslgs.spec.fault_tolerance import FaultTolerance
 from pslgs.spec.model import ModelSpec
-from pslgs.spec.optimization import Loss, OptimizerSpec
-from pslgs.spec.sampling import SamplingSpec
 from pslgs.spec.scalars import DNS_LABEL, Count, CountOrZero, Flag, Text
-from pslgs.spec.transport import TransportSpec
+from pslgs.spec.training import Loss, OptimizerSpec, SamplingSpec
 
 API_VERSION: Final = "pslgs.dev/v1alpha1"
 KIND: Final = "SplitTrainingJob"

@@ -9,10 +9,9 @@ from torch import nn
 
 from pslgs.spec.errors import InputError
 from pslgs.splitting.architectures import build_model
-from pslgs.splitting.normalisation import replace_batch_norm
-from pslgs.splitting.split import INITIAL_WEIGHTS, SplitNetwork, join_parts, split_at
-from pslgs.splitting.tracing import CUT_LAYER
-from pslgs.splitting.weights import load_weights
+from pslgs.splitting.group_norm import replace_batch_norm
+from pslgs.splitting.split_network import INITIAL_WEIGHTS, SplitNetwork, join_parts, load_weights, split_at
+from pslgs.splitting.trace import CUT_LAYER
 
 
 class Model(Protocol):

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from pslgs.sampling.randomness import Purpose, client_key, torch_seed
-from pslgs.training.seeding import seed_torch
-from pslgs.training.task import Task
-from pslgs.training.vectors import concatenated, floating_tensors, trainable
+from pslgs.training.setup import TrainingSetup
+from pslgs.training.tensors import concatenated, floating_tensors, trainable
+from pslgs.training.torch_thread import seed_torch
 
 
 class ClientStep:
@@ -24,7 +24,7 @@ class ClientStep:
         client_id: Id of the client, from which its dropout is seeded.
     """
 
-    def __init__(self, task: Task, client_part: nn.Module, client_id: str) -> None:
+    def __init__(self, task: TrainingSetup, client_part: nn.Module, client_id: str) -> None:
         self.part = client_part
         self._layout = task.layout
         self._seed = task.seed

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pslgs.data.local import LocalDataset
+from pslgs.data.client_dataset import ClientDataset
 from pslgs.training.objective import Objective
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Score:
 
 
 def score_samples(
-    model: "ServerModel", objective: Objective, data: LocalDataset, first: int, count: int
+    model: "ServerModel", objective: Objective, data: ClientDataset, first: int, count: int
 ) -> Score:
     """Score samples ``first`` … ``first + count - 1`` of ``data`` on the whole network.
 
@@ -52,7 +52,7 @@ def score_samples(
     return model.score_inputs(batch.inputs, objective.as_labels(batch.labels))
 
 
-def score_dataset(model: "ServerModel", objective: Objective, data: LocalDataset, batch_size: int) -> Score:
+def score_dataset(model: "ServerModel", objective: Objective, data: ClientDataset, batch_size: int) -> Score:
     """Score all samples of ``data`` on the whole network, at most ``batch_size`` at a time.
 
     Raises:

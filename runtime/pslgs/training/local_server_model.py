@@ -8,17 +8,26 @@ from torch import Tensor
 from typing_extensions import override
 
 from pslgs.sampling.randomness import Purpose, torch_seed
-from pslgs.splitting.modes import mode_of
-from pslgs.splitting.split import SplitNetwork
+from pslgs.splitting.split_network import SplitNetwork
+from pslgs.splitting.train_mode import set_mode
+from pslgs.training.batchnorm import (
+    batch_norm_statistics,
+    batch_norms,
+    single_sample_explained,
+    using_statistics,
+)
 from pslgs.training.evaluation import Score
-from pslgs.training.optimization import apply_step, build_optimizer, learning_rate
-from pslgs.training.optimizer_state import load_optimizer, optimizer_tensors
-from pslgs.training.recalibration import batch_norm_statistics, batch_norms, using_statistics
-from pslgs.training.seeding import seed_torch
+from pslgs.training.optimizer import (
+    apply_step,
+    build_optimizer,
+    learning_rate,
+    load_optimizer,
+    optimizer_tensors,
+)
 from pslgs.training.server_model import ModelState, ServerModel, ServerStepResult
-from pslgs.training.single_samples import single_sample_explained
-from pslgs.training.task import Task
-from pslgs.training.vectors import concatenated, floating_tensors, magnitude, split_like, trainable
+from pslgs.training.setup import TrainingSetup
+from pslgs.training.tensors import concatenated, floating_tensors, magnitude, split_like, trainable
+from pslgs.training.torch_thread import seed_torch
 
 
 class LocalServerModel(ServerModel):
@@ -28,7 +37,7 @@ class LocalServerModel(ServerModel):
         optimizer: Over the trainable parameters of both parts.
     """
 
-    def __init__(self, task: Task, network: SplitNetwork, device: torch.device) -> None:
+    def __init__(self, task: TrainingSetup, network: SplitNetwork, device: torch.device) -> None:
         """Move ``network`` to ``device`` and train it there in place."""
         self._network = network
         self._client_part = network.client_part.to(device)
@@ -111,7 +120,7 @@ class LocalServerModel(ServerModel):
     @torch.no_grad()
     def score(self, smashed: Tensor, labels: Tensor) -> Score:
         there = labels.to(self._device)
-        with mode_of(self._server_part, training=False):
+        with set_mode(self._server_part, training=False):
             outputs = self._server_part(*self._task.layout.unpack(smashed.to(self._device)))
         loss = self._task.objective.mean_loss(outputs, there).item() * len(labels)
         return Score(len(labels), loss, self._task.objective.correct(outputs, there))
@@ -151,7 +160,7 @@ class LocalServerModel(ServerModel):
         part, layout = self._client_part, self._task.layout
         tensor = next(iter(floating_tensors(part)), None)
         there = inputs.to(self._device, tensor.dtype if tensor is not None else None)
-        with mode_of(part, training=False):
+        with set_mode(part, training=False):
             return layout.pack(part(there))
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pslgs.coordination.numeric_faults import NumericFault, Received, fault_in_received, fault_in_result
 from pslgs.training.server_model import ServerModel, ServerStepResult
-from pslgs.training.vectors import magnitude
+from pslgs.training.tensors import magnitude
 
 NARROW = 1e30
 """A type whose largest number is smaller, such as float16, is meant to be used up to its end."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pslgs.spec.errors import InputError
-from pslgs.spec.optimization import Loss
+from pslgs.spec.training import Loss
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The torch thread, in which a process does its tensor computations outside the event loop."""
+"""The thread in which a process runs torch, its device and its random state."""
 
 import asyncio
 from collections.abc import Callable
@@ -46,3 +46,14 @@ def choose_device(name: str) -> torch.device:
     if name != "auto":
         return torch.device(name)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def seed_torch(seed: int) -> None:
+    """Seed the generators of the CPU and, if CUDA is initialized, of all GPUs.
+
+    ``torch.manual_seed`` does the same, but imports the compiler and formats a stack trace for each missing
+    GPU, which takes longer than a small step.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call] # torch has no types there
+        torch.cuda.manual_seed_all(seed)

@@ -8,7 +8,7 @@ from pslgs.sampling.holdings import Holdings
 from pslgs.sampling.schedule import Schedule, draw_global_schedule
 from pslgs.sampling.schedule_statistics import DataDistribution, EpochStatistics, uniform_statistics
 from pslgs.sampling.strategy import Strategy
-from pslgs.spec.sampling import Baseline, SamplingSpec
+from pslgs.spec.training import Baseline, SamplingSpec
 
 
 def _draw(holdings: Holdings, sampling: SamplingSpec, rng: np.random.Generator) -> Schedule:

@@ -7,6 +7,6 @@ train it.
 from typing import Final
 
 from pslgs.sampling.strategy import Strategy
-from pslgs.spec.sampling import Baseline
+from pslgs.spec.training import Baseline
 
 STRATEGY: Final = Strategy(Baseline.FEDERATED_AVERAGING.value, colour="six", draw=None)

@@ -10,7 +10,7 @@ from pslgs.sampling.holdings import Holdings
 from pslgs.sampling.schedule import FixedSchedule
 from pslgs.sampling.schedule_statistics import DataDistribution, EpochStatistics, fixed_statistics
 from pslgs.sampling.strategy import Strategy
-from pslgs.spec.sampling import SamplingSpec, SamplingStrategy
+from pslgs.spec.training import SamplingSpec, SamplingStrategy
 
 
 def fixed_local_schedule(

@@ -14,7 +14,7 @@ from pslgs.sampling.schedule_statistics import (
     uniform_statistics,
 )
 from pslgs.sampling.strategy import Strategy
-from pslgs.spec.sampling import SamplingSpec, SamplingStrategy
+from pslgs.spec.training import SamplingSpec, SamplingStrategy
 
 
 def _draw(holdings: Holdings, sampling: SamplingSpec, rng: np.random.Generator) -> Schedule:

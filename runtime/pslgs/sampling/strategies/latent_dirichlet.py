@@ -26,7 +26,7 @@ from pslgs.sampling.holdings import Holdings
 from pslgs.sampling.schedule import DrawnSchedule, LocalBatches, chunk_of
 from pslgs.sampling.schedule_statistics import DataDistribution, EpochStatistics, drawn_statistics
 from pslgs.sampling.strategy import Strategy
-from pslgs.spec.sampling import LatentDirichletSpec, SamplingSpec, SamplingStrategy
+from pslgs.spec.training import LatentDirichletSpec, SamplingSpec, SamplingStrategy
 
 TOLERANCE = 1e-5
 """Expectation-maximisation stops when no weight changes by this much."""

@@ -11,7 +11,7 @@ from typing_extensions import override
 from pslgs.sampling.holdings import Holdings
 from pslgs.sampling.schedule import LocalBatches, Schedule, chunk_of
 from pslgs.sampling.strategy import Strategy
-from pslgs.spec.sampling import Baseline, SamplingSpec
+from pslgs.spec.training import Baseline, SamplingSpec
 
 
 @dataclass(frozen=True, slots=True, eq=False)

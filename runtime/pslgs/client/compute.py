@@ -1,0 +1,99 @@
+"""Computations of a client, called in its torch thread."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from pslgs.data.client_dataset import Batch
+from pslgs.telemetry.metrics import ClientMetrics
+from pslgs.training.client_step import ClientStep
+from pslgs.training.setup import TrainingSetup
+from pslgs.training.tensors import load_vector, parameter_elements, slice_rows
+from pslgs.transport.codec import TensorCodec, tensor_bytes
+from pslgs.transport.v1 import training_pb2 as wire
+
+T = TypeVar("T")
+
+
+class ClientModel:
+    """The client part, with its inputs and results encoded as they are transmitted."""
+
+    def __init__(
+        self, task: TrainingSetup, encoding: TensorCodec, step: ClientStep, metrics: ClientMetrics
+    ) -> None:
+        self._task = task
+        self._encoding = encoding
+        self._step = step
+        self._metrics = metrics
+        self._batch = Batch(torch.empty(0), torch.empty(0))
+        self._forward_seconds = 0.0
+        self._backward_seconds = 0.0
+
+    def parameter_buffer(self) -> torch.Tensor:
+        """Return a new vector to receive the client part's parameters in."""
+        elements = parameter_elements(self._step.part)
+        return torch.empty(elements, dtype=self._task.layout.dtype)
+
+    def gradient_buffer(self, rows: int) -> tuple[torch.Tensor, memoryview]:
+        """Return a new matrix for ``rows`` rows of cut gradient, and the memory to receive it in."""
+        gradient = torch.empty((rows, self._task.layout.features), dtype=self._task.layout.dtype)
+        return gradient, self._encoding.destination(gradient)
+
+    def slices(self, samples: int) -> list[tuple[int, int]]:
+        """Cut a local batch into slices, (first, samples) each."""
+        return slice_rows(samples, self._task.layout.bytes_per_sample)
+
+    def begin(self, order: wire.Forward, parameters: torch.Tensor, batch: Batch) -> memoryview:
+        """Load the parameters and take the local batch; return its labels."""
+        load_vector(self._step.part, parameters)
+        self._batch = batch
+        self._step.begin(order.epoch, order.offset)
+        self._forward_seconds = self._backward_seconds = 0.0
+        return self._labels()
+
+    def forward(self, first: int, samples: int) -> memoryview:
+        """Return a slice's smashed data."""
+        inputs = self._batch.inputs[first : first + samples]
+        smashed, seconds = _timed(lambda: self._step.forward(inputs))
+        self._forward_seconds += seconds
+        return self._encoding.encode(smashed)
+
+    def observe_forward(self) -> None:
+        """Record how long the forward pass of the local batch took."""
+        self._metrics.forward(self._forward_seconds)
+
+    def backward(self, buffer: memoryview, gradient: torch.Tensor) -> None:
+        """Decode the cut gradient of the next slice, and run its backward pass."""
+        self._encoding.decode(buffer, gradient)
+        _, seconds = _timed(lambda: self._step.backward(gradient))
+        self._backward_seconds += seconds
+
+    def finish(self, buffer: memoryview, gradient: torch.Tensor) -> memoryview:
+        """Run the backward pass of the last slice; return the gradient of the client part."""
+        self.backward(buffer, gradient)
+        self._metrics.backward(self._backward_seconds)
+        return tensor_bytes(self._step.gradient())
+
+    def load_parameters(self, parameters: torch.Tensor) -> None:
+        """Load the parameters for an evaluation."""
+        load_vector(self._step.part, parameters)
+
+    def begin_evaluation(self, batch: Batch) -> memoryview:
+        """Take a range of the evaluation data; return its labels."""
+        self._batch = batch
+        return self._labels()
+
+    def evaluate(self, first: int, samples: int) -> memoryview:
+        """Return a slice's smashed data, in evaluation mode."""
+        return self._encoding.encode(self._step.evaluate(self._batch.inputs[first : first + samples]))
+
+    def _labels(self) -> memoryview:
+        return tensor_bytes(self._task.objective.as_labels(self._batch.labels))
+
+
+def _timed(call: Callable[[], T]) -> tuple[T, float]:
+    begun = time.perf_counter()
+    result = call()
+    return result, time.perf_counter() - begun

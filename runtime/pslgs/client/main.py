@@ -1,0 +1,201 @@
+"""The client process: loads its data, connects, follows the server's orders and exits."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from prometheus_client import CollectorRegistry
+
+from pslgs.client.compute import ClientModel
+from pslgs.client.health import ClientHealth
+from pslgs.client.loading import LoadingThreads, LocalData, Prefetcher
+from pslgs.client.order_loop import attend
+from pslgs.client.reconnecting import take_part_in_job
+from pslgs.client.tasks import ClientContext
+from pslgs.data.client_dataset import ClientDataset
+from pslgs.data.loading import TRAINING, can_decode_in_threads, open_evaluation_data, open_training_data
+from pslgs.identity.identity import renewed_from
+from pslgs.process.signals import stop_reason
+from pslgs.process.termination_message import Ending
+from pslgs.spec.data import EvaluationPlace
+from pslgs.spec.digest import job_digest
+from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec.job import JobSpec
+from pslgs.telemetry.http import HttpServer
+from pslgs.telemetry.metrics import ClientMetrics
+from pslgs.telemetry.series import ProcessRegistry
+from pslgs.training.client_step import ClientStep
+from pslgs.training.dataset_check import check_dataset
+from pslgs.training.setup import build_setup
+from pslgs.training.torch_thread import TorchThread
+from pslgs.transport.client_connection import back_off, connect
+from pslgs.transport.codec import codec_for
+from pslgs.transport.v1 import training_pb2 as wire
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """Who a client is, and where it finds its server.
+
+    Attributes:
+        client_id: Its id, as its certificate says.
+        server: ``host:port``.
+        identity: Folder with its certificate; None for no TLS.
+        cache: Folder for converted datasets.
+        cores: Number of threads that load samples; torch computes on as many cores.
+        partition_index: Its share of a partitioned dataset, from 0; None without a partition.
+        http: Host and port of /metrics and /healthz; None for none.
+        patience: Seconds after which it gives up looking for its server.
+        stays: Whether to look for the server again after one that was interrupted, and will be resumed.
+        with_parent: Whether to stop when the process that started it ends.
+    """
+
+    client_id: str
+    server: str
+    identity: Path | None
+    cache: Path
+    cores: int
+    partition_index: int | None = None
+    http: tuple[str, int] | None = None
+    patience: float = 300.0
+    stays: bool = False
+    with_parent: bool = False
+
+
+ORPHAN_GRACE_SECONDS = 10.0
+"""For the server to end the session once the process that started both has ended.
+
+A client that left first would be lost to a server that has not noticed yet, and that might take another step
+without it; the resumed run would then differ from an undisturbed one.
+"""
+
+_OpenedData = tuple[ClientDataset, ClientDataset | None]
+_logger = logging.getLogger(__name__)
+
+
+async def run_client(spec: JobSpec, options: ClientOptions) -> Ending:
+    """Serve a job with this client's data until the server says that it is over.
+
+    One that stays outlasts its servers: it keeps its data at hand for the one that resumes the job.
+
+    Raises:
+        InputError: the data, the model or the certificate cannot be used.
+    """
+    registry = ProcessRegistry()
+    health = ClientHealth(options.client_id, time.time)
+    torch_thread = TorchThread()
+    loading = LoadingThreads(options.cores if can_decode_in_threads(spec.data) else 1)
+    try:
+        async with _health_shown(options, registry, health):
+            with stop_reason(with_parent=options.with_parent, parent_grace=ORPHAN_GRACE_SECONDS) as stop:
+                data = await loading.run(_open, spec, options)
+                metrics = ClientMetrics(registry)
+                model, hello = await torch_thread.run(prepare, spec, options, data, metrics)
+                held = _prefetched(data, loading, metrics)
+                return await until_stopped(_serve(held, model, hello, torch_thread, options, health), stop)
+    finally:
+        loading.close()
+        torch_thread.close()
+
+
+async def until_stopped(work: Coroutine[Any, Any, Ending], stop: asyncio.Future[str]) -> Ending:
+    """Run ``work`` to its end, or cancel it once ``stop`` has the reason why the process should end."""
+    working = asyncio.create_task(work)
+    either: list[asyncio.Future[Any]] = [working, stop]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
+        return working.result()
+    working.cancel()
+    await asyncio.wait({working})
+    _logger.info("%s", stop.result())
+    return Ending(ExitCode.INTERRUPTED, stop.result())
+
+
+def prepare(
+    spec: JobSpec, options: ClientOptions, data: _OpenedData, metrics: ClientMetrics
+) -> tuple[ClientModel, wire.Hello]:
+    """Build the client part, and the message that describes the client and its data to the server.
+
+    Raises:
+        InputError: the model cannot be used, or the data do not fit it.
+    """
+    training, evaluation = data
+    task, network = build_setup(spec, spec.model.input_shape or training.input_shape)
+    check_dataset(task, training, TRAINING)
+    encoding = codec_for(spec.transport.compression, task.layout.features, task.layout.dtype)
+    hello = wire.Hello(
+        client_id=options.client_id,
+        job_digest=job_digest(spec),
+        samples=training.samples,
+        label_counts=task.objective.class_counts(task.objective.as_labels(torch.from_numpy(training.labels))),
+        class_names=training.class_names or (),
+        input_shape=task.input_shape,
+        evaluation_samples=evaluation.samples if evaluation else 0,
+    )
+    step = ClientStep(task, network.client_part, options.client_id)
+    return ClientModel(task, encoding, step, metrics), hello
+
+
+def _open(spec: JobSpec, options: ClientOptions) -> _OpenedData:
+    name, index, seed = options.client_id, options.partition_index, spec.sampling.seed
+    training = open_training_data(
+        spec.data, client_id=name, partition_index=index, seed=seed, cache=options.cache
+    )
+    if spec.data.evaluation is None or spec.data.evaluation.at is not EvaluationPlace.CLIENTS:
+        return training, None
+    evaluation = open_evaluation_data(
+        spec.data, client_id=name, partition_index=index, seed=seed, cache=options.cache
+    )
+    return training, evaluation
+
+
+def _prefetched(data: _OpenedData, loading: LoadingThreads, metrics: ClientMetrics) -> LocalData:
+    training, evaluation = data
+    return LocalData(
+        Prefetcher(training, loading, metrics.load),
+        None if evaluation is None else Prefetcher(evaluation, loading, lambda _: None),
+    )
+
+
+async def _serve(  # noqa: PLR0913, PLR0917 - a process' parts, put together here
+    data: LocalData,
+    model: ClientModel,
+    hello: wire.Hello,
+    torch_thread: TorchThread,
+    options: ClientOptions,
+    health: ClientHealth,
+) -> Ending:
+    identity = renewed_from(options.identity) if options.identity else None
+    rng = random.Random(options.client_id)  # noqa: S311 - spreads attempts over time, no secret
+    return await take_part_in_job(
+        lambda: connect(options.server, identity, hello, patience_seconds=options.patience, rng=rng),
+        lambda connection: attend(ClientContext(data, model, torch_thread, connection)),
+        health,
+        back_off(rng),
+        stays=options.stays,
+    )
+
+
+@asynccontextmanager
+async def _health_shown(
+    options: ClientOptions, registry: CollectorRegistry, health: ClientHealth
+) -> AsyncIterator[None]:
+    if options.http is None:
+        yield
+        return
+    host, port = options.http
+    http = HttpServer(host, port, registry, health.status, lambda: health.connected, time.time)
+    http.start()
+    beating = asyncio.create_task(health.keep_beating())
+    try:
+        yield
+    finally:
+        beating.cancel()
+        http.stop()

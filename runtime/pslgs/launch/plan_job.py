@@ -1,0 +1,78 @@
+"""Plan a job with the data that this machine can read."""
+
+from pathlib import Path
+
+from pslgs.costs import plan as planning
+from pslgs.costs import quantities as read
+from pslgs.costs.inputs import AvailableData, Environment
+from pslgs.costs.result import Plan
+from pslgs.costs.time_model import Link
+from pslgs.data.loading import open_all_training_data
+from pslgs.launch.sites import client_overrides, sites
+from pslgs.spec.errors import InputError
+from pslgs.spec.job import JobSpec, SplitTrainingJob
+from pslgs.spec.manifest import parse_job, with_overrides
+
+CACHE = Path("~/.cache/pslgs")
+
+
+def plan(  # noqa: PLR0913 - what a notebook or the command line may want to change
+    job: SplitTrainingJob,
+    *,
+    clients: int | None = None,
+    bandwidth: str = "100Mbps",
+    latency: str = "20ms",
+    client_memory: str | None = None,
+    client_flops: str | None = None,
+    server_flops: str | None = None,
+    dataset_sizes: str | None = None,
+    all_cuts: bool = False,
+    cache: Path = CACHE,
+) -> Plan:
+    """Predict batches, traffic, memory and time of a job, and recommend a cut layer.
+
+    Args:
+        job: The manifest.
+        clients: How many; a partition is over so many then.
+        bandwidth: Of a client's link in each direction.
+        latency: Of a client's link, one way.
+        client_memory: That a client has, such as ``2GiB``.
+        client_flops: Speed of a client, such as ``50G`` (FLOP/s); None to measure this machine.
+        server_flops: Likewise of the server.
+        dataset_sizes: Samples of each client, such as ``1000,2000``, or one number; data are not read then.
+        all_cuts: Look at every layer.
+        cache: Folder for converted datasets.
+
+    Raises:
+        InputError: the job or one of the arguments cannot be used.
+    """
+    outlook = Environment(
+        link=Link.symmetric(read.parse_bandwidth(bandwidth), read.parse_latency(latency)),
+        client_memory=read.parse_memory(client_memory) if client_memory else None,
+        client_flops=read.parse_speed(client_flops, "--client-flops") if client_flops else None,
+        server_flops=read.parse_speed(server_flops, "--server-flops") if server_flops else None,
+        dataset_sizes=read.parse_sizes(dataset_sizes) if dataset_sizes else (),
+        clients=clients,
+        all_cuts=all_cuts,
+    )
+    dealt = _dealt(job, clients)
+    return planning.plan(dealt, outlook, _readable(dealt.spec, outlook, cache.expanduser()))
+
+
+def _dealt(job: SplitTrainingJob, clients: int | None) -> SplitTrainingJob:
+    overrides = client_overrides(job.spec, clients)
+    if not overrides:
+        return job
+    document = job.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return parse_job(with_overrides(document, overrides))
+
+
+def _readable(spec: JobSpec, outlook: Environment, cache: Path) -> AvailableData:
+    """Open the clients' data; a plan can do without them, and often they lie elsewhere."""
+    if outlook.dataset_sizes:
+        return AvailableData()
+    try:
+        names = [site.client_id for site in sites(spec, outlook.clients)]
+        return AvailableData(open_all_training_data(spec.data, names, seed=spec.sampling.seed, cache=cache))
+    except InputError as error:
+        return AvailableData(obstacle="; ".join(map(str, error.violations)))

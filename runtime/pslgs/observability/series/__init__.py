@@ -1,1 +1,0 @@
-"""Prometheus series of a server, by topic: progress, quality, faults, clients."""

@@ -1,0 +1,84 @@
+"""Requests to stop a process: signals, and the end of its parent."""
+
+import asyncio
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from pslgs.spec.exit_codes import ExitCode
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StoppedEarly(SystemExit):
+    """Raised when a signal arrives before `stop_reason` is active; the message names the signal.
+
+    Attributes:
+        code: The exit code, `ExitCode.INTERRUPTED`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(ExitCode.INTERRUPTED)
+        self._reason = reason
+
+    def __str__(self) -> str:
+        return self._reason
+
+
+@contextmanager
+def stopping_early() -> Iterator[None]:
+    """Raise `StoppedEarly` on SIGTERM and SIGINT inside the block, until `stop_reason` replaces the handlers.
+
+    The first process of a container needs a handler, because the kernel does not apply the default action
+    of signals to it.
+    """
+
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        raise StoppedEarly(f"stopped by {signal.Signals(number).name}")
+
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def stop_reason(*, with_parent: bool, parent_grace: float = 0.0) -> Iterator[asyncio.Future[str]]:
+    """Provide a future whose result is the reason for which the process shall stop.
+
+    SIGTERM and SIGINT set the result.
+
+    Args:
+        with_parent: Whether the end of the parent process sets the result as well; the parent must have
+            started this process with `multiprocessing`.
+        parent_grace: Seconds from the end of the parent process until the result is set.
+    """
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[str] = loop.create_future()
+
+    def ask(reason: str) -> None:
+        if not stop.done():
+            stop.set_result(reason)
+
+    parent = multiprocessing.parent_process() if with_parent else None
+
+    def note_end_of_parent(sentinel: int) -> None:
+        loop.remove_reader(sentinel)  # the sentinel stays readable, and would call this repeatedly
+        loop.call_later(parent_grace, ask, "the parent process has ended")
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, ask, f"stopped by {number.name}")
+    if parent:
+        loop.add_reader(parent.sentinel, note_end_of_parent, parent.sentinel)
+    try:
+        yield stop
+    finally:
+        if parent:
+            loop.remove_reader(parent.sentinel)
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)

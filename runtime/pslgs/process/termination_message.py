@@ -1,0 +1,70 @@
+"""The termination message of a container: exit code, message and final figures."""
+
+import json
+import logging
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from pslgs.spec.exit_codes import ExitCode
+
+LIMIT_BYTES = 4096
+"""Maximum size of a termination message in Kubernetes."""
+
+_CUT = " …"
+_logger = logging.getLogger(__name__)
+
+
+class Ending(NamedTuple):
+    """Exit code of a process, and the reason in a sentence."""
+
+    exit_code: ExitCode
+    message: str
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields ``exitCode`` and ``message`` of a termination message."""
+        return {"exitCode": int(self.exit_code), "message": self.message}
+
+
+_UNKNOWN = Ending(ExitCode.INTERNAL_ERROR, "the process ended without giving a reason")
+
+
+@dataclass(slots=True)
+class TerminationMessage:
+    """The termination message of this process, whose attributes are set as the process goes on.
+
+    Attributes:
+        ending: Exit code and reason.
+        described: Function that returns the fields of the message; they include ``exitCode`` and
+            ``message``.
+    """
+
+    ending: Ending = _UNKNOWN
+    described: Callable[[Ending], Mapping[str, object]] = Ending.to_json
+
+    def encode(self) -> bytes:
+        """Return the termination message as JSON; the reason is shortened to fit into `LIMIT_BYTES`."""
+        whole = _encode(self.described(self.ending))
+        if len(whole) <= LIMIT_BYTES:
+            return whole
+        lengths = range(len(self.ending.message) + 1)
+        too_long = bisect_right(lengths, LIMIT_BYTES, key=lambda length: len(self._cut_to(length)))
+        return self._cut_to(max(0, too_long - 1))
+
+    def _cut_to(self, length: int) -> bytes:
+        message = self.ending.message[:length] + _CUT
+        return _encode(self.described(self.ending._replace(message=message)))
+
+    def leave_at(self, path: Path) -> None:
+        """Write the termination message to a file; if that fails, log a warning."""
+        try:
+            path.write_bytes(self.encode())
+        except OSError as error:
+            _logger.warning("the termination message could not be written to %s: %s", path, error.strerror)
+
+
+def _encode(fields: Mapping[str, object]) -> bytes:
+    # The reason may quote a path that is not valid Unicode.
+    return json.dumps(fields, ensure_ascii=False, allow_nan=False).encode(errors="replace")

@@ -1,0 +1,55 @@
+"""The parts of a server that the runners of effects local_batch."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from pslgs.coordination.messages import Event, ExchangeId, LocalBatch, RequestSent
+from pslgs.server.client_faults import ClientFaults
+from pslgs.server.connections import ClientConnections, Sending
+from pslgs.server.label_statistics import LabelStatistics
+from pslgs.server.recorder import RunRecorder
+from pslgs.training.server_model import ServerModel
+from pslgs.training.setup import TrainingSetup
+from pslgs.training.torch_thread import TorchThread
+from pslgs.transport.codec import TensorCodec
+
+Tell = Callable[[Event], None]
+"""Tells the coordinator of an event."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServerContext:
+    """The parts of a server that the runners of effects local_batch.
+
+    Attributes:
+        task: The definition of the training.
+        model: The network and its optimizer; only used in the torch thread, except for `ServerModel.empty`.
+        torch: The torch thread.
+        encoding: Of smashed data and cut gradients on the wire.
+        connections: The clients' streams.
+        label_statistics: The clients' label counts.
+        recorder: Takes the records.
+        faults: Counts what clients do wrong.
+        tasks: Holds what goes on beside; an error in it ends the server.
+        post: Tells the coordinator.
+        clock: Seconds, never going back.
+    """
+
+    task: TrainingSetup
+    model: ServerModel
+    torch: TorchThread
+    encoding: TensorCodec
+    connections: ClientConnections
+    label_statistics: LabelStatistics
+    recorder: RunRecorder
+    faults: ClientFaults
+    tasks: asyncio.TaskGroup
+    post: Tell
+    clock: Callable[[], float]
+
+    def request(self, exchange: ExchangeId, local_batch: LocalBatch, sending: Sending) -> None:
+        """Send a client what it is to answer, and post the coordinator once all of it is sent."""
+        sent = partial(self.post, RequestSent(local_batch.client, exchange))
+        self.connections.send(local_batch.session, sending, sent)

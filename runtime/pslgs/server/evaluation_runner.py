@@ -1,0 +1,187 @@
+"""Execute evaluations on the server's data or with the clients."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pslgs.coordination import messages
+from pslgs.coordination.answers import AnswerHistory, Phase
+from pslgs.data.client_dataset import ClientDataset
+from pslgs.server.context import ServerContext
+from pslgs.server.receive_buffers import StepBuffers
+from pslgs.telemetry.records import ClientEvaluation, EvaluationRecord
+from pslgs.training.evaluation import Score, score_samples
+from pslgs.transport.codec import tensor_bytes
+from pslgs.transport.grpc_server import Session
+from pslgs.transport.messages import tensor_frames
+from pslgs.transport.v1 import training_pb2 as wire
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+class EvaluationRunner:
+    """Carries out the effects of one evaluation after another.
+
+    What is in memory is what the coordinator has ordered and not yet been told to be scored or dropped.
+    """
+
+    def __init__(self, context: ServerContext, data: ClientDataset | None, batch_size: int) -> None:
+        """Evaluate with what ``context`` holds.
+
+        Args:
+            context: The server's parts.
+            data: The server's own evaluation data; None where it has none.
+            batch_size: Samples of ``data`` that are loaded at once.
+        """
+        self._context = context
+        self._data = data
+        self._batch_size = batch_size
+        self._intakes: dict[str, StepBuffers] = {}
+        self._answered: dict[str, StepBuffers] = {}
+        self._scores: dict[str, Score] = {}
+        self._parameters: asyncio.Task[list[bytes]] | None = None
+        self._under_way: messages.ExchangeId | None = None
+        self._newest: messages.ExchangeId | None = None
+        self._history = AnswerHistory()
+
+    def order(self, effect: messages.OrderEvaluation) -> None:
+        """Take memory for a range of a client's evaluation samples, and ask for its smashed data."""
+        if self._under_way != effect.exchange:
+            self._begin(effect.exchange)
+        context, client = self._context, effect.local_batch.client
+        self._intakes[client] = StepBuffers(context, effect.exchange, [effect.local_batch])
+        context.tasks.create_task(self._send_order(effect))
+
+    def accept(self, session: Session, header: wire.Tensor, payload: memoryview) -> messages.Event | None:
+        """Take in a chunk of a client's answer; return the event if it completed one.
+
+        A chunk that nobody waits for is counted and dropped.
+
+        Raises:
+            ProtocolViolation: the chunk is not what comes next.
+        """
+        exchange, name = messages.ExchangeId(header.step, header.attempt), session.client_id
+        buffers = self._intakes.get(name)
+        client = buffers.client(name) if buffers is not None and buffers.exchange == exchange else None
+        if client is None:
+            reason = self._history.unexpected(name, Phase.FORWARD, exchange, self._newest)
+            self._context.faults.ignored(name, reason)
+            return None
+        if not client.accept(header, payload):
+            return None
+        self._history.completed(name, Phase.FORWARD, exchange)
+        self._answered[name] = self._intakes.pop(name)
+        return messages.EvaluationAnswered(name, exchange)
+
+    def score(self, effect: messages.ScoreEvaluation) -> None:
+        """Run the server part on the range that a client has answered."""
+        buffers = self._answered.pop(effect.client)
+        self._context.tasks.create_task(self._score(effect.client, buffers))
+
+    def drop(self, effect: messages.DropEvaluation) -> None:
+        """Free the memory of the range that a lost client was asked for."""
+        self._intakes.pop(effect.client, None)
+        self._answered.pop(effect.client, None)
+
+    def conclude(self, effect: messages.ConcludeEvaluation) -> None:
+        """Record what the clients' answers add up to."""
+        answered = {name: score for name, score in sorted(self._scores.items()) if name not in effect.missing}
+        clients = {
+            name: ClientEvaluation(score.samples, score.loss, score.accuracy)
+            for name, score in answered.items()
+        }
+        self._record(effect.exchange, effect.epoch, sum(answered.values(), Score()), clients, effect.missing)
+        self.abandon()
+
+    def at_server(self, effect: messages.EvaluateAtServer) -> None:
+        """Evaluate the server's own data."""
+        self._begin(effect.exchange)
+        self._context.tasks.create_task(self._evaluate_at_server(effect))
+
+    def abandon(self, _effect: messages.AbandonEvaluation | None = None) -> None:
+        """Forget the evaluation under way."""
+        self._under_way = self._parameters = None
+        self._intakes, self._answered, self._scores = {}, {}, {}
+
+    def _begin(self, exchange: messages.ExchangeId) -> None:
+        self.abandon()
+        self._under_way = self._newest = exchange
+
+    async def _send_order(self, effect: messages.OrderEvaluation) -> None:
+        local_batch, exchange = effect.local_batch, effect.exchange
+        order = wire.Evaluate(
+            step=exchange.step,
+            attempt=exchange.attempt,
+            first=local_batch.offset,
+            samples=local_batch.samples,
+        )
+        frames = await self._parameter_frames(exchange) if local_batch.offset == 0 else []
+        if self._under_way != exchange:
+            return
+
+        async def send(session: Session) -> None:
+            await session.send(wire.Header(evaluate=order))
+            for frame in frames:
+                await session.send_encoded(frame)
+
+        self._context.post(messages.RequestsReady(exchange))
+        self._context.request(exchange, local_batch, send)
+
+    async def _parameter_frames(self, exchange: messages.ExchangeId) -> list[bytes]:
+        """Read and encode the parameters once for all clients of an evaluation."""
+        if self._parameters is None:
+            self._parameters = self._context.tasks.create_task(self._read_parameters(exchange))
+        return await self._parameters
+
+    async def _read_parameters(self, exchange: messages.ExchangeId) -> list[bytes]:
+        vector = await self._context.torch.run(self._context.model.parameters)
+        data = tensor_bytes(vector)
+        return list(tensor_frames(wire.Tensor.PARAMETERS, exchange.step, exchange.attempt, 0, 0, data))
+
+    async def _score(self, client: str, buffers: StepBuffers) -> None:
+        exchange = buffers.exchange
+        score = await self._context.torch.run(self._decode_and_score, buffers)
+        del buffers
+        if self._under_way == exchange:
+            self._scores[client] = self._scores.get(client, Score()) + score
+            self._context.post(messages.EvaluationScored(client, exchange))
+
+    def _decode_and_score(self, buffers: StepBuffers) -> Score:
+        buffers.decode()
+        return self._context.model.score(buffers.smashed, buffers.labels)
+
+    async def _evaluate_at_server(self, effect: messages.EvaluateAtServer) -> None:
+        if self._data is None:
+            raise LookupError("the server has no evaluation data")
+        context, total = self._context, Score()
+        for first in range(0, self._data.samples, self._batch_size):
+            count = min(self._batch_size, self._data.samples - first)
+            score = partial(score_samples, context.model, context.task.objective, self._data, first, count)
+            total = total + await context.torch.run(score)
+            if self._under_way != effect.exchange:
+                return
+        self._record(effect.exchange, effect.epoch, total, {}, ())
+        self.abandon()
+        self._context.post(messages.ServerEvaluationDone(effect.exchange))
+
+    def _record(
+        self,
+        exchange: messages.ExchangeId,
+        epoch: int,
+        total: Score,
+        clients: dict[str, ClientEvaluation],
+        missing: tuple[str, ...],
+    ) -> None:
+        recorder = self._context.recorder
+        recorder.write(
+            EvaluationRecord(
+                recorder.now(),
+                epoch,
+                exchange.step,
+                total.samples,
+                total.loss,
+                total.accuracy,
+                clients,
+                missing,
+            )
+        )

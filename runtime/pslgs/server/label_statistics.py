@@ -1,0 +1,42 @@
+"""Class counts of all clients' data, and the quality of a global batch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pslgs.sampling.deviation import BatchQuality, batch_quality
+
+
+class LabelStatistics:
+    """The label counts of every client that ever joined, as it said last."""
+
+    def __init__(self, classes: int | None) -> None:
+        self._classes = classes
+        self._counts: dict[str, NDArray[np.int64]] = {}
+        self._pooled: NDArray[np.int64] = np.zeros(classes or 0, dtype=np.int64)
+
+    def violation(self, samples: int, counts: Sequence[int]) -> str | None:
+        """Say what is wrong with a client's label counts; None where nothing is."""
+        if self._classes is None:
+            return f"{len(counts)} label counts came for a task without classes" if counts else None
+        if len(counts) != self._classes or sum(counts) != samples:
+            return (
+                f"{len(counts)} label counts with a sum of {sum(counts)} do not fit {samples} samples of "
+                f"{self._classes} classes"
+            )
+        return None
+
+    def count(self, client: str, counts: Sequence[int]) -> None:
+        """Note a client's samples of each class."""
+        if self._classes is not None:
+            self._counts[client] = np.asarray(counts, dtype=np.int64)
+            self._pooled = np.sum(list(self._counts.values()), axis=0)
+
+    def known(self) -> dict[str, list[int]]:
+        """Return the label counts by client, for a checkpoint."""
+        return {client: counts.tolist() for client, counts in self._counts.items()}
+
+    def quality(self, labels: NDArray[np.int64]) -> BatchQuality:
+        """Judge a global batch by its labels, as class numbers; shape (B,)."""
+        return batch_quality(labels, None if self._classes is None else self._pooled)

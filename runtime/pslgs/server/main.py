@@ -1,0 +1,212 @@
+"""The server process: opens its ports, restores the run, trains and exits."""
+
+import asyncio
+import errno
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prometheus_client import CollectorRegistry
+
+from pslgs.coordination.agreement import Agreement
+from pslgs.coordination.messages import TICK_SECONDS, Finish
+from pslgs.identity.identity import renewed_from
+from pslgs.process.signals import stop_reason
+from pslgs.process.termination_message import Ending, TerminationMessage
+from pslgs.server import run_checkpoint
+from pslgs.server.client_faults import ClientFaults
+from pslgs.server.options import ServerOptions
+from pslgs.server.recorder import RunRecorder, open_recorder
+from pslgs.server.run_checkpoint import CHECKPOINTS, usable
+from pslgs.server.session_handler import Shape, StartupGate
+from pslgs.server.statements import ClassNames, Statements
+from pslgs.server.training_server import TrainingServer
+from pslgs.spec.digest import job_digest
+from pslgs.spec.errors import InputError
+from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec.job import JobSpec, SplitTrainingJob
+from pslgs.telemetry.http import HttpServer
+from pslgs.telemetry.series import ProcessRegistry
+from pslgs.telemetry.status import Status
+from pslgs.training.checkpoint import Checkpoint, CheckpointStore
+from pslgs.training.torch_thread import TorchThread
+from pslgs.transport.grpc_server import WireServer
+
+GRACE_SECONDS = 5.0
+ENDPOINTS_FILE = "endpoints.json"
+T = TypeVar("T")
+_logger = logging.getLogger(__name__)
+
+
+async def run_server(job: SplitTrainingJob, options: ServerOptions, words: TerminationMessage) -> Ending:
+    """Run the server of a job to its end; one that was interrupted goes on from its last checkpoint.
+
+    /healthz and /status answer from the beginning, also while the checkpoint is read.  /readyz answers yes
+    while clients can connect.  The process's last words are its status.
+
+    Raises:
+        InputError: the manifest, what it names, or the checkpoints cannot be used; this user may not write
+            the run folder; or a port is in use.
+        OSError: the run folder cannot be written for another reason.
+    """
+    registry = ProcessRegistry()
+    run = usable(options.run)
+    recorder = open_recorder(job, options, registry)
+    words.described = lambda ending: described(recorder.status, ending)
+    torch = TorchThread()
+    try:
+        with stop_reason(with_parent=options.with_parent) as stop:
+            async with _reporting(options, recorder, registry) as front:
+                store = CheckpointStore(run / CHECKPOINTS, job.spec.checkpoint.keep)
+                with _failures_recorded(recorder):
+                    checkpoint = await _unless_stopped(torch.run(run_checkpoint.load, store), stop)
+                    if isinstance(checkpoint, Finish):
+                        return Ending(checkpoint.exit_code, checkpoint.message)
+                    _go_on(recorder, checkpoint, job.spec)
+                faults = ClientFaults(recorder.metrics, time.monotonic)
+                startup_gate = _startup_gate(job, options, faults)
+                async with _listening(options, startup_gate, faults, front):
+                    production = TrainingServer(job, options, recorder, faults, torch, store, checkpoint)
+                    with _failures_recorded(recorder):
+                        finish = await production.run(startup_gate, stop)
+        return Ending(finish.exit_code, finish.message)
+    finally:
+        torch.close()
+        recorder.close()
+
+
+def described(status: Status, ending: Ending) -> dict[str, object]:
+    """Make the last words of a server: its status after the ending, clients as counts."""
+    counts = {state: len(names) for state, names in status.clients.items()}
+    return {**status.ended(*ending).to_json(), **ending.to_json(), "clients": counts}
+
+
+@dataclass(slots=True)
+class _Front:
+    """The HTTP port.
+
+    Attributes:
+        port: The port that answers.
+        ready: Whether clients can connect, which /readyz answers.
+    """
+
+    port: int = 0
+    ready: bool = False
+
+
+@asynccontextmanager
+async def _reporting(
+    options: ServerOptions, recorder: RunRecorder, registry: CollectorRegistry
+) -> AsyncIterator[_Front]:
+    """Answer HTTP, and note every moment that the event loop runs."""
+    front = _Front()
+    host, port = options.http
+    http = HttpServer(host, port, registry, lambda: recorder.status, lambda: front.ready, time.time)
+    recorder.beat()
+    front.port = _open(http, f"{host}:{port}")
+    beating = asyncio.create_task(_beat(recorder))
+    try:
+        yield front
+    finally:
+        beating.cancel()
+        http.stop()
+
+
+async def _beat(recorder: RunRecorder) -> None:
+    while True:
+        recorder.beat()
+        await asyncio.sleep(TICK_SECONDS)
+
+
+def _go_on(recorder: RunRecorder, checkpoint: Checkpoint | None, spec: JobSpec) -> None:
+    """Continue the accounts from a checkpoint, or begin them.
+
+    Raises:
+        InputError: the job may not go on from that checkpoint.
+    """
+    if checkpoint is None:
+        recorder.go_on_after(0, {"figures": {}, "journal_bytes": 0})
+        return
+    for damage in checkpoint.damaged:
+        _logger.warning("passed over a damaged checkpoint, %s", damage)
+    _logger.info("going on from the checkpoint of step %d", checkpoint.step)
+    recorder.go_on_after(checkpoint.step, checkpoint.state.get("progress"))
+    run_checkpoint.check_resumable(checkpoint.step, checkpoint.state, spec)
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Future[str]) -> T | Finish:
+    """Wait for ``work``, but no longer than until the process is asked to stop."""
+    working = asyncio.create_task(work)
+    either: list[asyncio.Future[Any]] = [working, stop]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
+        return working.result()
+    working.cancel()
+    await asyncio.wait({working})
+    return Finish(ExitCode.INTERRUPTED, stop.result())
+
+
+@contextmanager
+def _failures_recorded(recorder: RunRecorder) -> Iterator[None]:
+    """Record as the end of the run that the input cannot be used."""
+    try:
+        yield
+    except InputError as error:
+        # The clients that wait are told by the end of their streams, the operator by this record.
+        recorder.finish(recorder.status.step, ExitCode.BAD_INPUT, str(error))
+        raise
+
+
+@asynccontextmanager
+async def _listening(
+    options: ServerOptions, startup_gate: StartupGate, faults: ClientFaults, front: _Front
+) -> AsyncIterator[None]:
+    """Let clients connect."""
+    identity = renewed_from(options.identity) if options.identity else None
+    wire = WireServer(options.listen, identity, startup_gate.attend, refused=faults.refused)
+    try:
+        port = await wire.start()
+    except OSError as error:
+        raise _unavailable(options.listen, error) from error
+    front.ready = True
+    _logger.info("clients connect to port %d, metrics are on port %d", port, front.port)
+    _write_endpoints(options.run, {"grpc": port, "http": front.port})
+    try:
+        yield
+    finally:
+        front.ready = False
+        await wire.stop(GRACE_SECONDS)
+
+
+def _startup_gate(job: SplitTrainingJob, options: ServerOptions, faults: ClientFaults) -> StartupGate:
+    tolerance, expected = job.spec.fault_tolerance, options.expected_clients
+    settings = expected, tolerance.quorum(expected), float(tolerance.client_timeout_seconds)
+    shapes = Statements(Agreement[Shape](*settings), time.monotonic)
+    names = Statements(Agreement[tuple[str, ...]](*settings), time.monotonic)
+    class_names = ClassNames(names, faults, job.spec.data.train.classes)
+    return StartupGate(job_digest(job.spec), shapes, class_names, faults)
+
+
+def _open(http: HttpServer, address: str) -> int:
+    try:
+        return http.start()
+    except OSError as error:
+        raise _unavailable(address, error) from error
+
+
+def _unavailable(address: str, error: OSError) -> InputError:
+    if error.errno == errno.EADDRINUSE:
+        return InputError.at("", f"the address {address} is in use by another process; choose another port")
+    return InputError.at("", f"the address {address} cannot be listened at: {error.strerror or error}")
+
+
+def _write_endpoints(run: Path, ports: dict[str, int]) -> None:
+    """Tell whoever started this process where it listens; the file appears whole."""
+    new = run / f"{ENDPOINTS_FILE}.new"
+    new.write_text(json.dumps(ports), encoding="utf-8")
+    new.replace(run / ENDPOINTS_FILE)

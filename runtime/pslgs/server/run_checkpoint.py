@@ -1,0 +1,221 @@
+"""Save and restore a run's checkpoint, and write its final model."""
+
+import logging
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from torch import Tensor
+
+from pslgs.coordination.state import CoordinatorState
+from pslgs.server.label_statistics import LabelStatistics
+from pslgs.spec.definition import definition_changes, epochs_violation, training_definition
+from pslgs.spec.digest import job_digest
+from pslgs.spec.errors import InputError
+from pslgs.spec.job import JobSpec
+from pslgs.splitting.split_network import save_weights
+from pslgs.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore, Damage
+from pslgs.training.server_model import ModelState, ServerModel
+from pslgs.training.tensors import magnitude
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Restored:
+    """A checkpoint that was put back.
+
+    Attributes:
+        checkpoint: Which one; older than the one asked for where that did not fit.
+        state: What the coordinator remembers.
+    """
+
+    checkpoint: Checkpoint
+    state: CoordinatorState
+
+
+def snapshot(
+    state: CoordinatorState, label_statistics: LabelStatistics, spec: JobSpec, progress: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what of a checkpoint is not tensors, the optimizer's settings left out, as JSON.
+
+    Args:
+        state: What the coordinator remembers.
+        label_statistics: The clients' label counts.
+        spec: The job; the fields that define the training are kept, to be compared on resume.
+        progress: What the accounts of the run keep; see `RunRecorder.progress`.
+    """
+    return {
+        "coordinator": state.to_json(),
+        "label_counts": label_statistics.known(),
+        "job_digest": job_digest(spec).hex(),
+        "definition": training_definition(spec),
+        "progress": dict(progress),
+    }
+
+
+class NonFiniteStateError(ArithmeticError):
+    """The state is not finite, so no checkpoint of it is written; the message says what of it."""
+
+
+def save(store: CheckpointStore, step: int, model: ServerModel, rest: Mapping[str, Any]) -> None:
+    """Write a checkpoint of step ``step``; to be called in the torch thread.
+
+    Raises:
+        NonFiniteStateError: the model or its optimizer is not finite.
+        CheckpointError: it cannot be written.  In either case the earlier ones are intact.
+    """
+    state = model.state()
+    optimizer = {f"optimizer.{name}": tensor for name, tensor in state.optimizer.items()}
+    broken = model.non_finite() or next(
+        (name for name, tensor in optimizer.items() if not math.isfinite(magnitude(tensor))), None
+    )
+    if broken is not None:
+        raise NonFiniteStateError(f"'{broken}' is not finite after step {step}")
+    tensors = {"model": state.model, "optimizer": state.optimizer}
+    store.save(step, tensors, {**rest, "optimizer": state.optimizer_settings})
+
+
+def load(store: CheckpointStore, unusable: Iterable[Damage] = ()) -> Checkpoint | None:
+    """Read the newest intact checkpoint that is not among ``unusable``; None where there are none at all.
+
+    Raises:
+        InputError: there are checkpoints, and none of them can be used.
+    """
+    try:
+        return store.load_latest(unusable)
+    except CheckpointError as error:
+        raise InputError.at("", str(error)) from error
+
+
+def check_resumable(step: int, state: Mapping[str, Any], spec: JobSpec) -> None:
+    """Check that a job may go on from a checkpoint.
+
+    Args:
+        step: Step of the checkpoint.
+        state: All of it that is no tensor.
+        spec: The job as it is now.
+
+    Raises:
+        InputError: it defines another training, or has fewer epochs than were trained; every field is named.
+    """
+    if "definition" in state:
+        violations = definition_changes(state["definition"], spec)
+    elif state.get("job_digest") != job_digest(spec).hex():
+        raise InputError.at(
+            "",
+            f"the checkpoint of step {step} is of a job with another model, data, loss, seed, strategy or "
+            "compression; set these back, or start a new training (a new job, or another output folder)",
+        )
+    else:
+        violations = []
+    too_few = epochs_violation(spec, _epochs_begun(state), step)
+    if too_few:
+        violations.append(too_few)
+    if violations:
+        raise InputError(*violations)
+
+
+def restore(
+    store: CheckpointStore,
+    checkpoint: Checkpoint,
+    spec: JobSpec,
+    model: ServerModel,
+    label_statistics: LabelStatistics,
+) -> Restored:
+    """Put a checkpoint back, or where it does not fit the model an older one; before training begins.
+
+    Raises:
+        InputError: none of the checkpoints can be used.
+    """
+    while True:
+        check_resumable(checkpoint.step, checkpoint.state, spec)
+        try:
+            return Restored(checkpoint, _put_back(checkpoint, model, label_statistics))
+        except CheckpointError as error:
+            unfit = Damage(checkpoint.path, str(error))
+        _logger.warning("passed over a checkpoint that does not fit the job, %s", unfit)
+        older = load(store, [*checkpoint.damaged, unfit])
+        if older is None:
+            raise InputError.at("", f"there is no checkpoint but {unfit}")
+        checkpoint = older
+
+
+def _put_back(
+    checkpoint: Checkpoint, model: ServerModel, label_statistics: LabelStatistics
+) -> CoordinatorState:
+    """Put one checkpoint back.
+
+    Raises:
+        CheckpointError: it does not fit the model, or something is missing in it.
+    """
+    try:
+        tensors, state = checkpoint.tensors, checkpoint.state
+        coordinator = CoordinatorState.from_json(state["coordinator"])
+        model.load_state(ModelState(tensors["model"], tensors["optimizer"], state["optimizer"]))
+        for client, counts in state["label_counts"].items():
+            label_statistics.count(client, counts)
+    except InputError as error:
+        raise CheckpointError("; ".join(each.problem for each in error.violations)) from error
+    except KeyError as error:
+        raise CheckpointError(f"{error} is missing in it") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"its state has another form than this version's ({error})") from error
+    return coordinator
+
+
+def _epochs_begun(state: Mapping[str, Any]) -> int:
+    """Count the epochs of which a step was taken; 0 where the state does not say."""
+    try:
+        epoch = state["coordinator"]["epoch"]
+        return int(epoch["epoch"]) - (0 if epoch["offsets"] else 1)
+    except (KeyError, TypeError, ValueError):
+        return 0
+
+
+MODEL_FILE = "model.safetensors"
+_READABLE_BY_ALL = 0o644
+
+
+def write_model(tensors: Mapping[str, Tensor], run: Path) -> None:
+    """Write the whole network's tensors by name into the folder ``run``; the file appears complete.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    new = run / f"{MODEL_FILE}.new"
+    save_weights(tensors, new)
+    # Who fetches it from a volume is seldom the user who trained it.
+    new.chmod(_READABLE_BY_ALL)
+    new.replace(run / MODEL_FILE)
+
+
+CHECKPOINTS: Final = "checkpoints"
+"""Name of the folder of the checkpoints in the run folder."""
+
+
+def usable(run: Path) -> Path:
+    """Make the folder if it is missing, and return it.
+
+    Raises:
+        InputError: this user may not write there.
+        OSError: it cannot be made for another reason.
+    """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except PermissionError as error:
+        raise _refused(run) from error
+    if not os.access(run, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+        raise _refused(run)
+    return run
+
+
+def _refused(run: Path) -> InputError:
+    return InputError.at(
+        "",
+        f"the run folder '{run}' is not writable for user {os.geteuid()}; change its owner, or that of the "
+        "volume of spec.checkpoint.storage",
+    )

@@ -1,0 +1,155 @@
+"""Handle one client's session: check its Hello, then receive its tensors."""
+
+import asyncio
+from collections.abc import Callable
+
+from pslgs.coordination.messages import Joined, Left
+from pslgs.coordination.rejoins import Rejoins
+from pslgs.server.client_faults import ClientFaults
+from pslgs.server.connections import ClientConnections
+from pslgs.server.driver import CoordinatorDriver
+from pslgs.server.hello_checks import check_claims, check_digest, check_shape
+from pslgs.server.label_statistics import LabelStatistics
+from pslgs.server.statements import ClassNames, Statements, refuse, until
+from pslgs.spec.errors import InputError
+from pslgs.transport.errors import ClientFailed, ProtocolViolation, StreamEnded, TryLater
+from pslgs.transport.grpc_server import Session
+from pslgs.transport.messages import Frame
+from pslgs.transport.peer_text import one_line
+from pslgs.transport.v1 import training_pb2 as wire
+
+
+class SessionHandler:
+    """Lets clients in, and passes on what they send."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a server that a client meets
+        self,
+        driver: CoordinatorDriver,
+        connections: ClientConnections,
+        label_statistics: LabelStatistics,
+        input_shape: tuple[int, ...],
+        max_samples: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._driver = driver
+        self._connections = connections
+        self._label_statistics = label_statistics
+        self._input_shape = input_shape
+        self._max_samples = max_samples
+        self._rejoins = Rejoins()
+        self._clock = clock
+
+    async def attend(self, session: Session, hello: wire.Hello, named: asyncio.Future[None]) -> None:
+        """Attend a client of this job from its Hello on.
+
+        Args:
+            session: Its stream.
+            hello: Its first message.
+            named: Resolved once the names of its classes are those of the job.
+
+        Raises:
+            InputError: what it says of itself does not fit the job; its stream ends with that message.
+            TryLater: it was lost too often to join now.
+            ProtocolViolation: it broke the protocol, and is lost.
+            ClientFailed: it cannot go on, and is lost.
+            StreamEnded: it left, and is lost.
+        """
+        check_shape(hello.input_shape, self._input_shape)
+        check_claims(hello, self._label_statistics, self._max_samples)
+        if not named.done():
+            await until(session, named)
+        self._check_rejoin(session.client_id)
+        await self._serve(session, hello)
+
+    async def _serve(self, session: Session, hello: wire.Hello) -> None:
+        self._label_statistics.count(session.client_id, hello.label_counts)
+        self._connections.connect(session)
+        try:
+            await session.send(wire.Header(welcome=wire.Welcome(input_shape=self._input_shape)))
+            self._driver.post(
+                Joined(
+                    session.client_id,
+                    session.number,
+                    hello.samples,
+                    hello.evaluation_samples,
+                    tuple(hello.label_counts),
+                )
+            )
+            while True:
+                self._take(session, await session.receive())
+        except (StreamEnded, ProtocolViolation, ClientFailed) as error:
+            self._driver.post(Left(session.client_id, session.number, str(error)))
+            raise
+        finally:
+            self._rejoins.lost(session.client_id, self._clock())
+            self._connections.disconnect(session)
+
+    def _take(self, session: Session, frame: Frame) -> None:
+        match frame.header.WhichOneof("body"):
+            case "tensor":
+                self._driver.accept(session, frame.header.tensor, frame.payload)
+            case "failure":
+                raise ClientFailed(one_line(frame.header.failure.message))
+            case body:
+                raise ProtocolViolation(f"A {body} is not for a client to send.")
+
+    def _check_rejoin(self, client: str) -> None:
+        wait = self._rejoins.wait_seconds(client, self._clock())
+        if wait:
+            raise TryLater(
+                f"Client {client} was lost too often within a short time; it may join again in {wait:.1f} s.",
+                wait,
+            )
+
+
+Shape = tuple[int, ...]
+
+
+class StartupGate:
+    """Takes clients in from the first moment on, and hands them to their session_handler once there is one.
+
+    Attributes:
+        shapes: What the waiting clients say of the shape of a sample.
+        class_names: What the connected clients say of the names of classes.
+        session_handler: To be resolved by the server.
+    """
+
+    def __init__(
+        self, digest: bytes, shapes: Statements[Shape], class_names: ClassNames, faults: ClientFaults
+    ) -> None:
+        """Make a startup_gate; to be done while an event loop runs.
+
+        Args:
+            digest: Of the job; nothing else is looked at that a client of another job says.
+            shapes: Collects the shapes.
+            class_names: Collects the names of classes.
+            faults: Counts the clients that are refused.
+        """
+        self.shapes = shapes
+        self.class_names = class_names
+        self.session_handler: asyncio.Future[SessionHandler] = asyncio.get_running_loop().create_future()
+        self._digest = digest
+        self._faults = faults
+
+    async def attend(self, session: Session, hello: wire.Hello) -> None:
+        """Attend a client; see `SessionHandler.attend` for what else it raises.
+
+        Raises:
+            InputError: the client's manifest is of another job.
+        """
+        try:
+            check_digest(hello, self._digest)
+            with self.class_names.stating(session, tuple(hello.class_names)) as named:
+                if not self.session_handler.done():
+                    with self.shapes.stating(session, tuple(hello.input_shape)):
+                        await until(session, self.session_handler)
+                await self.session_handler.result().attend(session, hello, named)
+        except (InputError, TryLater) as error:
+            self._faults.refused(session.client_id, type(error).__name__, str(error))
+            raise
+
+    def refuse_shape(self, shape: Shape, error: InputError) -> None:
+        """Refuse the waiting clients whose samples have a shape that the model cannot take."""
+        for statement in self.shapes.open():
+            if statement.value == shape:
+                refuse(statement.session, self._faults, error)

@@ -1,0 +1,258 @@
+"""Execute a step: orders, server step, cut gradients, update; and time its phases."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pslgs.coordination import messages
+from pslgs.coordination.answers import AnswerHistory, Phase
+from pslgs.coordination.numeric_faults import NumericFault
+from pslgs.server.connections import Sending
+from pslgs.server.context import ServerContext
+from pslgs.server.receive_buffers import StepBuffers
+from pslgs.telemetry.records import AbortRecord, StepRecord, step_record
+from pslgs.training.numeric_check import CheckedSteps
+from pslgs.training.server_model import ServerStepResult
+from pslgs.training.tensors import slice_rows
+from pslgs.transport.codec import tensor_bytes
+from pslgs.transport.grpc_server import Session
+from pslgs.transport.messages import tensor_frames
+from pslgs.transport.v1 import training_pb2 as wire
+
+
+class StepTimer:
+    """Times the phases of an attempt, and each client's answers in them.
+
+    Attributes:
+        seconds: Phase -> duration of the phases that are over.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.seconds: dict[str, float] = {}
+        self._clock = clock
+        self._since = clock()
+        self._answers: dict[str, list[float]] = {}
+
+    def lap(self, phase: str) -> None:
+        """Note that ``phase`` is over and the next one begins."""
+        now = self._clock()
+        self.seconds[phase] = now - self._since
+        self._since = now
+
+    def answered(self, client: str) -> None:
+        """Note that a client's answer in the present phase is complete."""
+        self._answers.setdefault(client, []).append(self._clock() - self._since)
+
+    def response_seconds(self) -> dict[str, tuple[float, float]]:
+        """Return client -> time until its smashed data, its gradient were complete."""
+        return {client: (times[0], times[1]) for client, times in self._answers.items() if len(times) == 2}
+
+
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    """An attempt under way, seen by those who carry it out."""
+
+    buffers: StepBuffers
+    watch: StepTimer
+    result: ServerStepResult | None = None
+    abandoned: bool = False
+
+
+class StepRunner:
+    """Carries out the effects of one attempt after another."""
+
+    def __init__(self, context: ServerContext) -> None:
+        self._context = context
+        self._attempt: _Attempt | None = None
+        self._newest: messages.ExchangeId | None = None
+        self._history = AnswerHistory()
+        self._parameters: Tensor | None = None
+        self._checked = CheckedSteps(context.model)
+
+    def order_forward(self, orders: list[messages.OrderForward]) -> None:
+        """Begin an attempt: send every active client its order and the client part's parameters."""
+        exchange = orders[0].exchange
+        buffers = StepBuffers(self._context, exchange, [order.local_batch for order in orders])
+        self._attempt, self._newest = _Attempt(buffers, StepTimer(self._context.clock)), exchange
+        if self._parameters is None:
+            self._context.tasks.create_task(self._read_parameters(self._attempt, orders))
+        else:
+            self._send_orders(self._parameters, orders)
+
+    def accept(self, session: Session, header: wire.Tensor, payload: memoryview) -> messages.Event | None:
+        """Take in a chunk of a client's answer; return the event if it completed one.
+
+        A chunk that nobody waits for is counted and dropped.
+
+        Raises:
+            ProtocolViolation: the chunk is not what comes next.
+        """
+        attempt, exchange = self._attempt, messages.ExchangeId(header.step, header.attempt)
+        phase = Phase.BACKWARD if header.kind == wire.Tensor.CLIENT_GRADIENT else Phase.FORWARD
+        client = (
+            attempt.buffers.client(session.client_id)
+            if attempt and attempt.buffers.exchange == exchange
+            else None
+        )
+        if attempt is None or client is None:
+            reason = self._history.unexpected(session.client_id, phase, exchange, self._newest)
+            self._context.faults.ignored(session.client_id, reason)
+            return None
+        if not client.accept(header, payload):
+            return None
+        self._history.completed(session.client_id, phase, exchange)
+        attempt.watch.answered(session.client_id)
+        if header.kind == wire.Tensor.CLIENT_GRADIENT:
+            return messages.ClientGradientReceived(session.client_id, exchange)
+        return messages.SmashedDataReceived(session.client_id, exchange)
+
+    def run_server_step(self, effect: messages.RunServerStep) -> None:
+        """Run the server part."""
+        attempt = self._current(effect.exchange)
+        attempt.watch.lap("forward_wait")
+        self._context.tasks.create_task(self._run_server_step(attempt, effect.exchange))
+
+    def send_cut_gradients(self, effect: messages.SendCutGradients) -> None:
+        """Send every active client its rows of the cut gradient."""
+        attempt = self._current(effect.exchange)
+        attempt.watch.lap("server")
+        attempt.buffers.expect_gradients()
+        if attempt.result is None:
+            raise LookupError("the server part has not run")
+        rows = torch.split(
+            attempt.result.cut_gradient, [local_batch.samples for local_batch in effect.local_batches]
+        )
+        self._context.post(messages.RequestsReady(effect.exchange))
+        for local_batch, gradient in zip(effect.local_batches, rows, strict=True):
+            self._context.request(
+                effect.exchange, local_batch, self._sending_gradient(effect.exchange, gradient)
+            )
+
+    def apply_update(self, effect: messages.ApplyUpdate) -> None:
+        """Apply the optimizer step."""
+        attempt = self._current(effect.exchange)
+        attempt.watch.lap("backward_wait")
+        self._context.tasks.create_task(self._apply_update(attempt, effect))
+
+    def abandon(self, effect: messages.AbandonAttempt) -> None:
+        """Forget an attempt, here and at its clients."""
+        if self._attempt is not None and self._attempt.buffers.exchange == effect.exchange:
+            self._attempt.abandoned = True
+            self._attempt = None
+            self._context.tasks.create_task(self._context.torch.run(self._context.model.abandon))
+        header = wire.Header(abort=wire.Abort(step=effect.exchange.step, attempt=effect.exchange.attempt))
+        for local_batch in effect.local_batches:
+            self._context.connections.interrupt(local_batch.session)
+            self._context.connections.send(local_batch.session, lambda session: session.send(header))
+        recorder = self._context.recorder
+        recorder.write(
+            AbortRecord(
+                recorder.now(),
+                effect.epoch,
+                effect.exchange.step,
+                effect.exchange.attempt,
+                effect.reason,
+                effect.kind,
+            )
+        )
+
+    async def _read_parameters(self, attempt: _Attempt, orders: list[messages.OrderForward]) -> None:
+        """Read the parameters with which the process begins; later ones come with each update."""
+        self._parameters = await self._context.torch.run(self._context.model.parameters)
+        if not attempt.abandoned:
+            self._send_orders(self._parameters, orders)
+
+    def _send_orders(self, parameters: Tensor, orders: list[messages.OrderForward]) -> None:
+        exchange, data = orders[0].exchange, tensor_bytes(parameters)
+        frames = list(tensor_frames(wire.Tensor.PARAMETERS, exchange.step, exchange.attempt, 0, 0, data))
+        self._context.post(messages.RequestsReady(exchange))
+        for order in orders:
+            self._context.request(exchange, order.local_batch, _sending_order(order, frames))
+
+    async def _run_server_step(self, attempt: _Attempt, exchange: messages.ExchangeId) -> None:
+        match await self._context.torch.run(self._compute, attempt, exchange):
+            case ServerStepResult() as result:
+                attempt.result = result
+                self._context.post(messages.ServerStepDone(exchange))
+            case NumericFault() as fault:
+                self._context.post(messages.NumericFaultFound(exchange, fault))
+
+    def _compute(
+        self, attempt: _Attempt, exchange: messages.ExchangeId
+    ) -> ServerStepResult | NumericFault | None:
+        """In the torch thread; an attempt that was abandoned while it waited for the thread is not run."""
+        if attempt.abandoned:
+            return None
+        buffers = attempt.buffers
+        buffers.decode()
+        return self._checked.run(*buffers.rows(), (buffers.smashed, buffers.labels), exchange.step)
+
+    async def _apply_update(self, attempt: _Attempt, effect: messages.ApplyUpdate) -> None:
+        updated = await self._context.torch.run(self._update, attempt.buffers.gradients(), effect)
+        if isinstance(updated, NumericFault):
+            self._context.post(messages.NumericFaultFound(effect.exchange, updated))
+            return
+        rate, self._parameters = updated
+        attempt.watch.lap("update")
+        self._context.recorder.write(self._record(attempt, effect, rate))
+        self._attempt = None
+        self._context.post(messages.UpdateDone(effect.exchange))
+
+    def _update(
+        self, gradients: dict[str, Tensor], effect: messages.ApplyUpdate
+    ) -> tuple[float, Tensor] | NumericFault:
+        """In the torch thread: apply the update, and read the parameters that the next step needs."""
+        rate = self._checked.apply(gradients, effect.epoch, effect.exchange.step)
+        return rate if isinstance(rate, NumericFault) else (rate, self._context.model.parameters())
+
+    def _record(self, attempt: _Attempt, effect: messages.ApplyUpdate, rate: float) -> StepRecord:
+        classes = self._context.task.objective.class_numbers(attempt.buffers.labels).numpy()
+        return step_record(
+            effect,
+            time=self._context.recorder.now(),
+            loss=attempt.result.loss if attempt.result else float("nan"),
+            learning_rate=rate,
+            quality=self._context.label_statistics.quality(classes),
+            seconds=attempt.watch.seconds,
+            response_seconds=attempt.watch.response_seconds(),
+        )
+
+    def _sending_gradient(self, exchange: messages.ExchangeId, gradient: Tensor) -> Sending:
+        context = self._context
+
+        async def send(session: Session) -> None:
+            for first, count in slice_rows(len(gradient), context.task.layout.bytes_per_sample):
+                data = context.encoding.encode(gradient[first : first + count])
+                kind = wire.Tensor.CUT_GRADIENT
+                await session.send_tensor(kind, exchange.step, exchange.attempt, first, count, data)
+
+        return send
+
+    def _current(self, exchange: messages.ExchangeId) -> _Attempt:
+        if self._attempt is None or self._attempt.buffers.exchange != exchange:
+            raise LookupError(f"no attempt {exchange} is under way")
+        return self._attempt
+
+
+def _sending_order(order: messages.OrderForward, parameters: list[bytes]) -> Sending:
+    local_batch = order.local_batch
+    header = wire.Header(
+        forward=wire.Forward(
+            step=order.exchange.step,
+            attempt=order.exchange.attempt,
+            epoch=order.epoch,
+            offset=local_batch.offset,
+            samples=local_batch.samples,
+            next_offset=local_batch.offset + local_batch.samples,
+            next_samples=order.next_samples,
+        )
+    )
+
+    async def send(session: Session) -> None:
+        await session.send(header)
+        for frame in parameters:
+            await session.send_encoded(frame)
+
+    return send

@@ -1,0 +1,237 @@
+"""Build the parts of a server once the model is known, and train to the end."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from pslgs.coordination.coordinator import Coordinator
+from pslgs.coordination.messages import TICK_SECONDS, Event, Finish, StopRequested
+from pslgs.coordination.settings import settings_from
+from pslgs.data.client_dataset import ClientDataset
+from pslgs.data.loading import EVALUATION, open_evaluation_data
+from pslgs.process.task_group import run_together
+from pslgs.server import run_checkpoint
+from pslgs.server.client_faults import ClientFaults
+from pslgs.server.connections import ClientConnections
+from pslgs.server.context import ServerContext, Tell
+from pslgs.server.device import device_for
+from pslgs.server.driver import CoordinatorDriver, SaveNow
+from pslgs.server.evaluation_runner import EvaluationRunner
+from pslgs.server.hello_checks import ShapeMismatch, check_size_of_sample, no_agreement
+from pslgs.server.label_statistics import LabelStatistics
+from pslgs.server.options import ServerOptions
+from pslgs.server.recorder import RunRecorder
+from pslgs.server.run_checkpoint import write_model
+from pslgs.server.session_handler import SessionHandler, StartupGate
+from pslgs.spec.data import EvaluationPlace
+from pslgs.spec.digest import job_digest
+from pslgs.spec.errors import InputError
+from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec.job import SplitTrainingJob
+from pslgs.splitting.network import build_network
+from pslgs.splitting.split_network import SplitNetwork
+from pslgs.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore
+from pslgs.training.dataset_check import check_dataset
+from pslgs.training.local_server_model import LocalServerModel
+from pslgs.training.server_model import ServerModel
+from pslgs.training.setup import TrainingSetup, task_of
+from pslgs.training.torch_thread import TorchThread
+from pslgs.transport.client_connection import RETURN_SECONDS
+from pslgs.transport.codec import codec_for
+
+_FLUSH_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Built:
+    """What is there once the model is built and the checkpoint, if any, is put back."""
+
+    task: TrainingSetup
+    model: ServerModel
+    label_statistics: LabelStatistics
+    restored: run_checkpoint.Restored | None
+
+
+class TrainingServer:
+    """One job at its server."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - everything that is opened before it
+        self,
+        job: SplitTrainingJob,
+        options: ServerOptions,
+        recorder: RunRecorder,
+        faults: ClientFaults,
+        torch: TorchThread,
+        store: CheckpointStore,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        self._spec = job.spec
+        self._options = options
+        self._recorder = recorder
+        self._faults = faults
+        self._torch = torch
+        self._store = store
+        self._checkpoint = checkpoint
+        self._digest = job_digest(job.spec)
+
+    async def run(self, startup_gate: StartupGate, stop: asyncio.Future[str]) -> Finish:
+        """Train until the job is finished or ``stop`` is resolved; write the model if it is finished.
+
+        Raises:
+            InputError: the model, the data or the checkpoint cannot be used.
+            OSError: the model cannot be written.
+        """
+        data = await self._torch.run(self._open_evaluation_data)
+        network = await self._torch.run(build_network, self._spec.model, self._spec.sampling.seed)
+        known = self._spec.model.input_shape or (data.input_shape if data else None)
+        if known:
+            task = await self._torch.run(task_of, self._spec, network, known)
+        else:
+            found = await self._agreed_task(network, startup_gate, stop)
+            if isinstance(found, Finish):
+                self._recorder.finish(self._recorder.status.step, found.exit_code, found.message)
+                return found
+            task = found
+        device, lack = await self._torch.run(device_for, self._options.device, self._spec.server.gpus)
+        if lack:
+            self._recorder.notice(lack)
+        built = await self._torch.run(self._build, task, network, data, device)
+        if built.restored and built.restored.checkpoint is not self._checkpoint:
+            older = built.restored.checkpoint
+            self._recorder.go_on_after(older.step, older.state.get("progress"))
+        async with run_together() as tasks:
+            return await self._lead(tasks, built, data, startup_gate, stop)
+
+    async def _agreed_task(
+        self, network: SplitNetwork, startup_gate: StartupGate, stop: asyncio.Future[str]
+    ) -> TrainingSetup | Finish:
+        """Wait until clients agree on a shape of samples that the network can take.
+
+        Raises:
+            InputError: more than half of the expected clients state a shape that it cannot take.
+        """
+        patience = self._spec.fault_tolerance.quorum_timeout_seconds
+        deadline = time.monotonic() + patience
+        while True:
+            agreement = asyncio.ensure_future(startup_gate.shapes.agreement())
+            either: list[asyncio.Future[Any]] = [agreement, stop]
+            left = max(0.0, deadline - time.monotonic())
+            await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if not agreement.done():
+                agreement.cancel()
+                if stop.done():
+                    return Finish(ExitCode.INTERRUPTED, stop.result())
+                return Finish(ExitCode.QUORUM_LOST, no_agreement(startup_gate.shapes.summary(), patience))
+            agreed = agreement.result()
+            try:
+                check_size_of_sample(agreed.value)
+                return await self._torch.run(task_of, self._spec, network, agreed.value)
+            except InputError as error:
+                if agreed.proved:
+                    raise
+                startup_gate.refuse_shape(agreed.value, ShapeMismatch(*error.violations))
+
+    async def _lead(
+        self,
+        tasks: asyncio.TaskGroup,
+        built: _Built,
+        data: ClientDataset | None,
+        startup_gate: StartupGate,
+        stop: asyncio.Future[str],
+    ) -> Finish:
+        settings = settings_from(self._spec, self._options.expected_clients, RETURN_SECONDS)
+        state = built.restored.state if built.restored else None
+        coordinator = Coordinator(settings, time.monotonic(), state)
+        driver: CoordinatorDriver
+
+        def post(event: Event) -> None:
+            driver.post(event)
+
+        context = self._context(tasks, built, post)
+        evaluations = EvaluationRunner(context, data, settings.evaluation_range)
+        prepare = partial(self._prepare_checkpoint, coordinator, built)
+        driver = CoordinatorDriver(context, coordinator, evaluations, prepare)
+        startup_gate.session_handler.set_result(self._session_handler(driver, context))
+        beside = [tasks.create_task(_tick(driver, startup_gate)), tasks.create_task(_stop(driver, stop))]
+        finish = await driver.conduct()
+        for task in beside:
+            task.cancel()
+        if finish.exit_code is ExitCode.FINISHED:
+            await self._torch.run(write_model, built.model.named_tensors(), self._options.run)
+        await context.connections.flush(_FLUSH_SECONDS)
+        return finish
+
+    def _session_handler(self, driver: CoordinatorDriver, context: ServerContext) -> SessionHandler:
+        return SessionHandler(
+            driver,
+            context.connections,
+            context.label_statistics,
+            context.task.input_shape,
+            self._spec.data.max_samples_per_client,
+            context.clock,
+        )
+
+    def _context(self, tasks: asyncio.TaskGroup, built: _Built, post: Tell) -> ServerContext:
+        layout = built.task.layout
+        return ServerContext(
+            task=built.task,
+            model=built.model,
+            torch=self._torch,
+            encoding=codec_for(self._spec.transport.compression, layout.features, layout.dtype),
+            connections=ClientConnections(tasks),
+            label_statistics=built.label_statistics,
+            recorder=self._recorder,
+            faults=self._faults,
+            tasks=tasks,
+            post=post,
+            clock=time.monotonic,
+        )
+
+    def _open_evaluation_data(self) -> ClientDataset | None:
+        evaluation = self._spec.data.evaluation
+        if evaluation is None or evaluation.at is not EvaluationPlace.SERVER:
+            return None
+        return open_evaluation_data(self._spec.data, cache=self._options.cache)
+
+    def _build(
+        self, task: TrainingSetup, network: SplitNetwork, data: ClientDataset | None, device: torch.device
+    ) -> _Built:
+        if data is not None:
+            check_dataset(task, data, EVALUATION)
+        model = LocalServerModel(task, network, device)
+        label_statistics = LabelStatistics(task.objective.classes)
+        restored = None
+        if self._checkpoint:
+            restored = run_checkpoint.restore(
+                self._store, self._checkpoint, self._spec, model, label_statistics
+            )
+        return _Built(task, model, label_statistics, restored)
+
+    def _prepare_checkpoint(self, coordinator: Coordinator, built: _Built) -> SaveNow:
+        """Fix what the coordinator remembers now; the torch thread writes it when it comes to it."""
+        state, progress = coordinator.state(time.monotonic()), self._recorder.progress()
+        rest = run_checkpoint.snapshot(state, built.label_statistics, self._spec, progress)
+
+        def save(step: int) -> str | None:
+            try:
+                run_checkpoint.save(self._store, step, built.model, rest)
+            except CheckpointError as error:
+                return str(error)
+            return None
+
+        return save
+
+
+async def _tick(driver: CoordinatorDriver, startup_gate: StartupGate) -> None:
+    while True:
+        driver.tick()
+        startup_gate.class_names.review()
+        await asyncio.sleep(TICK_SECONDS)
+
+
+async def _stop(driver: CoordinatorDriver, stop: asyncio.Future[str]) -> None:
+    driver.post(StopRequested(await asyncio.shield(stop)))

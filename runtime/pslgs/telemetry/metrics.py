@@ -1,0 +1,158 @@
+"""Prometheus metrics of a server and of a client."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import assert_never
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info
+
+from pslgs.telemetry.records import (
+    AbortRecord,
+    CheckpointRecord,
+    ClientRecord,
+    EvaluationRecord,
+    FinishRecord,
+    Record,
+    SkippedRecord,
+    StepRecord,
+)
+from pslgs.telemetry.series import (
+    SECONDS_BUCKETS,
+    ClientSeries,
+    FaultSeries,
+    LatestGauge,
+    ProgressSeries,
+    QualitySeries,
+)
+from pslgs.telemetry.status import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class JobLabels:
+    """Labels of the metric ``pslgs_job_info``, with values from the manifest."""
+
+    name: str
+    architecture: str
+    cut_layer: str
+    strategy: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeries:
+    """Properties of a job that its metrics show from the start.
+
+    Attributes:
+        labels: Labels of ``pslgs_job_info``.
+        epochs: Number of epochs of the job.
+        quorum: Minimum number of live clients for a step.
+        client_series: Maximum number of clients with series of their own; further clients are included in
+            totals only.
+    """
+
+    labels: JobLabels
+    epochs: int
+    quorum: int
+    client_series: int
+
+
+class ServerMetrics:
+    """The metrics of a server; everything in the journal is observed through records only."""
+
+    def __init__(self, registry: CollectorRegistry, job: JobSeries) -> None:
+        """Register all metrics; a registry can hold one server's metrics."""
+        self._progress = ProgressSeries(registry, job.epochs)
+        self._quality = QualitySeries(registry)
+        self._faults = FaultSeries(registry)
+        self._clients = ClientSeries(registry, job.quorum, job.client_series)
+        self._wire_bytes = Counter(
+            "pslgs_wire_bytes", "Bytes sent and received over gRPC", ["direction", "kind"], registry=registry
+        )
+        self._heartbeat = LatestGauge(
+            "pslgs_heartbeat_timestamp_seconds",
+            "Time at which the server's event loop last ran, as Unix time in seconds",
+            registry=registry,
+        )
+        Info("pslgs_job", "Properties of the job", registry=registry).info(asdict(job.labels))
+
+    def observe(self, record: Record) -> None:
+        """Update the metrics by a record."""
+        match record:
+            case StepRecord():
+                self._progress.step(record)
+                self._quality.step(record)
+                self._clients.step(record)
+            case EvaluationRecord():
+                self._quality.evaluation(record)
+                self._clients.evaluation(record)
+            case ClientRecord():
+                self._faults.client(record)
+                self._clients.change(record)
+            case AbortRecord():
+                self._faults.abort(record)
+            case SkippedRecord():
+                self._faults.skipped(record)
+            case CheckpointRecord():
+                self._faults.checkpoint(record)
+            case FinishRecord():
+                pass
+            case _:
+                assert_never(record)
+
+    def show_phase(self, phase: Phase) -> None:
+        """Set the phase of the run."""
+        self._progress.phase(phase)
+
+    def set_clients(self, states: Mapping[str, str]) -> None:
+        """Set the state (live, lost) of all clients; series of lost and of unlisted clients are removed."""
+        self._clients.set_states(states)
+
+    def set_remaining(self, samples: Mapping[str, int]) -> None:
+        """Set the number of samples that each client has left in this epoch."""
+        self._clients.set_remaining(samples)
+
+    def wire_bytes(self, direction: str, kind: str, count: int) -> None:
+        """Count transferred bytes.
+
+        Args:
+            direction: ``sent`` or ``received``.
+            kind: Name of the payload, or ``control``.
+            count: Number of bytes.
+        """
+        self._wire_bytes.labels(direction, kind).inc(count)
+
+    def client_refused(self, reason: str) -> None:
+        """Count a refused client; ``reason`` is one word, such as the name of the error."""
+        self._faults.refused.count(reason)
+
+    def answer_ignored(self, reason: str) -> None:
+        """Count a message that was ignored; ``reason`` is ``late``, ``replayed`` or ``unasked``."""
+        self._faults.ignored.count(reason)
+
+    def heartbeat(self, now: float) -> None:
+        """Set the time of the last heartbeat of the event loop; ``now`` is Unix time in seconds."""
+        self._heartbeat.show(now)
+
+
+class ClientMetrics:
+    """The metrics of a client process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._forward = _seconds("pslgs_client_forward_seconds", "Forward pass of a local batch", registry)
+        self._backward = _seconds("pslgs_client_backward_seconds", "Backward pass of a local batch", registry)
+        self._load = _seconds("pslgs_client_load_seconds", "Loading and transforming a local batch", registry)
+
+    def forward(self, seconds: float) -> None:
+        """Observe the duration of a forward pass."""
+        self._forward.observe(seconds)
+
+    def backward(self, seconds: float) -> None:
+        """Observe the duration of a backward pass."""
+        self._backward.observe(seconds)
+
+    def load(self, seconds: float) -> None:
+        """Observe the time to load a local batch, whether or not the step waited for it."""
+        self._load.observe(seconds)
+
+
+def _seconds(name: str, what: str, registry: CollectorRegistry) -> Histogram:
+    return Histogram(name, f"{what} in seconds", buckets=SECONDS_BUCKETS, registry=registry)

@@ -1,0 +1,256 @@
+"""The state of a run as served at /status, and its throughput."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import reduce
+from typing import Any, NamedTuple, assert_never
+
+from pslgs.spec.exit_codes import ExitCode
+from pslgs.telemetry.records import (
+    AbortRecord,
+    CheckpointRecord,
+    ClientRecord,
+    EvaluationRecord,
+    FinishRecord,
+    Record,
+    SkippedRecord,
+    StepRecord,
+)
+
+WINDOW = 50
+"""Number of steps over which the throughput is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Times of the last committed steps; the time between steps includes waits.
+
+    Attributes:
+        commits: Unix time in seconds and number of samples of each step, the oldest first.  Only the time
+            of the oldest is used.
+    """
+
+    commits: tuple[tuple[float, int], ...] = ()
+
+    def after(self, time: float, samples: int) -> "Throughput":
+        """Return the throughput after another step; the oldest step of a full window is dropped."""
+        return replace(self, commits=(*self.commits, (time, samples))[-WINDOW - 1 :])
+
+    @property
+    def samples_per_second(self) -> float | None:
+        """Samples per second; None before the second step."""
+        return sum(samples for _, samples in self.commits[1:]) / self._seconds if self._seconds else None
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Mean seconds per step; None before the second step."""
+        return self._seconds / (len(self.commits) - 1) if self._seconds else None
+
+    @property
+    def _seconds(self) -> float:
+        return max(0.0, self.commits[-1][0] - self.commits[0][0]) if self.commits else 0.0
+
+
+class Phase(StrEnum):
+    """Phases of a run."""
+
+    STARTING = "Starting"
+    WAITING = "Waiting"
+    """Waiting for clients."""
+    TRAINING = "Training"
+    EVALUATING = "Evaluating"
+    FINISHED = "Finished"
+    INTERRUPTED = "Interrupted"
+    """Stopped by a signal; the run can be resumed."""
+    FAILED = "Failed"
+
+
+_KEPT_FIGURES = (
+    "epoch",
+    "step",
+    "loss",
+    "accuracy",
+    "deviation",
+    "deviation_expected",
+    "deviation_bound",
+)
+
+
+class SavedCheckpoint(NamedTuple):
+    """Step of a checkpoint, and the Unix time in seconds at which it was written."""
+
+    step: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Status of a run.  Values are None as long as they are unknown, or if the job has none.
+
+    Attributes:
+        started: Unix time in seconds at which this process started.
+        epochs: Number of epochs of the job.
+        clients_expected: Number of clients that the job expects.
+        steps: Estimated number of steps in all epochs; 0 before the first schedule.
+        phase: Phase of the run.
+        epoch: Number of the current epoch, from 1; 0 before the first step.
+        step: Number of committed steps.
+        loss: Mean loss of the last global batch.
+        accuracy: Accuracy of the last evaluation, 0 … 1.
+        deviation: Batch deviation of the last global batch, L1 distance 0 … 2.
+        deviation_expected: Expected value of this deviation.
+        deviation_bound: Bound that this deviation exceeds with a probability of at most 1 %.
+        clients: State (``live``, ``lost``) -> names of the clients in this state, sorted.
+        speed: Throughput over the last steps.
+        last_checkpoint: The last checkpoint that was written.
+        heartbeat: Unix time in seconds at which the event loop last ran.
+        message: Message for the user; cleared by the next step.
+        checkpoint_failure: Reason for which the last checkpoint could not be written; cleared by the next
+            one that is written.
+        notice: Permanent message for the user, shown if there is no other message.
+        exit_code: Exit code of the process; None until the run has ended.
+    """
+
+    started: float
+    epochs: int
+    clients_expected: int
+    steps: int = 0
+    phase: Phase = Phase.STARTING
+    epoch: int = 0
+    step: int = 0
+    loss: float | None = None
+    accuracy: float | None = None
+    deviation: float | None = None
+    deviation_expected: float | None = None
+    deviation_bound: float | None = None
+    clients: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"live": (), "lost": ()})
+    speed: Throughput = field(default_factory=Throughput)
+    last_checkpoint: SavedCheckpoint | None = None
+    heartbeat: float = 0.0
+    message: str = ""
+    checkpoint_failure: str = ""
+    notice: str = ""
+    exit_code: ExitCode | None = None
+
+    def ended(self, exit_code: ExitCode, message: str) -> "Status":
+        """Return the status after the end of the run."""
+        phases = {ExitCode.FINISHED: Phase.FINISHED, ExitCode.INTERRUPTED: Phase.INTERRUPTED}
+        return replace(self, phase=phases.get(exit_code, Phase.FAILED), message=message, exit_code=exit_code)
+
+    @property
+    def progress(self) -> float:
+        """Committed steps as a fraction of all steps, 0 … 1."""
+        return min(1.0, self.step / self.steps) if self.steps else 0.0
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Estimated seconds until the last step, at the recent speed; None if unknown or after the end."""
+        seconds = self.speed.seconds_per_step
+        if seconds is None or not self.steps or self.exit_code is not None:
+            return None
+        return max(0, self.steps - self.step) * seconds
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON document of `/status`; numbers that are not finite become null."""
+        checkpoint = self.last_checkpoint
+        return {
+            "phase": self.phase.value,
+            "epoch": self.epoch,
+            "epochs": self.epochs,
+            "step": self.step,
+            "steps": self.steps,
+            "progress": self.progress,
+            "etaSeconds": self.eta_seconds,
+            "loss": _finite(self.loss),
+            "accuracy": _finite(self.accuracy),
+            "deviation": _finite(self.deviation),
+            "deviationExpected": _finite(self.deviation_expected),
+            "deviationBound": _finite(self.deviation_bound),
+            "samplesPerSecond": self.speed.samples_per_second,
+            "clients": {state: list(names) for state, names in self.clients.items()},
+            "clientsExpected": self.clients_expected,
+            "lastCheckpoint": checkpoint._asdict() if checkpoint else None,
+            "heartbeat": self.heartbeat,
+            "message": self.message or self.checkpoint_failure or self.notice,
+            "notice": self.notice,
+            "exitCode": None if self.exit_code is None else int(self.exit_code),
+            "started": self.started,
+        }
+
+
+def next_status(status: Status, record: Record) -> Status:
+    """Return the status after a record."""
+    match record:
+        case StepRecord():
+            status = _after_step(status, record)
+        case EvaluationRecord():
+            status = replace(status, accuracy=record.accuracy)
+        case ClientRecord():
+            status = replace(status, clients=_after_change(status.clients, record))
+        case CheckpointRecord():
+            status = _after_checkpoint(status, record)
+        case FinishRecord():
+            status = status.ended(ExitCode[record.outcome], record.message)
+        case AbortRecord() | SkippedRecord():
+            pass
+        case _:
+            assert_never(record)
+    return status
+
+
+def kept_figures(status: Status) -> dict[str, float | None]:
+    """Return the figures that a checkpoint keeps, as JSON, so that `resumed_status` needs no old records."""
+    return {name: _finite(getattr(status, name)) for name in _KEPT_FIGURES}
+
+
+def resumed_status(
+    fresh: Status, records: Iterable[Record], figures: Mapping[str, Any] | None = None
+) -> Status:
+    """Return the initial status of a resumed run; its clients and its speed are not known yet.
+
+    Args:
+        fresh: Status of a new run of the job in this process.
+        records: Known records of the run, the oldest first.
+        figures: `kept_figures` of the checkpoint, which is older than ``records``.
+    """
+    known = {name: figures[name] for name in _KEPT_FIGURES if name in figures} if figures else {}
+    last = reduce(next_status, records, replace(fresh, **known))
+    kept = {name: getattr(last, name) for name in (*_KEPT_FIGURES, "last_checkpoint")}
+    return replace(fresh, **kept)
+
+
+def _after_step(status: Status, record: StepRecord) -> Status:
+    return replace(
+        status,
+        phase=Phase.TRAINING,
+        epoch=record.epoch,
+        step=record.step,
+        loss=record.loss,
+        deviation=record.deviation,
+        deviation_expected=record.deviation_expected,
+        deviation_bound=record.deviation_bound,
+        speed=status.speed.after(record.time, record.batch_size),
+        message="",
+    )
+
+
+def _after_change(clients: Mapping[str, tuple[str, ...]], record: ClientRecord) -> dict[str, tuple[str, ...]]:
+    others = {
+        state: tuple(name for name in names if name != record.client) for state, names in clients.items()
+    }
+    state = "lost" if record.change == "lost" else "live"
+    return {**others, state: tuple(sorted((*others.get(state, ()), record.client)))}
+
+
+def _after_checkpoint(status: Status, record: CheckpointRecord) -> Status:
+    if record.error is None:
+        saved = SavedCheckpoint(record.step, record.time)
+        return replace(status, last_checkpoint=saved, checkpoint_failure="")
+    failure = f"the checkpoint of step {record.step} could not be written: {record.error}"
+    return replace(status, checkpoint_failure=failure)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

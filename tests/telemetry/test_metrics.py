@@ -1,0 +1,288 @@
+import math
+
+import pytest
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from pslgs.telemetry.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
+from pslgs.telemetry.records import (
+    AbortRecord,
+    CheckpointRecord,
+    ClientEvaluation,
+    ClientRecord,
+    EvaluationRecord,
+    FinishRecord,
+    SkippedRecord,
+)
+from pslgs.telemetry.series import REFUSED, ProcessRegistry
+from pslgs.telemetry.status import Phase
+
+JOB = JobLabels(name="cifar10", architecture="resnet18", cut_layer="layer1", strategy="Global")
+SERIES = JobSeries(JOB, epochs=3, quorum=1, client_series=2)
+
+SERVER = {
+    "pslgs_steps": ("counter", set()),
+    "pslgs_samples": ("counter", set()),
+    "pslgs_step_seconds": ("histogram", {"phase"}),
+    "pslgs_batch_deviation": ("gauge", set()),
+    "pslgs_batch_deviation_expected": ("gauge", set()),
+    "pslgs_batch_deviation_bound": ("gauge", {"confidence"}),
+    "pslgs_global_batch_size": ("gauge", set()),
+    "pslgs_active_clients": ("gauge", set()),
+    "pslgs_clients": ("gauge", {"state"}),
+    "pslgs_quorum_clients": ("gauge", set()),
+    "pslgs_client_samples": ("counter", {"client"}),
+    "pslgs_client_remaining_samples": ("gauge", {"client"}),
+    "pslgs_client_response_seconds": ("summary", {"client", "phase"}),
+    "pslgs_wire_bytes": ("counter", {"direction", "kind"}),
+    "pslgs_steps_aborted": ("counter", {"reason"}),
+    "pslgs_clients_lost": ("counter", {"reason"}),
+    "pslgs_clients_refused": ("counter", {"reason"}),
+    "pslgs_answers_ignored": ("counter", {"reason"}),
+    "pslgs_samples_skipped": ("counter", set()),
+    "pslgs_training_loss": ("gauge", set()),
+    "pslgs_evaluation_loss": ("gauge", set()),
+    "pslgs_evaluation_accuracy": ("gauge", set()),
+    "pslgs_client_evaluation_accuracy": ("gauge", {"client"}),
+    "pslgs_evaluation_timestamp_seconds": ("gauge", set()),
+    "pslgs_phase": ("gauge", {"phase"}),
+    "pslgs_epoch": ("gauge", set()),
+    "pslgs_epochs": ("gauge", set()),
+    "pslgs_checkpoint_timestamp_seconds": ("gauge", set()),
+    "pslgs_checkpoint_failures": ("counter", set()),
+    "pslgs_heartbeat_timestamp_seconds": ("gauge", set()),
+    "pslgs_job": ("info", {"name", "architecture", "cut_layer", "strategy"}),
+}
+CLIENT = {
+    "pslgs_client_forward_seconds": ("histogram", set()),
+    "pslgs_client_backward_seconds": ("histogram", set()),
+    "pslgs_client_load_seconds": ("histogram", set()),
+}
+
+
+@pytest.fixture
+def registry():
+    return ProcessRegistry()
+
+
+@pytest.fixture
+def metrics(registry):
+    return ServerMetrics(registry, SERIES)
+
+
+@pytest.fixture
+def busy(metrics, step):
+    """Metrics of a server to which everything has happened that can."""
+    metrics.set_clients({"a": "live", "b": "live"})
+    metrics.set_remaining({"a": 7, "b": 9})
+    for record in (
+        step(),
+        EvaluationRecord(1.0, 1, 1, 10, 0.5, 0.75, {"a": ClientEvaluation(10, 0.5, 0.75)}),
+        ClientRecord(1.0, 1, "c", "lost", "no answer within 30 s", cause="timeout"),
+        AbortRecord(1.0, 1, 2, 1, "client c was lost", cause="timeout"),
+        SkippedRecord(1.0, 1, {"c": 4, "d": 5}),
+        CheckpointRecord(1234.5, 1, 0.1),
+        CheckpointRecord(1240.0, 2, 0.1, "disk full"),
+        FinishRecord(1.0, 2, "FINISHED", ""),
+    ):
+        metrics.observe(record)
+    metrics.wire_bytes("sent", "parameters", 100)
+    metrics.client_refused("impostor")
+    metrics.answer_ignored("late")
+    metrics.heartbeat(1300.0)
+    metrics.show_phase(Phase.TRAINING)
+    return metrics
+
+
+def surface(registry):
+    """Metric name -> type and labels, of the project's own metrics."""
+    return {
+        metric.name: (
+            metric.type,
+            {label for sample in metric.samples for label in sample.labels} - {"le"},
+        )
+        for metric in registry.collect()
+        if metric.name.startswith("pslgs_")
+    }
+
+
+def test_names_types_and_labels_of_a_server_are_frozen(busy, registry):
+    assert surface(registry) == SERVER
+
+
+def test_names_types_and_labels_of_a_client_are_frozen(registry):
+    ClientMetrics(registry)
+
+    assert surface(registry) == CLIENT
+
+
+def test_every_metric_says_what_it_means_and_in_which_unit(busy, registry):
+    ClientMetrics(registry)
+    for metric in registry.collect():
+        assert metric.documentation
+        if "_seconds" in metric.name:
+            assert "seconds" in metric.documentation, metric.name
+
+
+@pytest.mark.parametrize("expose", [generate_latest, generate_openmetrics], ids=["text", "OpenMetrics"])
+def test_the_exposition_has_no_series_of_creation_times(busy, registry, expose):
+    text = expose(registry).decode()
+
+    assert "_created" not in text
+    assert "pslgs_steps_total 1.0" in text
+    assert (
+        'pslgs_job_info{architecture="resnet18",cut_layer="layer1",name="cifar10",strategy="Global"} 1.0'
+        in text
+    )
+
+
+def test_the_memory_of_the_process_is_shown(registry):
+    assert registry.get_sample_value("process_resident_memory_bytes") > 1e6
+
+
+def test_two_servers_in_one_process_do_not_mix(step):
+    one, other = ProcessRegistry(), ProcessRegistry()
+    ServerMetrics(one, SERIES).observe(step())
+    ServerMetrics(other, SERIES)
+
+    assert one.get_sample_value("pslgs_steps_total") == 1
+    assert other.get_sample_value("pslgs_steps_total") == 0
+
+
+@pytest.mark.parametrize(
+    ("sample", "labels", "value"),
+    [
+        ("pslgs_samples_total", {}, 8),
+        ("pslgs_step_seconds_sum", {"phase": "server"}, 0.1),
+        ("pslgs_batch_deviation", {}, 0.2),
+        ("pslgs_batch_deviation_bound", {"confidence": "0.99"}, 0.5),
+        ("pslgs_active_clients", {}, 2),
+        ("pslgs_clients", {"state": "live"}, 2),
+        ("pslgs_clients", {"state": "lost"}, 1),
+        ("pslgs_quorum_clients", {}, 1),
+        ("pslgs_phase", {"phase": "Training"}, 1),
+        ("pslgs_phase", {"phase": "Starting"}, 0),
+        ("pslgs_evaluation_timestamp_seconds", {}, 1.0),
+        ("pslgs_client_samples_total", {"client": "a"}, 5),
+        ("pslgs_client_remaining_samples", {"client": "b"}, 9),
+        ("pslgs_client_response_seconds_sum", {"client": "a", "phase": "backward"}, 0.2),
+        ("pslgs_client_evaluation_accuracy", {"client": "a"}, 0.75),
+        ("pslgs_wire_bytes_total", {"direction": "sent", "kind": "parameters"}, 100),
+        ("pslgs_steps_aborted_total", {"reason": "timeout"}, 1),
+        ("pslgs_clients_lost_total", {"reason": "timeout"}, 1),
+        ("pslgs_clients_refused_total", {"reason": "impostor"}, 1),
+        ("pslgs_answers_ignored_total", {"reason": "late"}, 1),
+        ("pslgs_samples_skipped_total", {}, 9),
+        ("pslgs_training_loss", {}, 2.3),
+        ("pslgs_evaluation_accuracy", {}, 0.75),
+        ("pslgs_epochs", {}, 3),
+        ("pslgs_checkpoint_timestamp_seconds", {}, 1234.5),
+        ("pslgs_checkpoint_failures_total", {}, 1),
+        ("pslgs_heartbeat_timestamp_seconds", {}, 1300.0),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_values_are_those_of_the_records(busy, registry, sample, labels, value):
+    assert registry.get_sample_value(sample, labels) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pslgs_batch_deviation",
+        "pslgs_evaluation_accuracy",
+        "pslgs_checkpoint_timestamp_seconds",
+        "pslgs_evaluation_timestamp_seconds",
+        "pslgs_epoch",
+    ],
+)
+def test_what_is_not_known_yet_has_no_sample(metrics, registry, name):
+    assert registry.get_sample_value(name) is None
+
+
+def test_a_task_without_classes_shows_no_deviation(metrics, registry, step):
+    metrics.observe(step(deviation=None, deviation_expected=None, deviation_bound=None))
+
+    assert registry.get_sample_value("pslgs_batch_deviation") is None
+    assert registry.get_sample_value("pslgs_training_loss") == 2.3
+
+
+def test_a_loss_that_is_no_number_is_shown_as_such(metrics, registry, step):
+    metrics.observe(step(loss=math.nan))
+
+    assert math.isnan(registry.get_sample_value("pslgs_training_loss"))
+
+
+def clients_with_series(registry):
+    return {
+        sample.labels["client"]
+        for metric in registry.collect()
+        for sample in metric.samples
+        if "client" in sample.labels
+    }
+
+
+def test_the_series_of_a_lost_client_are_removed_and_come_back_with_it(busy, registry, step):
+    busy.observe(ClientRecord(1.0, 1, "a", "lost", "no answer", cause="timeout"))
+    busy.set_remaining({"a": 7, "b": 9})
+    assert clients_with_series(registry) == {"b"}
+
+    busy.observe(ClientRecord(1.0, 1, "a", "joined", ""))
+    busy.observe(step())
+    assert clients_with_series(registry) == {"a", "b"}
+
+
+def test_the_series_of_a_departed_client_are_removed_and_states_go_back_to_zero(busy, registry):
+    busy.set_clients({"a": "live"})
+
+    assert clients_with_series(registry) == {"a"}
+    assert registry.get_sample_value("pslgs_clients", {"state": "lost"}) == 0
+    assert registry.get_sample_value("pslgs_clients", {"state": "live"}) == 1
+
+
+def test_clients_beyond_the_limit_have_no_series_but_count_in_the_totals(metrics, registry, step):
+    metrics.observe(step(allocation=dict.fromkeys("abcd", (0, 1)), response_seconds={}))
+
+    assert clients_with_series(registry) == {"a", "b"}
+    assert registry.get_sample_value("pslgs_active_clients") == 4
+
+
+def test_an_evaluation_replaces_the_accuracies_of_the_one_before(busy, registry):
+    busy.observe(EvaluationRecord(2.0, 1, 1, 10, 0.5, 0.8, {"b": ClientEvaluation(10, 0.5, 0.8)}, ("a",)))
+
+    assert registry.get_sample_value("pslgs_client_evaluation_accuracy", {"client": "a"}) is None
+    assert registry.get_sample_value("pslgs_client_evaluation_accuracy", {"client": "b"}) == 0.8
+
+
+@pytest.mark.parametrize(
+    ("counter", "reason"),
+    [
+        ("clients_lost", "disconnected"),
+        ("steps_aborted", "client_lost"),
+        ("clients_refused", "IdentityMismatch"),
+    ],
+    ids=["lost", "aborted", "refused"],
+)
+def test_a_known_reason_is_counted_from_zero(metrics, registry, counter, reason):
+    assert registry.get_sample_value(f"pslgs_{counter}_total", {"reason": reason}) == 0
+
+
+def test_endlessly_many_reasons_do_not_make_endlessly_many_series(metrics, registry):
+    for number in range(100):
+        metrics.client_refused(f"reason {number}")
+
+    [refused] = [metric for metric in registry.collect() if metric.name == "pslgs_clients_refused"]
+    assert len(refused.samples) == 32
+    assert registry.get_sample_value("pslgs_clients_refused_total", {"reason": "other"}) == 100 - 31 + len(
+        REFUSED
+    )
+
+
+def test_a_client_counts_its_three_durations(registry):
+    client = ClientMetrics(registry)
+    client.forward(0.5)
+    client.backward(0.25)
+    client.load(0.125)
+
+    for name, seconds in (("forward", 0.5), ("backward", 0.25), ("load", 0.125)):
+        assert registry.get_sample_value(f"pslgs_client_{name}_seconds_sum") == seconds

@@ -1,0 +1,256 @@
+"""A stream ends once, for one reason, and takes everyone who waits on it along, whatever gRPC does."""
+
+import asyncio
+from collections.abc import Sequence
+
+import grpc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pslgs.transport import stream as stream_module
+from pslgs.transport.errors import StreamEnded, ended
+from pslgs.transport.messages import decode_frames, encode_frame
+from pslgs.transport.settings import CHUNK_BYTES, MERGED_BYTES
+from pslgs.transport.stream import Stream
+from pslgs.transport.v1.training_pb2 import Abort, Header, Tensor
+from transport.loopback import DEADLINE, dialling, receive_all, serving
+
+pytestmark = pytest.mark.timeout(60)
+ABORT = Header(abort=Abort(step=1))
+
+
+async def silent() -> bytes:
+    return await asyncio.get_running_loop().create_future()
+
+
+async def taken(message: bytes) -> None:
+    pass
+
+
+async def stuck(message: bytes) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+async def broken(*_: object) -> bytes:
+    raise ZeroDivisionError
+
+
+async def fill(stream: Stream) -> None:
+    while True:
+        await stream.send(ABORT)
+
+
+@pytest.mark.parametrize(
+    "status", [grpc.StatusCode.OK, grpc.StatusCode.ABORTED], ids=lambda status: status.name
+)
+async def test_ending_wakes_a_receiver_and_a_sender_that_is_held_up(status):
+    stream = Stream()
+    carrying = asyncio.create_task(stream.carry(silent, stuck))
+    waiting = [asyncio.create_task(each) for each in (fill(stream), fill(stream), stream.receive())]
+    await asyncio.wait(waiting, timeout=0.05)
+    assert not any(each.done() for each in waiting)
+    stream.end(status, "over")
+    outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), DEADLINE)
+    assert [outcome.status for outcome in outcomes] == [status] * 3
+    carrying.cancel()
+    await asyncio.wait({carrying})
+
+
+async def test_a_peer_that_takes_nothing_for_too_long_ends_the_stream(monkeypatch):
+    monkeypatch.setattr(stream_module, "STALL_SECONDS", 0.05)
+    stream = Stream()
+    await stream.send(ABORT)
+    reason = await asyncio.wait_for(stream.carry(silent, stuck), DEADLINE)
+    assert reason.status is grpc.StatusCode.DEADLINE_EXCEEDED
+    with pytest.raises(StreamEnded, match="took no message"):
+        await stream.receive()
+
+
+async def test_a_stream_that_ends_in_order_does_not_wait_for_ever_for_a_peer_that_takes_nothing(monkeypatch):
+    monkeypatch.setattr(stream_module, "FLUSH_SECONDS", 0.05)
+    stream = Stream()
+    await stream.send(ABORT)
+    stream.end(grpc.StatusCode.OK, "")
+    reason = await asyncio.wait_for(stream.carry(silent, stuck, silent), DEADLINE)
+    assert reason.status is grpc.StatusCode.OK
+    assert not stream.sent
+
+
+@pytest.mark.parametrize(
+    ("read", "write"),
+    [pytest.param(broken, taken, id="reading"), pytest.param(silent, broken, id="writing")],
+)
+async def test_a_fault_while_messages_are_moved_is_raised_and_wakes_all_who_wait(read, write):
+    stream = Stream()
+    await stream.send(ABORT)
+    receiving = asyncio.create_task(stream.receive())
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(stream.carry(read, write), DEADLINE)
+    with pytest.raises(StreamEnded, match="INTERNAL"):
+        await receiving
+
+
+async def test_what_a_peer_sent_before_it_left_is_received_and_what_it_was_to_get_is_dropped():
+    messages = iter([encode_frame(ABORT), encode_frame(ABORT)])
+
+    async def read() -> bytes:
+        for message in messages:
+            return message
+        raise ended(grpc.StatusCode.CANCELLED, "left")
+
+    stream = Stream()
+    await stream.send(ABORT)
+    reason = await asyncio.wait_for(stream.carry(read, stuck), DEADLINE)
+    assert reason.details == "left"
+    assert [(await stream.receive()).header for _ in range(2)] == [ABORT, ABORT]
+    assert stream.received == {"control": 2 * len(encode_frame(ABORT))}
+    with pytest.raises(StreamEnded, match="left"):
+        await stream.receive()
+
+
+def chunk(payload_bytes: int, step: int = 1) -> bytes:
+    return encode_frame(Header(tensor=Tensor(kind=Tensor.SMASHED_DATA, step=step)), bytes(payload_bytes))
+
+
+async def messages_for(stream: Stream, frames: Sequence[bytes]) -> list[bytes]:
+    """Send all frames and return what gRPC was given to carry them."""
+    written: list[bytes] = []
+
+    async def write(message: bytes) -> None:
+        written.append(message)
+
+    async def send() -> None:
+        for frame in frames:
+            await stream.send_encoded(frame)
+        stream.end(grpc.StatusCode.OK, "")
+
+    async with asyncio.timeout(DEADLINE):
+        await asyncio.gather(stream.carry(silent, write), send())
+    return written
+
+
+async def test_small_frames_that_wait_together_are_merged_in_order():
+    stream = Stream()
+    (message,) = await messages_for(
+        stream, [encode_frame(Header(abort=Abort(step=step))) for step in range(3)]
+    )
+    assert [frame.header.abort.step for frame in decode_frames(message)] == [0, 1, 2]
+    assert stream.sent == {"control": len(message)}
+
+
+# Sizes on both sides of what can be merged, and pairs that fill a message exactly or miss by one byte.
+QUARTER = MERGED_BYTES // 4
+HALF = 2 * QUARTER - (len(chunk(QUARTER)) - QUARTER)
+SIZES = st.one_of(
+    st.integers(0, 300),
+    st.integers(0, 2 * MERGED_BYTES),
+    st.sampled_from([HALF - 1, HALF, HALF + 1, MERGED_BYTES, CHUNK_BYTES]),
+)
+
+
+@given(st.lists(SIZES, max_size=12))
+def test_merged_messages_keep_the_order_and_the_limit_and_every_byte_is_counted(sizes):
+    async def exchange() -> tuple[Stream, list[bytes]]:
+        stream = Stream()
+        return stream, await messages_for(stream, frames)
+
+    frames = [chunk(size, step) for step, size in enumerate(sizes, 1)]
+    stream, messages = asyncio.run(exchange())
+    assert b"".join(messages) == b"".join(frames)
+    for message in messages:
+        assert len(decode_frames(message)) == 1 or len(message) <= MERGED_BYTES
+    assert stream.sent["smashed_data"] == sum(map(len, frames))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "messages"),
+    [
+        pytest.param([HALF, HALF], [[0, 1]], id="two that fill a message"),
+        pytest.param([HALF, HALF + 1], [[0], [1]], id="two of a byte too many"),
+        pytest.param([10, CHUNK_BYTES, 10, 10], [[0], [1], [2, 3]], id="a chunk between small ones"),
+        pytest.param([CHUNK_BYTES, 10], [[0], [1]], id="a small one behind a chunk"),
+    ],
+)
+async def test_what_does_not_fit_begins_a_message_of_its_own(sizes, messages):
+    frames = [chunk(size) for size in sizes]
+    assert await messages_for(Stream(), frames) == [
+        b"".join(frames[place] for place in places) for places in messages
+    ]
+
+
+async def test_a_full_chunk_is_given_to_grpc_without_a_copy():
+    small, large = chunk(10), chunk(CHUNK_BYTES)
+    messages = await messages_for(Stream(), [small, large, small])
+    assert [message is frame for message, frame in zip(messages, (small, large, small), strict=True)] == [
+        True,
+        True,
+        True,
+    ]
+
+
+async def test_merged_frames_are_received_one_by_one_and_counted_each_by_its_kind():
+    tensor = chunk(100)
+
+    async def read() -> bytes:
+        for message in messages:
+            return message
+        raise ended(grpc.StatusCode.CANCELLED, "left")
+
+    messages = iter([encode_frame(ABORT) + tensor + encode_frame(ABORT), tensor])
+    stream = Stream()
+    await asyncio.wait_for(stream.carry(read, taken), DEADLINE)
+    bodies = []
+    for control, data in [(1, 0), (1, 1), (2, 1), (2, 2)]:
+        bodies.append((await stream.receive()).header.WhichOneof("body"))
+        assert stream.received["control"] == control * len(encode_frame(ABORT))
+        assert stream.received["smashed_data"] == data * len(tensor)
+    assert bodies == ["abort", "tensor", "abort", "tensor"]
+
+
+async def test_a_stream_that_was_ended_here_gives_out_nothing_that_came_before():
+    async def read() -> bytes:
+        if not came.done():
+            came.set_result(None)
+            return encode_frame(ABORT) * 3
+        return await silent()
+
+    came = asyncio.get_running_loop().create_future()
+    stream = Stream()
+    carrying = asyncio.create_task(stream.carry(read, taken))
+    await stream.receive()
+    stream.end(grpc.StatusCode.ABORTED, "enough")
+    with pytest.raises(StreamEnded, match="enough"):
+        await stream.receive()
+    await carrying
+
+
+async def test_a_half_close_that_never_comes_through_holds_up_nobody(monkeypatch):
+    monkeypatch.setattr(stream_module, "FLUSH_SECONDS", 0.05)
+    stream = Stream()
+    stream.end(grpc.StatusCode.OK, "")
+    assert (
+        await asyncio.wait_for(stream.carry(silent, taken, silent), DEADLINE)
+    ).status is grpc.StatusCode.OK
+
+
+async def test_an_error_in_the_clients_own_work_is_raised_and_ends_its_session():
+    async with serving(receive_all) as served:
+        with pytest.raises(ZeroDivisionError):
+            async with dialling(served.address):
+                await broken()
+        await served.end_of(await served.session())
+
+
+async def test_a_client_that_is_cancelled_leaves_at_once():
+    async def client() -> None:
+        async with dialling(served.address) as connection:
+            await connection.receive()
+
+    async with serving(receive_all) as served:
+        running = asyncio.create_task(client())
+        session = await served.session()
+        running.cancel()
+        await asyncio.wait({running}, timeout=DEADLINE)
+        assert running.cancelled()
+        await served.end_of(session)
