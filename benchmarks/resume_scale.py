@@ -19,8 +19,9 @@ import torch
 from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.settings import settings_from
 from pslgs.process.termination_message import TerminationMessage
-from pslgs.server import main, run_checkpoint
+from pslgs.server import run_checkpoint
 from pslgs.server.label_statistics import LabelStatistics
+from pslgs.server.main import ENDPOINTS_FILE, run_server
 from pslgs.server.options import ServerOptions
 from pslgs.spec import SplitTrainingJob, parse_job
 from pslgs.telemetry.records import CheckpointRecord, StepRecord, encode
@@ -99,9 +100,9 @@ def write_run(folder: Path, job: SplitTrainingJob, steps: int, clients: int, *, 
 async def seconds_to_resume(folder: Path, job: SplitTrainingJob) -> float:
     """Start a server in this process; return the seconds until clients can connect."""
     options = ServerOptions("127.0.0.1:0", ("127.0.0.1", 0), None, folder, folder / "cache", 1)
-    endpoints = folder / main.ENDPOINTS_FILE
+    endpoints = folder / ENDPOINTS_FILE
     begun = time.monotonic()
-    server = asyncio.create_task(main.run_server(job, options, TerminationMessage()))
+    server = asyncio.create_task(run_server(job, options, TerminationMessage()))
     while not endpoints.exists():
         await asyncio.sleep(0.001)
         if server.done():
