@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -90,7 +91,7 @@ def test_a_file_is_converted_once_and_again_when_it_changes(write_parquet, image
     assert open_source(parquet(file), FIELD, cache).labels.tolist() == [1] * 12
     assert len(conversions) == 2
     assert first.load(0).shape == (3, 8, 6)
-    assert list(cache.glob("*.partial")) == []
+    assert list(cache.glob("*.new")) == []
 
 
 def test_processes_that_open_it_at_once_convert_it_once(write_parquet, image_column, cache):
@@ -160,7 +161,7 @@ def test_a_conversion_that_fails_leaves_nothing_behind(write_parquet, image_colu
         raise OSError(28, "No space left on device")
 
     file = write_parquet("d.parquet", {"img": image_column, "label": [0] * 12})
-    monkeypatch.setattr(parquet_module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match="No space left on device"):
         open_source(parquet(file), FIELD, cache)
     assert [file.suffix for file in cache.iterdir()] == [".lock"]

@@ -1,6 +1,5 @@
 """``pslgs client``: the entry point of the client's container."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from pslgs.cli.container import (
     run_process,
 )
 from pslgs.cli.options import JobArgument, SetOption
+from pslgs.process.machine import available_cores
 from pslgs.spec import load_job
 
 StayOption = Annotated[
@@ -53,7 +53,7 @@ def client(  # noqa: PLR0913, PLR0917 - the options of a command
             server=server,
             identity=required_identity(identity, manifest.spec.transport.tls),
             cache=cache,
-            cores=threads or len(os.sched_getaffinity(0)),
+            cores=threads or available_cores(),
             partition_index=share,
             http=endpoint(http) if http else None,
             patience=patience,

@@ -8,11 +8,11 @@ import typer
 
 from pslgs.cli.options import FormatOption, JobArgument, OutputFormat, SetOption, print_json
 from pslgs.cli.simulate import RecalibrateOption
+from pslgs.process.machine import DATASET_CACHE, available_cores
 from pslgs.simulation.job_variants import PAPER_STRATEGIES, Skew
 from pslgs.spec import load_job
 from pslgs.spec.training import Baseline, SamplingStrategy
 
-_CACHE = Path("~/.cache/pslgs")
 _RUNS = Path("runs")
 
 
@@ -53,7 +53,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
             help="Folder of the comparison, also of one to go on with; without it, one under runs/."
         ),
     ] = None,
-    cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = _CACHE,
+    cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = DATASET_CACHE,
     output_format: FormatOption = OutputFormat.TEXT,
     overrides: SetOption = None,
 ) -> None:
@@ -86,7 +86,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
             cache=cache.expanduser(),
             threads=threads,
             folder=folder,
-            jobs=jobs or max(1, _cores() // threads),
+            jobs=jobs or max(1, available_cores() // threads),
             watcher=view,
         )
     if output_format is OutputFormat.JSON:
@@ -94,7 +94,3 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
         return
     show(comparison, console)
     console.print(f"  {folder / REPORT}", soft_wrap=True)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

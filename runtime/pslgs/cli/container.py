@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from pslgs.cli.errors import ending_of
+from pslgs.process.machine import available_cores
 from pslgs.process.signals import StoppedEarly, stopping_early
 from pslgs.process.termination_message import Ending, TerminationMessage
 from pslgs.spec import ExitCode, InputError, Tls
@@ -57,7 +58,7 @@ def run_process(work: Coroutine[Any, Any, Ending], threads: int) -> Ending:
     # gRPC would tell of every connection that a peer closes; what matters of it we tell ourselves.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
-    configure_torch(threads or len(os.sched_getaffinity(0)))
+    configure_torch(threads or available_cores())
     try:
         return asyncio.run(work)
     finally:

@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from pslgs.cli.options import FormatOption, JobArgument, OutputFormat, SetOption, print_json
+from pslgs.process.machine import DATASET_CACHE
 from pslgs.spec import load_job
-
-_CACHE = Path("~/.cache/pslgs")
 
 
 def plan(  # noqa: PLR0913, PLR0917 - the options of a command
@@ -30,7 +29,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the options of a command
         ),
     ] = None,
     all_cuts: Annotated[bool, typer.Option("--all-cuts", help="Look at every layer.")] = False,  # noqa: FBT002
-    cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = _CACHE,
+    cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = DATASET_CACHE,
     output_format: FormatOption = OutputFormat.TEXT,
     overrides: SetOption = None,
 ) -> None:

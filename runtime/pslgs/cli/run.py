@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pslgs.cli.options import JobArgument, SetOption
+from pslgs.process.machine import DATASET_CACHE
 from pslgs.spec import ExitCode, parse_job
 from pslgs.spec.manifest import read_document, with_overrides
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from pslgs.launch.local_run import Outcome
 
-_CACHE = Path("~/.cache/pslgs")
 FILES = ("model.safetensors", "report.html", "metrics.jsonl")
 
 
@@ -29,7 +29,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     metrics_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the metrics; 0 picks one.")
     ] = 0,
-    cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = _CACHE,
+    cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = DATASET_CACHE,
     overrides: SetOption = None,
 ) -> None:
     """Train a job on this machine: its server and its clients are processes here."""

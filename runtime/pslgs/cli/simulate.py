@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pslgs.cli.options import FormatOption, JobArgument, OutputFormat, SetOption, print_json
+from pslgs.process.machine import DATASET_CACHE, available_cores
 from pslgs.simulation.job_variants import Skew
 from pslgs.spec import load_job
 from pslgs.spec.training import Baseline, SamplingStrategy
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pslgs.simulation.result import SimulationResult
     from pslgs.simulation.setup import Simulation
 
-_CACHE = Path("~/.cache/pslgs")
 SCHEDULE_FILE = "schedule.csv"
 
 RecalibrateOption = Annotated[
@@ -60,7 +60,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
     output: Annotated[
         Path | None, typer.Option(help="Folder of the run; without it, one under runs/ named after the job.")
     ] = None,
-    cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = _CACHE,
+    cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = DATASET_CACHE,
     output_format: FormatOption = OutputFormat.TEXT,
     overrides: SetOption = None,
 ) -> None:
@@ -127,7 +127,7 @@ def _train(
     from pslgs.reporting.page import write_report
     from pslgs.training.torch_thread import configure_torch
 
-    configure_torch(len(os.sched_getaffinity(0)))
+    configure_torch(available_cores())
     folder = choose_folder(f"{simulation.job.metadata.name}-simulated", output, resume=False)
     console.print(f"{len(clients)} virtual clients; run folder {folder}", soft_wrap=True)
     with ProgressView(console) as view:

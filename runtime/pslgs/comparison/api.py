@@ -9,10 +9,11 @@ from pslgs.comparison.report import write_files
 from pslgs.comparison.store import TrialStore, all_of, fingerprint
 from pslgs.comparison.summary import Comparison
 from pslgs.comparison.trial import ComparisonOptions, trials_of
+from pslgs.process.machine import DATASET_CACHE
 from pslgs.sampling.registry import strategy_named
 from pslgs.simulation.api import choice
 from pslgs.simulation.job_variants import PAPER_STRATEGIES, Skew, job_variant
-from pslgs.simulation.setup import CACHE, Mix, parse_mix
+from pslgs.simulation.setup import Mix, parse_mix
 from pslgs.spec.job import SplitTrainingJob
 
 
@@ -28,7 +29,7 @@ def compare(  # noqa: PLR0913 - what a notebook or the command line may want to 
     target_accuracy: float | None = None,
     recalibration_batches: int = 0,
     client_ids: Sequence[str] | None = None,
-    cache: Path = CACHE,
+    cache: Path = DATASET_CACHE,
     threads: int = 1,
     folder: Path | str | None = None,
     jobs: int = 1,

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from pslgs.atomic_file import replacing
 from pslgs.comparison.trial import ComparisonOptions, Trial, TrialResult, trial_document, trial_from_document
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import SplitTrainingJob
@@ -103,6 +104,5 @@ def _read(file: Path) -> Mapping[str, object]:
 
 
 def _write(file: Path, document: Mapping[str, object]) -> None:
-    new = file.with_name(file.name + ".new")
-    new.write_text(json.dumps(document, allow_nan=False, separators=(",", ":")), encoding="utf-8")
-    new.replace(file)
+    with replacing(file) as new:
+        new.write_text(json.dumps(document, allow_nan=False, separators=(",", ":")), encoding="utf-8")

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from pslgs.costs.time_model import SERVER_SAMPLES_PER_SECOND
+from pslgs.process.machine import DATASET_CACHE
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.job_variants import PAPER_STRATEGIES
 from pslgs.simulation.result import SimulationResult, Steps
-from pslgs.simulation.setup import CACHE, Mix
+from pslgs.simulation.setup import Mix
 from pslgs.simulation.summary import MEASURED
 from pslgs.spec.errors import InputError
 from pslgs.spec.training import SamplingStrategy
@@ -48,7 +49,7 @@ class ComparisonOptions:
     target_accuracy: float | None = None
     recalibration_batches: int = 0
     client_ids: Sequence[str] | None = None
-    cache: Path = CACHE
+    cache: Path = DATASET_CACHE
     threads: int = 1
 
 

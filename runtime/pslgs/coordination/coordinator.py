@@ -35,6 +35,7 @@ from pslgs.coordination.schedule_draw import DrawResult, ScheduleDraw
 from pslgs.coordination.settings import Settings
 from pslgs.coordination.state import CoordinatorState
 from pslgs.coordination.step_attempt import StepAttempt
+from pslgs.sampling.batch_size import batch_size_violation
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.fault_tolerance import OnLostClient, OnNonFinite
@@ -347,12 +348,9 @@ class Coordinator:
         return self.epoch.plan(samples, label_counts, just_drawn=just_drawn)
 
     def _begin_attempt(self, now: float) -> None:
-        batch_size, pooled = self._settings.global_batch_size, self.membership.pooled_samples
-        if batch_size > pooled and len(self.membership) >= self._settings.expected_clients:
-            self._end(
-                ExitCode.BAD_INPUT,
-                f"spec.sampling.globalBatchSize: is {batch_size}, but the clients hold only {pooled} samples",
-            )
+        too_large = batch_size_violation(self._settings.global_batch_size, self.membership.pooled_samples)
+        if too_large is not None and len(self.membership) >= self._settings.expected_clients:
+            self._end(ExitCode.BAD_INPUT, str(too_large))
             return
         self._attempts += 1
         local_batches = tuple(

@@ -6,6 +6,7 @@ from typing import Final
 from pslgs.costs.quantities import bytes_of, seconds, short, whole_percent
 from pslgs.costs.result import Advice, CutFigures, Plan, Recommendation
 from pslgs.data.loading import TRAINING
+from pslgs.sampling.batch_size import batch_size_violation
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.sampling.schedule_statistics import DataDistribution
 from pslgs.spec.job import JobSpec
@@ -31,12 +32,9 @@ def advise(spec: JobSpec, distribution: DataDistribution, plan: Plan) -> tuple[A
 
 def _batch_size(spec: JobSpec, distribution: DataDistribution, plan: Plan) -> Iterator[Advice]:
     wanted = spec.sampling.global_batch_size
-    if wanted > distribution.samples:
-        yield Advice(
-            _BATCH,
-            f"is {wanted}, but the clients hold only {distribution.samples} samples; the job would be "
-            "refused.",
-        )
+    too_large = batch_size_violation(wanted, distribution.samples)
+    if too_large is not None:
+        yield Advice(too_large.path, f"{too_large.problem}.")
     if plan.classes is not None and wanted < plan.classes:
         yield Advice(
             _BATCH,

@@ -3,8 +3,6 @@
 import fcntl
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from pslgs.atomic_file import replacing
 from pslgs.data.images import decode, matching_files
 from pslgs.data.source import Labels, checked_labels
 from pslgs.spec.data import DataSource
@@ -152,18 +151,14 @@ def _convert(parquet: ParquetFiles, target: Path) -> None:
     first = next(batches, None)
     if first is None:
         raise InputError.at(parquet.field, "holds no samples; check that the path leads to the data")
-    descriptor, partial = tempfile.mkstemp(dir=target.parent, prefix=target.stem, suffix=".partial")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            with pa.ipc.new_file(file, first.schema) as writer:
-                writer.write(first)
-                for batch in batches:
-                    writer.write(batch)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).replace(target)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+    with (
+        replacing(target) as new,
+        new.open("wb") as file,
+        pa.ipc.new_file(file, first.schema) as writer,
+    ):
+        writer.write(first)
+        for batch in batches:
+            writer.write(batch)
 
 
 def _normalised_batches(parquet: ParquetFiles) -> Iterator[pa.RecordBatch]:

@@ -9,11 +9,10 @@ from pslgs.costs.result import Plan
 from pslgs.costs.time_model import Link
 from pslgs.data.loading import open_all_training_data
 from pslgs.launch.sites import client_overrides, sites
+from pslgs.process.machine import DATASET_CACHE
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import JobSpec, SplitTrainingJob
 from pslgs.spec.manifest import parse_job, with_overrides
-
-CACHE = Path("~/.cache/pslgs")
 
 
 def plan(  # noqa: PLR0913 - what a notebook or the command line may want to change
@@ -27,7 +26,7 @@ def plan(  # noqa: PLR0913 - what a notebook or the command line may want to cha
     server_flops: str | None = None,
     dataset_sizes: str | None = None,
     all_cuts: bool = False,
-    cache: Path = CACHE,
+    cache: Path = DATASET_CACHE,
 ) -> Plan:
     """Predict batches, traffic, memory and time of a job, and recommend a cut layer.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from pslgs.data.client_dataset import ClientDataset
 from pslgs.data.loading import EVALUATION, TRAINING, open_all_training_data, open_evaluation_data
 from pslgs.launch.sites import Site
+from pslgs.sampling.batch_size import batch_size_violation
 from pslgs.server.run_checkpoint import CHECKPOINTS, check_resumable
 from pslgs.spec import EvaluationPlace, InputError, JobSpec
 from pslgs.training.checkpoint import CheckpointError, CheckpointStore
@@ -22,12 +23,9 @@ def preflight(spec: JobSpec, clients: Sequence[Site], cache: Path) -> None:
     names = [site.client_id for site in clients]
     held = open_all_training_data(spec.data, names, seed=spec.sampling.seed, cache=cache)
     pooled = sum(data.samples for data in held)
-    if spec.sampling.global_batch_size > pooled:
-        raise InputError.at(
-            "spec.sampling.globalBatchSize",
-            f"is {spec.sampling.global_batch_size}, but the clients hold only {pooled} samples; "
-            "make it smaller",
-        )
+    too_large = batch_size_violation(spec.sampling.global_batch_size, pooled)
+    if too_large is not None:
+        raise InputError(too_large)
     task, _ = build_setup(spec, spec.model.input_shape or held[0].input_shape)
     for data in held:
         check_dataset(task, data, TRAINING)

@@ -1,12 +1,12 @@
 """The folder of a run: which one it is, and what stands in it before the server starts."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
 
+from pslgs.process.machine import available_cores
 from pslgs.spec import InputError
 
 JOB_FILE = "job.yaml"
@@ -54,7 +54,7 @@ def prepare_folder(folder: Path, document: object, clients: int) -> Cores:
     machine = folder / MACHINE_FILE
     if machine.exists():
         return Cores(**json.loads(machine.read_text(encoding="utf-8")))
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    available = available_cores()
     cores = Cores(server=available, client=max(1, available // clients))
     machine.write_text(json.dumps(asdict(cores)), encoding="utf-8")
     return cores

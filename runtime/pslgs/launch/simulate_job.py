@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pslgs.launch.progress import ProgressView
 from pslgs.launch.run_folder import prepare_folder
+from pslgs.server.run_checkpoint import write_model
 from pslgs.simulation.api import run_simulation
 from pslgs.simulation.result import SimulationResult
 from pslgs.simulation.setup import Simulation, Threads
 from pslgs.spec.manifest import with_overrides
-from pslgs.splitting.split_network import save_weights
 from pslgs.telemetry.journal import FILE_NAME, Journal
 from pslgs.telemetry.records import Record
 from pslgs.telemetry.status import Status, next_status
@@ -42,9 +42,7 @@ def train_in_folder(
         )
         result = run_simulation(replace(simulation, options=options), _Watcher(journal, view, status).take)
     if result.model is not None:
-        new = folder / f"{MODEL_FILE}.new"
-        save_weights(dict(result.model), new)
-        new.replace(folder / MODEL_FILE)
+        write_model(result.model, folder)
     return result
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
 
+from pslgs.atomic_file import replacing
 from pslgs.coordination.agreement import Agreement
 from pslgs.coordination.messages import TICK_SECONDS, Finish
 from pslgs.identity.identity import renewed_from
@@ -207,6 +208,5 @@ def _unavailable(address: str, error: OSError) -> InputError:
 
 def _write_endpoints(run: Path, ports: dict[str, int]) -> None:
     """Tell whoever started this process where it listens; the file appears whole."""
-    new = run / f"{ENDPOINTS_FILE}.new"
-    new.write_text(json.dumps(ports), encoding="utf-8")
-    new.replace(run / ENDPOINTS_FILE)
+    with replacing(run / ENDPOINTS_FILE) as new:
+        new.write_text(json.dumps(ports), encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
+from pslgs.atomic_file import replacing
 from pslgs.coordination.state import CoordinatorState
 from pslgs.server.label_statistics import LabelStatistics
 from pslgs.spec.definition import definition_changes, epochs_violation, training_definition
@@ -186,11 +187,10 @@ def write_model(tensors: Mapping[str, Tensor], run: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    new = run / f"{MODEL_FILE}.new"
-    save_weights(tensors, new)
-    # Who fetches it from a volume is seldom the user who trained it.
-    new.chmod(_READABLE_BY_ALL)
-    new.replace(run / MODEL_FILE)
+    with replacing(run / MODEL_FILE) as new:
+        save_weights(tensors, new)
+        # Who fetches it from a volume is seldom the user who trained it.
+        new.chmod(_READABLE_BY_ALL)
 
 
 CHECKPOINTS: Final = "checkpoints"

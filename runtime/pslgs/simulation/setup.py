@@ -19,6 +19,8 @@ from pslgs.data.loading import (
     open_all_training_data,
     open_evaluation_data,
 )
+from pslgs.process.machine import DATASET_CACHE
+from pslgs.sampling.batch_size import batch_size_violation
 from pslgs.sampling.partition import share_names
 from pslgs.sampling.randomness import Purpose, generator
 from pslgs.sampling.strategy import Strategy
@@ -103,12 +105,9 @@ def build_simulation_setup(
     names = _names(spec, client_ids)
     training = open_all_training_data(spec.data, names, seed=spec.sampling.seed, cache=cache)
     pooled = sum(data.samples for data in training)
-    if spec.sampling.global_batch_size > pooled:
-        raise InputError.at(
-            "spec.sampling.globalBatchSize",
-            f"is {spec.sampling.global_batch_size}, but the clients hold only {pooled} samples; "
-            "make it smaller",
-        )
+    too_large = batch_size_violation(spec.sampling.global_batch_size, pooled)
+    if too_large is not None:
+        raise InputError(too_large)
     task, network = build_setup(spec, spec.model.input_shape or training[0].input_shape)
     for data in training:
         check_dataset(task, data, TRAINING)
@@ -219,8 +218,6 @@ def on_cores(cores: int | None, compute: Callable[[], T]) -> T:
     return compute()
 
 
-CACHE = Path("~/.cache/pslgs")
-
 Watch = Callable[[Record, int], None]
 """Takes each record, and how many steps there are in all (0 where that is not known yet)."""
 
@@ -245,7 +242,7 @@ class SimulationOptions:
     server_samples_per_second: float = SERVER_SAMPLES_PER_SECOND
     schedule_only: bool = False
     client_ids: Sequence[str] | None = None
-    cache: Path = CACHE
+    cache: Path = DATASET_CACHE
     threads: Threads = AS_TORCH_IS_SET
     recalibration_batches: int = 0
 

@@ -213,6 +213,14 @@ def save_weights(tensors: Mapping[str, Tensor], file: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
+    save_file(independent_tensors(tensors), file, metadata={"format": "pt"})
+
+
+def independent_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors in host memory, contiguous, and none sharing memory with another.
+
+    Of several tensors that share memory, all but the first are copied.
+    """
     written: set[int] = set()
     independent: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
@@ -220,7 +228,7 @@ def save_weights(tensors: Mapping[str, Tensor], file: Path) -> None:
         memory = values.untyped_storage().data_ptr()
         independent[name] = values.clone() if memory in written else values
         written.add(memory)
-    save_file(independent, file, metadata={"format": "pt"})
+    return independent
 
 
 def load_weights(file: Path, path: str) -> dict[str, Tensor]:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +13,9 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from pslgs.atomic_file import sync
+from pslgs.splitting.split_network import independent_tensors
 
 STATE = "state.json"
 CHECKSUMS = "checksums.json"
@@ -27,7 +29,7 @@ def write_files(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], state
         OSError, SafetensorError: the disk is full or fails.
     """
     for group, members in tensors.items():
-        save_file(_storable(members), folder / (group + SUFFIX))
+        save_file(independent_tensors(members), folder / (group + SUFFIX))
     _write_json(folder / STATE, state)
     _write_json(folder / CHECKSUMS, {path.name: _checksum(path) for path in sorted(folder.iterdir())})
     mode = (folder / STATE).stat().st_mode
@@ -70,27 +72,6 @@ def _read_checksums(folder: Path) -> dict[str, Any]:
 def _check(folder: Path, name: str, checksums: Mapping[str, Any]) -> None:
     if _checksum(folder / name) != checksums[name]:
         raise ValueError(f"{name} does not have the checksum it was written with")
-
-
-def sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Put tensors into the CPU's memory, densely; of those that share memory all but the first are copied."""
-    storable: dict[str, Tensor] = {}
-    storages: set[int] = set()
-    for name, tensor in tensors.items():
-        dense = tensor.detach().cpu().contiguous()
-        storage = dense.untyped_storage().data_ptr()
-        storable[name] = dense.clone() if storage in storages else dense
-        storages.add(storage)
-    return storable
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
