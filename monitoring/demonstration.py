@@ -14,6 +14,7 @@ import yaml
 from monitoring.prometheus import Prometheus, prometheus
 from monitoring.scraping import Pod, scrape_config
 from monitoring.standin import operator_stand_in
+from pslgs.cli.main import main
 from pslgs.launch.local_run import free_port
 from pslgs.launch.processes import Child, needed_modules, warm_up
 from pslgs.spec import parse_job
@@ -97,7 +98,7 @@ async def demonstration(folder: Path, rules: Path) -> AsyncIterator[Demonstratio
     """Run a job whose files are in ``folder``."""
     grpc, *http = (free_port() for _ in range(2 + CLIENTS))
     (folder / "job.yaml").write_text(yaml.safe_dump(MANIFEST), encoding="utf-8")
-    warm_up(*needed_modules(parse_job(MANIFEST).spec))
+    warm_up(main, *needed_modules(parse_job(MANIFEST).spec))
     server, clients = _processes(folder, grpc, http)
     async with operator_stand_in(MANIFEST) as port:
         configs = [_of_job(http), _of_operator(port)]
@@ -114,7 +115,7 @@ async def demonstration(folder: Path, rules: Path) -> AsyncIterator[Demonstratio
 def _processes(folder: Path, grpc: int, http: Sequence[int]) -> tuple[Child, list[Child]]:
     def child(role: str, name: str, port: int, *options: str) -> Child:
         shared = ("--http", f"127.0.0.1:{port}", "--cache", str(folder / "cache"))
-        return Child([role, str(folder / "job.yaml"), *options, *shared], folder / f"{name}.log", 1)
+        return Child(main, [role, str(folder / "job.yaml"), *options, *shared], folder / f"{name}.log", 1)
 
     address = f"127.0.0.1:{grpc}"
     waits = ("--run", str(folder / "run"), "--clients", str(CLIENTS), "--listen", address)

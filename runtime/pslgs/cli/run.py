@@ -35,6 +35,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     """Train a job on this machine: its server and its clients are processes here."""
     from rich.console import Console
 
+    from pslgs.cli.main import main
     from pslgs.launch import local_run, run_folder, sites
     from pslgs.launch.processes import needed_modules, warm_up
     from pslgs.launch.progress import ProgressView
@@ -48,7 +49,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     if metrics_port:
         local_run.check_port(metrics_port, "--metrics-port")
     cache = cache.expanduser()
-    warm_up(*needed_modules(manifest.spec))
+    warm_up(main, *needed_modules(manifest.spec))
     from pslgs.launch import local_run, preflight
 
     with console.status("Checking the model and the data"):
@@ -64,6 +65,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
         cache=cache,
         cores=cores,
         http_port=metrics_port or local_run.free_port(),
+        entry=main,
     )
     console.print(f"{len(places)} clients and a server; run folder {folder}", soft_wrap=True)
     console.print(f"metrics at http://127.0.0.1:{plan.http_port}/metrics", soft_wrap=True)

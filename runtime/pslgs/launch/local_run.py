@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pslgs.identity.authority import CertificateAuthority
-from pslgs.launch.processes import Child
+from pslgs.launch.processes import Child, Entry
 from pslgs.launch.progress import ProgressView, fetch_status
 from pslgs.launch.run_folder import JOB_FILE, Cores
 from pslgs.launch.sites import Site
@@ -75,6 +75,7 @@ class LocalRun:
         cache: For converted datasets.
         cores: Of each process.
         http_port: Of metrics and status.
+        entry: Entry point of the processes, which take the commands ``server`` and ``client``.
     """
 
     name: str
@@ -84,6 +85,7 @@ class LocalRun:
     cache: Path
     cores: Cores
     http_port: int
+    entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,7 @@ def _children(plan: LocalRun, identities: Path, port: int) -> tuple[Child, list[
         return [] if plan.spec.transport.tls is Tls.DISABLED else ["--identity", str(identities / name)]
 
     server = Child(
+        plan.entry,
         [
             *("server", job, "--run", str(plan.folder), "--clients", str(len(plan.sites))),
             *("--listen", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{plan.http_port}"),
@@ -143,6 +146,7 @@ def _children(plan: LocalRun, identities: Path, port: int) -> tuple[Child, list[
     )
     clients = [
         Child(
+            plan.entry,
             [
                 *("client", job, "--id", site.client_id, "--server", f"127.0.0.1:{port}"),
                 *([] if site.share is None else ["--share", str(site.share)]),

@@ -1,11 +1,10 @@
 """Starts the processes of a run and sees to it that none outlives it."""
 
 import asyncio
-import importlib
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -30,19 +29,26 @@ _FINAL: Final = {
     ExitCode.DROPPED,
     ExitCode.INTERRUPTED,
 }
-_PRELOADED: Final = ("pslgs.client.main", "pslgs.server.main", "pslgs.cli.main", "torch._dynamo")
+_PRELOADED: Final = ("pslgs.client.main", "pslgs.server.main", "torch._dynamo")
 _context = multiprocessing.get_context("forkserver")
 
+Entry = Callable[[], None]
+"""The command line's entry point: a function of a module that reads its arguments from ``sys.argv``."""
 
-def warm_up(*modules: str) -> None:
+
+def warm_up(entry: Entry, *modules: str) -> None:
     """Start the process from which all others are forked; it imports what they need once for all of them.
 
     Importing torch takes seconds, so a run of many clients starts many times faster than with new
-    interpreters, and the clients share the memory of what is imported.  ``modules`` are imported as well.
+    interpreters, and the clients share the memory of what is imported.
+
+    Args:
+        entry: The entry point of the processes.
+        modules: Further modules to import.
     """
     # Server and clients take turns on the same cores: a thread that waits gives its core away.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    _context.set_forkserver_preload([*_PRELOADED, *modules])
+    _context.set_forkserver_preload([*_PRELOADED, entry.__module__, *modules])
     forkserver.ensure_running()
 
 
@@ -63,7 +69,8 @@ class Child:
     It is in a session of its own, so Ctrl-C reaches it only through us; and it stops by itself if we die.
     """
 
-    def __init__(self, command: Sequence[str], log: Path, cores: int) -> None:
+    def __init__(self, entry: Entry, command: Sequence[str], log: Path, cores: int) -> None:
+        self._entry = entry
         self._command = (*command, "--threads", str(cores), "--with-parent")
         self._log = log
         self._said_before = log.stat().st_size if log.exists() else 0
@@ -77,7 +84,7 @@ class Child:
 
     def start(self) -> None:
         """Start it; what it says goes to its log file."""
-        process = _context.Process(target=_enter, args=(self._command, str(self._log)))
+        process = _context.Process(target=_enter, args=(self._entry, self._command, str(self._log)))
         process.start()
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[int] = loop.create_future()
@@ -136,12 +143,12 @@ class Child:
             return log.read().splitlines()
 
 
-def _enter(command: Sequence[str], log: str) -> None:
-    """In the new process: be what a shell would have started."""
+def _enter(entry: Entry, command: Sequence[str], log: str) -> None:
+    """Run a command in the new process, as a shell would have started it."""
     os.setsid()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
         os.dup2(descriptor, stream.fileno())
     sys.argv = ["pslgs", *command]
-    importlib.import_module("pslgs.cli.main").main()
+    entry()
