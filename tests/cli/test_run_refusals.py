@@ -10,7 +10,9 @@ import yaml
 from typer.testing import CliRunner
 
 from pslgs.cli.main import app
-from pslgs.spec import ExitCode
+from pslgs.spec import ExitCode, load_job
+from pslgs.spec.definition import training_definition
+from pslgs.training.checkpoint import CheckpointStore
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits.yaml"
 
@@ -115,6 +117,30 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(folder):
     result = invoke("--output", "old")
     assert result.exit_code == ExitCode.BAD_INPUT
     assert "--resume" in result.stderr
+
+
+def test_a_resume_that_changes_the_training_is_refused_and_leaves_the_folder_as_it_was(folder):
+    run = folder / "old"
+    run.mkdir()
+    (run / "job.yaml").write_text("as it was")
+    spec = load_job(Path("job.yaml"), ()).spec
+    begun = {"coordinator": {"epoch": {"epoch": 3, "offsets": {"client-0": 1}}}}
+    state = {"definition": training_definition(spec)} | begun
+    CheckpointStore(run / "checkpoints", keep=1).save(9, {}, state)
+
+    changes = ("spec.optimizer.momentum=0.5", "spec.sampling.seed=7", "spec.epochs=2")
+    overrides = [argument for change in changes for argument in ("--set", change)]
+    result = invoke("--resume", "--output", "old", *overrides)
+
+    assert result.exit_code == ExitCode.BAD_INPUT, result.output
+    for words in (
+        "error: spec.optimizer.momentum: was 0.9 when training started and is now 0.5; ",
+        "error: spec.sampling.seed: was 0 when training started and is now 7; ",
+        "error: spec.epochs: is 2, but 3 epochs have been trained or begun (step 9)",
+    ):
+        assert words in result.stderr
+    assert (run / "job.yaml").read_text() == "as it was"
+    assert not (run / "machine.json").exists()
 
 
 def test_a_resume_of_nothing_is_refused(folder):
