@@ -13,7 +13,7 @@ from pslgs.coordination import messages
 from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.messages import ExchangeId
 from pslgs.coordination.settings import settings_from
-from pslgs.server import evaluation_runner as evaluations_module
+from pslgs.server import evaluation_runner
 from pslgs.server.driver import CoordinatorDriver
 from pslgs.server.evaluation_runner import EvaluationRunner
 from pslgs.telemetry.records import AbortRecord, ClientRecord, EvaluationRecord
@@ -162,14 +162,14 @@ async def test_a_client_that_does_not_answer_is_lost_and_named_and_the_rest_is_e
 
 
 async def test_in_the_setting_of_the_paper_two_global_batches_at_most_are_in_memory(monkeypatch):
-    alive: weakref.WeakSet[evaluations_module.Intake] = weakref.WeakSet()
+    alive: weakref.WeakSet[evaluation_runner.StepBuffers] = weakref.WeakSet()
 
-    class Measured(evaluations_module.Intake):
+    class Measured(evaluation_runner.StepBuffers):
         def __init__(self, *arguments: object) -> None:
             super().__init__(*arguments)
             alive.add(self)
 
-    monkeypatch.setattr(evaluations_module, "StepBuffers", Measured)
+    monkeypatch.setattr(evaluation_runner, "StepBuffers", Measured)
     most = 0
     async with evaluating(clients=128, samples=128, batch=128) as run:
         run.server.torch.held = True

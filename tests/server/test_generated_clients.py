@@ -73,7 +73,7 @@ class ForeignClient:
     """Speaks the protocol with messages that protobuf itself encodes, and computes with numpy."""
 
     def __init__(self, stubs: ModuleType, channel: grpc.aio.Channel) -> None:
-        self.messages = stubs.pslgs_dot_wire_dot_v1_dot_training__pb2
+        self.messages = stubs.pslgs_dot_transport_dot_v1_dot_training__pb2
         self._call = stubs.TrainingStub(channel).Session()
         self._frames = self._read()
 

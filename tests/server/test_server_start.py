@@ -111,7 +111,7 @@ def run(tmp_path: Path) -> Path:
     """The folder of a run with a checkpoint of step 4 and two steps after it, killed."""
     spec, folder = job().spec, tmp_path / "run"
     folder.mkdir()
-    recorder = main.open_accounts(job(), options(folder), main.ProcessRegistry())
+    recorder = main.open_recorder(job(), options(folder), main.ProcessRegistry())
     for number in range(1, STEPS + 1):
         recorder.write(step(number))
     rest = run_checkpoint.snapshot(

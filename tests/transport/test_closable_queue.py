@@ -1,0 +1,135 @@
+"""A queue keeps order and bounds, and closing it wakes whoever waits."""
+
+import asyncio
+
+import pytest
+
+from pslgs.transport.closable_queue import ClosableQueue
+
+
+class ClosedError(Exception):
+    pass
+
+
+async def settle() -> None:
+    """Let every task that can run do so."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_items_come_out_in_order_and_never_more_than_fit():
+    queue: ClosableQueue[int] = ClosableQueue(2)
+
+    async def put_all() -> None:
+        for item in range(10):
+            await queue.put(item)
+
+    putting = asyncio.create_task(put_all())
+    await settle()
+    assert len(queue._items) == 2
+    assert [await queue.get() for _ in range(10)] == list(range(10))
+    await putting
+
+
+def anything(item: int) -> bool:
+    return True
+
+
+async def test_what_is_taken_without_waiting_comes_in_order_too():
+    queue: ClosableQueue[int] = ClosableQueue(3)
+    for item in range(3):
+        await queue.put(item)
+    assert [queue.get_now(anything), await queue.get(), queue.get_now(anything)] == [0, 1, 2]
+    assert queue.get_now(anything) is None
+
+
+async def test_an_item_that_is_not_accepted_stays_first():
+    queue: ClosableQueue[int] = ClosableQueue(2)
+    await queue.put(5)
+    await queue.put(1)
+    assert queue.get_now(lambda item: item < 5) is None
+    assert [await queue.get(), await queue.get()] == [5, 1]
+
+
+async def test_taking_without_waiting_makes_place_for_one_that_waits_to_put():
+    queue: ClosableQueue[int] = ClosableQueue(1)
+    await queue.put(0)
+    putting = asyncio.create_task(queue.put(1))
+    await settle()
+    assert queue.get_now(lambda item: item != 0) is None
+    await settle()
+    assert not putting.done()
+    assert queue.get_now(anything) == 0
+    await settle()
+    assert putting.done()
+    assert queue.get_now(anything) == 1
+
+
+async def test_a_closed_queue_gives_what_is_left_without_waiting_and_then_nothing():
+    queue: ClosableQueue[int] = ClosableQueue(2)
+    await queue.put(1)
+    queue.close(ClosedError(), discard=False)
+    assert [queue.get_now(anything), queue.get_now(anything)] == [1, None]
+
+
+async def test_closing_wakes_every_task_that_waits_to_put():
+    queue: ClosableQueue[int] = ClosableQueue(1)
+    await queue.put(0)
+    waiting = [asyncio.create_task(queue.put(item)) for item in range(3)]
+    await settle()
+    queue.close(ClosedError(), discard=False)
+    assert all(
+        isinstance(each, ClosedError) for each in await asyncio.gather(*waiting, return_exceptions=True)
+    )
+    assert await queue.get() == 0
+
+
+async def test_closing_wakes_every_task_that_waits_to_get():
+    queue: ClosableQueue[int] = ClosableQueue(1)
+    waiting = [asyncio.create_task(queue.get()) for _ in range(3)]
+    await settle()
+    queue.close(ClosedError(), discard=False)
+    assert all(
+        isinstance(each, ClosedError) for each in await asyncio.gather(*waiting, return_exceptions=True)
+    )
+
+
+async def test_what_was_in_a_closed_queue_is_kept_or_discarded():
+    for discard in (False, True):
+        queue: ClosableQueue[int] = ClosableQueue(2)
+        await queue.put(1)
+        queue.close(ClosedError(), discard=discard)
+        if not discard:
+            assert await queue.get() == 1
+        with pytest.raises(ClosedError):
+            await queue.get()
+
+
+async def test_the_first_reason_for_closing_stays():
+    queue: ClosableQueue[int] = ClosableQueue(1)
+    queue.close(ClosedError("first"), discard=False)
+    queue.close(ClosedError("second"), discard=False)
+    with pytest.raises(ClosedError, match="first"):
+        await queue.put(1)
+
+
+async def test_a_cancelled_task_passes_its_turn_on():
+    queue: ClosableQueue[int] = ClosableQueue(1)
+    first, second = asyncio.create_task(queue.get()), asyncio.create_task(queue.get())
+    await settle()
+    await queue.put(1)  # wakes the first
+    first.cancel()
+    await settle()
+    assert first.cancelled()
+    assert second.done()
+    assert second.result() == 1
+
+
+async def test_a_task_cancelled_before_its_turn_leaves_no_trace():
+    queue: ClosableQueue[int] = ClosableQueue(1)
+    waiting = asyncio.create_task(queue.get())
+    await settle()
+    waiting.cancel()
+    await settle()
+    await queue.put(1)
+    assert await queue.get() == 1
