@@ -23,6 +23,7 @@ from pslgs.data.client_dataset import ClientDataset
 from pslgs.data.loading import TRAINING, can_decode_in_threads, open_evaluation_data, open_training_data
 from pslgs.identity.identity import renewed_from
 from pslgs.process.signals import stop_reason
+from pslgs.process.task_group import beside, cancelled
 from pslgs.process.termination_message import Ending
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.digest import job_digest
@@ -112,8 +113,7 @@ async def until_stopped(work: Coroutine[Any, Any, Ending], stop: asyncio.Future[
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if working.done():
         return working.result()
-    working.cancel()
-    await asyncio.wait({working})
+    await cancelled(working)
     _logger.info("%s", stop.result())
     return Ending(ExitCode.INTERRUPTED, stop.result())
 
@@ -193,9 +193,8 @@ async def _health_shown(
     host, port = options.http
     http = HttpServer(host, port, registry, health.status, lambda: health.connected, time.time)
     http.start()
-    beating = asyncio.create_task(health.keep_beating())
     try:
-        yield
+        async with beside(health.keep_beating()):
+            yield
     finally:
-        beating.cancel()
         http.stop()

@@ -18,6 +18,7 @@ from pslgs.coordination.agreement import Agreement
 from pslgs.coordination.messages import TICK_SECONDS, Finish
 from pslgs.identity.identity import renewed_from
 from pslgs.process.signals import stop_reason
+from pslgs.process.task_group import beside, cancelled
 from pslgs.process.termination_message import Ending, TerminationMessage
 from pslgs.server import run_checkpoint
 from pslgs.server.client_faults import ClientFaults
@@ -110,11 +111,10 @@ async def _reporting(
     http = HttpServer(host, port, registry, lambda: recorder.status, lambda: front.ready, time.time)
     recorder.beat()
     front.port = _open(http, f"{host}:{port}")
-    beating = asyncio.create_task(_beat(recorder))
     try:
-        yield front
+        async with beside(_beat(recorder)):
+            yield front
     finally:
-        beating.cancel()
         http.stop()
 
 
@@ -147,8 +147,7 @@ async def _unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Future[str
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if working.done():
         return working.result()
-    working.cancel()
-    await asyncio.wait({working})
+    await cancelled(working)
     return Finish(ExitCode.INTERRUPTED, stop.result())
 
 

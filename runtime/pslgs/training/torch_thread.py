@@ -18,7 +18,7 @@ class TorchThread:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="torch")
 
     def submit(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Submit a call without waiting for its result."""
+        """Submit a call without waiting; an error in it is lost unless the caller looks at the future."""
         return self._executor.submit(call, *args, **kwargs)
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
