@@ -6,6 +6,7 @@ from coordination.world import World, settings
 from pslgs.coordination import messages
 from pslgs.coordination.messages import EndCause, ExchangeId
 from pslgs.coordination.numeric_faults import NumericFault
+from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.fault_tolerance import OnNonFinite
 
@@ -143,3 +144,32 @@ def test_a_fault_of_an_attempt_that_is_over_is_ignored():
     made.leave("a")
     made.post(messages.NumericFaultFound(exchange, NumericFault("…", {"b": NAN})))
     assert [(lost.client, lost.kind) for lost in made.of(messages.ReportLost)] == [("a", "disconnected")]
+
+
+@pytest.mark.parametrize(
+    ("policy", "lost", "exit_code"),
+    [
+        (OnNonFinite.DROP_CLIENT, ["a"], ExitCode.FINISHED),
+        (OnNonFinite.SKIP_STEP, [], ExitCode.FINISHED),
+        (OnNonFinite.FAIL, [], ExitCode.NON_FINITE),
+    ],
+    ids=str,
+)
+def test_an_evaluation_leaves_out_whose_values_cannot_be_scored(policy, lost, exit_code):
+    made = World(
+        settings(3, on_non_finite=policy, evaluate_at=EvaluationPlace.CLIENTS, evaluation_range=8, epochs=1),
+        HOLDINGS,
+        evaluation=8,
+    )
+    made.join_all()
+    while not any(effect.client == "a" for effect in made.of(messages.ScoreEvaluation)):
+        made.deliver()
+    scored = next(event for event in made.pending if isinstance(event, messages.EvaluationScored))
+    assert scored.client == "a"
+    made.pending.remove(scored)
+    made.post(messages.NumericFaultFound(scored.exchange, NumericFault("…", {"a": NAN})))
+    made.run()
+    assert made.finished.exit_code is exit_code
+    assert [report.client for report in made.of(messages.ReportLost)] == lost
+    if exit_code is ExitCode.FINISHED:
+        assert [conclusion.missing for conclusion in made.of(messages.ConcludeEvaluation)] == [("a",)]

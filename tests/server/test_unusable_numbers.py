@@ -9,6 +9,7 @@ import torch
 from pslgs.coordination import messages
 from pslgs.coordination.messages import ExchangeId
 from pslgs.server import run_checkpoint
+from pslgs.server.evaluation_runner import EvaluationRunner
 from pslgs.server.step_runner import StepRunner
 from pslgs.telemetry.records import StepRecord
 from pslgs.training.checkpoint import CheckpointStore
@@ -187,3 +188,19 @@ async def test_no_checkpoint_of_a_state_that_is_not_finite_is_written_and_the_ol
         with pytest.raises(run_checkpoint.NonFiniteStateError, match=f"'optimizer.{name}' is not finite"):
             run_checkpoint.save(store, 2, model, {})
         assert store.load_latest().step == 1
+
+
+async def test_a_value_that_is_no_number_in_an_evaluation_is_its_senders_fault_and_not_scored():
+    async with fake_server() as server:
+        session, exchange = server.connect("b"), ExchangeId(step=0, attempt=0)
+        runner, (local_batch,) = EvaluationRunner(server.context, None, 8), local_batches(server, {"b": 5})
+        runner.order(messages.OrderEvaluation(exchange, local_batch))
+        await settle()
+        smashed = ordinary(server)
+        smashed[1, 1] = nan
+        deliver(runner.accept, session, forward_answer(server, exchange, [0, 1, 2, 0, 1], smashed))
+        runner.score(messages.ScoreEvaluation(exchange, "b"))
+        await settle()
+        event = server.events[-1]
+        assert isinstance(event, messages.NumericFaultFound)
+        assert (event.exchange, event.fault.clients.keys()) == (exchange, {"b"})

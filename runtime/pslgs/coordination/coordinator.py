@@ -183,9 +183,12 @@ class Coordinator:
 
     def _reject(self, exchange: ExchangeId, fault: NumericFault, now: float) -> None:
         """Give up the attempt under ``exchange``; without a client to blame, the training has diverged."""
+        operation = self._operation
+        if isinstance(operation, ClientEvaluation) and not operation.done:
+            self._exclude(operation, exchange, fault, now)
+            return
         kind = "non_finite" if fault.clients else "diverged"
-        attempt = self._operation
-        abandoned = attempt.fail(exchange, kind, fault.found) if isinstance(attempt, StepAttempt) else []
+        abandoned = operation.fail(exchange, kind, fault.found) if isinstance(operation, StepAttempt) else []
         if not abandoned:
             return
         self._do(*abandoned)
@@ -194,11 +197,25 @@ class Coordinator:
         elif self._settings.on_non_finite is OnNonFinite.SKIP_STEP:
             self.epoch.skip()
         else:
-            for client, sent in sorted(fault.clients.items()):
-                self._punish(client, sent, now)
+            self._punish(fault, now)
 
-    def _punish(self, client: str, sent: str, now: float) -> None:
-        """Drop a client that sent ``sent``, or end the job, as the settings say."""
+    def _exclude(
+        self, evaluation: ClientEvaluation, exchange: ExchangeId, fault: NumericFault, now: float
+    ) -> None:
+        """Leave the clients to blame out of an evaluation; the job goes on without them, or not."""
+        if not evaluation.expects(exchange):
+            return
+        for client in sorted(fault.clients):
+            self._do(*evaluation.exclude(client, now))
+        if self._settings.on_non_finite is not OnNonFinite.SKIP_STEP:
+            self._punish(fault, now)
+
+    def _punish(self, fault: NumericFault, now: float) -> None:
+        """Drop the clients to blame, or end the job, as the settings say."""
+        for client, sent in sorted(fault.clients.items()):
+            self._punish_client(client, sent, now)
+
+    def _punish_client(self, client: str, sent: str, now: float) -> None:
         self._offences += 1
         if self._settings.on_non_finite is OnNonFinite.FAIL:
             why = "spec.faultTolerance.onNonFinite is Fail"

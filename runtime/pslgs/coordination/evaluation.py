@@ -53,7 +53,7 @@ class ServerEvaluation(Operation):
 
 
 class ClientEvaluation(Operation):
-    """The clients' own evaluation data, range by range; whoever is lost meanwhile is left out and named.
+    """The clients' own evaluation data, range by range; whoever is lost or excluded is left out and named.
 
     The clients take turns.  A range occupies memory at the server from its order until it is scored, and
     the ranges that do so at one time have `RANGES_AT_ONCE` times ``range_size`` samples at most, however
@@ -98,6 +98,18 @@ class ClientEvaluation(Operation):
                 return self._go_on(now)
             case _:
                 return None
+
+    def expects(self, exchange: ExchangeId) -> bool:
+        """Tell whether ``exchange`` is that of this evaluation."""
+        return exchange == self._pending.exchange
+
+    def exclude(self, client: str, now: float) -> list[Effect]:
+        """Leave a client out whose range cannot be scored, with all its ranges."""
+        if self._held.pop(client, None) is None:
+            return []
+        self._missing.append(client)
+        del self._members[client]
+        return self._go_on(now)
 
     @override
     def lose(self, client: str, reason: str, now: float) -> list[Effect]:

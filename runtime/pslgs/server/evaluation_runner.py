@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 
 from pslgs.coordination import messages
 from pslgs.coordination.answers import AnswerHistory, Phase
+from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.data.client_dataset import ClientDataset
 from pslgs.server.context import ServerContext
 from pslgs.server.receive_buffers import StepBuffers
 from pslgs.telemetry.records import ClientEvaluation, EvaluationRecord
 from pslgs.training.evaluation import Score, score_samples
+from pslgs.training.numeric_check import CheckedSteps
 from pslgs.transport.codec import tensor_bytes
 from pslgs.transport.grpc_server import Session
 from pslgs.transport.messages import tensor_frames
@@ -142,12 +144,19 @@ class EvaluationRunner:
         exchange = buffers.exchange
         score = await self._context.torch.run(self._decode_and_score, buffers)
         del buffers
-        if self._under_way == exchange:
+        if self._under_way != exchange:
+            return
+        if isinstance(score, NumericFault):
+            self._context.post(messages.NumericFaultFound(exchange, score))
+        else:
             self._scores[client] = self._scores.get(client, Score()) + score
             self._context.post(messages.EvaluationScored(client, exchange))
 
-    def _decode_and_score(self, buffers: StepBuffers) -> Score:
+    def _decode_and_score(self, buffers: StepBuffers) -> Score | NumericFault:
         buffers.decode()
+        fault = CheckedSteps(self._context.model).check(*buffers.rows())
+        if fault and fault.clients:
+            return fault  # A fault of the model itself shows in the figures.
         return self._context.model.score(buffers.smashed, buffers.labels)
 
     async def _evaluate_at_server(self, effect: messages.EvaluateAtServer) -> None:

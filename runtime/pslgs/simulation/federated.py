@@ -1,5 +1,6 @@
 """Federated averaging (McMahan et al. 2017), the baseline without a cut."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pslgs.coordination.messages import ApplyUpdate, ExchangeId, LocalBatch
+from pslgs.coordination.numeric_faults import divergence
 from pslgs.costs.time_model import ClientTimeModel, Link, round_time
 from pslgs.data.client_dataset import ClientDataset
 from pslgs.sampling.deviation import BatchQuality
@@ -162,6 +164,12 @@ def run_federated(
 
     before = time.perf_counter()
     for done in training.rounds():
+        broken = model.non_finite()
+        if broken is not None or not math.isfinite(done.loss):
+            found = f"'{broken}' is not finite" if broken else f"the loss is {done.loss}"
+            message = divergence(f"{found} after round {done.number}")
+            write(FinishRecord(time.time(), done.number - 1, ExitCode.DIVERGED.name, message))
+            return
         write(_round_record(done, cast, time.perf_counter() - before, modelled))
         due = done.number % spec.evaluate_every_epochs == 0 or done.number == spec.epochs
         if due and spec.data.evaluation is not None:

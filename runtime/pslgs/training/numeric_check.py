@@ -45,12 +45,9 @@ class CheckedSteps:
             batch: The smashed data and the labels of all clients, of which the above are parts.
             step: Number of the step.
         """
-        self._received = [_received("smashed data", smashed, self._model.largest_client_parameter)]
-        if batch[1].is_floating_point():
-            self._received.append(_received("labels", labels, lambda: 0.0))
-        for each in self._received:
-            if fault := fault_in_received(each):
-                return fault
+        fault = self.check(smashed, labels)
+        if fault:
+            return fault
         result = self._model.run(*batch, step)
         self._cut_gradient = magnitude(result.cut_gradient)
         if not math.isfinite(result.loss):
@@ -58,6 +55,13 @@ class CheckedSteps:
         if not math.isfinite(self._cut_gradient):
             return fault_in_result(f"the cut gradient of step {step} is not finite", self._received)
         return result
+
+    def check(self, smashed: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> NumericFault | None:
+        """Check forward answers, client -> its rows; None if they can be used."""
+        self._received = [_received("smashed data", smashed, self._model.largest_client_parameter)]
+        if any(rows.is_floating_point() for rows in labels.values()):
+            self._received.append(_received("labels", labels, lambda: 0.0))
+        return next(filter(None, map(fault_in_received, self._received)), None)
 
     def apply(self, gradients: Mapping[str, Tensor], epoch: int, step: int) -> float | NumericFault:
         """Apply one optimizer step; see `ServerModel.apply`.
