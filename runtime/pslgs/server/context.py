@@ -1,4 +1,4 @@
-"""The parts of a server that the runners of effects local_batch."""
+"""The parts of a server that the runners of effects share."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Tell = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServerContext:
-    """The parts of a server that the runners of effects local_batch.
+    """The parts of a server that the runners of effects share.
 
     Attributes:
         task: The definition of the training.

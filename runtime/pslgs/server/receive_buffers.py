@@ -151,7 +151,7 @@ class StepBuffers:
             client.expect_gradient()
 
     def gradients(self) -> dict[str, Tensor]:
-        """Return the gradients by client, in the order of the local_batches."""
+        """Return the gradients by client, in the order of the local batches."""
         return {
             local_batch.client: self._clients[local_batch.client].gradient()
             for local_batch in self.local_batches

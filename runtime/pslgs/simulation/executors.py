@@ -1,4 +1,4 @@
-"""Carries out a job's effects with tensors: all clients local_batch one client part and one dataset."""
+"""Carries out a job's effects with tensors: all clients share one client part and one dataset."""
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy

@@ -16,7 +16,7 @@ END_OF_EPOCH = 0.2
 
 
 def summary(result: SimulationResult) -> dict[str, object]:
-    """Return the figures by name, with None for what is not known; local_batches and accuracies are 0 … 1."""
+    """Return the figures by name, with None for what is not known; shares and accuracies are 0 … 1."""
     steps = result.steps
     epochs = int(steps.epoch.max(initial=0))
     judged = ~np.isnan(steps.deviation)
