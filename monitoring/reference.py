@@ -34,39 +34,39 @@ _HEADER: Final = f"""# Metrics
 
 <!-- Generated from the code by `python -m monitoring`; change it there. -->
 
-Names, types and labels are frozen by tests. Histograms and summaries have series that end in `_sum` and
-`_count`, histograms also `_bucket`. Beside these, every process has the `process_` metrics of Prometheus'
-client library: memory, processor time, open files.
+Tests fix the names, types and labels of the metrics. Histograms and summaries have series with the suffixes
+`_sum` and `_count`, histograms also with `_bucket`. Every process also has the `process_` metrics of the
+Prometheus client library: memory, CPU time, open files.
 
-## How a series names its job
+## Labels that identify the job
 
-| label | is | comes from |
+| label | meaning | source |
 | --- | --- | --- |
-| `namespace`, `pod` | the pod that tells it | Kubernetes discovery |
+| `namespace`, `pod` | the pod that exposes the series | Kubernetes discovery |
 | `{JOB}` | the SplitTrainingJob | the pod label `{JOB_LABEL}` |
-| `{CLIENT_TARGET_LABEL}` | the client, in what its own pod tells | the pod annotation `{CLIENT_ANNOTATION}` |
+| `{CLIENT_TARGET_LABEL}` | the client, for series of a client's pod | the pod annotation `{CLIENT_ANNOTATION}` |
 
-`job` is not the training: that is Prometheus' word for what it scrapes. A **PodMonitor**, which the operator
-makes for each job (`PSLGS_POD_MONITORS=true`), sets these labels. Without PodMonitors, pods carry the
-**annotations** {{annotations}}.
-A Prometheus that goes by them and maps pod labels (`labelmap`, as the Prometheus chart does) has the same
-labels but `{CLIENT_TARGET_LABEL}`, for which it needs this rule:
+The label `job` does not name the SplitTrainingJob; it is Prometheus' name for a group of scrape targets. A
+**PodMonitor**, which the operator creates for each job (`PSLGS_POD_MONITORS=true`), sets these labels. Without
+PodMonitors, pods have the **annotations** {{annotations}}.
+A Prometheus that discovers pods by them and maps pod labels (`labelmap`, as in the Prometheus chart) has the
+same labels except `{CLIENT_TARGET_LABEL}`, which requires this rule:
 
     - source_labels: [__meta_kubernetes_pod_annotation_pslgs_dev_client_id]
       target_label: {CLIENT_TARGET_LABEL}
 
 Dashboards, recording rules and alerts need no other labels.
 
-## How many series there are
+## Number of series
 
-A server has about 120 series and {PER_CLIENT} for each client; a client's pod has {OF_A_CLIENT}.
-`pslgs server --client-series N` is how many clients get series of their own at the server
-({CLIENT_SERIES} unless told); further ones count in the totals only. In a cluster the operator's setting
-`PSLGS_CLIENT_SERIES` says so for all jobs. With 0, clients' pods are not scraped either, and a job of a
-thousand clients has no more series than one of two.
+A server has about 120 series plus {PER_CLIENT} for each client; a client's pod has {OF_A_CLIENT}.
+`pslgs server --client-series N` limits the number of clients with series of their own at the server (default
+{CLIENT_SERIES}); further clients are included in totals only. In a cluster, the operator's setting
+`PSLGS_CLIENT_SERIES` sets the limit for all jobs. With 0, the pods of clients are not scraped either, so that
+the number of series does not depend on the number of clients.
 
-The series of a client go when it is lost, those of a job when its pods end, and `pslgs_job_phase` when the
-job is deleted.
+The series of a client are removed when it is lost, those of a job when its pods end, and `pslgs_job_phase`
+when the job is deleted.
 """
 
 
