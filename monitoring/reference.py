@@ -44,11 +44,11 @@ Prometheus client library: memory, CPU time, open files.
 | --- | --- | --- |
 | `namespace`, `pod` | the pod that exposes the series | Kubernetes discovery |
 | `{JOB}` | the SplitTrainingJob | the pod label `{JOB_LABEL}` |
-| `{CLIENT_TARGET_LABEL}` | the client, for series of a client's pod | the pod annotation `{CLIENT_ANNOTATION}` |
+| `{CLIENT_TARGET_LABEL}` | the client, for a client's pod | the pod annotation `{CLIENT_ANNOTATION}` |
 
 The label `job` does not name the SplitTrainingJob; it is Prometheus' name for a group of scrape targets. A
-**PodMonitor**, which the operator creates for each job (`PSLGS_POD_MONITORS=true`), sets these labels. Without
-PodMonitors, pods have the **annotations** {{annotations}}.
+**PodMonitor**, which the operator creates for each job (`PSLGS_POD_MONITORS=true`), sets these labels.
+Without PodMonitors, pods have the **annotations** {{annotations}}.
 A Prometheus that discovers pods by them and maps pod labels (`labelmap`, as in the Prometheus chart) has the
 same labels except `{CLIENT_TARGET_LABEL}`, which requires this rule:
 

@@ -1,9 +1,9 @@
-"""Let torch's CUDA build start without the libraries of CUDA, in images for tests on machines without a GPU.
+"""Replace the CUDA libraries of torch by empty ones, in images for tests on machines without a GPU.
 
-They are two thirds of a runtime image, and on a CPU nothing of them is ever called.  torch is linked against
-them, though, so each gets an empty library of its name, and functions are looked up when they are first
-called (RTLD_LAZY, in a .pth file) instead of at the start.  Whatever reaches for a GPU in such an image ends
-the process with a "symbol lookup error".
+The CUDA libraries are two thirds of a runtime image, and computations on a CPU never call them.  Because
+torch is linked against them, each is replaced by an empty library of the same name, and symbols are resolved
+on first use (RTLD_LAZY, set in a .pth file) instead of at start.  Any use of a GPU in such an image ends the
+process with a "symbol lookup error".
 """
 
 import re
@@ -20,7 +20,7 @@ LAZY = "import os, sys; sys.setdlopenflags(os.RTLD_LAZY)\n"
 
 
 def empty_library(name: str) -> bytes:
-    """Make a shared library for x86-64 (ELF) that is called ``name`` and has no symbols."""
+    """Return a shared library for x86-64 (ELF) with the soname ``name`` and without symbols."""
     strings = b"\0" + name.encode() + b"\0"
     symbols, segments, dynamic_entries = bytes(24), 2, 6
     symbols_at = 64 + 56 * segments
@@ -40,10 +40,10 @@ def empty_library(name: str) -> bytes:
 
 
 def missing_library() -> str | None:
-    """Import torch in a process of its own, and return the name of the library that it lacks.
+    """Import torch in a separate process, and return the name of the missing library; None if it succeeds.
 
     Raises:
-        RuntimeError: it fails for another reason.
+        RuntimeError: the import fails for another reason.
     """
     found = subprocess.run(
         [sys.executable, "-c", "import torch, torchvision"], capture_output=True, text=True, check=False
@@ -57,14 +57,14 @@ def missing_library() -> str | None:
 
 
 def prune() -> None:
-    """Delete what the remaining packages of CUDA bring beside the libraries that torch needs at once."""
+    """Delete all files of the remaining CUDA packages except the libraries that importing torch requires."""
     for file in (PACKAGES / "nvidia").rglob("*"):
         if file.is_file() and not re.match(r"lib(cudart|cupti|nvshmem_host)\.so\.\d+$", file.name):
             file.unlink()
 
 
 def main() -> None:
-    """Give torch an empty library for each that it lacks."""
+    """Create an empty library for each one that torch misses."""
     prune()
     (PACKAGES / "lazy_libraries.pth").write_text(LAZY, encoding="utf-8")
     while name := missing_library():
