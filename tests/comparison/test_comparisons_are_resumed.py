@@ -1,11 +1,16 @@
+import copy
 import json
 import shutil
+from concurrent.futures import BrokenExecutor, Executor, Future
 
 import pytest
 
 from comparison.watching import Notes
 from pslgs import InputError, compare
-from pslgs.comparison.pool import ComparisonError
+from pslgs.comparison.pool import ComparisonError, TrialRunner, run_in_lanes
+from pslgs.comparison.store import TrialStore, fingerprint
+from pslgs.comparison.trial import ComparisonOptions, Trial
+from pslgs.spec.errors import Violation
 from simulation.jobs import document, job
 
 TWO = ("Global", "FixedLocal")
@@ -97,20 +102,100 @@ def test_processes_of_their_own_compute_the_same(trained, tmp_path):
     notes = Notes()
     compare(job(), strategies=TWO, seeds=2, partition="severe", folder=tmp_path, jobs=2, watcher=notes)
     assert contents(tmp_path) == contents(folder)
-    assert sorted(notes.computed) == sorted(notes.cells)
+    assert sorted(notes.computed) == sorted(notes.trials)
+
+
+def unreadable():
+    unread = document()
+    unread["spec"]["data"]["train"] = {"format": "NumPy", "path": "nowhere.npz"}
+    return job(data=unread["spec"]["data"])
 
 
 @pytest.mark.slow
 def test_what_is_wrong_with_the_data_is_told_from_other_processes(tmp_path):
-    unread = document()
-    unread["spec"]["data"]["train"] = {"format": "NumPy", "path": "nowhere.npz"}
     with pytest.raises(InputError, match=r"spec\.data\.train"):
-        look(tmp_path, changed=job(data=unread["spec"]["data"]), jobs=2)
+        look(tmp_path, changed=unreadable(), jobs=2)
+
+
+def test_a_comparison_that_fails_on_its_data_leaves_no_folder(tmp_path):
+    with pytest.raises(InputError, match=r"spec\.data\.train"):
+        look(tmp_path / "runs/compared", changed=unreadable())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_comparison_that_fails_leaves_a_folder_that_was_there(tmp_path):
+    with pytest.raises(InputError, match=r"spec\.data\.train"):
+        look(tmp_path, changed=unreadable())
+    assert list(tmp_path.iterdir()) == []
+
+
+class Lane(Executor):
+    """Computes at once, in the thread that submits."""
+
+    def __init__(self) -> None:
+        self.computed: list[str] = []
+
+    def submit(self, fn, /, *args, **kwargs):
+        self.computed.append(args[1].name)
+        future: Future = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except InputError as error:
+            future.set_exception(error)
+        return future
+
+
+def test_any_executor_can_compute_trials_with_the_same_files(tmp_path, trained):
+    comparison, folder = trained
+    trials = [outcome.cell for outcome in comparison.outcomes]
+    store = TrialStore(tmp_path, fingerprint(comparison.job, comparison.options))
+    lanes, notes = [Lane(), Lane()], Notes()
+    with store.prepared():
+        run_in_lanes(TrialRunner(comparison.job, comparison.options, store), trials, lanes, notes)
+    assert [len(lane.computed) for lane in lanes] == [2, 2]
+    assert sorted(notes.computed) == sorted(trial.name for trial in trials)
+    whole = contents(folder)
+    assert contents(tmp_path) == {name: whole[name] for name in whole if name.startswith("cells/")}
+
+
+class BrokenLane(Executor):
+    """Loses its process with every trial."""
+
+    def submit(self, *_arguments, **_options):
+        future: Future = Future()
+        future.set_exception(BrokenExecutor())
+        return future
+
+
+def test_a_trial_whose_process_dies_is_named(tmp_path):
+    options = ComparisonOptions(strategies=TWO, seeds=[3])
+    store = TrialStore(tmp_path, fingerprint(job(), options))
+    with pytest.raises(ComparisonError, match=r"^the process of FixedLocal-seed-3 ended unexpectedly"):
+        run_in_lanes(TrialRunner(job(), options, store), [Trial("FixedLocal", 3)], [BrokenLane()], Notes())
+
+
+def test_the_progress_of_another_process_is_read_from_the_store(tmp_path):
+    store, trial = TrialStore(tmp_path, ""), Trial("Global", 3)
+    with store.prepared():
+        assert store.progress(trial) is None
+        store.note_progress(trial, 7, 46)
+        assert store.progress(trial) == (7, 46)
+        store.forget_progress(trial)
+        assert store.progress(trial) is None
+
+
+def test_an_input_error_keeps_its_violations_between_processes():
+    error = InputError(Violation("spec.a", "is wrong"), Violation("spec.b", "is missing"))
+    again = copy.copy(error)  # as pickle does it
+    assert (again.violations, str(again)) == (error.violations, str(error))
 
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_is_told_and_ends_the_others(tmp_path):
     mortal = {"architecture": "comparison.mortal_builder:network", "inputShape": [64]}
-    with pytest.raises(ComparisonError, match="ended with exit code 77; run the same command again"):
+    with pytest.raises(
+        ComparisonError,
+        match=r"^the process of (Global|FixedLocal)-seed-3 ended unexpectedly, .*; run the same",
+    ):
         look(tmp_path, changed=job(model=mortal), jobs=2)
     shutil.rmtree(tmp_path)

@@ -9,7 +9,7 @@ from pslgs.launch.progress import ProgressView
 from pslgs.launch.simulate_job import train_in_folder
 from pslgs.reporting.page import write_report
 from pslgs.sampling.registry import STRATEGIES
-from pslgs.simulation.setup import Simulation, SimulationOptions
+from pslgs.simulation.setup import Simulation, SimulationOptions, parse_mix
 from pslgs.telemetry.journal import read
 from pslgs.telemetry.records import FinishRecord, StepRecord
 from simulation.jobs import job
@@ -18,7 +18,8 @@ from simulation.jobs import job
 @pytest.fixture
 def simulated(tmp_path):
     def run(strategy: str, profile: str | None = None):
-        simulation = Simulation(job(), STRATEGIES[strategy], SimulationOptions(profile))
+        options = SimulationOptions(parse_mix(profile) if profile else None)
+        simulation = Simulation(job(), STRATEGIES[strategy], options)
         shown = io.StringIO()
         with ProgressView(Console(file=shown)) as view:
             train_in_folder(simulation, tmp_path, [f"client-{i}" for i in range(8)], view)

@@ -72,7 +72,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
     from pslgs.launch.sites import sites
     from pslgs.sampling.registry import strategy_named
     from pslgs.simulation.job_variants import job_variant
-    from pslgs.simulation.setup import Simulation, SimulationOptions
+    from pslgs.simulation.setup import Simulation, SimulationOptions, parse_mix
     from pslgs.simulation.summary import summary, words
 
     manifest = load_job(job, overrides or ())
@@ -83,7 +83,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
     )
     names = [site.client_id for site in sites(varied.spec, clients if own_data else None)]
     options = SimulationOptions(
-        profile=profile,
+        profile=parse_mix(profile) if profile is not None else None,
         schedule_only=schedule_only,
         client_ids=names if own_data else None,
         cache=cache,

@@ -13,7 +13,7 @@ from pslgs.process.machine import DATASET_CACHE
 from pslgs.sampling.registry import strategy_named
 from pslgs.simulation.api import choice
 from pslgs.simulation.job_variants import PAPER_STRATEGIES, Skew, job_variant
-from pslgs.simulation.setup import Mix, parse_mix
+from pslgs.simulation.setup import Mix, SimulationOptions, Threads, parse_mix
 from pslgs.spec.job import SplitTrainingJob
 
 
@@ -66,13 +66,15 @@ def compare(  # noqa: PLR0913 - what a notebook or the command line may want to 
     options = ComparisonOptions(
         strategies=[strategy_named(name, "strategies").name for name in strategies],
         seeds=range(first, first + seeds) if isinstance(seeds, int) else seeds,
-        profile=parse_mix(profile) if isinstance(profile, str) else profile,
-        schedule_only=schedule_only,
         target_accuracy=target_accuracy,
-        recalibration_batches=recalibration_batches,
-        client_ids=client_ids,
-        cache=cache,
-        threads=threads,
+        simulation=SimulationOptions(
+            profile=parse_mix(profile) if isinstance(profile, str) else profile,
+            schedule_only=schedule_only,
+            client_ids=client_ids,
+            cache=cache,
+            threads=Threads(threads, threads),
+            recalibration_batches=recalibration_batches,
+        ),
     )
     varied = job_variant(job, clients=clients, skew=skew)
     with TemporaryDirectory() as scratch:
@@ -88,11 +90,11 @@ def _computed(
     """Compute the cells that the folder does not have."""
     cells = trials_of(options)
     store = TrialStore(folder, fingerprint(job, options))
-    store.prepare()
-    finished = [cell for cell in cells if store.load(cell) is not None]
-    watcher.begin(cells, finished)
-    missing = [cell for cell in cells if cell not in finished]
-    run_trials(TrialRunner(job, options, store), missing, jobs=jobs, watcher=watcher)
+    with store.prepared():
+        finished = [cell for cell in cells if store.load(cell) is not None]
+        watcher.begin(cells, finished)
+        missing = [cell for cell in cells if cell not in finished]
+        run_trials(TrialRunner(job, options, store), missing, jobs=jobs, watcher=watcher)
     outcomes = all_of(store, cells)
     return Comparison(
         job,

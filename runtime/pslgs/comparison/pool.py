@@ -1,202 +1,204 @@
-"""Computes the cells that are not finished, here or in processes of their own."""
+"""Computes trials, several at a time in processes of their own."""
 
-import json
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Final, Protocol
+from threading import Thread
+from typing import Final, Protocol
 
 from typing_extensions import override
 
 from pslgs.comparison.run_trial import Progress, run_trial
 from pslgs.comparison.store import TrialStore
 from pslgs.comparison.trial import ComparisonOptions, Trial
-from pslgs.spec.errors import InputError, Violation
 from pslgs.spec.job import SplitTrainingJob
 
-if TYPE_CHECKING:
-    from multiprocessing.context import ForkServerProcess
+_SECONDS_BETWEEN_SHOWS: Final = 0.2
+_PRELOADED: Final = ("pslgs.comparison.run_trial", "sklearn.datasets", "torch._dynamo")
 
 
 class Watcher(Protocol):
-    """Is told of everything, in one thread."""
+    """Follows the progress of a comparison; all methods are called in the thread that compares."""
 
-    def begin(self, cells: Sequence[Trial], finished: Sequence[Trial]) -> None:
-        """Take in all cells, and those that are finished already."""
+    def begin(self, trials: Sequence[Trial], finished: Sequence[Trial]) -> None:
+        """Receive all trials, and those of them that were finished before."""
         ...
 
-    def show(self, cell: Trial, step: int, steps: int) -> None:
-        """Take in the steps that a cell has made and those in all, 0 where that is not known yet."""
+    def show(self, trial: Trial, step: int, steps: int) -> None:
+        """Receive how many steps a trial has made, of how many; 0 while that is unknown."""
         ...
 
-    def finish(self, cell: Trial, seconds: float) -> None:
-        """Take in that a cell is finished, and how long it computed."""
+    def finish(self, trial: Trial, seconds: float) -> None:
+        """Receive that a trial is finished, and how many seconds it computed."""
         ...
 
 
 class _Nobody(Watcher):
-    """Takes no notice."""
+    """Ignores the progress."""
 
     @override
-    def begin(self, cells: Sequence[Trial], finished: Sequence[Trial]) -> None:
+    def begin(self, trials: Sequence[Trial], finished: Sequence[Trial]) -> None:
         """Do nothing."""
 
     @override
-    def show(self, cell: Trial, step: int, steps: int) -> None:
+    def show(self, trial: Trial, step: int, steps: int) -> None:
         """Do nothing."""
 
     @override
-    def finish(self, cell: Trial, seconds: float) -> None:
+    def finish(self, trial: Trial, seconds: float) -> None:
         """Do nothing."""
 
 
 NOBODY: Final[Watcher] = _Nobody()
 
 
-_SECONDS_BETWEEN_MESSAGES: Final = 0.2
-_PRELOADED: Final = ("pslgs.comparison.run_trial", "sklearn.datasets", "torch._dynamo")
-_context = multiprocessing.get_context("forkserver")
-
-
 class ComparisonError(RuntimeError):
-    """A cell's process ended before its cell."""
+    """Raised when the process of a trial ended before the trial did."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrialRunner:
-    """What is done for each cell.
+    """Computes the trials of one comparison and keeps their results.
 
     Attributes:
-        job: That is simulated.
-        options: How.
-        store: Where the outcome is kept.
+        job: The job that is simulated.
+        options: How it is simulated.
+        store: The folder of results.
     """
 
     job: SplitTrainingJob
     options: ComparisonOptions
     store: TrialStore
 
-    def do(self, cell: Trial, progress: Progress) -> None:
-        """Compute a cell and keep its outcome.
+    def run(self, trial: Trial, progress: Progress) -> float:
+        """Compute a trial, keep its result, and return the seconds that it computed.
 
         Raises:
             InputError: the job or its data cannot be used.
         """
-        self.store.save(run_trial(self.job, cell, self.options, progress))
+        before = time.perf_counter()
+        self.store.save(run_trial(self.job, trial, self.options, progress))
+        return time.perf_counter() - before
 
 
-def run_trials(work: TrialRunner, cells: Sequence[Trial], *, jobs: int, watcher: Watcher) -> None:
-    """Compute ``cells`` and keep what they give, ``jobs`` at a time.
+def run_trials(runner: TrialRunner, trials: Sequence[Trial], *, jobs: int, watcher: Watcher) -> None:
+    """Compute ``trials`` and keep their results, ``jobs`` at a time.
 
-    One at a time is computed in this process, so that scripts and notebooks need no guard of their main
-    module.
+    With one at a time they are computed in this process, so that scripts and notebooks need no guard of their
+    main module.
 
     Raises:
         InputError: the job or its data cannot be used.
-        ComparisonError: a process was ended from outside, e.g. because memory was short.
+        ComparisonError: a process ended unexpectedly, for instance because memory ran out.
     """
-    if jobs == 1 or len(cells) == 1:
-        for cell in cells:
-            before = time.perf_counter()
-            work.do(cell, watcher.show)
-            _finish(cell, time.perf_counter() - before, work.store, watcher)
-    else:
-        _run_in_processes(work, cells, jobs, watcher)
+    if jobs == 1 or len(trials) == 1:
+        for trial in trials:
+            _finish(runner.store, watcher, trial, runner.run(trial, watcher.show))
+        return
+    with process_lanes(min(jobs, len(trials))) as lanes:
+        run_in_lanes(runner, trials, lanes, watcher)
 
 
-def _finish(cell: Trial, seconds: float, store: TrialStore, watcher: Watcher) -> None:
-    store.note_measured(cell, seconds)
-    watcher.finish(cell, seconds)
+def run_in_lanes(
+    runner: TrialRunner, trials: Sequence[Trial], lanes: Sequence[Executor], watcher: Watcher
+) -> None:
+    """Compute ``trials`` with executors that compute one trial at a time each.
 
+    A lane per process tells which trial's process died.  An executor of many workers can be given several
+    times, once per worker; its workers need the store's folder.
 
-def _run_in_processes(work: TrialRunner, cells: Sequence[Trial], jobs: int, watcher: Watcher) -> None:
-    _context.set_forkserver_preload(list(_PRELOADED))
-    waiting = iter(cells)
-    running: dict[Connection, tuple[Trial, ForkServerProcess]] = {}
-    with _ended(running):
-        while True:
-            while len(running) < jobs and (cell := next(waiting, None)) is not None:
-                ours, process = _start(work, cell)
-                running[ours] = cell, process
-            if not running:
-                return
-            for connection in wait(list(running)):
-                if isinstance(connection, Connection) and _listen(connection, running, work.store, watcher):
-                    running.pop(connection)[1].join()
-
-
-def _start(work: TrialRunner, cell: Trial) -> "tuple[Connection, ForkServerProcess]":
-    ours, theirs = _context.Pipe(duplex=False)
-    process = _context.Process(target=_work_on, args=(theirs, work, cell), name=cell.name)
-    process.start()
-    theirs.close()
-    return ours, process
-
-
-def _listen(
-    connection: Connection,
-    running: "dict[Connection, tuple[Trial, ForkServerProcess]]",
-    store: TrialStore,
-    watcher: Watcher,
-) -> bool:
-    """Take in a message of a cell's process; tell whether it was its last."""
-    cell, process = running[connection]
-    try:
-        message = json.loads(connection.recv_bytes())
-    except EOFError:
-        process.join()
-        raise ComparisonError(
-            f"the process of {cell.name} ended with exit code {process.exitcode}; run the same command again"
-        ) from None
-    match message:
-        case {"violations": violations}:
-            raise InputError(*(Violation(*each) for each in violations))
-        case {"seconds": seconds}:
-            _finish(cell, seconds, store, watcher)
-            return True
-        case {"step": step, "steps": steps}:
-            watcher.show(cell, step, steps)
-    return False
+    Raises:
+        InputError: the job or its data cannot be used.
+        ComparisonError: a lane's process ended unexpectedly.
+    """
+    waiting, idle = iter(trials), list(lanes)
+    running: dict[Future[float], tuple[Trial, Executor]] = {}
+    while True:
+        while idle and (trial := next(waiting, None)) is not None:
+            lane = idle.pop()
+            running[lane.submit(_run_in_worker, runner, trial)] = trial, lane
+        if not running:
+            return
+        done, _ = wait(running, timeout=_SECONDS_BETWEEN_SHOWS, return_when=FIRST_COMPLETED)
+        for trial, _ in running.values():
+            if (made := runner.store.progress(trial)) is not None:
+                watcher.show(trial, *made)
+        for future in done:
+            trial, lane = running.pop(future)
+            _finish(runner.store, watcher, trial, _seconds(future, trial))
+            idle.append(lane)
 
 
 @contextmanager
-def _ended(running: "dict[Connection, tuple[Trial, ForkServerProcess]]") -> Iterator[None]:
-    """See to it that no process outlives the block."""
+def process_lanes(number: int) -> Iterator[list[Executor]]:
+    """Start executors of one process each, which is replaced after each trial.
+
+    If the block raises, Ctrl-C included, the processes are terminated.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_PRELOADED))
+    others = multiprocessing.active_children()
+    lanes: list[Executor] = [
+        ProcessPoolExecutor(1, mp_context=context, initializer=_prepare_worker, max_tasks_per_child=1)
+        for _ in range(number)
+    ]
+    completed = False
     try:
-        yield
+        yield lanes
+        completed = True
     finally:
-        for _, process in running.values():
-            process.terminate()
-            process.join()
+        if not completed:
+            for process in multiprocessing.active_children():
+                if process not in others:
+                    process.terminate()
+        for lane in lanes:
+            lane.shutdown(cancel_futures=True)
 
 
-def _work_on(connection: Connection, work: TrialRunner, cell: Trial) -> None:
-    """Compute a cell in a process of its own; Ctrl-C is for the process that started it."""
+def _seconds(future: Future[float], trial: Trial) -> float:
+    try:
+        return future.result()
+    except BrokenExecutor as error:
+        raise ComparisonError(
+            f"the process of {trial.name} ended unexpectedly, for instance because memory ran out; run the "
+            "same command again, perhaps with fewer --jobs"
+        ) from error
+
+
+def _finish(store: TrialStore, watcher: Watcher, trial: Trial, seconds: float) -> None:
+    store.note_measured(trial, seconds)
+    watcher.finish(trial, seconds)
+
+
+def _run_in_worker(runner: TrialRunner, trial: Trial) -> float:
+    """Compute a trial in a worker; its progress is read from the store."""
+    noted = time.perf_counter()
+
+    def note(_: Trial, step: int, steps: int) -> None:
+        nonlocal noted
+        if time.perf_counter() - noted > _SECONDS_BETWEEN_SHOWS:
+            noted = time.perf_counter()
+            runner.store.note_progress(trial, step, steps)
+
+    try:
+        return runner.run(trial, note)
+    finally:
+        runner.store.forget_progress(trial)
+
+
+def _prepare_worker() -> None:
+    """Leave Ctrl-C to the process that compares, and exit when that process is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    begun = time.perf_counter()
-    told = begun
-
-    def tell(_: Trial, step: int, steps: int) -> None:
-        nonlocal told
-        if time.perf_counter() - told > _SECONDS_BETWEEN_MESSAGES:
-            told = time.perf_counter()
-            _send(connection, {"step": step, "steps": steps})
-
-    try:
-        work.do(cell, tell)
-    except InputError as error:
-        _send(connection, {"violations": [[each.path, each.problem] for each in error.violations]})
-    else:
-        _send(connection, {"seconds": time.perf_counter() - begun})
+    Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _send(connection: Connection, message: object) -> None:
-    """Send to the process that started this one; should it be gone, nobody wants the cell any more."""
-    try:
-        connection.send_bytes(json.dumps(message).encode())
-    except BrokenPipeError:
-        raise SystemExit(1) from None
+def _exit_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -115,9 +115,9 @@ def _settings(comparison: Comparison) -> Iterator[tuple[str, str]]:
     yield "global batch size", f"{comparison.batch_size:,}"
     yield "epochs", f"{spec.epochs:,}"
     yield "seeds", ", ".join(map(str, options.seeds))
-    if options.recalibration_batches:
-        yield "recalibrated over", f"{options.recalibration_batches:,} global batches"
-    mix = options.profile or ()
+    if options.simulation.recalibration_batches:
+        yield "recalibrated over", f"{options.simulation.recalibration_batches:,} global batches"
+    mix = options.simulation.profile or ()
     weights = sum(part.weight for part in mix)
     for part in mix:
         link = part.profile

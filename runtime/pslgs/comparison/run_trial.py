@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,7 +12,6 @@ from pslgs.comparison.trial import ComparisonOptions, Trial, TrialResult, trial_
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.api import simulate
 from pslgs.simulation.result import SimulationResult
-from pslgs.simulation.setup import SimulationOptions, Threads
 from pslgs.spec.job import SplitTrainingJob
 from pslgs.spec.manifest import parse_job, with_overrides
 from pslgs.telemetry.records import Record, StepRecord
@@ -33,33 +33,24 @@ def run_trial(
         if isinstance(record, StepRecord):
             progress(cell, record.step, steps)
 
-    with computing_on(options.threads):
+    simulated = options.simulation
+    if cell.delay_weight is not None:
+        simulated = replace(simulated, schedule_only=True)
+    with computing_on(simulated.threads.server):
         result = simulate(
             _with_delay_weight(job, cell.delay_weight),
             strategy=cell.strategy,
             seed=cell.seed,
             watch=watch,
-            options=_simulation_options(cell, options),
+            options=simulated,
         )
     return trial_result(cell, result, _modelled_seconds(result, options))
 
 
-def _simulation_options(cell: Trial, options: ComparisonOptions) -> SimulationOptions:
-    return SimulationOptions(
-        profile=options.profile,
-        server_samples_per_second=options.server_samples_per_second,
-        schedule_only=options.schedule_only or cell.delay_weight is not None,
-        client_ids=options.client_ids,
-        cache=options.cache,
-        threads=Threads(options.threads, options.threads),
-        recalibration_batches=options.recalibration_batches,
-    )
-
-
 def _modelled_seconds(result: SimulationResult, options: ComparisonOptions) -> NDArray[np.float64]:
     """Return each step's; pooled data are computed by the server alone, at the speed of its part."""
-    if STRATEGIES[result.strategy].pools_data and options.profile is not None:
-        return result.steps.batch_size / options.server_samples_per_second
+    if STRATEGIES[result.strategy].pools_data and options.simulation.profile is not None:
+        return result.steps.batch_size / options.simulation.server_samples_per_second
     return result.steps.modelled_seconds
 
 
@@ -73,11 +64,12 @@ def _with_delay_weight(job: SplitTrainingJob, delay_weight: float | None) -> Spl
 
 
 @contextmanager
-def computing_on(threads: int) -> Iterator[None]:
+def computing_on(threads: int | None) -> Iterator[None]:
     """Have torch use so many cores, and give the same result each time."""
     cores, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.set_num_threads(threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     try:
         yield

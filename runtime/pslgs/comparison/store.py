@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -19,16 +20,17 @@ _RUN_MARK: Final = "metrics.jsonl"
 
 def fingerprint(job: SplitTrainingJob, options: ComparisonOptions) -> str:
     """Digest what a cell's outcome depends on besides its strategy and seed."""
-    profile = [[part.profile.model_dump(), part.weight] for part in options.profile or ()]
+    simulated = options.simulation
+    profile = [[part.profile.model_dump(), part.weight] for part in simulated.profile or ()]
     what = {
         "version": version("pslgs"),
         "job": job.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "profile": profile,
-        "server": options.server_samples_per_second,
-        "scheduleOnly": options.schedule_only,
-        "recalibration": options.recalibration_batches,
-        "clients": options.client_ids and list(options.client_ids),
-        "threads": options.threads,
+        "server": simulated.server_samples_per_second,
+        "scheduleOnly": simulated.schedule_only,
+        "recalibration": simulated.recalibration_batches,
+        "clients": simulated.client_ids and list(simulated.client_ids),
+        "threads": simulated.threads.server,
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
@@ -41,8 +43,9 @@ class TrialStore:
         self.folder = folder
         self._digest = digest
 
-    def prepare(self) -> None:
-        """Make the folder.
+    @contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Create the folder where there is none; folders in which the block leaves nothing are removed again.
 
         Raises:
             InputError: it holds a run or another comparison, which nobody wants to lose.
@@ -50,7 +53,18 @@ class TrialStore:
         """
         if (self.folder / _RUN_MARK).exists():
             raise InputError.at("--output", f"{self.folder} holds a run; name another folder")
-        (self.folder / CELLS).mkdir(parents=True, exist_ok=True)
+        cells = self.folder / CELLS
+        missing = [path for path in (cells, *cells.parents) if not path.exists()]
+        cells.mkdir(parents=True, exist_ok=True)
+        try:
+            self._check_finished()
+            yield
+        finally:
+            for path in missing:
+                with suppress(OSError):  # it is not empty, or somebody else removed it
+                    path.rmdir()
+
+    def _check_finished(self) -> None:
         if any(_read(file).get("fingerprint", self._digest) != self._digest for file in self._finished()):
             raise InputError.at(
                 "--output",
@@ -70,6 +84,21 @@ class TrialStore:
         document = {"fingerprint": self._digest, **trial_document(outcome)}
         _write(self._file(outcome.cell), document)
 
+    def note_progress(self, trial: Trial, step: int, steps: int) -> None:
+        """Keep how many steps a trial under way has made, of how many, for another process to read."""
+        _write(self._progress_file(trial), {"step": step, "steps": steps})
+
+    def progress(self, trial: Trial) -> tuple[int, int] | None:
+        """Return what `note_progress` kept; None for nothing."""
+        match _read(self._progress_file(trial)):
+            case {"step": int(step), "steps": int(steps)}:
+                return step, steps
+        return None
+
+    def forget_progress(self, trial: Trial) -> None:
+        """Remove what `note_progress` kept."""
+        self._progress_file(trial).unlink(missing_ok=True)
+
     def measured(self) -> dict[str, float]:
         """Return cell -> seconds that it computed here, of finished cells."""
         return {
@@ -84,6 +113,9 @@ class TrialStore:
 
     def _finished(self) -> Iterator[Path]:
         return (self.folder / CELLS).glob("*.json")
+
+    def _progress_file(self, trial: Trial) -> Path:
+        return self.folder / CELLS / f"{trial.name}.progress"
 
     def _file(self, cell: Trial) -> Path:
         return self.folder / CELLS / f"{cell.name}.json"

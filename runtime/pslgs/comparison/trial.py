@@ -1,20 +1,17 @@
 """The cells of a comparison: one simulation each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from pslgs.costs.time_model import SERVER_SAMPLES_PER_SECOND
-from pslgs.process.machine import DATASET_CACHE
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.job_variants import PAPER_STRATEGIES
 from pslgs.simulation.result import SimulationResult, Steps
-from pslgs.simulation.setup import Mix
+from pslgs.simulation.setup import SimulationOptions
 from pslgs.simulation.summary import MEASURED
 from pslgs.spec.errors import InputError
 from pslgs.spec.training import SamplingStrategy
@@ -26,31 +23,19 @@ DELAY_WEIGHTS: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 @dataclass(frozen=True, slots=True)
 class ComparisonOptions:
-    """What is compared, apart from the job itself.
+    """How a job is compared, apart from the job itself.
 
     Attributes:
-        strategies: In the order in which they are shown.
-        seeds: Each strategy is simulated once with each.
-        profile: Links and machines of the clients; None where no time is modelled.
-        server_samples_per_second: Of the server, where time is modelled.
-        schedule_only: Train nothing; look at the batches.
-        target_accuracy: 0 … 1, to be reached as soon as possible; None for 95 % of what the best reaches.
-        recalibration_batches: As in `SimulationOptions`.
-        client_ids: Likewise.
-        cache: Likewise.
-        threads: Cores of a simulation; results depend on it in their last bits.
+        strategies: Names of the strategies, in the order in which they are shown.
+        seeds: Each strategy is simulated once with each seed.
+        target_accuracy: Accuracy whose first time is looked for, 0 … 1; None for 95 % of the best strategy's.
+        simulation: How each trial is simulated.
     """
 
     strategies: Sequence[str] = PAPER_STRATEGIES
     seeds: Sequence[int] = (0, 1, 2)
-    profile: Mix | None = None
-    server_samples_per_second: float = SERVER_SAMPLES_PER_SECOND
-    schedule_only: bool = False
     target_accuracy: float | None = None
-    recalibration_batches: int = 0
-    client_ids: Sequence[str] | None = None
-    cache: Path = DATASET_CACHE
-    threads: int = 1
+    simulation: SimulationOptions = field(default_factory=SimulationOptions)
 
 
 class Trial(NamedTuple):
@@ -83,7 +68,7 @@ def trials_of(options: ComparisonOptions) -> list[Trial]:
     if len(set(strategies)) < len(strategies):
         raise InputError.at("--strategies", f"names one twice: {', '.join(strategies)}; remove it")
     unscheduled = [name for name in strategies if STRATEGIES[name].draw is None]
-    if options.schedule_only and unscheduled:
+    if options.simulation.schedule_only and unscheduled:
         raise InputError.at(
             "--strategies", f"names {unscheduled[0]}, which has no schedule; leave it out, or train"
         )
@@ -94,14 +79,9 @@ def trials_of(options: ComparisonOptions) -> list[Trial]:
 def _curve(options: ComparisonOptions) -> list[Trial]:
     """List the cells that tell LatentDirichlet's time and deviation over δ; without links there's no time."""
     strategy = SamplingStrategy.LATENT_DIRICHLET
-    if options.profile is None or strategy not in options.strategies:
+    if options.simulation.profile is None or strategy not in options.strategies:
         return []
     return [Trial(strategy, seed, weight) for weight in DELAY_WEIGHTS for seed in options.seeds]
-
-
-_WHOLE: Final = frozenset(
-    {"epoch", "attempt", "batch_size", "active_clients", "largest_share", "bytes_up", "bytes_down"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +155,8 @@ def trial_result(cell: Trial, result: SimulationResult, modelled_seconds: NDArra
         result: The simulation.
         modelled_seconds: Of each step; (steps,).
     """
-    table = {name: getattr(result.steps, name) for name in Steps.__slots__}
-    table |= {MEASURED: np.full(len(result.steps), np.nan), "modelled_seconds": modelled_seconds}
+    unmeasured = np.full(len(result.steps), np.nan)
+    steps = replace(result.steps, measured_seconds=unmeasured, modelled_seconds=modelled_seconds)
     counts = result.label_counts
     return TrialResult(
         cell=cell,
@@ -184,7 +164,7 @@ def trial_result(cell: Trial, result: SimulationResult, modelled_seconds: NDArra
         samples=result.samples,
         sample_bytes=result.sample_bytes,
         pooled=() if counts is None else tuple(counts.sum(axis=0).tolist()),
-        steps=Steps(**table),
+        steps=steps,
         evaluations=tuple(map(_evaluation_of, result.evaluations)),
         result=result.finish.outcome,
         message=result.finish.message,
@@ -214,19 +194,14 @@ def trial_from_document(document: dict[str, Any]) -> TrialResult:
         ValueError: the document is none of `to_document`; so are `KeyError` and `TypeError` then.
     """
     columns = document["steps"]
-    steps: dict[str, Any] = {
-        name: np.array(columns[name], dtype=np.int64 if name in _WHOLE else np.float64)
-        for name in Steps.__slots__
-        if name != MEASURED
-    }
-    steps[MEASURED] = np.full(len(columns["epoch"]), np.nan)
+    unmeasured = [None] * len(columns["epoch"])
     return TrialResult(
         cell=_CELL.validate_python(document["cell"]),
         clients=document["clients"],
         samples=document["samples"],
         sample_bytes=document["sampleBytes"],
         pooled=tuple(document["pooled"]),
-        steps=Steps(**steps),
+        steps=Steps.of_columns({**columns, MEASURED: unmeasured}),
         evaluations=_OUTCOME.validate_python(document["evaluations"]),
         result=document["result"],
         message=document["message"],

@@ -95,8 +95,7 @@ def _time_model(simulation: Simulation, cast: SimulationSetup, traffic: StepTraf
     options = simulation.options
     if options.profile is None or simulation.strategy.pools_data:
         return ClientTimeModel()
-    mix = parse_mix(options.profile) if isinstance(options.profile, str) else options.profile
-    profiles = assign(mix, list(cast.clients), simulation.job.spec.sampling.seed)
+    profiles = assign(options.profile, list(cast.clients), simulation.job.spec.sampling.seed)
     return ClientTimeModel(profiles, traffic, options.server_samples_per_second)
 
 
@@ -195,7 +194,7 @@ def simulate(  # noqa: PLR0913 - what a notebook may want to change
     options = options or SimulationOptions()
     options = replace(
         options,
-        profile=profile if profile is not None else options.profile,
+        profile=parse_mix(profile) if isinstance(profile, str) else profile or options.profile,
         schedule_only=schedule_only or options.schedule_only,
     )
     return run_simulation(Simulation(varied, chosen, options), watch or (lambda _record, _steps: None))

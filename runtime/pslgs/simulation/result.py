@@ -1,8 +1,8 @@
 """What a simulation gives: figures of every step as arrays, evaluations, the model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,15 @@ class Steps:
 
     def __len__(self) -> int:
         return len(self.epoch)
+
+    @classmethod
+    def of_columns(cls, columns: Mapping[str, Sequence[float | None]]) -> "Steps":
+        """Create the table from lists by the names of its attributes, None for what is not known."""
+        arrays: dict[str, Any] = {
+            each.name: np.array(columns[each.name], np.int64 if each.type is Integers else np.float64)
+            for each in fields(cls)
+        }
+        return cls(**arrays)
 
     def table(self) -> dict[str, list[int] | list[float]]:
         """Return the columns by name, for a data frame or JSON."""
@@ -108,24 +117,6 @@ class SimulationResult:
         return last.accuracy if last else None
 
 
-class _Row(NamedTuple):
-    """The figures of one step, in the order of `Steps`."""
-
-    epoch: int
-    attempt: int
-    batch_size: int
-    active_clients: int
-    largest_local_batch: int
-    loss: float
-    deviation: float | None
-    deviation_expected: float | None
-    deviation_bound: float | None
-    bytes_up: int
-    bytes_down: int
-    measured_seconds: float
-    modelled_seconds: float | None
-
-
 class ResultBuilder:
     """Collects the figures of steps as they come; of an allocation only sums are kept.
 
@@ -138,58 +129,37 @@ class ResultBuilder:
         self.evaluations: list[EvaluationRecord] = []
         self.finish: FinishRecord | None = None
         self._traffic = traffic
-        self._rows: list[_Row] = []
+        self._columns: dict[str, list[float | None]] = {each.name: [] for each in fields(Steps)}
 
     def write(self, record: Record) -> None:
         """Take in a record."""
         match record:
             case StepRecord():
-                self._rows.append(self._row(record))
+                for name, figure in self._figures(record).items():
+                    self._columns[name].append(figure)
             case EvaluationRecord():
                 self.evaluations.append(record)
             case FinishRecord():
                 self.finish = record
 
     def steps(self) -> Steps:
-        """Return the columns so far."""
+        """Return the figures so far."""
+        return Steps.of_columns(self._columns)
 
-        def whole(values: Sequence[int]) -> Integers:
-            return np.array(values, dtype=np.int64)
-
-        def real(values: Sequence[float | None]) -> Floats:
-            return np.array(values, dtype=np.float64)
-
-        rows = self._rows
-        return Steps(
-            epoch=whole([row.epoch for row in rows]),
-            attempt=whole([row.attempt for row in rows]),
-            batch_size=whole([row.batch_size for row in rows]),
-            active_clients=whole([row.active_clients for row in rows]),
-            largest_local_batch=whole([row.largest_local_batch for row in rows]),
-            loss=real([row.loss for row in rows]),
-            deviation=real([row.deviation for row in rows]),
-            deviation_expected=real([row.deviation_expected for row in rows]),
-            deviation_bound=real([row.deviation_bound for row in rows]),
-            bytes_up=whole([row.bytes_up for row in rows]),
-            bytes_down=whole([row.bytes_down for row in rows]),
-            measured_seconds=real([row.measured_seconds for row in rows]),
-            modelled_seconds=real([row.modelled_seconds for row in rows]),
-        )
-
-    def _row(self, record: StepRecord) -> _Row:
+    def _figures(self, record: StepRecord) -> Mapping[str, float | None]:
         samples = [size for _, size in record.allocation.values()]
-        return _Row(
-            epoch=record.epoch,
-            attempt=record.attempt,
-            batch_size=record.batch_size,
-            active_clients=len(samples),
-            largest_local_batch=max(samples),
-            loss=record.loss,
-            deviation=record.deviation,
-            deviation_expected=record.deviation_expected,
-            deviation_bound=record.deviation_bound,
-            bytes_up=self._traffic.up(record.batch_size, len(samples)),
-            bytes_down=self._traffic.down(record.batch_size, len(samples)),
-            measured_seconds=sum(record.seconds.values()),
-            modelled_seconds=record.modelled_seconds,
-        )
+        return {
+            "epoch": record.epoch,
+            "attempt": record.attempt,
+            "batch_size": record.batch_size,
+            "active_clients": len(samples),
+            "largest_local_batch": max(samples),
+            "loss": record.loss,
+            "deviation": record.deviation,
+            "deviation_expected": record.deviation_expected,
+            "deviation_bound": record.deviation_bound,
+            "bytes_up": self._traffic.up(record.batch_size, len(samples)),
+            "bytes_down": self._traffic.down(record.batch_size, len(samples)),
+            "measured_seconds": sum(record.seconds.values()),
+            "modelled_seconds": record.modelled_seconds,
+        }

@@ -227,8 +227,7 @@ class SimulationOptions:
     """How a job is simulated, apart from what the job is.
 
     Attributes:
-        profile: Links and machines: a name of `PROFILES`, a mix such as ``lan:0.8,lte:0.2``, or parts of
-            one; None where no time is modelled and nobody is lost.
+        profile: Links and machines of the clients (`parse_mix`); None to model no time and lose nobody.
         server_samples_per_second: Of the server part, where time is modelled.
         schedule_only: Train nothing; the batches are those of the training, and there is no loss.
         client_ids: Names of the clients where the job has no partition.
@@ -238,7 +237,7 @@ class SimulationOptions:
             anew for a second score in each evaluation; 0 for no such score.
     """
 
-    profile: str | Mix | None = None
+    profile: Mix | None = None
     server_samples_per_second: float = SERVER_SAMPLES_PER_SECOND
     schedule_only: bool = False
     client_ids: Sequence[str] | None = None

@@ -31,6 +31,10 @@ class InputError(ValueError):
         super().__init__("\n".join(map(str, violations)))
         self.violations = violations
 
+    def __reduce__(self) -> tuple[type[Self], tuple[Violation, ...]]:
+        """Keep the violations when the error is passed between processes of one program."""
+        return type(self), self.violations
+
     @classmethod
     def at(cls, path: str, problem: str) -> Self:
         """Make an error with a single violation of the field at ``path``."""
