@@ -28,7 +28,7 @@ from pslgs.identity.authority import CertificateAuthority
 from pslgs.identity.identity import Identity, IdentitySource
 from pslgs.transport.client_connection import connect
 from pslgs.transport.codec import codec_for
-from pslgs.transport.grpc_server import Session, WireServer
+from pslgs.transport.grpc_server import GrpcServer, Session
 from pslgs.transport.messages import Assembly
 from pslgs.transport.settings import CHUNK_BYTES, MESSAGE_LIMIT
 from pslgs.transport.stream import Stream
@@ -94,7 +94,7 @@ async def serve_ours(identity: Identity | None, pipe: Pipe, tensors: int) -> Non
         await session.send(Header(finish=Finish()))
         await send_tensors(session, tensor, tensors)
 
-    server = WireServer("127.0.0.1:0", source(identity), attend)
+    server = GrpcServer("127.0.0.1:0", source(identity), attend)
     pipe.send(await server.start())
     await asyncio.to_thread(pipe.recv)
     await server.stop(1.0)
@@ -132,7 +132,7 @@ async def measure_ours(port: int, identity: Identity | None, tensors: int) -> Ra
     hello = Hello(client_id="client-0")
     rng = random.Random(0)  # noqa: S311 - spreads attempts to connect, protects nothing
     async with connect(
-        f"127.0.0.1:{port}", source(identity), hello, patience_seconds=30, rng=rng
+        f"127.0.0.1:{port}", source(identity), hello, timeout_seconds=30, rng=rng
     ) as connection:
         start = time.perf_counter()
         await send_tensors(connection, tensor, tensors)

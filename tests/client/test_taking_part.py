@@ -15,10 +15,10 @@ from pslgs.client.reconnecting import take_part_in_job
 from pslgs.client.tasks import ClientContext
 from pslgs.process.termination_message import Ending
 from pslgs.spec import ExitCode, InputError
-from pslgs.transport.errors import ProtocolViolation, Unreachable, ended
+from pslgs.transport.errors import ProtocolViolation, Unreachable, stream_ended
 from server.fakes import settle
 
-LOST = ended(grpc.StatusCode.UNAVAILABLE, "The connection was lost.")
+LOST = stream_ended(grpc.StatusCode.UNAVAILABLE, "The connection was lost.")
 INTERRUPTED = Ending(ExitCode.INTERRUPTED, "stopped by SIGTERM")
 FINISHED = Ending(ExitCode.FINISHED, "all epochs are done")
 
@@ -74,7 +74,7 @@ async def test_a_client_connects_until_the_job_is_over(outcomes, stays, ending, 
     ("outcome", "exit_code", "words"),
     [
         (Unreachable("No server answered."), ExitCode.SERVER_UNREACHABLE, "No server answered"),
-        (ended(grpc.StatusCode.PERMISSION_DENIED, "You are b."), ExitCode.REFUSED, "You are b."),
+        (stream_ended(grpc.StatusCode.PERMISSION_DENIED, "You are b."), ExitCode.REFUSED, "You are b."),
         (ProtocolViolation("A chunk came twice."), ExitCode.INTERNAL_ERROR, "A chunk came twice."),
     ],
     ids=["unreachable", "refused", "protocol"],

@@ -37,7 +37,7 @@ from pslgs.training.setup import TrainingSetup, build_setup
 from pslgs.training.tensors import slice_rows
 from pslgs.training.torch_thread import TorchThread
 from pslgs.transport.codec import codec_for, tensor_bytes
-from pslgs.transport.errors import StreamEnded, ended
+from pslgs.transport.errors import StreamEnded, stream_ended
 from pslgs.transport.grpc_server import Session
 from pslgs.transport.messages import Frame, decode_frames, encode_frame, tensor_frames
 from pslgs.transport.v1 import training_pb2 as wire
@@ -68,7 +68,7 @@ class FakeSession(Session):
     async def send_encoded(self, message: bytes) -> None:
         await self.reads.wait()
         if self.ended is not None:
-            raise ended(*self.ended)
+            raise stream_ended(*self.ended)
         frames = decode_frames(message)
         self.sent_frames += frames
         for frame in frames:
@@ -84,7 +84,7 @@ class FakeSession(Session):
     def end(self, status: grpc.StatusCode, details: str, retry_seconds: float = 0.0) -> None:
         if self.ended is None:
             self.ended = status, details
-            self._fed.put_nowait(ended(status, details, retry_seconds))
+            self._fed.put_nowait(stream_ended(status, details, retry_seconds))
 
     def feed(self, *frames: Frame) -> None:
         """Have the client send frames, for `receive`."""
@@ -93,7 +93,7 @@ class FakeSession(Session):
 
     def leave(self, details: str = "The connection was lost.") -> None:
         """Have the client go; `receive` gives what was fed before."""
-        self._fed.put_nowait(ended(grpc.StatusCode.UNAVAILABLE, details))
+        self._fed.put_nowait(stream_ended(grpc.StatusCode.UNAVAILABLE, details))
 
 
 class ManualTorchThread(TorchThread):

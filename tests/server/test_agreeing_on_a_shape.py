@@ -15,8 +15,9 @@ from pslgs.server.main import run_server
 from pslgs.server.options import ServerOptions
 from pslgs.spec import InputError, parse_job
 from pslgs.spec.digest import job_digest
-from pslgs.transport.client_connection import Connection, connect
+from pslgs.transport.client_connection import connect
 from pslgs.transport.errors import Refused
+from pslgs.transport.stream import Stream
 from pslgs.transport.v1.training_pb2 import Hello
 
 DEADLINE = 30.0
@@ -78,7 +79,7 @@ async def serving(job, folder, clients: int) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def client(server: Server, name: str, shape, digest: bytes | None = None) -> AsyncIterator[Connection]:
+async def client(server: Server, name: str, shape, digest: bytes | None = None) -> AsyncIterator[Stream]:
     hello = Hello(
         client_id=name,
         job_digest=server.digest if digest is None else digest,
@@ -87,7 +88,7 @@ async def client(server: Server, name: str, shape, digest: bytes | None = None) 
         input_shape=shape,
     )
     rng = random.Random(0)  # noqa: S311 - spreads attempts to connect, protects nothing
-    async with connect(await server.address(), None, hello, patience_seconds=DEADLINE, rng=rng) as connection:
+    async with connect(await server.address(), None, hello, timeout_seconds=DEADLINE, rng=rng) as connection:
         yield connection
 
 

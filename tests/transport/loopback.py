@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 from pslgs.identity.identity import Identity, IdentitySource
-from pslgs.transport.client_connection import Connection, connect
+from pslgs.transport.client_connection import connect
 from pslgs.transport.errors import StreamEnded
-from pslgs.transport.grpc_server import Session, WireServer
+from pslgs.transport.grpc_server import GrpcServer, Session
 from pslgs.transport.settings import DEFAULT_KEEPALIVE, Keepalive
 from pslgs.transport.stream import Stream
 from pslgs.transport.v1.training_pb2 import Hello
@@ -24,7 +24,7 @@ class Served:
     """A running server and what became of its sessions."""
 
     port: int
-    server: WireServer
+    server: GrpcServer
     sessions: asyncio.Queue[Session]
     ended: dict[int, StreamEnded] = field(default_factory=dict)
     all_ended: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -86,7 +86,7 @@ async def serving(
     def refused(_who: str, reason: str, _problem: str) -> None:
         served.refused[reason] += 1
 
-    server = WireServer(address, source(identity), attend, refused=refused, keepalive=keepalive)
+    server = GrpcServer(address, source(identity), attend, on_refused=refused, keepalive=keepalive)
     served = Served(port=0, server=server, sessions=asyncio.Queue())
     served.port = await server.start()
     try:
@@ -100,14 +100,14 @@ def dialling(
     identity: Identity | IdentitySource | None = None,
     *,
     client_id: str = "client-0",
-    patience_seconds: float = DEADLINE,
+    timeout_seconds: float = DEADLINE,
     keepalive: Keepalive = DEFAULT_KEEPALIVE,
-) -> AbstractAsyncContextManager[Connection]:
+) -> AbstractAsyncContextManager[Stream]:
     return connect(
         address,
         source(identity),
         Hello(client_id=client_id),
-        patience_seconds=patience_seconds,
+        timeout_seconds=timeout_seconds,
         rng=random.Random(0),  # noqa: S311 - spreads attempts to connect, protects nothing
         keepalive=keepalive,
     )

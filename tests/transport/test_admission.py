@@ -18,7 +18,7 @@ from pslgs.transport.errors import (
     Unreachable,
     VersionMismatch,
 )
-from pslgs.transport.handshake import admit
+from pslgs.transport.handshake import check_hello
 from pslgs.transport.messages import encode_frame
 from pslgs.transport.settings import MESSAGE_LIMIT, PROTOCOL_VERSION
 from pslgs.transport.v1.training_pb2 import Abort, Header, Hello
@@ -67,14 +67,14 @@ def hello(client_id: str = "client-0", protocol: int = PROTOCOL_VERSION) -> byte
 )
 def test_a_hello_that_is_not_to_be_believed_is_refused(message, certified, error, problem):
     with pytest.raises(error, match=problem):
-        admit(message, certified)
+        check_hello(message, certified)
 
 
 @pytest.mark.parametrize(
     "certified", [pytest.param(None, id="without TLS"), pytest.param(("client-0",), id="certified")]
 )
 def test_a_client_is_admitted_by_its_word_or_its_certificate(certified):
-    assert admit(hello(), certified).client_id == "client-0"
+    assert check_hello(hello(), certified).client_id == "client-0"
 
 
 async def test_an_impostor_is_refused_and_counted(server_identity, client_identity):
@@ -94,7 +94,7 @@ def stranger() -> Identity:
 async def test_a_stranger_finds_no_server_that_it_trusts(server_identity):
     async with serving(identity=server_identity) as served:
         with pytest.raises(Unreachable, match=r"(?i)certificate.*verify"):
-            async with dialling(served.address, stranger(), patience_seconds=1):
+            async with dialling(served.address, stranger(), timeout_seconds=1):
                 pass
         assert served.sessions.empty()
 
@@ -104,7 +104,7 @@ async def test_a_stranger_who_trusts_the_server_is_not_trusted_by_it(server_iden
     trusting = Identity(forged.certificate_pem, forged.private_key_pem, server_identity.ca_pem)
     async with serving(identity=server_identity) as served:
         with pytest.raises(Unreachable):
-            async with dialling(served.address, trusting, patience_seconds=1):
+            async with dialling(served.address, trusting, timeout_seconds=1):
                 pass
         assert served.sessions.empty()
 
@@ -112,7 +112,7 @@ async def test_a_stranger_who_trusts_the_server_is_not_trusted_by_it(server_iden
 async def test_a_client_without_a_certificate_is_not_served(server_identity):
     async with serving(identity=server_identity) as served:
         with pytest.raises(Unreachable):
-            async with dialling(served.address, None, patience_seconds=1):
+            async with dialling(served.address, None, timeout_seconds=1):
                 pass
         assert served.sessions.empty()
 
@@ -121,7 +121,7 @@ async def test_a_servers_certificate_is_no_clients(authority, server_identity):
     named = authority.issue_server(["client-0"], datetime.now(UTC), DAY)
     async with serving(identity=server_identity) as served:
         with pytest.raises(Unreachable):
-            async with dialling(served.address, named, patience_seconds=1):
+            async with dialling(served.address, named, timeout_seconds=1):
                 pass
         assert served.sessions.empty()
 
@@ -130,7 +130,7 @@ async def test_a_server_under_another_name_is_not_believed(authority, client_ide
     elsewhere = authority.issue_server(["elsewhere"], datetime.now(UTC), DAY)
     async with serving(identity=elsewhere) as served:
         with pytest.raises(Unreachable):
-            async with dialling(served.address, client_identity, patience_seconds=1):
+            async with dialling(served.address, client_identity, timeout_seconds=1):
                 pass
         assert served.sessions.empty()
 
@@ -139,7 +139,7 @@ async def test_a_client_that_fakes_a_server_is_not_believed(authority, client_id
     other = authority.issue_client("localhost", datetime.now(UTC), DAY)
     async with serving(identity=other) as served:
         with pytest.raises(Unreachable):
-            async with dialling(f"localhost:{served.port}", client_identity, patience_seconds=1):
+            async with dialling(f"localhost:{served.port}", client_identity, timeout_seconds=1):
                 pass
 
 
@@ -192,7 +192,7 @@ async def test_what_no_client_sends_ends_its_stream_with_a_clear_status_and_no_o
 
 
 async def test_a_client_that_says_nothing_is_refused_after_a_while(monkeypatch):
-    monkeypatch.setattr(grpc_server, "HELLO_SECONDS", 0.1)
+    monkeypatch.setattr(grpc_server, "HELLO_TIMEOUT_SECONDS", 0.1)
     async with serving() as served:
         error = await raw_outcome(served.address)
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -39,15 +39,15 @@ async def test_what_is_taken_without_waiting_comes_in_order_too():
     queue: ClosableQueue[int] = ClosableQueue(3)
     for item in range(3):
         await queue.put(item)
-    assert [queue.get_now(anything), await queue.get(), queue.get_now(anything)] == [0, 1, 2]
-    assert queue.get_now(anything) is None
+    assert [queue.get_if(anything), await queue.get(), queue.get_if(anything)] == [0, 1, 2]
+    assert queue.get_if(anything) is None
 
 
 async def test_an_item_that_is_not_accepted_stays_first():
     queue: ClosableQueue[int] = ClosableQueue(2)
     await queue.put(5)
     await queue.put(1)
-    assert queue.get_now(lambda item: item < 5) is None
+    assert queue.get_if(lambda item: item < 5) is None
     assert [await queue.get(), await queue.get()] == [5, 1]
 
 
@@ -56,20 +56,20 @@ async def test_taking_without_waiting_makes_place_for_one_that_waits_to_put():
     await queue.put(0)
     putting = asyncio.create_task(queue.put(1))
     await settle()
-    assert queue.get_now(lambda item: item != 0) is None
+    assert queue.get_if(lambda item: item != 0) is None
     await settle()
     assert not putting.done()
-    assert queue.get_now(anything) == 0
+    assert queue.get_if(anything) == 0
     await settle()
     assert putting.done()
-    assert queue.get_now(anything) == 1
+    assert queue.get_if(anything) == 1
 
 
 async def test_a_closed_queue_gives_what_is_left_without_waiting_and_then_nothing():
     queue: ClosableQueue[int] = ClosableQueue(2)
     await queue.put(1)
     queue.close(ClosedError(), discard=False)
-    assert [queue.get_now(anything), queue.get_now(anything)] == [1, None]
+    assert [queue.get_if(anything), queue.get_if(anything)] == [1, None]
 
 
 async def test_closing_wakes_every_task_that_waits_to_put():

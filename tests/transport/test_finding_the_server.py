@@ -29,7 +29,7 @@ async def test_a_name_that_does_not_exist_yet_is_looked_up_until_it_does():
             names.address = "127.0.0.1"
 
         appearing = asyncio.create_task(appear())
-        async with dialling(named(names, served.port), patience_seconds=DEADLINE):
+        async with dialling(named(names, served.port), timeout_seconds=DEADLINE):
             await served.session()
         await appearing
 

@@ -15,7 +15,7 @@ import pytest
 
 from pslgs.transport.client_connection import BACK_OFF_LIMIT_SECONDS, BACK_OFF_SECONDS, back_off
 from pslgs.transport.errors import Refused, StreamEnded, Unreachable
-from pslgs.transport.grpc_server import WireServer
+from pslgs.transport.grpc_server import GrpcServer
 from pslgs.transport.settings import Keepalive
 from pslgs.transport.v1.training_pb2 import Abort, Header
 from transport.loopback import DEADLINE, dialling, echo, receive_all, serving
@@ -125,7 +125,7 @@ async def test_a_client_gives_up_when_its_patience_is_at_an_end():
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(Unreachable, match=f"No server answered at {address} within 0.5 s; .*[Cc]onnect"):
-        async with dialling(address, patience_seconds=0.5):
+        async with dialling(address, timeout_seconds=0.5):
             pass
 
 
@@ -134,7 +134,7 @@ async def test_a_server_that_accepts_but_never_answers_is_given_up_too():
         socket.create_server(("127.0.0.1", 0)) as mute,
         pytest.raises(Unreachable, match="there was no answer"),
     ):
-        async with dialling(f"127.0.0.1:{mute.getsockname()[1]}", patience_seconds=0.5):
+        async with dialling(f"127.0.0.1:{mute.getsockname()[1]}", timeout_seconds=0.5):
             pass
 
 
@@ -152,7 +152,7 @@ async def never(*_: object) -> None:
 async def test_a_port_in_use_is_said_to_be():
     async with serving() as served:
         with pytest.raises(OSError, match=served.address) as raised:
-            await WireServer(served.address, None, never).start()
+            await GrpcServer(served.address, None, never).start()
         assert raised.value.errno == errno.EADDRINUSE
 
 
@@ -166,4 +166,4 @@ async def test_a_port_in_use_is_said_to_be():
 )
 async def test_an_address_that_is_not_here_is_an_error_that_says_so(address):
     with pytest.raises(OSError, match=address):
-        await WireServer(address, None, never).start()
+        await GrpcServer(address, None, never).start()

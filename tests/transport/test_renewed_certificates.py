@@ -104,5 +104,5 @@ async def test_what_the_server_trusts_is_renewed_as_well(authority, client_ident
             assert await answers(connection, 2)
         trusting = Identity(client_identity.certificate_pem, client_identity.private_key_pem, renewed.ca_pem)
         with pytest.raises(Unreachable):
-            async with dialling(served.address, trusting, patience_seconds=1):
+            async with dialling(served.address, trusting, timeout_seconds=1):
                 pass

@@ -172,7 +172,7 @@ async def test_a_fault_of_ours_is_logged_and_not_told(caplog):
                 await connection.receive()
     assert raised.value.status is grpc.StatusCode.INTERNAL
     assert "secret" not in raised.value.details
-    assert "Attending client client-0 failed." in caplog.text
+    assert "the session of client client-0 failed" in caplog.text
     assert "secret" in caplog.text
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pslgs.transport import stream as stream_module
-from pslgs.transport.errors import StreamEnded, ended
+from pslgs.transport.errors import StreamEnded, stream_ended
 from pslgs.transport.messages import decode_frames, encode_frame
 from pslgs.transport.settings import CHUNK_BYTES, MERGED_BYTES
 from pslgs.transport.stream import Stream
@@ -46,7 +46,7 @@ async def fill(stream: Stream) -> None:
 )
 async def test_ending_wakes_a_receiver_and_a_sender_that_is_held_up(status):
     stream = Stream()
-    carrying = asyncio.create_task(stream.carry(silent, stuck))
+    carrying = asyncio.create_task(stream.pump(silent, stuck))
     waiting = [asyncio.create_task(each) for each in (fill(stream), fill(stream), stream.receive())]
     await asyncio.wait(waiting, timeout=0.05)
     assert not any(each.done() for each in waiting)
@@ -58,21 +58,21 @@ async def test_ending_wakes_a_receiver_and_a_sender_that_is_held_up(status):
 
 
 async def test_a_peer_that_takes_nothing_for_too_long_ends_the_stream(monkeypatch):
-    monkeypatch.setattr(stream_module, "STALL_SECONDS", 0.05)
+    monkeypatch.setattr(stream_module, "WRITE_TIMEOUT_SECONDS", 0.05)
     stream = Stream()
     await stream.send(ABORT)
-    reason = await asyncio.wait_for(stream.carry(silent, stuck), DEADLINE)
+    reason = await asyncio.wait_for(stream.pump(silent, stuck), DEADLINE)
     assert reason.status is grpc.StatusCode.DEADLINE_EXCEEDED
     with pytest.raises(StreamEnded, match="took no message"):
         await stream.receive()
 
 
 async def test_a_stream_that_ends_in_order_does_not_wait_for_ever_for_a_peer_that_takes_nothing(monkeypatch):
-    monkeypatch.setattr(stream_module, "FLUSH_SECONDS", 0.05)
+    monkeypatch.setattr(stream_module, "FLUSH_TIMEOUT_SECONDS", 0.05)
     stream = Stream()
     await stream.send(ABORT)
     stream.end(grpc.StatusCode.OK, "")
-    reason = await asyncio.wait_for(stream.carry(silent, stuck, silent), DEADLINE)
+    reason = await asyncio.wait_for(stream.pump(silent, stuck, silent), DEADLINE)
     assert reason.status is grpc.StatusCode.OK
     assert not stream.sent
 
@@ -86,7 +86,7 @@ async def test_a_fault_while_messages_are_moved_is_raised_and_wakes_all_who_wait
     await stream.send(ABORT)
     receiving = asyncio.create_task(stream.receive())
     with pytest.raises(ZeroDivisionError):
-        await asyncio.wait_for(stream.carry(read, write), DEADLINE)
+        await asyncio.wait_for(stream.pump(read, write), DEADLINE)
     with pytest.raises(StreamEnded, match="INTERNAL"):
         await receiving
 
@@ -97,11 +97,11 @@ async def test_what_a_peer_sent_before_it_left_is_received_and_what_it_was_to_ge
     async def read() -> bytes:
         for message in messages:
             return message
-        raise ended(grpc.StatusCode.CANCELLED, "left")
+        raise stream_ended(grpc.StatusCode.CANCELLED, "left")
 
     stream = Stream()
     await stream.send(ABORT)
-    reason = await asyncio.wait_for(stream.carry(read, stuck), DEADLINE)
+    reason = await asyncio.wait_for(stream.pump(read, stuck), DEADLINE)
     assert reason.details == "left"
     assert [(await stream.receive()).header for _ in range(2)] == [ABORT, ABORT]
     assert stream.received == {"control": 2 * len(encode_frame(ABORT))}
@@ -126,7 +126,7 @@ async def messages_for(stream: Stream, frames: Sequence[bytes]) -> list[bytes]:
         stream.end(grpc.StatusCode.OK, "")
 
     async with asyncio.timeout(DEADLINE):
-        await asyncio.gather(stream.carry(silent, write), send())
+        await asyncio.gather(stream.pump(silent, write), send())
     return written
 
 
@@ -195,11 +195,11 @@ async def test_merged_frames_are_received_one_by_one_and_counted_each_by_its_kin
     async def read() -> bytes:
         for message in messages:
             return message
-        raise ended(grpc.StatusCode.CANCELLED, "left")
+        raise stream_ended(grpc.StatusCode.CANCELLED, "left")
 
     messages = iter([encode_frame(ABORT) + tensor + encode_frame(ABORT), tensor])
     stream = Stream()
-    await asyncio.wait_for(stream.carry(read, taken), DEADLINE)
+    await asyncio.wait_for(stream.pump(read, taken), DEADLINE)
     bodies = []
     for control, data in [(1, 0), (1, 1), (2, 1), (2, 2)]:
         bodies.append((await stream.receive()).header.WhichOneof("body"))
@@ -217,7 +217,7 @@ async def test_a_stream_that_was_ended_here_gives_out_nothing_that_came_before()
 
     came = asyncio.get_running_loop().create_future()
     stream = Stream()
-    carrying = asyncio.create_task(stream.carry(read, taken))
+    carrying = asyncio.create_task(stream.pump(read, taken))
     await stream.receive()
     stream.end(grpc.StatusCode.ABORTED, "enough")
     with pytest.raises(StreamEnded, match="enough"):
@@ -226,12 +226,10 @@ async def test_a_stream_that_was_ended_here_gives_out_nothing_that_came_before()
 
 
 async def test_a_half_close_that_never_comes_through_holds_up_nobody(monkeypatch):
-    monkeypatch.setattr(stream_module, "FLUSH_SECONDS", 0.05)
+    monkeypatch.setattr(stream_module, "FLUSH_TIMEOUT_SECONDS", 0.05)
     stream = Stream()
     stream.end(grpc.StatusCode.OK, "")
-    assert (
-        await asyncio.wait_for(stream.carry(silent, taken, silent), DEADLINE)
-    ).status is grpc.StatusCode.OK
+    assert (await asyncio.wait_for(stream.pump(silent, taken, silent), DEADLINE)).status is grpc.StatusCode.OK
 
 
 async def test_an_error_in_the_clients_own_work_is_raised_and_ends_its_session():

@@ -175,7 +175,7 @@ async def _serve(  # noqa: PLR0913, PLR0917 - a process' parts, put together her
     identity = renewed_from(options.identity) if options.identity else None
     rng = random.Random(options.client_id)  # noqa: S311 - spreads attempts over time, no secret
     return await take_part_in_job(
-        lambda: connect(options.server, identity, hello, patience_seconds=options.patience, rng=rng),
+        lambda: connect(options.server, identity, hello, timeout_seconds=options.patience, rng=rng),
         lambda connection: attend(ClientContext(data, model, torch_thread, connection)),
         health,
         back_off(rng),

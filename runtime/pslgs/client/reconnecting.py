@@ -10,11 +10,11 @@ import grpc
 from pslgs.client.health import ClientHealth
 from pslgs.process.termination_message import Ending
 from pslgs.spec.exit_codes import ExitCode
-from pslgs.transport.client_connection import Connection
 from pslgs.transport.errors import ProtocolViolation, Refused, StreamEnded, Unreachable
+from pslgs.transport.stream import Stream
 
-Connect = Callable[[], AbstractAsyncContextManager[Connection]]
-Attend = Callable[[Connection], Awaitable[Ending]]
+Connect = Callable[[], AbstractAsyncContextManager[Stream]]
+Attend = Callable[[Stream], Awaitable[Ending]]
 
 _logger = logging.getLogger(__name__)
 

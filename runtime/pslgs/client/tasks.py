@@ -10,10 +10,10 @@ from torch import Tensor
 from pslgs.client.compute import ClientModel
 from pslgs.client.loading import LocalData, Prefetcher
 from pslgs.training.torch_thread import TorchThread
-from pslgs.transport.client_connection import Connection
 from pslgs.transport.codec import tensor_bytes
 from pslgs.transport.errors import ProtocolViolation
 from pslgs.transport.messages import Assembly
+from pslgs.transport.stream import Stream
 from pslgs.transport.v1 import training_pb2 as wire
 
 
@@ -23,7 +23,7 @@ class ClientContext(NamedTuple):
     data: LocalData
     model: ClientModel
     torch: TorchThread
-    connection: Connection
+    connection: Stream
 
 
 class OrderTask(Protocol):

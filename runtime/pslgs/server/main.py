@@ -37,7 +37,7 @@ from pslgs.telemetry.series import ProcessRegistry
 from pslgs.telemetry.status import Status
 from pslgs.training.checkpoint import Checkpoint, CheckpointStore
 from pslgs.training.torch_thread import TorchThread
-from pslgs.transport.grpc_server import WireServer
+from pslgs.transport.grpc_server import GrpcServer
 
 GRACE_SECONDS = 5.0
 ENDPOINTS_FILE = "endpoints.json"
@@ -168,7 +168,7 @@ async def _listening(
 ) -> AsyncIterator[None]:
     """Let clients connect."""
     identity = renewed_from(options.identity) if options.identity else None
-    wire = WireServer(options.listen, identity, startup_gate.attend, refused=faults.refused)
+    wire = GrpcServer(options.listen, identity, startup_gate.attend, on_refused=faults.refused)
     try:
         port = await wire.start()
     except OSError as error:

@@ -40,7 +40,7 @@ from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.server_model import ServerModel
 from pslgs.training.setup import TrainingSetup, task_of
 from pslgs.training.torch_thread import TorchThread
-from pslgs.transport.client_connection import RETURN_SECONDS
+from pslgs.transport.client_connection import RECONNECT_SECONDS
 from pslgs.transport.codec import codec_for
 
 _FLUSH_SECONDS = 5.0
@@ -143,7 +143,7 @@ class TrainingServer:
         startup_gate: StartupGate,
         stop: asyncio.Future[str],
     ) -> Finish:
-        settings = settings_from(self._spec, self._options.expected_clients, RETURN_SECONDS)
+        settings = settings_from(self._spec, self._options.expected_clients, RECONNECT_SECONDS)
         state = built.restored.state if built.restored else None
         coordinator = Coordinator(settings, time.monotonic(), state)
         driver: CoordinatorDriver

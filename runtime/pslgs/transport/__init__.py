@@ -1,1 +1,1 @@
-"""The stream between a client and the server: frames, tensors in chunks, sessions and connections."""
+"""Transport between clients and the server: frames, tensors in chunks, and sessions over gRPC."""

@@ -1,4 +1,4 @@
-"""The gRPC client: dials the server with back-off and opens the session's stream."""
+"""The client's end of a session: connects to the server with back-off and opens the stream."""
 
 import asyncio
 import random
@@ -12,12 +12,12 @@ import grpc
 import grpc.aio
 
 from pslgs.identity.identity import IdentitySource
-from pslgs.transport.errors import Refused, StreamEnded, Unreachable, ended
+from pslgs.transport.errors import Refused, StreamEnded, Unreachable, stream_ended
 from pslgs.transport.messages import encode_frame
 from pslgs.transport.settings import (
     ADMITTED,
     DEFAULT_KEEPALIVE,
-    HELLO_SECONDS,
+    HELLO_TIMEOUT_SECONDS,
     METHOD,
     PROTOCOL_VERSION,
     RETRY_AFTER,
@@ -29,85 +29,84 @@ from pslgs.transport.settings import (
 from pslgs.transport.stream import Stream
 from pslgs.transport.v1.training_pb2 import Header, Hello
 
-
-async def read(call: Any) -> bytes:  # noqa: ANN401 - grpc.aio has no types
-    """Wait for the server's next message."""
-    try:
-        message = await call.read()
-    except grpc.aio.AioRpcError as error:
-        raise _ended_by(error) from error
-    if message is grpc.aio.EOF:
-        raise await outcome(call)
-    return bytes(message)
-
-
-async def write(call: Any, message: bytes) -> None:  # noqa: ANN401 - as above
-    """Wait until gRPC has taken ``message``."""
-    try:
-        await call.write(message)
-    except grpc.aio.AioRpcError as error:
-        raise _ended_by(error) from error
-    except (asyncio.InvalidStateError, grpc.aio.BaseError) as error:
-        raise await outcome(call) from error
-
-
-async def half_close(call: Any) -> None:  # noqa: ANN401 - as above
-    """Tell the server that nothing more will come."""
-    with suppress(grpc.aio.BaseError):  # then the call is over already
-        await call.done_writing()
-
-
-async def outcome(call: Any) -> StreamEnded:  # noqa: ANN401 - as above
-    """Wait for the status that the call ends with."""
-    retry = _retry_seconds(await call.trailing_metadata() or ())
-    return ended(await call.code(), await call.details() or "", retry)
-
-
-def _ended_by(error: grpc.aio.AioRpcError) -> StreamEnded:
-    return ended(error.code(), error.details() or "", _retry_seconds(error.trailing_metadata() or ()))
-
-
-def _retry_seconds(metadata: Iterable[tuple[str, str | bytes]]) -> float:
-    """Read how long the server asks this client to wait; 0 where it does not or what it says is no number."""
-    milliseconds = dict(metadata).get(RETRY_AFTER, "0")
-    return min(int(milliseconds) / 1000, RETRY_LIMIT_SECONDS) if _is_number(milliseconds) else 0.0
-
-
-def _is_number(text: str | bytes) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 9
-
-
 BACK_OFF_SECONDS = 0.2
-"""Between the first two attempts; doubled from one to the next."""
+"""Maximum wait between the first two attempts; it doubles with each further attempt."""
 
 BACK_OFF_LIMIT_SECONDS = 5.0
+"""Maximum wait between two attempts."""
 
-RETURN_SECONDS = BACK_OFF_LIMIT_SECONDS + HELLO_SECONDS
-"""Within these, a client that looks for its server has tried to reach it at least once."""
+RECONNECT_SECONDS = BACK_OFF_LIMIT_SECONDS + HELLO_TIMEOUT_SECONDS
+"""Maximum time between the starts of two attempts, unless the server asked the client to wait longer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A server as a client knows it: ``host:port``, the identity to show there, and when to ping."""
+class _Target:
+    """A server to connect to: ``host:port``, the identity to present, and the intervals of pings."""
 
     address: str
     identity: IdentitySource | None
     keepalive: Keepalive
 
 
-async def dial(target: Target, hello: bytes, patience_seconds: float, rng: random.Random) -> tuple[Any, Any]:
-    """Try until the server admits this client, and return the gRPC channel and call.
+@asynccontextmanager
+async def connect(  # noqa: PLR0913 - the last has a default that only tests change
+    address: str,
+    identity: IdentitySource | None,
+    hello: Hello,
+    *,
+    timeout_seconds: float,
+    rng: random.Random,
+    keepalive: Keepalive = DEFAULT_KEEPALIVE,
+) -> AsyncIterator[Stream]:
+    """Connect to the server at ``address``, with as many attempts as fit into ``timeout_seconds``.
+
+    On exit, queued messages are still sent, and the server is given time to read them.
+
+    Args:
+        address: ``host:port``; the host must be in the certificate of the server.
+        identity: Identity for mutual TLS, requested anew for each attempt; None disables TLS.
+        hello: First message; its field ``protocol`` is set here.
+        timeout_seconds: Maximum duration of all attempts together.
+        rng: Source of the random part of the waits, which spreads the attempts of many clients.
+        keepalive: Intervals of pings, which must be those of the server.
 
     Raises:
         Refused: the server does not admit this client.
         Unreachable: no server answered in time.
     """
+    versioned = Hello()
+    versioned.CopyFrom(hello)
+    versioned.protocol = PROTOCOL_VERSION
+    first = encode_frame(Header(hello=versioned))
+    channel, call = await _dial(_Target(address, identity, keepalive), first, timeout_seconds, rng)
+    stream = Stream()
+    pumping = asyncio.create_task(
+        stream.pump(partial(_read, call), partial(_write, call), partial(_half_close, call))
+    )
+    try:
+        yield stream
+    finally:
+        stream.end(grpc.StatusCode.OK, "The client left.")
+        await pumping
+        await channel.close()
+
+
+def back_off(rng: random.Random) -> Iterator[float]:
+    """Yield the seconds to wait between attempts, each between half and all of a bound that doubles."""
+    seconds = BACK_OFF_SECONDS
+    while True:
+        yield seconds * rng.uniform(0.5, 1.0)
+        seconds = min(2 * seconds, BACK_OFF_LIMIT_SECONDS)
+
+
+async def _dial(target: _Target, hello: bytes, timeout_seconds: float, rng: random.Random) -> tuple[Any, Any]:
+    """Try to connect until the server admits this client, and return the gRPC channel and call."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + patience_seconds
+    deadline = loop.time() + timeout_seconds
     for delay in back_off(rng):
         retry_seconds = 0.0
         try:
-            async with asyncio.timeout_at(min(loop.time() + HELLO_SECONDS, deadline)):
+            async with asyncio.timeout_at(min(loop.time() + HELLO_TIMEOUT_SECONDS, deadline)):
                 return await _attempt(target, hello)
         except Refused:
             raise
@@ -119,32 +118,24 @@ async def dial(target: Target, hello: bytes, patience_seconds: float, rng: rando
             break
         await asyncio.sleep(max(delay, retry_seconds))
     raise Unreachable(
-        f"No server answered at {target.address} within {patience_seconds:g} s; the last attempt: {problem}"
+        f"No server answered at {target.address} within {timeout_seconds:g} s; the last attempt: {problem}"
     )
 
 
-def back_off(rng: random.Random) -> Iterator[float]:
-    """Yield the seconds to wait between attempts; up to half of each wait is left to chance."""
-    seconds = BACK_OFF_SECONDS
-    while True:
-        yield seconds * rng.uniform(0.5, 1.0)
-        seconds = min(2 * seconds, BACK_OFF_LIMIT_SECONDS)
-
-
-async def _attempt(target: Target, hello: bytes) -> tuple[Any, Any]:
+async def _attempt(target: _Target, hello: bytes) -> tuple[Any, Any]:
     async with AsyncExitStack() as stack:
-        # A new channel for each attempt: it looks the name up anew, for a server that has moved, and one
-        # that failed would first sit out a back-off of its own.
+        # Each attempt has a new channel: it resolves the name again, because the server may have moved, and
+        # a channel that failed would add a back-off of its own.
         channel = await stack.enter_async_context(_channel(target))
         call = channel.stream_stream(f"/{SERVICE}/{METHOD}")()
-        await write(call, hello)
+        await _write(call, hello)
         if ADMITTED not in tuple(await call.initial_metadata()):
-            raise await outcome(call)
+            raise await _outcome(call)
         stack.pop_all()
         return channel, call
 
 
-def _channel(target: Target) -> Any:  # noqa: ANN401 - grpc.aio has no types
+def _channel(target: _Target) -> Any:  # noqa: ANN401 - grpc.aio has no types
     options = client_options(target.keepalive)
     if target.identity is None:
         return grpc.aio.insecure_channel(target.address, options=options)
@@ -157,52 +148,46 @@ def _channel(target: Target) -> Any:  # noqa: ANN401 - grpc.aio has no types
     return grpc.aio.secure_channel(target.address, credentials, options=options)
 
 
-class Connection(Stream):
-    """A client's stream to the server that has admitted it."""
-
-
-@asynccontextmanager
-async def connect(  # noqa: PLR0913 - the last has a default that only tests change
-    address: str,
-    identity: IdentitySource | None,
-    hello: Hello,
-    *,
-    patience_seconds: float,
-    rng: random.Random,
-    keepalive: Keepalive = DEFAULT_KEEPALIVE,
-) -> AsyncIterator[Connection]:
-    """Connect to the server at ``address``, trying again until it answers.
-
-    On leaving, what is queued is still sent, and the server is given time to read it.
-
-    Args:
-        address: ``host:port``; the server's certificate must carry this host's name.
-        identity: For mutual TLS, asked for at each attempt; None for no TLS at all.
-        hello: Sent first; its protocol is set here.
-        patience_seconds: For all attempts together.
-        rng: Spreads the attempts of many clients over time.
-        keepalive: As the server's own.
-
-    Raises:
-        Refused: the server does not admit this client.
-        Unreachable: no server answered in time.
-    """
-    spoken = Hello()
-    spoken.CopyFrom(hello)
-    spoken.protocol = PROTOCOL_VERSION
-    first = encode_frame(Header(hello=spoken))
-    channel, call = await dial(Target(address, identity, keepalive), first, patience_seconds, rng)
-    connection = Connection()
-    carrying = asyncio.create_task(
-        connection.carry(
-            partial(read, call),
-            partial(write, call),
-            partial(half_close, call),
-        )
-    )
+async def _read(call: Any) -> bytes:  # noqa: ANN401 - as above
+    """Wait for the next message of the server."""
     try:
-        yield connection
-    finally:
-        connection.end(grpc.StatusCode.OK, "The client left.")
-        await carrying
-        await channel.close()
+        message = await call.read()
+    except grpc.aio.AioRpcError as error:
+        raise _error_of(error) from error
+    if message is grpc.aio.EOF:
+        raise await _outcome(call)
+    return bytes(message)
+
+
+async def _write(call: Any, message: bytes) -> None:  # noqa: ANN401 - as above
+    """Wait until gRPC has accepted ``message``."""
+    try:
+        await call.write(message)
+    except grpc.aio.AioRpcError as error:
+        raise _error_of(error) from error
+    except (asyncio.InvalidStateError, grpc.aio.BaseError) as error:
+        raise await _outcome(call) from error
+
+
+async def _half_close(call: Any) -> None:  # noqa: ANN401 - as above
+    """Tell the server that no further message follows."""
+    with suppress(grpc.aio.BaseError):  # the call is over already
+        await call.done_writing()
+
+
+async def _outcome(call: Any) -> StreamEnded:  # noqa: ANN401 - as above
+    """Wait for the status with which the call ends."""
+    retry_seconds = _retry_seconds(await call.trailing_metadata() or ())
+    return stream_ended(await call.code(), await call.details() or "", retry_seconds)
+
+
+def _error_of(error: grpc.aio.AioRpcError) -> StreamEnded:
+    return stream_ended(error.code(), error.details() or "", _retry_seconds(error.trailing_metadata() or ()))
+
+
+def _retry_seconds(metadata: Iterable[tuple[str, str | bytes]]) -> float:
+    """Return the seconds that the server asks this client to wait; 0 if they are missing or not a number."""
+    milliseconds = dict(metadata).get(RETRY_AFTER, "0")
+    if milliseconds.isascii() and milliseconds.isdigit() and len(milliseconds) <= 9:
+        return min(int(milliseconds) / 1000, RETRY_LIMIT_SECONDS)
+    return 0.0

@@ -9,22 +9,21 @@ Item = TypeVar("Item")
 
 
 class ClosableQueue(Generic[Item]):
-    """Items in order from any number of tasks to any number of tasks, ``places`` of them at most.
+    """A first-in, first-out queue of at most ``capacity`` items, for any number of tasks on both ends.
 
-    `asyncio.Queue` cannot be closed before Python 3.13, and a task that waits for a peer that is gone must
-    be woken.
+    `asyncio.Queue` cannot be closed before Python 3.13, and a task that waits for a lost peer must be woken.
     """
 
-    def __init__(self, places: int) -> None:
-        self._places = places
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
         self._items: deque[Item] = deque()
         self._closed: Exception | None = None
         self._putters: deque[asyncio.Future[None]] = deque()
         self._getters: deque[asyncio.Future[None]] = deque()
 
     async def put(self, item: Item) -> None:
-        """Add ``item`` as soon as there is place; raises what the mailbox was closed with."""
-        while self._closed is None and len(self._items) >= self._places:
+        """Wait for a free place and add ``item``; raises the error of `close` if the queue is closed."""
+        while self._closed is None and len(self._items) >= self._capacity:
             await _wait_in(self._putters)
         if self._closed is not None:
             raise self._closed.with_traceback(None)
@@ -32,29 +31,23 @@ class ClosableQueue(Generic[Item]):
         _wake_one(self._getters)
 
     async def get(self) -> Item:
-        """Take the oldest item as soon as there is one; raises what an empty mailbox was closed with."""
+        """Wait for the oldest item and remove it; raises the error of `close` if none is left."""
         while not self._items:
             if self._closed is not None:
                 raise self._closed.with_traceback(None)
             await _wait_in(self._getters)
-        item = self._items.popleft()
-        _wake_one(self._putters)
-        return item
+        return self._take()
 
-    def get_now(self, accept: Callable[[Item], bool]) -> Item | None:
-        """Take the oldest item if there is one and ``accept`` says so; None otherwise."""
-        if not self._items or not accept(self._items[0]):
-            return None
-        item = self._items.popleft()
-        _wake_one(self._putters)
-        return item
+    def get_if(self, accept: Callable[[Item], bool]) -> Item | None:
+        """Remove the oldest item without waiting; None if there is none or ``accept`` rejects it."""
+        return self._take() if self._items and accept(self._items[0]) else None
 
     def close(self, error: Exception, *, discard: bool) -> None:
-        """Let no more items in and wake whoever waits; the first ``error`` given is the one that is raised.
+        """Accept no further items and wake all waiting tasks.
 
         Args:
-            error: For those who wait, and for later calls.
-            discard: Throw away what is in it, too; otherwise it can still be taken.
+            error: Raised to waiting tasks and by later calls; only the first call's error counts.
+            discard: Whether to remove the remaining items; otherwise `get` still returns them.
         """
         self._closed = self._closed or error
         if discard:
@@ -63,6 +56,11 @@ class ClosableQueue(Generic[Item]):
             while waiters:
                 _wake_one(waiters)
 
+    def _take(self) -> Item:
+        item = self._items.popleft()
+        _wake_one(self._putters)
+        return item
+
 
 async def _wait_in(waiters: deque[asyncio.Future[None]]) -> None:
     waiter = asyncio.get_running_loop().create_future()
@@ -70,10 +68,9 @@ async def _wait_in(waiters: deque[asyncio.Future[None]]) -> None:
     try:
         await waiter
     except asyncio.CancelledError:
-        # A wake-up that this task can no longer use belongs to the next.
         if waiter.cancelled():
             waiters.remove(waiter)
-        else:
+        else:  # this task was woken, but does not use its turn
             _wake_one(waiters)
         raise
 

@@ -1,4 +1,4 @@
-"""Compression at the cut: how smashed data and cut gradients are encoded, a sample a row."""
+"""Codecs that compress smashed data and cut gradients; each sample is a row."""
 
 import sys
 from typing import Protocol
@@ -10,44 +10,47 @@ from pslgs.spec.errors import InputError
 from pslgs.transport.errors import ProtocolViolation
 
 if sys.byteorder != "little":
-    raise ImportError("Tensors travel as they lie in memory, and this machine is not little-endian.")
+    raise ImportError(
+        "Tensors are sent as they are in memory, which must be little-endian; this machine is not."
+    )
 
-_SCALE_BYTES = 4  # a float32 before each row of Int8
-_NAN_CODE = -128  # what is not finite; Int8 codes of numbers are -127 … 127
+_SCALE_BYTES = 4  # of the float32 scale before each row of Int8
+_NAN_CODE = -128  # of numbers that are not finite; other codes are -127 … 127
 
 
 class TensorCodec(Protocol):
     """Encodes tensors of shape (rows, …) whose rows have a fixed number of elements, the features.
 
-    A receiver takes the buffer from `destination`, fills it, and calls `decode` with it.
+    A receiver gets a buffer from `destination`, fills it with the received bytes, and passes it to `decode`.
     """
 
     def encoded_bytes(self, rows: int) -> int:
-        """Count the bytes of ``rows`` encoded rows."""
+        """Return the number of bytes of ``rows`` encoded rows."""
 
     def encode(self, tensor: torch.Tensor) -> memoryview:
-        """Encode ``tensor``; the result may share its memory, so leave it alone until it is sent."""
+        """Encode ``tensor``; the result may share its memory, so it must not change until it is sent."""
 
     def destination(self, out: torch.Tensor) -> memoryview:
-        """Give the memory that the encoded rows of ``out`` are to be received in."""
+        """Return the buffer into which the encoded rows of ``out`` are received."""
 
     def decode(self, buffer: memoryview, out: torch.Tensor) -> None:
         """Decode ``buffer`` into ``out``, a contiguous tensor on the CPU.
 
         Raises:
-            ProtocolViolation: the buffer's length is not that of the encoded rows.
+            ProtocolViolation: the length of the buffer is not that of the encoded rows.
         """
 
 
 def tensor_bytes(tensor: torch.Tensor) -> memoryview:
-    """View the memory of a contiguous tensor on the CPU as writable bytes, row-major and little endian."""
+    """Return a writable view of the memory of a contiguous tensor on the CPU, row-major and little-endian."""
     return tensor.detach().view(-1).view(torch.uint8).numpy().data
 
 
 class CastCodec:
-    """Rows of another element type: ``transmitted``, which is the tensor's own for no compression.
+    """Casts elements to the type ``transmitted``; without compression, this is their own type.
 
-    What a narrower type cannot hold is sent as the nearest number it can, infinities too; NaN stays NaN.
+    Values beyond the range of a narrower type, and infinities, become its largest finite value of the same
+    sign; NaN stays NaN.
     """
 
     def __init__(self, features: int, dtype: torch.dtype, transmitted: torch.dtype) -> None:
@@ -60,26 +63,26 @@ class CastCodec:
         return rows * self._features * self._transmitted.itemsize
 
     def encode(self, tensor: torch.Tensor) -> memoryview:
-        """See `TensorCodec`; a contiguous tensor on the CPU that is not to be cast is not copied."""
+        """See `TensorCodec`; without a cast, a contiguous tensor on the CPU is not copied."""
         rows = _saturated(tensor.detach(), self._transmitted)
         return tensor_bytes(rows.cpu().contiguous())
 
     def destination(self, out: torch.Tensor) -> memoryview:
-        """See `TensorCodec`; without a cast it is the memory of ``out`` itself."""
+        """See `TensorCodec`; without a cast, this is the memory of ``out`` itself."""
         return memoryview(bytearray(self.encoded_bytes(len(out)))) if self._casts else tensor_bytes(out)
 
     def decode(self, buffer: memoryview, out: torch.Tensor) -> None:
-        """See `TensorCodec`; nothing is left to do for memory of ``out`` itself."""
+        """See `TensorCodec`; nothing is copied if ``buffer`` is the memory of ``out``."""
         _check_length(buffer, self.encoded_bytes(len(out)))
         if self._casts or not _is_memory_of(buffer, out):
             out.detach().view(-1).copy_(_saturated(_bytes_tensor(buffer).view(self._transmitted), out.dtype))
 
 
 class Int8Codec:
-    """Rows of int8 with a float32 scale before each: x is sent as round(127 x / max|x|).
+    """Quantizes each row to int8: x is sent as round(127 x / max|x|), after a float32 scale max|x| / 127.
 
-    The error is half a scale, max|x| / 254, at most.  What is not finite as a float32 arrives as
-    NaN and leaves the scale of its row alone.
+    The error is at most half the scale, max|x| / 254.  Values that are not finite as a float32 are decoded
+    as NaN and do not affect the scale of their row.
     """
 
     def __init__(self, features: int) -> None:
@@ -95,7 +98,7 @@ class Int8Codec:
         finite = rows.isfinite()
         numbers = rows.where(finite, 0.0)
         scale = numbers.abs().amax(dim=1, keepdim=True).div_(127)
-        # A row of zeros has no scale; numbers so small that theirs is denormal may exceed 127.
+        # A row of zeros has the scale 0; codes of numbers with a denormal scale may exceed 127.
         codes = numbers.div_(scale.where(scale > 0, 1.0)).round_().clamp_(-127, 127)
         codes = codes.masked_fill_(~finite, _NAN_CODE).to(torch.int8)
         return tensor_bytes(torch.cat((scale.view(torch.uint8), codes.view(torch.uint8)), dim=1).cpu())
@@ -110,16 +113,16 @@ class Int8Codec:
         encoded = _bytes_tensor(buffer).view(len(out), _SCALE_BYTES + self._features)
         scale = encoded[:, :_SCALE_BYTES].reshape(-1).view(torch.float32).view(-1, 1)
         codes = encoded[:, _SCALE_BYTES:].view(torch.int8)
-        limit = torch.finfo(torch.float32).max  # 127 scales may be a little more than the largest number
+        limit = torch.finfo(torch.float32).max  # 127 times the scale may exceed the largest number
         numbers = codes.float().mul_(scale).clamp_(-limit, limit).masked_fill_(codes == _NAN_CODE, torch.nan)
         out.detach().view(len(out), self._features).copy_(_saturated(numbers, out.dtype))
 
 
 def codec_for(compression: str, features: int, dtype: torch.dtype) -> TensorCodec:
-    """Choose the codec of ``spec.transport.compression`` for rows of ``features`` elements of ``dtype``.
+    """Return the codec of ``spec.transport.compression`` for rows of ``features`` elements of ``dtype``.
 
     Raises:
-        InputError: there is no such compression, or it is not for elements of this type.
+        InputError: the compression is unknown, or does not support this type.
     """
     path = "spec.transport.compression"
     if compression == "None":
@@ -150,7 +153,7 @@ def _check_length(buffer: memoryview, expected: int) -> None:
 
 
 def _bytes_tensor(buffer: memoryview) -> torch.Tensor:
-    # torch warns of memory it may not write, so what is read-only is copied; buffers of ours never are.
+    # torch warns about read-only memory, so it is copied; buffers of `destination` are writable.
     return torch.from_numpy(np.frombuffer(bytearray(buffer) if buffer.readonly else buffer, dtype=np.uint8))
 
 

@@ -1,39 +1,39 @@
-"""How a stream ends, and which gRPC status tells the peer."""
-# ruff: noqa: N818 - these say what happened to a stream or what its peer is, and no "Error" adds to that
+"""Errors of a stream, and the gRPC statuses with which it ends because of them."""
+# ruff: noqa: N818 - their names are labels of metrics, and complete without "Error"
 
 import grpc
 
 from pslgs.spec.errors import InputError
 from pslgs.transport.peer_text import one_line
 
-LOST = "The connection was lost."
+CONNECTION_LOST = "The connection was lost."
 
 
 class ProtocolViolation(Exception):
-    """A peer broke the protocol; the message says how."""
+    """A peer violated the protocol; the message says how."""
 
 
 class MissingIdentity(Exception):
-    """A client showed no certificate that names it."""
+    """The certificate of a client contains no name."""
 
 
 class IdentityMismatch(Exception):
-    """A client claims an id that its certificate does not carry."""
+    """The id of a client is not the name in its certificate."""
 
 
 class VersionMismatch(Exception):
-    """A client speaks another version of the protocol."""
+    """A client uses another version of the protocol."""
 
 
 class ClientFailed(Exception):
-    """A client cannot go on, for the reason it gives: its data are damaged, say."""
+    """A client reported that it cannot continue, for example because its data are damaged."""
 
 
 class TryLater(Exception):
-    """A client is not admitted now, but may be later.
+    """A client is not admitted now, but may connect again later.
 
     Attributes:
-        seconds: After which it may connect again.
+        seconds: Time after which the client may connect again.
     """
 
     def __init__(self, message: str, seconds: float) -> None:
@@ -42,11 +42,11 @@ class TryLater(Exception):
 
 
 class StreamEnded(Exception):
-    """The stream is over; nothing more is received or sent on it.
+    """The stream has ended; nothing can be sent or received any more.
 
     Attributes:
-        status: The gRPC status it ended with.
-        details: Why, for people; one line.
+        status: gRPC status of the stream.
+        details: Reason for people, in one line.
         retry_seconds: Time that the server asked this client to wait before it connects again.
     """
 
@@ -58,11 +58,11 @@ class StreamEnded(Exception):
 
 
 class Refused(StreamEnded):
-    """The peer will have nothing to do with this one, however often it tries again."""
+    """The stream has ended for a reason that another attempt to connect would not change."""
 
 
 class Unreachable(Exception):
-    """No server was found within the client's patience; the message says what came of the last attempt."""
+    """No server answered in time; the message says how the last attempt failed."""
 
 
 STATUS_OF_ERRORS: dict[type[Exception], grpc.StatusCode] = {
@@ -75,7 +75,7 @@ STATUS_OF_ERRORS: dict[type[Exception], grpc.StatusCode] = {
     TimeoutError: grpc.StatusCode.DEADLINE_EXCEEDED,
     TryLater: grpc.StatusCode.UNAVAILABLE,
 }
-"""The status that a stream ends with after an error; an error that is not here is a fault of ours."""
+"""Status with which a stream ends because of an error; other errors are bugs of this side."""
 
 _REFUSALS = frozenset(
     {
@@ -91,14 +91,17 @@ _REFUSALS = frozenset(
 
 
 def status_of(error: BaseException) -> grpc.StatusCode:
-    """Look ``error`` up in `STATUS_OF_ERRORS`, base classes included; INTERNAL where nothing fits."""
+    """Return the status of ``error`` or of its base class in `STATUS_OF_ERRORS`; INTERNAL if not listed."""
     statuses = (STATUS_OF_ERRORS[kind] for kind in type(error).__mro__ if kind in STATUS_OF_ERRORS)
     return next(statuses, grpc.StatusCode.INTERNAL)
 
 
-def ended(status: grpc.StatusCode, details: str, retry_seconds: float = 0.0) -> StreamEnded:
-    """Make the error of a stream that ended with ``status``: `Refused` if a new attempt would end alike.
+def stream_ended(status: grpc.StatusCode, details: str, retry_seconds: float = 0.0) -> StreamEnded:
+    """Return the error of a stream that ended with ``status``: `Refused` if a new attempt would fail as well.
 
-    The details may come from either side; they are made one line that fits a gRPC status.
+    Args:
+        status: gRPC status of the stream.
+        details: Reason given by either side; it is reduced to one line that fits a gRPC status.
+        retry_seconds: Time that the server asked this client to wait before it connects again.
     """
     return (Refused if status in _REFUSALS else StreamEnded)(status, one_line(details), retry_seconds)

@@ -1,4 +1,4 @@
-"""The gRPC server: listens, admits clients and hands each session to a handler."""
+"""The gRPC server: listens, checks the Hello of each client and runs a handler for each session."""
 
 import asyncio
 import errno
@@ -13,97 +13,186 @@ import grpc
 import grpc.aio
 
 from pslgs.identity.identity import Identity, IdentitySource
-from pslgs.transport.errors import LOST, STATUS_OF_ERRORS, StreamEnded, TryLater, ended, status_of
-from pslgs.transport.handshake import admit
+from pslgs.transport.errors import (
+    CONNECTION_LOST,
+    STATUS_OF_ERRORS,
+    StreamEnded,
+    TryLater,
+    status_of,
+    stream_ended,
+)
+from pslgs.transport.handshake import check_hello
 from pslgs.transport.settings import (
     ADMITTED,
     DEFAULT_KEEPALIVE,
-    FAREWELL_SECONDS,
-    HELLO_SECONDS,
+    HELLO_TIMEOUT_SECONDS,
     METHOD,
     RETRY_AFTER,
     SERVICE,
+    STOP_SECONDS,
     Keepalive,
     server_options,
 )
 from pslgs.transport.stream import Stream
 from pslgs.transport.v1.training_pb2 import Hello
 
-
-async def read(context: Any) -> bytes:  # noqa: ANN401 - grpc.aio has no types
-    """Wait for the client's next message."""
-    try:
-        message = await context.read()
-    except grpc.aio.BaseError as error:
-        raise ended(grpc.StatusCode.CANCELLED, LOST) from error
-    if message is grpc.aio.EOF:
-        # gRPC does not tell a client that closed its stream from one whose connection is gone.
-        raise ended(grpc.StatusCode.CANCELLED, "The client left, or its connection was lost.")
-    return bytes(message)
+_STOPPING = "The server is stopping."
+_logger = logging.getLogger(__name__)
 
 
-async def write(context: Any, message: bytes) -> None:  # noqa: ANN401 - as above
-    """Wait until gRPC has taken ``message``."""
-    try:
-        await context.write(message)
-    except grpc.aio.BaseError as error:
-        raise ended(grpc.StatusCode.CANCELLED, LOST) from error
+class Session(Stream):
+    """The stream of one client, from its Hello to its end.
 
-
-async def abort(context: Any, reason: StreamEnded) -> NoReturn:  # noqa: ANN401 - as above
-    """End the call with the status of ``reason``; raises what tells grpc.aio that this is done."""
-    metadata = ((RETRY_AFTER, str(round(reason.retry_seconds * 1000))),) if reason.retry_seconds else ()
-    await context.abort(reason.status, reason.details, metadata)
-    raise AssertionError("grpc.aio's abort always raises")
-
-
-def certified_names(context: Any) -> tuple[str, ...]:  # noqa: ANN401 - as above
-    """List the subject alternative names of the client's certificate."""
-    names = context.auth_context().get("x509_subject_alternative_name", ())
-    return tuple(name.decode(errors="replace") for name in names)
-
-
-def bind(server: Any, address: str, identity: IdentitySource | None) -> int:  # noqa: ANN401 - grpc.aio has no types
-    """Let ``server`` listen at ``address`` (``host:port``), with mutual TLS if it has an identity.
-
-    A renewed identity serves new connections; those that exist keep the one they were made with.
-
-    Returns:
-        The port, which the system chose if the address had 0.
-
-    Raises:
-        OSError: that is not possible; ``errno`` is EADDRINUSE where another process listens there.
+    Attributes:
+        client_id: Id of the client; with TLS, the name in its certificate.
+        peer: Address of the client as gRPC writes it, for logs.
+        number: Number of the session, from 1; a client that reconnects gets a new session.
     """
+
+    def __init__(self, client_id: str, peer: str, number: int) -> None:
+        super().__init__()
+        self.client_id = client_id
+        self.peer = peer
+        self.number = number
+
+
+HandleSession = Callable[[Session, Hello], Coroutine[Any, Any, None]]
+"""Function that handles the session of a client; the stream ends when it returns."""
+
+OnRefused = Callable[[str, str, str], None]
+"""Function that is called with the host of a refused client, the name of the error and its message."""
+
+
+class GrpcServer:
+    """A gRPC server that runs a handler in a task of its own for each session.
+
+    When the handler returns, queued messages are sent and the stream ends with OK.  When it raises an error
+    of `STATUS_OF_ERRORS`, the stream ends with the status listed there; for any other error, it ends with
+    INTERNAL and the traceback is logged.  If the client leaves, the handler is not cancelled; the methods of
+    its session raise `StreamEnded`.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        identity: IdentitySource | None,
+        handle_session: HandleSession,
+        *,
+        on_refused: OnRefused | None = None,
+        keepalive: Keepalive = DEFAULT_KEEPALIVE,
+    ) -> None:
+        """Create a server that does not listen yet.
+
+        Args:
+            address: ``host:port`` to listen on; port 0 picks a free port.
+            identity: Identity for mutual TLS with clients of the same authority, requested anew for each
+                connection; None disables TLS.
+            handle_session: Called for each admitted client.
+            on_refused: Called for each refused client, with its host instead of its id, which is not
+                verified.  It is not called for clients whose certificate is not from the authority, because
+                gRPC rejects them in the TLS handshake.
+            keepalive: Intervals of pings, which must be those of the clients.
+        """
+        self._address = address
+        self._identity = identity
+        self._handle_session = handle_session
+        self._on_refused = on_refused
+        self._keepalive = keepalive
+        self._numbers = itertools.count(1)
+        self._sessions: dict[asyncio.Task[None], Session] = {}
+        self._calls: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._server: Any = None  # grpc.aio has no types
+
+    async def start(self) -> int:
+        """Start to listen, and return the port.
+
+        Raises:
+            OSError: the address cannot be used; ``errno`` is EADDRINUSE if another process listens there.
+        """
+        handlers = {METHOD: grpc.stream_stream_rpc_method_handler(self._serve)}
+        self._server = grpc.aio.server(options=server_options(self._keepalive))
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+        port = _bind(self._server, self._address, self._identity)
+        await self._server.start()
+        return port
+
+    async def stop(self, grace: float) -> None:
+        """Stop to listen, and end all sessions.
+
+        Sessions that have not ended after ``grace`` seconds are ended with UNAVAILABLE.
+        """
+        self._stopping = True
+        await _wait(self._sessions, grace)
+        for session in self._sessions.values():
+            session.end(grpc.StatusCode.UNAVAILABLE, _STOPPING)
+        await _wait(self._calls, STOP_SECONDS)
+        await self._server.stop(STOP_SECONDS)
+        for task in list(self._sessions):
+            task.cancel()
+
+    async def _serve(self, _requests: object, context: Any) -> None:  # noqa: ANN401 - grpc.aio has no types
+        call = asyncio.create_task(self._run_session(context))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        await call
+
+    async def _run_session(self, context: Any) -> None:  # noqa: ANN401 - as above
+        session = await self._admit(context)
+        # grpc.aio cancels this when the client is gone; `pump` then ends the stream for the handler.
+        reason = await session.pump(partial(_read, context), partial(_write, context))
+        if reason.status is not grpc.StatusCode.OK:
+            await _abort(context, reason)
+
+    async def _admit(self, context: Any) -> Session:  # noqa: ANN401 - as above
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT_SECONDS):
+                message = await _read(context)
+            hello = check_hello(message, None if self._identity is None else _certified_names(context))
+        except StreamEnded as reason:
+            await _abort(context, reason)
+        except tuple(STATUS_OF_ERRORS) as error:
+            problem = str(error) or f"No hello came within {HELLO_TIMEOUT_SECONDS:.0f} s."
+            if self._on_refused is not None:
+                self._on_refused(_host(context.peer()), type(error).__name__, problem)
+            await _abort(context, stream_ended(status_of(error), problem))
+        if self._stopping:
+            await _abort(context, stream_ended(grpc.StatusCode.UNAVAILABLE, _STOPPING))
+        await context.send_initial_metadata((ADMITTED,))
+        session = Session(hello.client_id, context.peer(), next(self._numbers))
+        task = asyncio.create_task(self._handle_session(session, hello))
+        self._sessions[task] = session
+        task.add_done_callback(self._end_session)
+        return session
+
+    def _end_session(self, task: asyncio.Task[None]) -> None:
+        session = self._sessions.pop(task)
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            session.end(grpc.StatusCode.OK, "")
+        elif isinstance(error, StreamEnded):
+            session.end(error.status, error.details)
+        elif isinstance(error, TryLater):
+            session.end(status_of(error), str(error), error.seconds)
+        elif (status := status_of(error)) is not grpc.StatusCode.INTERNAL:
+            session.end(status, str(error))
+        else:
+            _logger.error("the session of client %s failed", session.client_id, exc_info=error)
+            session.end(status, "The server failed; its log says why.")
+
+
+def _bind(server: Any, address: str, identity: IdentitySource | None) -> int:  # noqa: ANN401 - as above
+    """Let ``server`` listen on ``address``, and return the port."""
     try:
         if identity is None:
             return int(server.add_insecure_port(address))
         return int(server.add_secure_port(address, _credentials(identity)))
     except RuntimeError as error:
-        raise _reason(address) from error
+        raise _bind_error(address) from error
 
 
-def _credentials(source: IdentitySource) -> Any:  # noqa: ANN401 - as above
-    served = source()
-
-    def renewed() -> Any:  # noqa: ANN401 - as above
-        """Called by gRPC, in a thread of its own, for each new connection; None changes nothing."""
-        nonlocal served
-        before, served = served, source()
-        return None if served == before else _configuration(served)
-
-    return grpc.dynamic_ssl_server_credentials(
-        _configuration(served), renewed, require_client_authentication=True
-    )
-
-
-def _configuration(identity: Identity) -> Any:  # noqa: ANN401 - as above
-    return grpc.ssl_server_certificate_configuration(
-        [(identity.private_key_pem, identity.certificate_pem)], root_certificates=identity.ca_pem
-    )
-
-
-def _reason(address: str) -> OSError:
-    # gRPC does not say why it cannot listen, so the system is asked.
+def _bind_error(address: str) -> OSError:
+    # gRPC does not report the reason, so the operating system is asked to bind the address as well.
     host, _, port = address.rpartition(":")
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(
@@ -117,154 +206,65 @@ def _reason(address: str) -> OSError:
     return OSError(errno.EADDRNOTAVAIL, "gRPC cannot listen there", address)
 
 
-logger = logging.getLogger(__name__)
+def _credentials(source: IdentitySource) -> Any:  # noqa: ANN401 - as above
+    """Make credentials that use a renewed identity for new connections only."""
+    current = source()
 
-STOPPING = "The server is stopping."
+    def renewed() -> Any:  # noqa: ANN401 - as above
+        """Return the new configuration, or None if there is none; gRPC calls this in a thread of its own."""
+        nonlocal current
+        previous, current = current, source()
+        return None if current == previous else _configuration(current)
 
-
-class Session(Stream):
-    """One client's stream, from its Hello to its end.
-
-    Attributes:
-        client_id: The client's id, as its certificate says.
-        peer: Its address, for logs.
-        number: Counts the server's sessions; a client that comes back gets a new one.
-    """
-
-    def __init__(self, client_id: str, peer: str, number: int) -> None:
-        super().__init__()
-        self.client_id = client_id
-        self.peer = peer
-        self.number = number
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(current), renewed, require_client_authentication=True
+    )
 
 
-Attend = Callable[[Session, Hello], Coroutine[Any, Any, None]]
-Refusal = Callable[[str, str, str], None]
-"""Told who was refused, the error's name (``IdentityMismatch`` …) and its message."""
+def _configuration(identity: Identity) -> Any:  # noqa: ANN401 - as above
+    return grpc.ssl_server_certificate_configuration(
+        [(identity.private_key_pem, identity.certificate_pem)], root_certificates=identity.ca_pem
+    )
 
 
-class WireServer:
-    """A gRPC server whose every stream is attended by a callback in a task of its own.
+async def _read(context: Any) -> bytes:  # noqa: ANN401 - as above
+    """Wait for the next message of the client."""
+    try:
+        message = await context.read()
+    except grpc.aio.BaseError as error:
+        raise stream_ended(grpc.StatusCode.CANCELLED, CONNECTION_LOST) from error
+    if message is grpc.aio.EOF:
+        # gRPC does not distinguish a client that closed its stream from one whose connection is lost.
+        raise stream_ended(grpc.StatusCode.CANCELLED, "The client left, or its connection was lost.")
+    return bytes(message)
 
-    The stream ends with OK once the callback returns, after what is queued is sent; with the status of
-    `STATUS_OF_ERRORS` if it raises one of those errors; with INTERNAL, and a traceback in the log, if it
-    raises another.  The callback is never cancelled because its client left: it gets a `StreamEnded`.
-    """
 
-    def __init__(
-        self,
-        address: str,
-        identity: IdentitySource | None,
-        attend: Attend,
-        *,
-        refused: Refusal | None = None,
-        keepalive: Keepalive = DEFAULT_KEEPALIVE,
-    ) -> None:
-        """Prepare a server; nothing happens before `start`.
+async def _write(context: Any, message: bytes) -> None:  # noqa: ANN401 - as above
+    """Wait until gRPC has accepted ``message``."""
+    try:
+        await context.write(message)
+    except grpc.aio.BaseError as error:
+        raise stream_ended(grpc.StatusCode.CANCELLED, CONNECTION_LOST) from error
 
-        Args:
-            address: ``host:port`` to listen at; port 0 lets the system choose.
-            identity: For mutual TLS with clients of the same authority, asked for at each connection;
-                None for no TLS at all.
-            attend: Called for each client that is admitted.
-            refused: Called when a client is not admitted, with its host instead of its id, which is not
-                proved then.  Strangers, whose certificate is not of the authority, fail in gRPC's handshake
-                and are not told of.
-            keepalive: As the clients' own.
-        """
-        self._address = address
-        self._identity = identity
-        self._attend = attend
-        self._refused = refused
-        self._keepalive = keepalive
-        self._numbers = itertools.count(1)
-        self._sessions: dict[asyncio.Task[None], Session] = {}
-        self._calls: set[asyncio.Task[None]] = set()
-        self._stopping = False
-        self._server: Any = None  # grpc.aio has no types
 
-    async def start(self) -> int:
-        """Listen, and return the port.
+async def _abort(context: Any, reason: StreamEnded) -> NoReturn:  # noqa: ANN401 - as above
+    """End the call with the status of ``reason``, by the exception that grpc.aio requires for it."""
+    metadata = ((RETRY_AFTER, str(round(reason.retry_seconds * 1000))),) if reason.retry_seconds else ()
+    await context.abort(reason.status, reason.details, metadata)
+    raise AssertionError("grpc.aio's abort always raises")
 
-        Raises:
-            OSError: the address cannot be listened at; ``errno`` is EADDRINUSE where another process does.
-        """
-        handlers = {METHOD: grpc.stream_stream_rpc_method_handler(self._serve)}
-        self._server = grpc.aio.server(options=server_options(self._keepalive))
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        port = bind(self._server, self._address, self._identity)
-        await self._server.start()
-        return port
 
-    async def stop(self, grace: float) -> None:
-        """Give sessions ``grace`` seconds to end by themselves, end the rest with UNAVAILABLE, and close."""
-        self._stopping = True
-        await _wait(self._sessions, grace)
-        for session in self._sessions.values():
-            session.end(grpc.StatusCode.UNAVAILABLE, STOPPING)
-        await _wait(self._calls, FAREWELL_SECONDS)
-        await self._server.stop(FAREWELL_SECONDS)
-        for task in list(self._sessions):
-            task.cancel()
-
-    async def _serve(self, _requests: object, context: Any) -> None:  # noqa: ANN401 - grpc.aio has no types
-        call = asyncio.create_task(self._converse(context))
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
-        await call
-
-    async def _converse(self, context: Any) -> None:  # noqa: ANN401 - as above
-        session = await self._admit(context)
-        # grpc.aio cancels this when the client is gone; the session tells its callback.
-        reason = await session.carry(partial(read, context), partial(write, context))
-        if reason.status is not grpc.StatusCode.OK:
-            await abort(context, reason)
-
-    async def _admit(self, context: Any) -> Session:  # noqa: ANN401 - as above
-        try:
-            async with asyncio.timeout(HELLO_SECONDS):
-                message = await read(context)
-            hello = admit(message, None if self._identity is None else certified_names(context))
-        except StreamEnded as reason:
-            await abort(context, reason)
-        except tuple(STATUS_OF_ERRORS) as error:
-            problem = str(error) or f"No hello came within {HELLO_SECONDS:.0f} s."
-            if self._refused is not None:
-                self._refused(_host(context.peer()), type(error).__name__, problem)
-            await abort(context, ended(status_of(error), problem))
-        if self._stopping:
-            await abort(context, ended(grpc.StatusCode.UNAVAILABLE, STOPPING))
-        await context.send_initial_metadata((ADMITTED,))
-        return self._open(Session(hello.client_id, context.peer(), next(self._numbers)), hello)
-
-    def _open(self, session: Session, hello: Hello) -> Session:
-        task = asyncio.create_task(self._attend(session, hello))
-        self._sessions[task] = session
-        task.add_done_callback(self._attended)
-        return session
-
-    def _attended(self, task: asyncio.Task[None]) -> None:
-        session = self._sessions.pop(task)
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is None:
-            session.end(grpc.StatusCode.OK, "")
-        elif isinstance(error, StreamEnded):
-            session.end(error.status, error.details)
-        elif isinstance(error, TryLater):
-            session.end(status_of(error), str(error), error.seconds)
-        elif (status := status_of(error)) is not grpc.StatusCode.INTERNAL:
-            session.end(status, str(error))
-        else:
-            logger.error("Attending client %s failed.", session.client_id, exc_info=error)
-            session.end(status, "The server failed; its log says why.")
+def _certified_names(context: Any) -> tuple[str, ...]:  # noqa: ANN401 - as above
+    """Return the subject alternative names of the client's certificate."""
+    names = context.auth_context().get("x509_subject_alternative_name", ())
+    return tuple(name.decode(errors="replace") for name in names)
 
 
 def _host(peer: str) -> str:
-    """Return gRPC's name of a peer without its port: ``ipv4:10.0.0.7``."""
+    """Return gRPC's name of a peer without its port, such as ``ipv4:10.0.0.7``."""
     return peer.rpartition(":")[0] or peer
 
 
 async def _wait(tasks: Iterable[asyncio.Task[Any]], seconds: float) -> None:
-    # asyncio.wait refuses an empty set.
-    if pending := set(tasks):
+    if pending := set(tasks):  # asyncio.wait raises ValueError for an empty set
         await asyncio.wait(pending, timeout=seconds)

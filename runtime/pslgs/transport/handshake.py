@@ -1,4 +1,4 @@
-"""Check a client's first frame against its certificate."""
+"""The handshake of a session: checks a client's Hello against its certificate."""
 
 from collections.abc import Sequence
 
@@ -9,20 +9,21 @@ from pslgs.transport.settings import PROTOCOL_VERSION
 from pslgs.transport.v1.training_pb2 import Hello
 
 
-def admit(first_message: bytes, certified: Sequence[str] | None) -> Hello:
-    """Return the Hello of a client that may attend.
+def check_hello(message: bytes, certified: Sequence[str] | None) -> Hello:
+    """Return the Hello in the first message of a client that may open a session.
 
     Args:
-        first_message: What the client sent first.
-        certified: The names in its certificate; None where TLS is disabled and its word must do.
+        message: First message of the client.
+        certified: Names in the client's certificate; None if TLS is disabled, so that the client id is not
+            verified.
 
     Raises:
-        ProtocolViolation: the message is no Hello, or its client id is no DNS name.
-        VersionMismatch: the client speaks another version of the protocol.
-        MissingIdentity: the certificate names nobody.
-        IdentityMismatch: the certificate does not name the client that says Hello.
+        ProtocolViolation: the message is not a single Hello, or its client id is not a DNS name.
+        VersionMismatch: the client uses another version of the protocol.
+        MissingIdentity: the certificate contains no name.
+        IdentityMismatch: the client id is not the only name in the certificate.
     """
-    header, *others = (frame.header for frame in decode_frames(first_message))
+    header, *others = (frame.header for frame in decode_frames(message))
     body = header.WhichOneof("body")
     if body != "hello" or others:
         raise ProtocolViolation(f"A stream must begin with a hello alone and not with {body}.")

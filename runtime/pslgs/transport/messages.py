@@ -1,4 +1,4 @@
-"""The wire format: frames of a header and raw tensor bytes, and tensors in chunks."""
+"""The wire format: frames of a header and raw tensor bytes, and tensors split into chunks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,31 +13,36 @@ from pslgs.transport.v1.training_pb2 import Header, Tensor
 _FRAME = 1 << 3 | 2  # Frames.frame
 _HEADER = 1 << 3 | 2  # Frame.header
 _PAYLOAD = 2 << 3 | 2  # Frame.payload
-_LENGTH_BITS = 35  # of five bytes; far above every limit
+_LENGTH_BITS = 35  # of a varint of five bytes, which is more than any valid length needs
 
 _KINDS = {number: name.lower() for name, number in Tensor.Kind.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A decoded frame; ``payload`` is a view of its message, empty behind any header but a tensor's."""
+    """A decoded frame.
+
+    Attributes:
+        header: The header.
+        payload: View of the message; empty unless the header is that of a tensor.
+        size: Size of the encoded frame in bytes.
+    """
 
     header: Header
     payload: memoryview
     size: int
-    """Bytes of the whole frame."""
 
     @property
     def kind(self) -> str:
-        """What the bytes are for, as a label of metrics: ``smashed_data`` and so on, or ``control``."""
+        """Label of the frame in metrics: the kind of its tensor, such as ``smashed_data``, or ``control``."""
         if self.header.WhichOneof("body") != "tensor":
             return "control"
-        # Enums of proto3 are open: a peer may send a number that has no name here.
+        # Enums of proto3 are open: a peer may send an undefined number.
         return _KINDS.get(self.header.tensor.kind, "unknown")
 
 
 def encode_frame(header: Header, payload: bytes | memoryview = b"") -> bytes:
-    """Encode a frame as a whole message; the payload is copied once.
+    """Return a message of one frame; the payload is copied once.
 
     Raises:
         ValueError: the header is longer than `HEADER_LIMIT`.
@@ -45,31 +50,31 @@ def encode_frame(header: Header, payload: bytes | memoryview = b"") -> bytes:
     head = header.SerializeToString()
     if len(head) > HEADER_LIMIT:
         raise ValueError(f"A header of {len(head)} bytes is longer than the {HEADER_LIMIT} that fit a frame.")
-    before = _opening(_HEADER, len(head))
-    between = _opening(_PAYLOAD, len(payload)) if payload else b""
-    frame = _opening(_FRAME, len(before) + len(head) + len(between) + len(payload))
-    return b"".join((frame, before, head, between, payload))
+    header_start = _field_start(_HEADER, len(head))
+    payload_start = _field_start(_PAYLOAD, len(payload)) if payload else b""
+    frame_start = _field_start(_FRAME, len(header_start) + len(head) + len(payload_start) + len(payload))
+    return b"".join((frame_start, header_start, head, payload_start, payload))
 
 
 def decode_frames(message: bytes) -> list[Frame]:
-    """Decode the frames of a message, at least one, without copying a payload.
+    """Decode the frames of a message, at least one, without copying payloads.
 
     Raises:
-        ProtocolViolation: the message is not made of frames.
+        ProtocolViolation: the message does not consist of valid frames, or is too long for merged frames.
     """
     frames: list[Frame] = []
     start = 0
     while start < len(message) or not frames:
         if frames and len(message) > MERGED_BYTES:
             raise ProtocolViolation(f"A message of {len(message)} bytes is longer than merged frames may be.")
-        frame = _frame(message, start)
+        frame = _decode_frame(message, start)
         frames.append(frame)
         start += frame.size
     return frames
 
 
-def _opening(tag: int, length: int) -> bytes:
-    """Encode the tag and the length, a varint, that precede a field's bytes."""
+def _field_start(tag: int, length: int) -> bytes:
+    """Encode the tag and the length (a varint) that precede the bytes of a field."""
     if length <= 0x7F:
         return bytes((tag, length))
     encoded = bytearray((tag,))
@@ -80,27 +85,27 @@ def _opening(tag: int, length: int) -> bytes:
     return bytes(encoded)
 
 
-def _frame(message: bytes, start: int) -> Frame:
-    tag, at, end = _field(message, start, len(message))
+def _decode_frame(message: bytes, start: int) -> Frame:
+    tag, at, end = _read_field(message, start, len(message))
     if tag != _FRAME:
         raise _malformed(message)
     encoded, payload = None, None
     while at < end:
-        tag, first, at = _field(message, at, end)
+        tag, first, at = _read_field(message, at, end)
         if tag == _HEADER and encoded is None and at - first <= HEADER_LIMIT:
             encoded = message[first:at]
         elif tag == _PAYLOAD and payload is None:
             payload = memoryview(message)[first:at]
         else:
             raise _malformed(message)
-    header = _header(encoded or b"")
+    header = _decode_header(encoded or b"")
     if payload and header.WhichOneof("body") != "tensor":
         raise ProtocolViolation(f"{len(payload)} bytes of payload came behind a header that is no tensor's.")
     return Frame(header, memoryview(b"") if payload is None else payload, end - start)
 
 
-def _field(message: bytes, at: int, limit: int) -> tuple[int, int, int]:
-    """Return the tag of the field at ``at``, and where its bytes start and end."""
+def _read_field(message: bytes, at: int, limit: int) -> tuple[int, int, int]:
+    """Return the tag of the field at offset ``at``, and the offsets of the start and end of its bytes."""
     length, shift = 0, 0
     index = at + 1
     while index < limit and shift < _LENGTH_BITS:
@@ -121,7 +126,7 @@ def _malformed(message: bytes) -> ProtocolViolation:
     )
 
 
-def _header(encoded: bytes) -> Header:
+def _decode_header(encoded: bytes) -> Header:
     try:
         header = Header.FromString(encoded)
     except DecodeError as error:
@@ -131,18 +136,18 @@ def _header(encoded: bytes) -> Header:
     return header
 
 
-def tensor_frames(  # noqa: PLR0913, PLR0917 - the fields of the message, which have no life of their own
+def tensor_frames(  # noqa: PLR0913, PLR0917 - the fields of the message
     kind: Tensor.Kind, step: int, attempt: int, first: int, samples: int, data: memoryview
 ) -> Iterator[bytes]:
-    """Yield the encoded frames of a tensor, each a chunk of ``data``; an empty tensor is one empty chunk.
+    """Yield the encoded frames of a tensor, one for each chunk; an empty tensor has one empty chunk.
 
     Args:
-        kind: What the tensor is.
-        step: Of the Forward or Evaluate that it belongs to.
-        attempt: Likewise.
-        first: The slice's first sample in the local batch; 0 for a vector.
-        samples: Samples in the slice; 0 for a vector.
-        data: The encoded slice or vector, contiguous bytes.
+        kind: Kind of the tensor.
+        step: Step of the Forward or Evaluate to which the tensor belongs.
+        attempt: Attempt of this Forward; 0 for an Evaluate.
+        first: Index of the slice's first sample in the local batch; 0 for a vector.
+        samples: Number of samples in the slice; 0 for a vector.
+        data: The encoded slice or vector as contiguous bytes.
     """
     tensor = Tensor(kind=kind, step=step, attempt=attempt, first=first, samples=samples)
     for offset in range(0, max(len(data), 1), CHUNK_BYTES):
@@ -151,7 +156,7 @@ def tensor_frames(  # noqa: PLR0913, PLR0917 - the fields of the message, which 
 
 
 class Assembly:
-    """Puts the chunks of one tensor together in ``destination``, which is exactly as long as the tensor."""
+    """Assembles the chunks of one tensor in a buffer of its size."""
 
     def __init__(self, destination: memoryview) -> None:
         self._destination = destination
@@ -159,20 +164,24 @@ class Assembly:
         self._complete = False
 
     def accept(self, offset: int, payload: memoryview) -> bool:
-        """Copy the next chunk to its place and tell whether the tensor is complete.
+        """Copy the next chunk into the buffer, and return whether the tensor is complete.
+
+        Args:
+            offset: Offset of the chunk in the tensor, in bytes.
+            payload: Bytes of the chunk.
 
         Raises:
-            ProtocolViolation: the chunk does not start where the last one ended, reaches beyond the tensor,
-                brings nothing, or the tensor was complete.
+            ProtocolViolation: the chunk does not start where the last one ended, exceeds the tensor, is empty
+                although the tensor is not, or the tensor was complete before.
         """
-        self._check(offset, payload)
+        self._check_chunk(offset, payload)
         end = offset + len(payload)
         self._destination[offset:end] = payload
         self._filled = end
         self._complete = end == len(self._destination)
         return self._complete
 
-    def _check(self, offset: int, payload: memoryview) -> None:
+    def _check_chunk(self, offset: int, payload: memoryview) -> None:
         size = len(self._destination)
         if self._complete:
             raise ProtocolViolation(f"A chunk came after all {size} bytes of its tensor.")

@@ -1,23 +1,23 @@
-"""Text that a peer sent, made safe for logs, records, statuses and terminals."""
+"""Sanitizes text that a peer sent, for logs, records, statuses and terminals."""
 
 TEXT_LIMIT = 500
-"""Characters of a peer's text that are kept.
+"""Maximum number of characters of a peer's text.
 
-A gRPC status travels in metadata, of which gRPC promises to take 8 KB.  A character is at most 12 bytes
-there: four of UTF-8, each percent-encoded.
+gRPC sends the details of a status as metadata, which are limited to 8 KB.  A character takes up to 12 bytes
+there: four bytes of UTF-8, each percent-encoded.
 """
 
-_CUT_OFF = " …"
+_ELLIPSIS = " …"
 
 
 def one_line(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Return ``text`` in one line of at most ``limit`` printable characters.
+    """Return ``text`` as one line of at most ``limit`` printable characters.
 
-    Whatever is not printable, such as line breaks, escape sequences and marks that change the direction of
-    writing, becomes a space; spaces in a row become one.  What is cut off is marked by an ellipsis.
+    Characters that are not printable, such as line breaks, escape sequences and marks that change the
+    writing direction, are replaced by spaces, and successive spaces by one.  An ellipsis marks truncation.
     """
-    kept = text[: 4 * limit]  # a peer may send 64 KiB, and all but the beginning is dropped
-    line = " ".join("".join(each if each.isprintable() else " " for each in kept).split())
+    kept = text[: 4 * limit]  # a peer may send 64 KiB, of which only the beginning is used
+    line = " ".join("".join(char if char.isprintable() else " " for char in kept).split())
     if len(line) <= limit and len(kept) == len(text):
         return line
-    return line[: limit - len(_CUT_OFF)].rstrip() + _CUT_OFF
+    return line[: limit - len(_ELLIPSIS)].rstrip() + _ELLIPSIS

@@ -1,38 +1,38 @@
-"""Options of gRPC, and the sizes and time limits of the protocol."""
+"""Sizes and time limits of the protocol, and the options of gRPC."""
 
 from dataclasses import dataclass
 
 from pslgs.transport.v1.training_pb2 import DESCRIPTOR
 
 PROTOCOL_VERSION = 2
-"""Version of the protocol; the server refuses clients of another one."""
+"""Version of the protocol; the server refuses clients that use another version."""
 
 CHUNK_BYTES = 1 << 20
-"""Payload of a tensor's chunks; 1 MiB is where a loopback stream is fastest."""
+"""Maximum payload of a chunk of a tensor in bytes; 1 MiB is the fastest over loopback."""
 
 HEADER_LIMIT = (64 << 10) - 16
-"""Maximum bytes of a header; with the tags and lengths of its frame, at most 64 KiB."""
+"""Maximum size of a header in bytes; with the tags and lengths of its frame, it is at most 64 KiB."""
 
 MESSAGE_LIMIT = CHUNK_BYTES + (64 << 10)
-"""Bytes of a gRPC message at most, on both sides."""
+"""Maximum size of a gRPC message in bytes, on both sides."""
 
 MERGED_BYTES = 64 << 10
-"""Frames that wait to be sent are merged into one message up to this size."""
+"""Maximum size in bytes of a message into which several queued frames are merged."""
 
-HELLO_SECONDS = 10.0
-"""Until a new client has said Hello, and until it has been answered."""
+HELLO_TIMEOUT_SECONDS = 10.0
+"""Maximum time until the server has received a Hello, and until the client has received the answer."""
 
-STALL_SECONDS = 120.0
-"""A peer that takes not a single message for so long is dead, though its connection may be alive."""
+WRITE_TIMEOUT_SECONDS = 120.0
+"""Maximum time for which a peer may accept no message, although its connection is alive."""
 
-FLUSH_SECONDS = 10.0
-"""For what is still queued when a stream ends in order."""
+FLUSH_TIMEOUT_SECONDS = 10.0
+"""Maximum time to send the queued messages of a stream that ends with OK."""
 
-FAREWELL_SECONDS = 1.0
-"""For a server that stops, to tell its clients why."""
+STOP_SECONDS = 1.0
+"""Maximum time for a server that stops to end the streams of its clients."""
 
 RETRY_LIMIT_SECONDS = 60.0
-"""Longest time that a server makes a client wait before it may connect again."""
+"""Maximum time that a client waits because a server asked it to connect again later."""
 
 
 _TRAINING = DESCRIPTOR.services_by_name["Training"]
@@ -42,23 +42,30 @@ METHOD: str = _TRAINING.methods_by_name["Session"].name
 """Service and method of ``v1/training.proto``."""
 
 ADMITTED = ("pslgs-admitted", "yes")
-"""Initial metadata by which a client knows that it was admitted."""
+"""Initial metadata that tell a client that it is admitted."""
 
 RETRY_AFTER = "pslgs-retry-after-ms"
 """Key of the trailing metadata that tells a client when it may connect again."""
 
 FRAME_BYTES = 256 << 10
-"""Of HTTP/2: larger ones save time on fast links, and on slow ones the answers to pings wait behind them."""
+"""Maximum size of an HTTP/2 frame in bytes.
+
+Larger frames save time on fast links, but delay the answers to pings on slow ones.
+"""
 
 Options = list[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Keepalive:
-    """Each side pings the other, streams or not, and gives the connection up when no answer comes.
+    """Intervals at which both sides ping each other, also without a stream.
 
-    A peer whose machine or network is gone is noticed after the sum of both at the latest; the server
-    puts up with pings that are twice as frequent.
+    A peer whose machine or network is down is detected after at most the sum of both values.  The server
+    tolerates pings that are twice as frequent.
+
+    Attributes:
+        interval_seconds: Time between pings.
+        timeout_seconds: Maximum time until the answer to a ping, after which the connection is closed.
     """
 
     interval_seconds: float = 20.0
@@ -69,17 +76,17 @@ DEFAULT_KEEPALIVE = Keepalive()
 
 
 def server_options(keepalive: Keepalive) -> Options:
-    """Make the settings of a server; its port is never shared with another process."""
-    least = _milliseconds(keepalive.interval_seconds / 2)
+    """Return the options of a gRPC server, whose port is not shared with another process."""
+    minimum_interval = _milliseconds(keepalive.interval_seconds / 2)
     return [
         *_options(keepalive),
         ("grpc.so_reuseport", 0),
-        ("grpc.http2.min_ping_interval_without_data_ms", least),
+        ("grpc.http2.min_ping_interval_without_data_ms", minimum_interval),
     ]
 
 
 def client_options(keepalive: Keepalive) -> Options:
-    """Make the settings of a client; each of its channels has a connection, and a back-off, of its own."""
+    """Return the options of a gRPC channel that has its own connection and its own back-off."""
     return [*_options(keepalive), ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
 
 
@@ -90,7 +97,7 @@ def _options(keepalive: Keepalive) -> Options:
         ("grpc.http2.max_frame_size", FRAME_BYTES),
         ("grpc.keepalive_time_ms", _milliseconds(keepalive.interval_seconds)),
         ("grpc.keepalive_timeout_ms", _milliseconds(keepalive.timeout_seconds)),
-        # Without it gRPC waits a minute for the answer to a ping, whatever the time-out of keepalive.
+        # By default, gRPC waits a minute for the answer to a ping, regardless of the keepalive time-out.
         ("grpc.http2.ping_timeout_ms", _milliseconds(keepalive.timeout_seconds)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
