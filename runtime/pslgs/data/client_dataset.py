@@ -51,14 +51,14 @@ class ClientDataset:
     Samples are decoded when a batch is loaded, and not kept.  The augmentation of a sample depends on the
     seed, the epoch, the client and the sample, but not on the batch to which the sample belongs.
 
-    A batch is loaded by `batch` and `in_order` in the calling thread, or in parts: `decode` may be called by
-    several threads at a time, and `collate` puts their samples together.  Both give the same tensors.
+    `batch` and `in_order` load a batch in the calling thread.  Alternatively, several threads call `decode`
+    for parts of a batch, and `collate` combines their samples.  Both give the same tensors.
 
     Attributes:
         labels: The label of each of the client's samples, in the order of ``index``.
         class_names: The name of each class, or None where they are unknown.
         input_shape: Shape of a transformed sample; defined even if the client has no samples.
-        is_thread_safe: Whether several threads may decode the samples at a time.
+        is_thread_safe: Whether several threads may call `decode` at the same time.
 
     Args:
         source: The dataset.
@@ -116,13 +116,13 @@ class ClientDataset:
     def decode(
         self, epoch: int | None, offset: int, count: int, cancelled: Callable[[], bool]
     ) -> list[Tensor]:
-        """Decode and transform a part of a batch, without touching the random state of the process.
+        """Decode and transform a part of a batch; the random state of the process does not change.
 
         Args:
-            epoch: In whose order the samples are counted and augmented; None for the order of the index.
-            offset: The first sample.
-            count: How many samples.
-            cancelled: Asked before each sample; once it is true, the samples so far are returned.
+            epoch: Epoch that determines order and augmentation; None for the order of the index.
+            offset: Position of the first sample in this order.
+            count: Number of samples.
+            cancelled: Called before each sample; if it returns True, the samples decoded so far are returned.
 
         Raises:
             ValueError: the slice exceeds the samples.
@@ -139,7 +139,7 @@ class ClientDataset:
         return samples
 
     def collate(self, epoch: int | None, offset: int, samples: list[Tensor]) -> Batch:
-        """Make a batch of the samples that `decode` returned for the same slice.
+        """Combine samples that `decode` returned for the same slice to a batch.
 
         Raises:
             InputError: the samples differ in shape, cannot be transformed, or are not finite.
@@ -174,9 +174,9 @@ class ClientDataset:
         if not self._pipeline.is_random and self.is_thread_safe:
             return self._pipeline.transform(self._source.load(index))
         seed = torch_seed(self._owner.seed, Purpose.AUGMENTATION, epoch, self._client_key, position)
-        random.manual_seed(seed)  # for a dataset that draws random numbers itself
+        random.manual_seed(seed)  # for datasets that draw random numbers
         sample = self._source.load(index)
-        random.manual_seed(seed)  # of all generators, v2 transforms use this one only
+        random.manual_seed(seed)  # v2 transforms use no other generator
         return self._pipeline.transform(sample)
 
     def _check_finite(self, inputs: Tensor, positions: NDArray[np.int64]) -> None:

@@ -1,4 +1,4 @@
-"""Open a dataset as the manifest describes it: training and evaluation data of one client or of all."""
+"""Opening of the datasets that the manifest describes, for one client, all clients or the server."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,10 +50,10 @@ def open_source(source: DataSource, field: str, cache: Path) -> Source:
 
 
 def can_decode_in_threads(data: DataSpec) -> bool:
-    """Tell whether several threads may decode a job's samples at a time.
+    """Return whether several threads may decode samples of a job at the same time.
 
-    A Custom dataset is the user's own code, which need not be prepared for that: it may seek in a file that
-    it keeps open, or hold a connection that only the thread that opened it may use.
+    The code of a Custom dataset may not be thread-safe: for example, it may seek in an open file, or hold a
+    connection that only the opening thread may use.
     """
     sources = (data.train, data.evaluation)
     return all(source is None or source.format is not DataFormat.CUSTOM for source in sources)

@@ -24,7 +24,7 @@ class Source(Protocol):
 
     @property
     def is_thread_safe(self) -> bool:
-        """Whether `load` may be called by several threads at a time."""
+        """Whether several threads may call `load` at the same time."""
         ...
 
     def __len__(self) -> int:

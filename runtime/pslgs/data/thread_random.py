@@ -1,4 +1,4 @@
-"""Random numbers of torch from a generator of the calling thread instead of the process-wide one."""
+"""Redirection of torch's random functions to a generator of the calling thread."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -20,13 +20,13 @@ _FILLING: Mapping[object, Callable[..., Tensor]] = {
 
 
 class ThreadGenerator(TorchFunctionMode):
-    """A ``with`` block in which this thread's random functions of torch draw from ``generator``.
+    """A context manager in which random functions of torch, called in this thread, use ``generator``.
 
-    The transforms of torchvision take no generator: they draw from the process-wide one.  Threads that
-    transform samples at the same time, or beside a model with dropout, would change each other's numbers.
-    The numbers equal those of the process-wide generator of the CPU in the same state.
+    Transforms of torchvision use the global generator, so that threads which transform samples at the same
+    time, or beside a model with dropout, would affect each other's numbers.  The numbers equal those of the
+    global CPU generator in the same state.
 
-    Functions that neither take a generator nor fill a tensor, such as ``dropout``, are left as they are.
+    Functions that neither accept a generator nor fill a tensor, such as ``dropout``, are not redirected.
     """
 
     def __init__(self, generator: torch.Generator) -> None:

@@ -130,7 +130,7 @@ class Pipeline:
 
     @property
     def is_random(self) -> bool:
-        """Whether a transform draws random numbers, which come from torch's global generator only."""
+        """Whether a transform draws random numbers, which it does with random functions of torch only."""
         return any(transform.is_random for transform in self.each)
 
     def transform(self, sample: Tensor) -> Tensor:

@@ -1,11 +1,11 @@
-"""Defaults that depend on the machine: how many cores there are, and where converted datasets are kept."""
+"""Defaults that depend on the machine: number of cores, and folder of converted datasets."""
 
 import os
 from pathlib import Path
 from typing import Final
 
 DATASET_CACHE: Final = Path("~/.cache/pslgs")
-"""Folder for converted datasets of commands that a user runs; to be expanded."""
+"""Default folder of converted datasets for commands; ``~`` is not expanded."""
 
 
 def available_cores() -> int:

@@ -1,10 +1,10 @@
-"""The one rule on the global batch size that needs the number of samples."""
+"""Check of the global batch size against the number of samples."""
 
 from pslgs.spec.errors import Violation
 
 
 def batch_size_violation(global_batch_size: int, pooled_samples: int) -> Violation | None:
-    """Return what is wrong if the clients hold fewer samples together than one global batch has."""
+    """Return a violation if all clients together hold fewer samples than one global batch; otherwise None."""
     if global_batch_size <= pooled_samples:
         return None
     return Violation(

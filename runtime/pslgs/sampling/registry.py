@@ -1,7 +1,7 @@
 """The registry of sampling strategies: every module of `pslgs.sampling.strategies` has one, `STRATEGY`.
 
-Whoever draws, plans, simulates, compares or reports looks a strategy up here.  To add one, write its module
-and name it in `SamplingStrategy`, or in `Baseline` if only simulations may use it.
+All code that draws, plans, simulates, compares or reports looks strategies up here.  To add one, write its
+module and add its name to `SamplingStrategy`, or to `Baseline` if it is for simulations only.
 """
 
 import pkgutil

@@ -18,12 +18,13 @@ _END: Final = 0.8  # the last fifth of an epoch
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataDistribution:
-    """What the clients hold.
+    """Number of samples, and of samples of each class, at the clients.
 
     Attributes:
-        sizes: N_k; shape (clients,).
-        label_counts: Samples of each class; shape (clients, classes).  None where there are no classes.
-        origin: Where the figures come from, in words.
+        sizes: N_k, number of samples at each client; shape (clients,).
+        label_counts: Number of samples of each class; shape (clients, classes).  None if labels are not
+            classes.
+        origin: Source of these numbers, in words.
     """
 
     sizes: NDArray[np.int64]
@@ -32,28 +33,30 @@ class DataDistribution:
 
     @property
     def samples(self) -> int:
-        """N, of all clients."""
+        """N, number of samples at all clients."""
         return int(self.sizes.sum())
 
 
 @dataclass(frozen=True, slots=True)
 class EpochStatistics:
-    """What one sampling strategy makes of an epoch.
+    """Statistics of an epoch under one sampling strategy.
 
-    Deviations are L1 distances (0 … 2); None where the labels are no classes.
+    Deviations are L1 distances (0 … 2); they are None if labels are not classes.
 
     Attributes:
-        strategy: Its name; Centralized is one machine that has all data, the yardstick.
-        steps: Per epoch.
-        batch_size: Mean over an epoch's steps.
-        active_clients: Mean over an epoch's steps.
-        largest_local_batch: The largest of a step, mean over the steps.
-        peak_local_batch: The largest of an epoch, or of some draws.
-        deviation: Expected, mean over the epoch.
-        deviation_at_end: Expected, mean over the last fifth of the epoch.
-        deviation_bound: At 99 %, while no client has run dry (Serfling).
-        bias: ‖Σ_k (w_k − r_k) π_k‖₁, the systematic part of the deviation while no client has run dry.
-        small_steps: Share of the steps with fewer than half of B samples.
+        strategy: Name of the strategy.
+        steps: Number of steps per epoch.
+        batch_size: Number of samples in a step, mean over an epoch's steps.
+        active_clients: Number of active clients, mean over an epoch's steps.
+        largest_local_batch: Largest local batch size of a step, mean over an epoch's steps.
+        peak_local_batch: Largest local batch size of an epoch, or of several drawn ones.
+        deviation: Expected batch deviation, mean over the epoch.
+        deviation_at_end: Expected batch deviation, mean over the last fifth of the epoch.
+        deviation_bound: Bound of the batch deviation with 99 % confidence (Serfling), as long as all clients
+            have samples left.
+        bias: ‖Σ_k (w_k − r_k) π_k‖₁, the systematic part of the deviation, as long as all clients have
+            samples left.
+        small_steps: Fraction of the steps with fewer than B/2 samples.
     """
 
     strategy: str
@@ -119,7 +122,7 @@ def scheduled_statistics(
 def fixed_statistics(
     strategy: str, distribution: DataDistribution, batch_size: int, schedule: FixedSchedule
 ) -> EpochStatistics:
-    """Describe an epoch of fixed local batches (FLS, FPLS), in which clients run dry one after another."""
+    """Return the statistics of an epoch with fixed local batches (FLS, FPLS)."""
     stretches = list(constant_runs(schedule))
     figures = scheduled_statistics(strategy, distribution, batch_size, stretches)
     counts = distribution.label_counts
@@ -133,14 +136,14 @@ def fixed_statistics(
 def drawn_statistics(
     strategy: str, distribution: DataDistribution, batch_size: int, schedule: Schedule
 ) -> EpochStatistics:
-    """Describe an epoch of which every step was drawn."""
+    """Return the statistics of an epoch from its drawn schedule."""
     batches = (schedule.local_batches(step) for step in range(len(schedule)))
     stretches = [ConstantRun(step, 1, each.clients, each.sizes) for step, each in enumerate(batches)]
     return scheduled_statistics(strategy, distribution, batch_size, stretches)
 
 
 def constant_runs(schedule: FixedSchedule) -> Iterator[ConstantRun]:
-    """Cut an epoch where a client's local batch changes."""
+    """Divide an epoch into runs of steps with equal local batches."""
     whole, rest = np.divmod(schedule.remaining, schedule.local_batch_sizes)
     edges = np.unique(np.concatenate(([0], whole, whole + (rest > 0))))
     for first, stop in pairwise(edges.tolist()):
@@ -151,10 +154,10 @@ def constant_runs(schedule: FixedSchedule) -> Iterator[ConstantRun]:
 def batch_moments(
     label_counts: NDArray[np.int64], clients: NDArray[np.int64], sizes: NDArray[np.int64]
 ) -> Moments:
-    """Give the law of a batch to which each of ``clients`` adds ``sizes`` of its samples at random.
+    """Return mean and spread of the class proportions of a batch with given local batch sizes.
 
-    The classes in a local batch of b_k are hypergeometric:
-    mean b_k π_kc, variance b_k π_kc (1 − π_kc) (N_k − b_k) / (N_k − 1).
+    The number of samples of class c in a local batch of b_k is hypergeometric, with mean b_k π_kc and
+    variance b_k π_kc (1 − π_kc) (N_k − b_k) / (N_k − 1).
     """
     held = label_counts[clients].sum(axis=1)
     shares = label_counts[clients] / held[:, None]

@@ -1,4 +1,4 @@
-"""What a sampling strategy is: how it draws, what a plan expects of it, how it appears in comparisons."""
+"""The interface of sampling strategies: drawing of schedules, expected statistics, display in comparisons."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pslgs.spec.training import SamplingSpec, SamplingStrategy
 
 
 class Draw(Protocol):
-    """Draws the schedule of what is left of an epoch."""
+    """Function that draws the schedule of the remaining samples of an epoch."""
 
     def __call__(self, holdings: Holdings, sampling: SamplingSpec, rng: np.random.Generator, /) -> Schedule:
         """Draw a schedule over ``holdings``; equal arguments give equal schedules."""
@@ -21,7 +21,7 @@ class Draw(Protocol):
 
 
 class Expect(Protocol):
-    """Predicts the batches of a whole epoch."""
+    """Function that predicts the batches of a whole epoch."""
 
     def __call__(
         self,
@@ -31,38 +31,38 @@ class Expect(Protocol):
         rng: np.random.Generator,
         /,
     ) -> EpochStatistics | None:
-        """Return the statistics of an epoch, or None where they would take long to compute.
+        """Return the statistics of an epoch, or None if they would take long to compute.
 
         Args:
-            distribution: Which client holds what.
+            distribution: Samples and label counts of the clients.
             batch_size: B, at least 1 and at most the number of samples.
-            sampling: The job's settings.
-            rng: Source of what is estimated from draws.
+            sampling: Sampling settings of the job.
+            rng: Random number generator for statistics that are estimated from draws.
         """
         ...
 
 
 def no_remarks(_: SamplingSpec) -> Iterator[tuple[str, str]]:
-    """Have no advice on a job's settings."""
+    """Yield no advice."""
     return iter(())
 
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """A rule for who contributes how many samples to a step.
+    """A strategy that determines how many samples each client contributes to a step.
 
     Attributes:
-        name: Its name in manifests, on the command line and in tables.
-        colour: Its colour in figures, a name of the reports' palette.
+        name: Name in manifests, on the command line and in tables.
+        colour: Colour in figures, a name of the reports' palette.
         draw: Draws a schedule.  None for a method without steps: federated averaging trains the whole network
             at every client, in rounds.
-        expect: Predicts an epoch for a plan; None if plans leave the strategy out.
+        expect: Predicts an epoch for a plan; None if the strategy is not part of plans.
         remarks: Yields advice on a job's settings as pairs of a manifest field's path and a sentence.
         uses_client_stats: Whether `draw` reads label counts and delays, which are collected only then.
         pools_data: Whether a single client holds all data, as on one machine.
         allocates: Whether the server allocates each batch over the clients, so that batches stay full until
-            the end of an epoch.  A comparison sets the other strategies against these.
-        least_local_batch: Samples that every client with data contributes at least.
+            the end of an epoch.  Comparisons relate the other strategies to these.
+        least_local_batch: Minimum number of samples that every client with data contributes to a step.
     """
 
     name: str
@@ -77,12 +77,12 @@ class Strategy:
 
     @property
     def is_baseline(self) -> bool:
-        """Whether only simulations know the strategy: no manifest can name it, and no cluster runs it."""
+        """Whether the strategy is available in simulations only, and not in manifests."""
         return self.name not in _IN_MANIFESTS
 
     @property
     def unit(self) -> str:
-        """What one update of the model is called."""
+        """Name of one update of the model: ``step`` or ``round``."""
         return "round" if self.draw is None else "step"
 
 

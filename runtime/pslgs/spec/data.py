@@ -275,7 +275,7 @@ class DataSpec(SpecModel):
 
 
 def _overlap(train: DataSource, evaluation: DataSource) -> bool:
-    """Tell whether two splits of one dataset share samples."""
+    """Return whether both read the same dataset, and their splits share samples."""
     one, other = train.chosen_split, evaluation.chosen_split
     same = (train.format, train.name, train.path) == (evaluation.format, evaluation.name, evaluation.path)
     return same and one is not None and (one is other or Split.ALL in {one, other})

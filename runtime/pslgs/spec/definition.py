@@ -1,4 +1,4 @@
-"""What defines a training: the fields of a job that keep their values from the first step to the last."""
+"""The definition of a training: the fields of a job that must not change once it has started."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -19,9 +19,9 @@ DEFINING_FIELDS: Final = (
     "sampling",
     "transport.compression",
 )
-"""Paths below ``spec``.  With another value, the steps taken so far would have been other steps.
+"""Paths below ``spec`` of the fields on which the result of a step depends.
 
-``epochs`` is one of them where the learning rate depends on it; otherwise a training may be prolonged.
+``epochs`` may change unless the learning rate depends on it, as with the Cosine schedule.
 """
 
 _REMEDY: Final = (
@@ -41,16 +41,16 @@ def training_definition(spec: JobSpec) -> dict[str, Any]:
 
 
 def definition_changes(before: Mapping[str, Any], spec: JobSpec) -> list[Violation]:
-    """Compare a training that has started with the job that is to go on with it.
+    """Return the changes between a training that has started and the job that shall resume it.
 
-    A field that ``before`` does not have, because an earlier version wrote it, counts as having its default.
+    A field that is missing in ``before``, because an earlier version wrote it, counts as having its default.
 
     Args:
         before: The `training_definition` of the training that has started.
-        spec: The job as it is now.
+        spec: The current job.
 
     Returns:
-        A violation for each field that defines a training and has changed: what it was and what it is.
+        A violation for each changed field, with the old and the new value.
     """
     now, given = training_definition(spec), _defining(spec, exclude_defaults=True)
     return [
@@ -64,9 +64,9 @@ def epochs_violation(spec: JobSpec, trained: int, step: int) -> Violation | None
     """Check that a job has at least as many epochs as were trained already.
 
     Args:
-        spec: The job as it is now.
-        trained: Epochs of which at least one step was taken.
-        step: Steps taken so far.
+        spec: The current job.
+        trained: Number of epochs in which at least one step was committed.
+        step: Number of committed steps.
     """
     if spec.epochs >= trained:
         return None

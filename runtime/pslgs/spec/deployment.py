@@ -1,4 +1,4 @@
-"""Where the server and the clients run, how tensors travel, and where checkpoints are stored."""
+"""Deployment settings: server and client pods, transport, and storage of checkpoints."""
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""What happens when clients are lost, slow or send non-finite values."""
+"""Fault tolerance settings: quorum, time-outs, and reactions to lost clients and non-finite values."""
 
 import re
 from enum import StrEnum
@@ -44,7 +44,7 @@ CountOrPercentage = Annotated[
 
 
 class FaultTolerance(SpecModel):
-    """How the job deals with lost and slow clients."""
+    """How the job deals with lost and slow clients, and with non-finite values."""
 
     min_available_clients: CountOrPercentage = Field(
         default=1,

@@ -1,4 +1,4 @@
-"""How a job is trained: loss, optimizer and sampling strategy."""
+"""Training settings: loss, optimizer and sampling strategy."""
 
 from collections.abc import Iterator
 from enum import StrEnum

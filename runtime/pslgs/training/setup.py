@@ -1,4 +1,4 @@
-"""What a job trains: the cut network, the layout of its smashed data, loss and optimizer."""
+"""The training setup of a job: layout of the smashed data, loss, optimizer settings and seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Centralized: all data at one client, a baseline that shows what is lost by not pooling them."""
+"""Centralized: all data at one client, the baseline of training on pooled data."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""SequentialSplit: one client after another, as split learning was before it was parallel; a baseline."""
+"""SequentialSplit: one client after another, the baseline of split learning that is not parallel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
