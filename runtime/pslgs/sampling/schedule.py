@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from pslgs.sampling.pool import shuffled_pool
+from pslgs.sampling.pool import Pool, shuffled_pool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +53,7 @@ class GlobalSchedule(Schedule):
         steps: Number of chunks into which the pool is divided.
     """
 
-    pool: NDArray[np.uint32]
+    pool: Pool
     steps: int
 
     def __len__(self) -> int:

@@ -32,7 +32,7 @@ class ClientConnections:
         """Forget a stream that is over."""
         self.interrupt(session.number)
         if self._sessions.pop(session.number, None):
-            self._bytes_of_the_gone += _session_bytes(session)
+            self._bytes_of_the_gone += _bytes(session)
 
     def send(self, number: int, sending: Sending, sent: Callable[[], None] = lambda: None) -> None:
         """Send on a stream after all that was handed over before; nothing happens if it is over.
@@ -75,7 +75,7 @@ class ClientConnections:
 
     def bytes_so_far(self) -> Counter[tuple[str, str]]:
         """Count the bytes since the start by direction (sent, received) and kind."""
-        return sum(map(_session_bytes, self._sessions.values()), self._bytes_of_the_gone.copy())
+        return sum(map(_bytes, self._sessions.values()), self._bytes_of_the_gone.copy())
 
 
 async def _deliver(
@@ -88,6 +88,6 @@ async def _deliver(
         sent()
 
 
-def _session_bytes(session: Session) -> Counter[tuple[str, str]]:
+def _bytes(session: Session) -> Counter[tuple[str, str]]:
     directions = {"sent": session.sent, "received": session.received}
     return Counter({(name, kind): n for name, kinds in directions.items() for kind, n in kinds.items()})
