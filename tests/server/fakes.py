@@ -65,20 +65,21 @@ class FakeSession(Session):
         self.reads.set()
         self._fed: asyncio.Queue[Frame | StreamEnded] = asyncio.Queue()
 
-    async def send_encoded(self, message: bytes) -> None:
+    async def send_encoded(self, message: bytes, kind: str) -> None:
         await self.reads.wait()
         if self.ended is not None:
             raise stream_ended(*self.ended)
         frames = decode_frames(message)
         self.sent_frames += frames
         for frame in frames:
-            self.sent[frame.kind] += frame.size
+            assert frame.kind == kind
+            self._count_sent(kind, frame.size)
 
     async def receive(self) -> Frame:
         fed = await self._fed.get()
         if isinstance(fed, StreamEnded):
             raise fed
-        self.received[fed.kind] += fed.size
+        self._count_received(fed.kind, fed.size)
         return fed
 
     def end(self, status: grpc.StatusCode, details: str, retry_seconds: float = 0.0) -> None:

@@ -59,9 +59,9 @@ class Answering(FakeSession):
     server: FakeServer
     driver: CoordinatorDriver
 
-    async def send_encoded(self, message: bytes) -> None:
+    async def send_encoded(self, message: bytes, kind: str) -> None:
         already = len(self.sent_frames)
-        await super().send_encoded(message)
+        await super().send_encoded(message, kind)
         for frame in self.sent_frames[already:]:
             deliver(self.driver.accept, self, self.answer(frame))
 

@@ -9,7 +9,7 @@ import pytest
 from pslgs.spec.errors import InputError
 from pslgs.transport.errors import ClientFailed, ProtocolViolation, Refused, StreamEnded
 from pslgs.transport.grpc_server import Session
-from pslgs.transport.messages import Assembly, encode_frame
+from pslgs.transport.messages import CONTROL, Assembly, encode_frame
 from pslgs.transport.settings import CHUNK_BYTES
 from pslgs.transport.v1.training_pb2 import Abort, Failure, Finish, Header, Tensor
 from transport.loopback import DEADLINE, dialling, echo, receive_all, serving
@@ -240,7 +240,7 @@ async def test_one_message_is_sent_to_many_sessions():
         encoded = encode_frame(abort(5))
         async with dialling(served.address, client_id="a") as a, dialling(served.address, client_id="b") as b:
             for session in (await served.session(), await served.session()):
-                await session.send_encoded(encoded)
+                await session.send_encoded(encoded, CONTROL)
             assert (await a.receive()).header == (await b.receive()).header == abort(5)
 
 

@@ -1,6 +1,7 @@
 """A stream ends once, for one reason, and takes everyone who waits on it along, whatever gRPC does."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 import grpc
@@ -122,7 +123,7 @@ async def messages_for(stream: Stream, frames: Sequence[bytes]) -> list[bytes]:
 
     async def send() -> None:
         for frame in frames:
-            await stream.send_encoded(frame)
+            await stream.send_encoded(frame, decode_frames(frame)[0].kind)
         stream.end(grpc.StatusCode.OK, "")
 
     async with asyncio.timeout(DEADLINE):
@@ -252,3 +253,38 @@ async def test_a_client_that_is_cancelled_leaves_at_once():
         await asyncio.wait({running}, timeout=DEADLINE)
         assert running.cancelled()
         await served.end_of(session)
+
+
+async def test_what_is_sent_is_counted_without_being_parsed_again(monkeypatch):
+    def refuse(_: bytes) -> list:
+        raise AssertionError("a message that was sent has been parsed")
+
+    stream, frames = Stream(), [chunk(10), encode_frame(ABORT), chunk(MERGED_BYTES)]
+    kinds = [decode_frames(frame)[0].kind for frame in frames]
+    monkeypatch.setattr(stream_module, "decode", refuse)
+    written: list[bytes] = []
+
+    async def write(message: bytes) -> None:
+        written.append(message)
+
+    async with asyncio.timeout(DEADLINE):
+        carrying = asyncio.create_task(stream.carry(silent, write))
+        for frame, kind in zip(frames, kinds, strict=True):
+            await stream.send_encoded(frame, kind)
+        stream.end(grpc.StatusCode.OK, "")
+        await carrying
+    assert b"".join(written) == b"".join(frames)
+    assert stream.sent == {"smashed_data": len(frames[0]) + len(frames[2]), "control": len(frames[1])}
+
+
+async def test_streams_are_counted_together_from_their_beginning_on():
+    totals: Counter[tuple[str, str]] = Counter()
+    one, other = Stream(), Stream()
+    await messages_for(one, [encode_frame(ABORT)])
+    for stream in (one, other):
+        stream.count_into(totals)
+    await messages_for(other, [encode_frame(ABORT), chunk(100)])
+    assert totals == {
+        ("sent", "control"): 2 * len(encode_frame(ABORT)),
+        ("sent", "smashed_data"): len(chunk(100)),
+    }

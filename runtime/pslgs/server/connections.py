@@ -22,17 +22,17 @@ class ClientConnections:
         self._tasks = tasks
         self._sessions: dict[int, Session] = {}
         self._sending: dict[int, list[asyncio.Task[None]]] = {}
-        self._bytes_of_the_gone: Counter[tuple[str, str]] = Counter()
+        self._bytes: Counter[tuple[str, str]] = Counter()
 
     def connect(self, session: Session) -> None:
         """Take in a new stream."""
         self._sessions[session.number] = session
+        session.count_into(self._bytes)
 
     def disconnect(self, session: Session) -> None:
         """Forget a stream that is over."""
         self.interrupt(session.number)
-        if self._sessions.pop(session.number, None):
-            self._bytes_of_the_gone += _bytes(session)
+        self._sessions.pop(session.number, None)
 
     def send(self, number: int, sending: Sending, sent: Callable[[], None] = lambda: None) -> None:
         """Send on a stream after all that was handed over before; nothing happens if it is over.
@@ -75,7 +75,7 @@ class ClientConnections:
 
     def bytes_so_far(self) -> Counter[tuple[str, str]]:
         """Count the bytes since the start by direction (sent, received) and kind."""
-        return sum(map(_bytes, self._sessions.values()), self._bytes_of_the_gone.copy())
+        return self._bytes.copy()
 
 
 async def _deliver(
@@ -86,8 +86,3 @@ async def _deliver(
     with suppress(StreamEnded):  # whoever reads from the stream tells the coordinator
         await sending(session)
         sent()
-
-
-def _bytes(session: Session) -> Counter[tuple[str, str]]:
-    directions = {"sent": session.sent, "received": session.received}
-    return Counter({(name, kind): n for name, kinds in directions.items() for kind, n in kinds.items()})

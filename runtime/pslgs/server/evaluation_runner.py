@@ -14,7 +14,7 @@ from pslgs.training.evaluation import Score, score_samples
 from pslgs.training.numeric_check import CheckedSteps
 from pslgs.transport.codec import tensor_bytes
 from pslgs.transport.grpc_server import Session
-from pslgs.transport.messages import tensor_frames
+from pslgs.transport.messages import kind_of, tensor_frames
 from pslgs.transport.v1 import training_pb2 as wire
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class EvaluationRunner:
         async def send(session: Session) -> None:
             await session.send(wire.Header(evaluate=order))
             for frame in frames:
-                await session.send_encoded(frame)
+                await session.send_encoded(frame, kind_of(wire.Tensor.PARAMETERS))
 
         self._context.post(messages.RequestsReady(exchange))
         self._context.request(exchange, local_batch, send)

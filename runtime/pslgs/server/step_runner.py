@@ -18,7 +18,7 @@ from pslgs.training.server_model import ServerStepResult
 from pslgs.training.tensors import slice_rows
 from pslgs.transport.codec import tensor_bytes
 from pslgs.transport.grpc_server import Session
-from pslgs.transport.messages import tensor_frames
+from pslgs.transport.messages import kind_of, tensor_frames
 from pslgs.transport.v1 import training_pb2 as wire
 
 
@@ -253,6 +253,6 @@ def _sending_order(order: messages.OrderForward, parameters: list[bytes]) -> Sen
     async def send(session: Session) -> None:
         await session.send(header)
         for frame in parameters:
-            await session.send_encoded(frame)
+            await session.send_encoded(frame, kind_of(wire.Tensor.PARAMETERS))
 
     return send

@@ -15,6 +15,9 @@ _HEADER = 1 << 3 | 2  # Frame.header
 _PAYLOAD = 2 << 3 | 2  # Frame.payload
 _LENGTH_BITS = 35  # of a varint of five bytes, which is more than any valid length needs
 
+CONTROL = "control"
+"""Kind of all frames without a tensor."""
+
 _KINDS = {number: name.lower() for name, number in Tensor.Kind.items()}
 
 
@@ -36,9 +39,14 @@ class Frame:
     def kind(self) -> str:
         """Label of the frame in metrics: the kind of its tensor, such as ``smashed_data``, or ``control``."""
         if self.header.WhichOneof("body") != "tensor":
-            return "control"
-        # Enums of proto3 are open: a peer may send an undefined number.
-        return _KINDS.get(self.header.tensor.kind, "unknown")
+            return CONTROL
+        return kind_of(self.header.tensor.kind)
+
+
+def kind_of(number: Tensor.Kind) -> str:
+    """Return the label of a kind of tensors in metrics, such as ``smashed_data``."""
+    # Enums of proto3 are open: a peer may send an undefined number.
+    return _KINDS.get(number, "unknown")
 
 
 def encode_frame(header: Header, payload: bytes | memoryview = b"") -> bytes:

@@ -5,13 +5,13 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 
 from pslgs.transport.closable_queue import ClosableQueue
 from pslgs.transport.errors import CONNECTION_LOST, StreamEnded, stream_ended
-from pslgs.transport.messages import Frame, decode_frames, encode_frame, tensor_frames
+from pslgs.transport.messages import CONTROL, Frame, decode_frames, encode_frame, kind_of, tensor_frames
 from pslgs.transport.settings import FLUSH_TIMEOUT_SECONDS, MERGED_BYTES, WRITE_TIMEOUT_SECONDS
 from pslgs.transport.v1.training_pb2 import Header, Tensor
 
@@ -25,6 +25,13 @@ Write = Callable[[bytes], Awaitable[None]]
 
 HalfClose = Callable[[], Coroutine[Any, Any, None]]
 """Function that tells the peer that no further message follows."""
+
+
+class _Outgoing(NamedTuple):
+    """An encoded frame to be sent, and the kind that its bytes are counted under."""
+
+    kind: str
+    data: bytes
 
 
 class Stream:
@@ -44,7 +51,8 @@ class Stream:
         self.received: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
         self._inbox: ClosableQueue[bytes] = ClosableQueue(_QUEUED_MESSAGES)
-        self._outbox: ClosableQueue[bytes] = ClosableQueue(_QUEUED_MESSAGES)
+        self._outbox: ClosableQueue[_Outgoing] = ClosableQueue(_QUEUED_MESSAGES)
+        self._totals: Counter[tuple[str, str]] = Counter()
         self._frames: deque[Frame] = deque()
         self._end: asyncio.Future[StreamEnded] = asyncio.get_running_loop().create_future()
 
@@ -58,29 +66,43 @@ class Stream:
         if not self._frames:
             self._frames.extend(decode_frames(await self._inbox.get()))
         frame = self._frames.popleft()
-        self.received[frame.kind] += frame.size
+        self._count_received(frame.kind, frame.size)
         return frame
 
     async def send(self, header: Header) -> None:
         """Queue a frame without payload; see `send_encoded`."""
-        await self.send_encoded(encode_frame(header))
+        await self.send_encoded(encode_frame(header), CONTROL)
 
     async def send_tensor(  # noqa: PLR0913, PLR0917 - the fields of the message, as in `tensor_frames`
         self, kind: Tensor.Kind, step: int, attempt: int, first: int, samples: int, data: memoryview
     ) -> None:
         """Queue the chunks of a tensor; see `tensor_frames` and `send_encoded`."""
         for message in tensor_frames(kind, step, attempt, first, samples, data):
-            await self.send_encoded(message)
+            await self.send_encoded(message, kind_of(kind))
 
-    async def send_encoded(self, message: bytes) -> None:
+    async def send_encoded(self, message: bytes, kind: str) -> None:
         """Queue an encoded frame, as soon as the queue has a free place.
 
         The same bytes may be sent on several streams.
 
+        Args:
+            message: A single frame.
+            kind: Its `Frame.kind`.
+
         Raises:
             StreamEnded: the stream has ended.
         """
-        await self._outbox.put(message)
+        await self._outbox.put(_Outgoing(kind, message))
+
+    def count_into(self, totals: Counter[tuple[str, str]]) -> None:
+        """Add the bytes of this stream, past and future ones, to ``totals``.
+
+        Args:
+            totals: Number of bytes by direction (``sent`` or ``received``) and `Frame.kind`.
+        """
+        totals.update({("sent", kind): size for kind, size in self.sent.items()})
+        totals.update({("received", kind): size for kind, size in self.received.items()})
+        self._totals = totals
 
     def end(self, status: grpc.StatusCode, details: str, retry_seconds: float = 0.0) -> None:
         """End the stream from this side and wake all waiting tasks; has no effect if it has ended.
@@ -138,11 +160,12 @@ class Stream:
     async def _write_messages(self, write: Write) -> None:
         try:
             while True:
-                message = await self._next_message()
+                frames = await self._next_frames()
+                message = frames[0].data if len(frames) == 1 else b"".join(frame.data for frame in frames)
                 async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
                     await write(message)
-                for frame in decode_frames(message):
-                    self.sent[frame.kind] += frame.size
+                for frame in frames:
+                    self._count_sent(frame.kind, len(frame.data))
         except StreamEnded as reason:
             self._close_lost(reason)
         except TimeoutError:
@@ -151,17 +174,25 @@ class Stream:
                 f"The peer took no message for {WRITE_TIMEOUT_SECONDS:.0f} s.",
             )
 
-    async def _next_message(self) -> bytes:
-        """Wait for the next message to send, and merge small frames that are queued into it.
+    async def _next_frames(self) -> list[_Outgoing]:
+        """Wait for the frames of the next message to send: one frame, or several small ones that are queued.
 
         A message takes gRPC a fraction of a millisecond on each side, regardless of its length.
         """
         frames = [await self._outbox.get()]
-        room = MERGED_BYTES - len(frames[0])
+        room = MERGED_BYTES - len(frames[0].data)
         while (following := self._outbox.get_if(partial(_fits, room))) is not None:
             frames.append(following)
-            room -= len(following)
-        return frames[0] if len(frames) == 1 else b"".join(frames)
+            room -= len(following.data)
+        return frames
+
+    def _count_received(self, kind: str, size: int) -> None:
+        self.received[kind] += size
+        self._totals["received", kind] += size
+
+    def _count_sent(self, kind: str, size: int) -> None:
+        self.sent[kind] += size
+        self._totals["sent", kind] += size
 
     def _close_lost(self, reason: StreamEnded) -> None:
         """End the stream because the peer ended it or cannot be reached."""
@@ -176,5 +207,5 @@ class Stream:
             self._outbox.close(reason, discard=not keep_queued)
 
 
-def _fits(room: int, frame: bytes) -> bool:
-    return len(frame) <= room
+def _fits(room: int, frame: _Outgoing) -> bool:
+    return len(frame.data) <= room
