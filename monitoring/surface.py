@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Metric
+from typing_extensions import override
 
 from pslgs.telemetry import records as messages
+from pslgs.telemetry.client_view import NoClients
 from pslgs.telemetry.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
 from pslgs.telemetry.series import ProcessRegistry
 from pslgs_operator.audit import Hearing
@@ -26,6 +28,14 @@ class Described:
     meaning: str
 
 
+class _Everybody(NoClients):
+    """A job to which every client is connected."""
+
+    @override
+    def is_live(self, client: str) -> bool:
+        return True
+
+
 def surfaces() -> dict[str, list[Described]]:
     """Return the metrics of a server, a client and an operator, in the order of their definition."""
     return {"server": list(_server()), "client": list(_client()), "operator": list(_operator())}
@@ -35,8 +45,7 @@ def _server() -> Iterator[Described]:
     registry = ProcessRegistry()
     labels = JobLabels("job", "mlp", "hidden1", "Global")
     metrics = ServerMetrics(registry, JobSeries(labels, epochs=1, quorum=1, client_series=1))
-    metrics.set_clients({"a": "live"})
-    metrics.set_remaining({"a": 1})
+    metrics.follow_clients(_Everybody())
     metrics.wire_bytes("sent", "control", 1)
     metrics.observe(messages.StepRecord(0, 1, 1, 1, 0, 1, 0, 0, 0, 0, {"a": (0, 1)}, {}, {"a": (0, 0)}))
     evaluated = messages.ClientEvaluation(1, 0, 1)

@@ -14,6 +14,7 @@ from pslgs_operator.audit import Hearing
 from pslgs_operator.caches import Caches
 from pslgs_operator.controller import utc_now
 from pslgs_operator.metrics import Metrics
+from telemetry.fake_clients import FakeClients
 
 OPERATOR = {
     "pslgs_operator_reconcile_seconds": ("histogram", ()),
@@ -45,8 +46,7 @@ def series(clients: int, limit: int) -> int:
     registry = CollectorRegistry()
     metrics = ServerMetrics(registry, JobSeries(JobLabels("j", "mlp", "0", "Global"), 1, 1, limit))
     ids = [f"edge-{number}" for number in range(clients)]
-    metrics.set_clients(dict.fromkeys(ids, "live"))
-    metrics.set_remaining(dict.fromkeys(ids, 1))
+    metrics.follow_clients(FakeClients({"live": tuple(ids), "lost": ()}, dict.fromkeys(ids, 1)))
     shares = dict.fromkeys(ids, (0, 1))
     answers = dict.fromkeys(ids, (0.1, 0.1))
     metrics.observe(StepRecord(0, 1, 1, 1, 0, clients, 0, 0, 0, 0, shares, {}, answers))

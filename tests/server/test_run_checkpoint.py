@@ -59,7 +59,7 @@ def test_a_checkpoint_comes_back_as_it_was(store, spec):
     back, model, label_statistics = restored(store, spec)
     assert back.checkpoint.step == back.state.step == 2
     assert back.state == coordinator_state(spec, 2)
-    assert label_statistics.known() == {"a": [1, 2, 3]}
+    assert label_statistics.known() == {"a": (1, 2, 3)}
     expected = trained_model(spec, 2)
     for name, tensor in expected.named_tensors().items():
         assert torch.equal(tensor, model.named_tensors()[name]), name

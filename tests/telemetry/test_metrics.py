@@ -16,6 +16,7 @@ from pslgs.telemetry.records import (
 )
 from pslgs.telemetry.series import REFUSED, ProcessRegistry
 from pslgs.telemetry.status import Phase
+from telemetry.fake_clients import FakeClients
 
 JOB = JobLabels(name="cifar10", architecture="resnet18", cut_layer="layer1", strategy="Global")
 SERIES = JobSeries(JOB, epochs=3, quorum=1, client_series=2)
@@ -71,10 +72,14 @@ def metrics(registry):
 
 
 @pytest.fixture
-def busy(metrics, step):
+def clients():
+    return FakeClients({"live": ("a", "b"), "lost": ("c",)}, {"a": 7, "b": 9})
+
+
+@pytest.fixture
+def busy(metrics, clients, step):
     """Metrics of a server to which everything has happened that can."""
-    metrics.set_clients({"a": "live", "b": "live"})
-    metrics.set_remaining({"a": 7, "b": 9})
+    metrics.follow_clients(clients)
     for record in (
         step(),
         EvaluationRecord(1.0, 1, 1, 10, 0.5, 0.75, {"a": ClientEvaluation(10, 0.5, 0.75)}),
@@ -222,25 +227,27 @@ def clients_with_series(registry):
     }
 
 
-def test_the_series_of_a_lost_client_are_removed_and_come_back_with_it(busy, registry, step):
+def test_the_series_of_a_lost_client_are_removed_and_come_back_with_it(busy, clients, registry, step):
+    clients.states = {"live": ("b",), "lost": ("a", "c")}
     busy.observe(ClientRecord(1.0, 1, "a", "lost", "no answer", cause="timeout"))
-    busy.set_remaining({"a": 7, "b": 9})
+    busy.observe(step())
     assert clients_with_series(registry) == {"b"}
 
+    clients.states = {"live": ("a", "b"), "lost": ("c",)}
     busy.observe(ClientRecord(1.0, 1, "a", "joined", ""))
-    busy.observe(step())
     assert clients_with_series(registry) == {"a", "b"}
 
 
-def test_the_series_of_a_departed_client_are_removed_and_states_go_back_to_zero(busy, registry):
-    busy.set_clients({"a": "live"})
+def test_clients_and_what_they_have_left_are_looked_up_when_they_are_asked_for(busy, clients, registry):
+    clients.states, clients.left = {"live": ("a",), "lost": ()}, {"a": 3}
 
-    assert clients_with_series(registry) == {"a"}
     assert registry.get_sample_value("pslgs_clients", {"state": "lost"}) == 0
     assert registry.get_sample_value("pslgs_clients", {"state": "live"}) == 1
+    assert registry.get_sample_value("pslgs_client_remaining_samples", {"client": "a"}) == 3
 
 
 def test_clients_beyond_the_limit_have_no_series_but_count_in_the_totals(metrics, registry, step):
+    metrics.follow_clients(FakeClients({"live": tuple("abcd"), "lost": ()}))
     metrics.observe(step(allocation=dict.fromkeys("abcd", (0, 1)), response_seconds={}))
 
     assert clients_with_series(registry) == {"a", "b"}

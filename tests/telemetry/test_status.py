@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pslgs.spec import ExitCode
+from pslgs.telemetry.client_view import ClientNames
 from pslgs.telemetry.records import (
     AbortRecord,
     CheckpointRecord,
@@ -25,6 +26,7 @@ from pslgs.telemetry.status import (
     next_status,
     resumed_status,
 )
+from telemetry.fake_clients import FakeClients
 
 FRESH = Status(started=900.0, epochs=2, steps=10, clients_expected=3)
 
@@ -75,13 +77,16 @@ def test_an_evaluation_sets_the_accuracy_and_a_regression_has_none(step):
     assert after(EvaluationRecord(1.0, 1, 1, 10, 0.5, None)).accuracy is None
 
 
-def test_clients_stand_in_one_state_in_order_of_their_names():
-    joined = [ClientRecord(1.0, 0, name, "joined", "") for name in ("c", "a", "b")]
-    lost = ClientRecord(2.0, 0, "a", "lost", "no answer")
+def test_clients_are_looked_up_when_the_status_is_read():
+    clients = FakeClients({"live": ("a", "b"), "lost": ()})
+    status = replace(FRESH, clients=ClientNames(clients))
+    assert status.to_json()["clients"] == {"live": ["a", "b"], "lost": []}
+    clients.states = {"live": ("b",), "lost": ("a",)}
+    assert status.to_json()["clients"] == {"live": ["b"], "lost": ["a"]}
 
-    assert after(*joined).clients == {"live": ("a", "b", "c"), "lost": ()}
-    assert after(*joined, lost).clients == {"live": ("b", "c"), "lost": ("a",)}
-    assert after(*joined, lost, joined[1]).clients == {"live": ("a", "b", "c"), "lost": ()}
+
+def test_a_client_that_joins_leaves_the_rest_of_the_status_alone():
+    assert after(ClientRecord(1.0, 0, "a", "joined", "")) == FRESH
 
 
 def test_a_failed_checkpoint_is_told_until_one_succeeds(step):

@@ -4,7 +4,14 @@ from collections.abc import Iterable
 
 from pslgs.coordination.epoch import Epoch, ResponseTimes, ResponseTimeState
 from pslgs.coordination.evaluation import ClientEvaluation, ServerEvaluation
-from pslgs.coordination.membership import ClientInfo, Membership, may_start, missing_requirement
+from pslgs.coordination.membership import (
+    ClientInfo,
+    Lack,
+    Membership,
+    lack_of,
+    may_start,
+    missing_requirement,
+)
 from pslgs.coordination.messages import (
     TICK_SECONDS,
     CheckpointDone,
@@ -115,6 +122,9 @@ class Coordinator:
     def lacking(self) -> str | None:
         """Say in a sentence what training needs and has not; None where nothing is lacking."""
         return missing_requirement(self.membership, self._settings, started=self._started)
+
+    def _lack(self) -> Lack | None:
+        return lack_of(self.membership, self._settings, started=self._started)
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take in one event and return what to do, in order.
@@ -262,15 +272,15 @@ class Coordinator:
                 self._operation.forgive(delay, now)
 
     def _watch_patience(self, now: float) -> None:
-        missing_requirement, patience = self.lacking(), self._settings.quorum_timeout
-        if missing_requirement and now - self._waiting_since > patience:
+        patience = self._settings.quorum_timeout
+        if self._lack() and now - self._waiting_since > patience:
             self._end(
                 ExitCode.QUORUM_LOST,
-                f"{missing_requirement}; waited {patience:g} s (spec.faultTolerance.quorumTimeoutSeconds)",
+                f"{self.lacking()}; waited {patience:g} s (spec.faultTolerance.quorumTimeoutSeconds)",
             )
 
     def _ready(self, now: float) -> bool:
-        if self.lacking():
+        if self._lack():
             return False
         return self._started or may_start(self.membership, self._settings, now - self._last_join)
 
@@ -338,7 +348,7 @@ class Coordinator:
     def _begin_next(self, now: float, *, just_drawn: bool) -> None:
         if not self._started:
             self._start(now)
-            if self._ending or self.lacking():
+            if self._ending or self._lack():
                 return
         draw = self._draw_due(just_drawn=just_drawn)
         if draw:

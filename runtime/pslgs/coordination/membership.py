@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import Enum, auto
+from heapq import nsmallest
 
 from pslgs.coordination.settings import Settings
 from pslgs.spec.fault_tolerance import OnLostClient
@@ -37,20 +39,23 @@ class ClientInfo:
 class Membership:
     """The members by name; the order of names is the order of everything that is summed or concatenated.
 
-    What is asked for at every step is kept up to date, so that a step costs nothing for those who rest.
+    Who is live, and the sums, are kept up to date: a join, a loss and a step cost the same however many
+    members there are.  Names and counts may be read in any thread, since
+    CPython copies a set of strings without letting another thread run.
 
     Attributes:
         changes: Grows whenever a client joins, returns or is lost.
-        live_count: Members with an open stream.
-        live_samples: Training samples that these hold.
+        live_samples: Training samples of the members with an open stream.
         pooled_samples: Training samples of all members, lost ones included.
     """
 
     def __init__(self, samples: Mapping[str, int] | None = None) -> None:
         self.changes = 0
-        self.live_count = self.live_samples = 0
+        self.live_samples = 0
         self._members = {name: ClientInfo(count) for name, count in (samples or {}).items()}
         self.pooled_samples = sum(member.samples for member in self._members.values())
+        self._live: set[str] = set()
+        self._lost = set(self._members)
         self._in_order = False
 
     def __contains__(self, client: str) -> bool:
@@ -58,6 +63,16 @@ class Membership:
 
     def __len__(self) -> int:
         return len(self._members)
+
+    @property
+    def live_count(self) -> int:
+        """Number of members with an open stream."""
+        return len(self._live)
+
+    @property
+    def lost_count(self) -> int:
+        """Number of members without an open stream."""
+        return len(self._lost)
 
     def member(self, client: str) -> ClientInfo:
         """Return a member by name.
@@ -85,27 +100,31 @@ class Membership:
         """Return the members with an open stream, in order of their names."""
         return {name: member for name, member in self._ordered().items() if member.session is not None}
 
+    def live_names(self) -> tuple[str, ...]:
+        """Return the names of the members with an open stream, in order."""
+        return tuple(sorted(self._live))
+
     def lost(self) -> tuple[str, ...]:
-        """Return the names of the members without an open stream."""
-        return tuple(name for name, member in self._ordered().items() if member.session is None)
+        """Return the names of the members without an open stream, in order."""
+        return tuple(sorted(self._lost))
+
+    def some_lost(self, count: int) -> list[str]:
+        """Return the first ``count`` names of the members without an open stream, in order."""
+        return nsmallest(count, self._lost)
 
     def samples(self) -> dict[str, int]:
         """Return how many training samples each member holds, lost ones included."""
         return {name: member.samples for name, member in self._ordered().items()}
 
     def _replace(self, client: str, member: ClientInfo) -> None:
-        self._count(self._members.get(client), -1)
+        before = self._members.get(client, ClientInfo(0))
+        self.pooled_samples += member.samples - before.samples
+        self.live_samples += _live_samples(member) - _live_samples(before)
+        now, not_now = (self._lost, self._live) if member.session is None else (self._live, self._lost)
+        now.add(client)
+        not_now.discard(client)
         self._members[client] = member
-        self._count(member, 1)
         self.changes += 1
-
-    def _count(self, member: ClientInfo | None, sign: int) -> None:
-        if member is None:
-            return
-        self.pooled_samples += sign * member.samples
-        if member.session is not None:
-            self.live_count += sign
-            self.live_samples += sign * member.samples
 
     def _ordered(self) -> dict[str, ClientInfo]:
         """Sort when somebody asks, not whenever one of thousands joins."""
@@ -115,16 +134,45 @@ class Membership:
         return self._members
 
 
-def missing_requirement(membership: Membership, settings: Settings, *, started: bool) -> str | None:
-    """Say in a sentence what training needs and has not; None where nothing is lacking."""
-    live = membership.live_count
-    if live < settings.quorum:
-        return f"{live} of at least {settings.quorum} clients are connected{_lost(membership)}"
+def _live_samples(member: ClientInfo) -> int:
+    return 0 if member.session is None else member.samples
+
+
+NAMES_SHOWN = 10
+"""Lost clients that a message names; it gives the number of the others."""
+
+
+class Lack(Enum):
+    """What training needs and has not."""
+
+    QUORUM = auto()
+    SAMPLES = auto()
+    LOST_CLIENTS = auto()
+
+
+def lack_of(membership: Membership, settings: Settings, *, started: bool) -> Lack | None:
+    """Return what training lacks; None where it lacks nothing."""
+    if membership.live_count < settings.quorum:
+        return Lack.QUORUM
     if not membership.live_samples:
-        return f"none of the {live} connected clients has training samples{_lost(membership)}"
-    if started and settings.on_lost is OnLostClient.WAIT and live < len(membership):
-        return f"spec.faultTolerance.onLostClient is Wait{_lost(membership)}"
+        return Lack.SAMPLES
+    if started and settings.on_lost is OnLostClient.WAIT and membership.lost_count:
+        return Lack.LOST_CLIENTS
     return None
+
+
+def missing_requirement(membership: Membership, settings: Settings, *, started: bool) -> str | None:
+    """Say in a sentence what training lacks, which takes time for each lost client; None for nothing."""
+    live = membership.live_count
+    match lack_of(membership, settings, started=started):
+        case Lack.QUORUM:
+            return f"{live} of at least {settings.quorum} clients are connected{_lost(membership)}"
+        case Lack.SAMPLES:
+            return f"none of the {live} connected clients has training samples{_lost(membership)}"
+        case Lack.LOST_CLIENTS:
+            return f"spec.faultTolerance.onLostClient is Wait{_lost(membership)}"
+        case None:
+            return None
 
 
 def may_start(membership: Membership, settings: Settings, since_last_join: float) -> bool:
@@ -142,5 +190,7 @@ def may_start(membership: Membership, settings: Settings, since_last_join: float
 
 
 def _lost(membership: Membership) -> str:
-    lost = membership.lost()
-    return f"; lost: {', '.join(lost)}" if lost else ""
+    if not membership.lost_count:
+        return ""
+    more = membership.lost_count - NAMES_SHOWN
+    return f"; lost: {', '.join(membership.some_lost(NAMES_SHOWN))}{f' and {more} more' if more > 0 else ''}"

@@ -12,6 +12,7 @@ from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.operation import Phase
 from pslgs.server.context import ServerContext
 from pslgs.server.evaluation_runner import EvaluationRunner
+from pslgs.server.job_clients import JobClients
 from pslgs.server.run_checkpoint import NonFiniteStateError
 from pslgs.server.schedule_drawer import ScheduleDrawer
 from pslgs.server.step_runner import StepRunner
@@ -65,6 +66,7 @@ class CoordinatorDriver:
         self._evaluations = evaluations
         self._drawer = ScheduleDrawer(context.tasks, self.post)
         self._prepare_checkpoint = prepare_checkpoint
+        context.recorder.follow_clients(JobClients(coordinator))
         self._events: asyncio.Queue[messages.Event] = asyncio.Queue()
         self._perform: dict[type, Callable[[Any], None]] = {
             messages.DrawSchedule: self._drawer.draw,
@@ -92,7 +94,7 @@ class CoordinatorDriver:
         while self._finished is None:
             event = await self._events.get()
             self._perform_all(self._coordinator.handle(event, self._context.clock()))
-            self._show()
+            self._show(ticked=isinstance(event, messages.Tick))
         return self._finished
 
     def accept(self, session: Session, header: wire.Tensor, payload: memoryview) -> None:
@@ -111,7 +113,6 @@ class CoordinatorDriver:
         """Note that time has passed."""
         self._context.faults.flush()
         self._context.recorder.count_bytes(self._context.connections.bytes_so_far())
-        self._show_clients()
         self.post(messages.Tick())
 
     def _perform_all(self, effects: list[messages.Effect]) -> None:
@@ -160,12 +161,14 @@ class CoordinatorDriver:
         recorder.write(CheckpointRecord(recorder.now(), step, self._context.clock() - begun, error))
         self.post(done)
 
-    def _show(self) -> None:
-        if self._finished is None:
-            phase, before = self._coordinator.phase, self._shown
-            self._shown = phase
-            shown = _SHOWN.get(phase, status.Phase.TRAINING)
-            self._context.recorder.show(shown, self._coordinator.steps_in_all(), self._message(phase, before))
+    def _show(self, *, ticked: bool) -> None:
+        if self._finished is not None:
+            return
+        phase, before = self._coordinator.phase, self._shown
+        self._shown = phase
+        message = self._message(phase, before) if ticked or phase is not before else None
+        shown = _SHOWN.get(phase, status.Phase.TRAINING)
+        self._context.recorder.show(shown, self._coordinator.steps_in_all(), message)
 
     def _message(self, phase: Phase, before: Phase) -> str | None:
         """Return what the status says of a phase; None where what it says may stay."""
@@ -176,13 +179,3 @@ class CoordinatorDriver:
                 return f"drawing the schedule of epoch {self._coordinator.epoch.number}"
             case _:
                 return "" if before in {Phase.WAITING, Phase.DRAWING} else None
-
-    def _show_clients(self) -> None:
-        metrics, membership, epoch = (
-            self._context.recorder.metrics,
-            self._coordinator.membership,
-            self._coordinator.epoch,
-        )
-        live = membership.live()
-        metrics.set_clients(dict.fromkeys(live, "live") | dict.fromkeys(membership.lost(), "lost"))
-        metrics.set_remaining({name: epoch.remaining(name, member.samples) for name, member in live.items()})

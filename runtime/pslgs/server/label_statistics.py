@@ -13,7 +13,7 @@ class LabelStatistics:
 
     def __init__(self, classes: int | None) -> None:
         self._classes = classes
-        self._counts: dict[str, NDArray[np.int64]] = {}
+        self._counts: dict[str, tuple[int, ...]] = {}
         self._pooled: NDArray[np.int64] = np.zeros(classes or 0, dtype=np.int64)
 
     def violation(self, samples: int, counts: Sequence[int]) -> str | None:
@@ -29,13 +29,14 @@ class LabelStatistics:
 
     def count(self, client: str, counts: Sequence[int]) -> None:
         """Note a client's samples of each class."""
-        if self._classes is not None:
-            self._counts[client] = np.asarray(counts, dtype=np.int64)
-            self._pooled = np.sum(list(self._counts.values()), axis=0)
+        if self._classes is None:
+            return
+        self._pooled = self._pooled + np.subtract(counts, self._counts.get(client, 0))
+        self._counts[client] = tuple(counts)
 
-    def known(self) -> dict[str, list[int]]:
+    def known(self) -> dict[str, tuple[int, ...]]:
         """Return the label counts by client, for a checkpoint."""
-        return {client: counts.tolist() for client, counts in self._counts.items()}
+        return dict(self._counts)
 
     def quality(self, labels: NDArray[np.int64]) -> BatchQuality:
         """Judge a global batch by its labels, as class numbers; shape (B,)."""

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from pslgs.server.options import ServerOptions
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import SplitTrainingJob
+from pslgs.telemetry.client_view import ClientNames, ClientView
 from pslgs.telemetry.journal import FILE_NAME, Journal
 from pslgs.telemetry.metrics import JobLabels, JobSeries, ServerMetrics
 from pslgs.telemetry.records import (
@@ -72,6 +73,11 @@ class RunRecorder:
         self.status = next_status(self.status, record)
         self.metrics.show_phase(self.status.phase)
         _log(record)
+
+    def follow_clients(self, clients: ClientView) -> None:
+        """Show these clients from now on, in the metrics and in the status."""
+        self.metrics.follow_clients(clients)
+        self.status = replace(self.status, clients=ClientNames(clients))
 
     def beat(self) -> None:
         """Note that the event loop runs."""

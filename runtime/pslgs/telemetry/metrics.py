@@ -1,11 +1,11 @@
 """Prometheus metrics of a server and of a client."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import assert_never
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info
 
+from pslgs.telemetry.client_view import ClientView
 from pslgs.telemetry.records import (
     AbortRecord,
     CheckpointRecord,
@@ -102,13 +102,9 @@ class ServerMetrics:
         """Set the phase of the run."""
         self._progress.phase(phase)
 
-    def set_clients(self, states: Mapping[str, str]) -> None:
-        """Set the state (live, lost) of all clients; series of lost and of unlisted clients are removed."""
-        self._clients.set_states(states)
-
-    def set_remaining(self, samples: Mapping[str, int]) -> None:
-        """Set the number of samples that each client has left in this epoch."""
-        self._clients.set_remaining(samples)
+    def follow_clients(self, clients: ClientView) -> None:
+        """Set the clients whose number and remaining samples are looked up whenever the metrics are read."""
+        self._clients.follow(clients)
 
     def wire_bytes(self, direction: str, kind: str, count: int) -> None:
         """Count transferred bytes.

@@ -1,9 +1,11 @@
 """Prometheus series of a server: progress, quality, faults and clients."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, Summary
 
+from pslgs.telemetry.client_view import LOST, STATES, ClientView, NoClients
 from pslgs.telemetry.records import (
     AbortRecord,
     CheckpointRecord,
@@ -235,8 +237,6 @@ class FaultSeries:
             self._failures.inc()
 
 
-LIVE = "live"
-LOST = "lost"
 EXCHANGES = ("forward", "backward")
 
 
@@ -245,7 +245,7 @@ class ClientSeries:
 
     def __init__(self, registry: CollectorRegistry, quorum: int, limit: int) -> None:
         self._limit = limit
-        self._states: dict[str, str] = {}
+        self._clients: ClientView = NoClients()
         self._shown: set[str] = set()
         self._count = Gauge(
             "pslgs_clients", "Number of clients of the job by state", ["state"], registry=registry
@@ -277,7 +277,13 @@ class ClientSeries:
             ["client"],
             registry=registry,
         )
-        self._show_counts()
+        self.follow(self._clients)
+
+    def follow(self, clients: ClientView) -> None:
+        """Set the clients whose number and remaining samples are looked up whenever the metrics are read."""
+        self._clients = clients
+        for state in STATES:
+            self._count.labels(state).set_function(partial(clients.count, state))
 
     def step(self, record: StepRecord) -> None:
         """Count the samples of a step by client, and observe response times."""
@@ -296,25 +302,20 @@ class ClientSeries:
                 self._accuracy.labels(client).set(accuracy)
 
     def change(self, record: ClientRecord) -> None:
-        """Set the state of a client that joined or was lost."""
-        self.set_states({**self._states, record.client: LOST if record.change == LOST else LIVE})
-
-    def set_states(self, states: Mapping[str, str]) -> None:
-        """Set the states of all clients, and remove the series of lost and of unlisted ones."""
-        for client in self._shown - {client for client, state in states.items() if state != LOST}:
-            self._remove(client)
-        self._states = dict(states)
-        self._show_counts()
-
-    def set_remaining(self, samples: Mapping[str, int]) -> None:
-        """Set the number of samples that clients have left in this epoch."""
-        for client in filter(self._admit, samples):
-            self._remaining.labels(client).set(samples[client])
+        """Add the series of a client that joined, or remove those of a lost one."""
+        if record.change != LOST:
+            self._admit(record.client)
+        elif record.client in self._shown:
+            self._remove(record.client)
 
     def _admit(self, client: str) -> bool:
-        if client not in self._shown and len(self._shown) < self._limit and self._states.get(client) != LOST:
-            self._shown.add(client)
-        return client in self._shown
+        if client in self._shown:
+            return True
+        if len(self._shown) >= self._limit or not self._clients.is_live(client):
+            return False
+        self._shown.add(client)
+        self._remaining.labels(client).set_function(partial(self._clients.remaining, client))
+        return True
 
     def _remove(self, client: str) -> None:
         self._shown.discard(client)
@@ -322,8 +323,3 @@ class ClientSeries:
             series.remove(client)
         for phase in EXCHANGES:
             self._seconds.remove(client, phase)
-
-    def _show_counts(self) -> None:
-        present = list(self._states.values())
-        for state in {LIVE, LOST, *present}:
-            self._count.labels(state).set(present.count(state))

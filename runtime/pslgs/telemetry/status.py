@@ -8,6 +8,7 @@ from functools import reduce
 from typing import Any, NamedTuple, assert_never
 
 from pslgs.spec.exit_codes import ExitCode
+from pslgs.telemetry.client_view import ClientNames, NoClients
 from pslgs.telemetry.records import (
     AbortRecord,
     CheckpointRecord,
@@ -125,7 +126,7 @@ class Status:
     deviation: float | None = None
     deviation_expected: float | None = None
     deviation_bound: float | None = None
-    clients: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"live": (), "lost": ()})
+    clients: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: ClientNames(NoClients()))
     speed: Throughput = field(default_factory=Throughput)
     last_checkpoint: SavedCheckpoint | None = None
     heartbeat: float = 0.0
@@ -187,13 +188,11 @@ def next_status(status: Status, record: Record) -> Status:
             status = _after_step(status, record)
         case EvaluationRecord():
             status = replace(status, accuracy=record.accuracy)
-        case ClientRecord():
-            status = replace(status, clients=_after_change(status.clients, record))
         case CheckpointRecord():
             status = _after_checkpoint(status, record)
         case FinishRecord():
             status = status.ended(ExitCode[record.outcome], record.message)
-        case AbortRecord() | SkippedRecord():
+        case ClientRecord() | AbortRecord() | SkippedRecord():
             pass
         case _:
             assert_never(record)
@@ -234,14 +233,6 @@ def _after_step(status: Status, record: StepRecord) -> Status:
         speed=status.speed.after(record.time, record.batch_size),
         message="",
     )
-
-
-def _after_change(clients: Mapping[str, tuple[str, ...]], record: ClientRecord) -> dict[str, tuple[str, ...]]:
-    others = {
-        state: tuple(name for name in names if name != record.client) for state, names in clients.items()
-    }
-    state = "lost" if record.change == "lost" else "live"
-    return {**others, state: tuple(sorted((*others.get(state, ()), record.client)))}
 
 
 def _after_checkpoint(status: Status, record: CheckpointRecord) -> Status:

@@ -1,0 +1,32 @@
+"""The coordinator's clients as metrics and status see them."""
+
+from typing_extensions import override
+
+from pslgs.coordination.coordinator import Coordinator
+from pslgs.telemetry.client_view import LIVE, ClientView
+
+
+class JobClients(ClientView):
+    """Reads the coordinator's membership and epoch; it holds nothing of its own that could differ from them."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+
+    @override
+    def count(self, state: str) -> int:
+        membership = self._coordinator.membership
+        return membership.live_count if state == LIVE else membership.lost_count
+
+    @override
+    def names(self, state: str) -> tuple[str, ...]:
+        membership = self._coordinator.membership
+        return membership.live_names() if state == LIVE else membership.lost()
+
+    @override
+    def is_live(self, client: str) -> bool:
+        return self._coordinator.membership.session(client) is not None
+
+    @override
+    def remaining(self, client: str) -> int:
+        membership, epoch = self._coordinator.membership, self._coordinator.epoch
+        return epoch.remaining(client, membership.member(client).samples) if client in membership else 0
