@@ -322,6 +322,8 @@ class Coordinator:
             case ServerEvaluation(completed=True) | ClientEvaluation(completed=True):
                 self._evaluated = True
             case Drawing(draw=draw, result=DrawResult() as result):
+                if self.epoch.restoring:
+                    self._planned_for = None  # it was drawn for those who were there before the resume
                 self.epoch.adopt(draw, result)
                 self._steps_an_epoch = self.epoch.steps_planned()
         if self._operation:
@@ -364,7 +366,7 @@ class Coordinator:
     def _draw_due(self, *, just_drawn: bool) -> ScheduleDraw | None:
         """Return the draw to be made; None as long as the same clients are there in the same epoch."""
         present = self.epoch.number, self.membership.changes
-        if present == self._planned_for and not just_drawn:
+        if present == self._planned_for:
             return None
         live = self.membership.live()
         samples = {name: member.samples for name, member in live.items()}

@@ -61,6 +61,11 @@ class Epoch:
         self._restored: ScheduleDraw | None = None
         self._committed = self._present_draw()
 
+    @property
+    def restoring(self) -> bool:
+        """Whether the schedule of a checkpoint has not been drawn again yet."""
+        return self._restored is not None
+
     def remaining(self, client: str, samples: int) -> int:
         """Return how many of a client's ``samples`` this epoch has not used yet."""
         return max(0, samples - self.offsets.get(client, 0))

@@ -28,6 +28,9 @@ SaveNow = Callable[[int], str | None]
 Raises `NonFiniteStateError`.
 """
 
+TURN_SECONDS = 0.005
+"""How long events are handled in a row before streams and timers get their turn."""
+
 _SHOWN = {
     Phase.WAITING: status.Phase.WAITING,
     Phase.EVALUATION: status.Phase.EVALUATING,
@@ -67,6 +70,8 @@ class CoordinatorDriver:
         self._drawer = ScheduleDrawer(context.tasks, self.post)
         self._prepare_checkpoint = prepare_checkpoint
         context.recorder.follow_clients(JobClients(coordinator))
+        # Bounded by the streams: each has at most one Joined, one Left and one complete answer in here, since
+        # its next answer is ordered only after the coordinator has been told of the last one.
         self._events: asyncio.Queue[messages.Event] = asyncio.Queue()
         self._perform: dict[type, Callable[[Any], None]] = {
             messages.DrawSchedule: self._drawer.draw,
@@ -91,8 +96,12 @@ class CoordinatorDriver:
 
     async def conduct(self) -> messages.Finish:
         """Carry out what the coordinator says until the run is over; return how it ended."""
+        turn_began = self._context.clock()
         while self._finished is None:
             event = await self._events.get()
+            if self._context.clock() - turn_began > TURN_SECONDS:
+                await asyncio.sleep(0)  # getting from a queue that is not empty lets nothing else run
+                turn_began = self._context.clock()
             self._perform_all(self._coordinator.handle(event, self._context.clock()))
             self._show(ticked=isinstance(event, messages.Tick))
         return self._finished
