@@ -261,7 +261,7 @@ async def test_what_is_sent_is_counted_without_being_parsed_again(monkeypatch):
 
     stream, frames = Stream(), [chunk(10), encode_frame(ABORT), chunk(MERGED_BYTES)]
     kinds = [decode_frames(frame)[0].kind for frame in frames]
-    monkeypatch.setattr(stream_module, "decode", refuse)
+    monkeypatch.setattr(stream_module, "decode_frames", refuse)
     written: list[bytes] = []
 
     async def write(message: bytes) -> None:

@@ -7,7 +7,7 @@ from pslgs.telemetry.client_view import LIVE, ClientView
 
 
 class JobClients(ClientView):
-    """Reads the coordinator's membership and epoch; it holds nothing of its own that could differ from them."""
+    """Reads the membership and the epoch of a coordinator, and keeps nothing of its own."""
 
     def __init__(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
