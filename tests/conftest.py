@@ -22,6 +22,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("api_server")
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("cuda"):
+        import torch  # noqa: PLC0415 - most tests do without it
+
+        if not torch.cuda.is_available():
+            pytest.skip("this needs a GPU that torch can use")
+
+
 @pytest.fixture(scope="session")
 def api_server() -> Iterator[access.ApiServer]:
     """A real API server with controllers and no nodes, one for each worker (docs/testing.md)."""

@@ -74,7 +74,12 @@ VALUES = {
     ],
     "spec.faultTolerance.minAvailableClients": ["1", "4", "5", "0", "80%", "100%", "101%", "1.5"],
     "spec.checkpoint.storage": ["{}", "{size: 1Gi}", "{claimName: a}", "{size: 1Gi, claimName: a}"],
-    "spec.server": ["{gpus: 1}", "{template: {spec: {nodeSelector: {a: b}}}}", "{template: {a: 1}}"],
+    "spec.server": [
+        "{gpus: 1}",
+        "{gpus: 2}",
+        "{template: {spec: {nodeSelector: {a: b}}}}",
+        "{template: {a: 1}}",
+    ],
     "spec.activeDeadlineSeconds": ["null", "0", "1", "2147483647", "2147483648"],
 }
 """Fields and what may be given in them, right and wrong."""

@@ -290,6 +290,12 @@ CHOICES = [
 
 TOGETHER = [
     Bad(
+        "more GPUs than are used",
+        ["spec.server.gpus=4"],
+        "spec.server.gpus",
+        "is 4, but a server uses one GPU; give 1, or 0 for the CPU",
+    ),
+    Bad(
         "name of Parquet",
         ["spec.data.train={format: Parquet, path: x, name: digits}"],
         "spec.data.train.name",

@@ -16,10 +16,12 @@ from pslgs.spec import (
     ModelSpec,
     OptimizerSpec,
     Partition,
+    ServerSpec,
     ServiceSpec,
     StorageSpec,
 )
 from pslgs.spec.base import SpecModel
+from pslgs.spec.deployment import USED_GPUS
 from pslgs.spec.job import MAX_NAME_LENGTH
 from pslgs.spec.scalars import DNS_LABEL, ENTRYPOINT, INT32_MAX, PATTERN_WORDS, PERCENTAGE
 from pslgs_operator.crd.rule import Reason, Rule, default_unless, literal
@@ -84,6 +86,13 @@ RULES: Final[Mapping[type[SpecModel], tuple[Rule, ...]]] = MappingProxyType(
                 f"{_QUORUM}.matches({literal(PERCENTAGE)})",
                 f"is «{_SHOWN_QUORUM}», must be a number of clients, at least 1, or a percentage from "
                 f"'1%' to '100%'",
+            ),
+        ),
+        ServerSpec: (
+            Rule(
+                "gpus",
+                f"self.gpus <= {USED_GPUS}",
+                "is «self.gpus», but a server uses one GPU; give 1, or 0 for the CPU",
             ),
         ),
         JobSpec: (

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from pslgs.cli.options import FormatOption, JobArgument, OutputFormat, SetOption, print_json
+from pslgs.cli.options import DeviceOption, FormatOption, JobArgument, OutputFormat, SetOption, print_json
 from pslgs.cli.simulate import RecalibrateOption
-from pslgs.process.machine import DATASET_CACHE, available_cores
+from pslgs.process.machine import DATASET_CACHE
 from pslgs.simulation.job_variants import PAPER_STRATEGIES, Skew
 from pslgs.spec import load_job
 from pslgs.spec.training import Baseline, SamplingStrategy
@@ -44,7 +44,8 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = None,
     recalibrate: RecalibrateOption = 0,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Simulations at a time; without it, one on each core.")
+        int | None,
+        typer.Option(min=1, help="Simulations at a time; without it, one on each core, on a GPU one."),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Cores of a simulation.")] = 1,
     output: Annotated[
@@ -53,6 +54,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
             help="Folder of the comparison, also of one to go on with; without it, one under runs/."
         ),
     ] = None,
+    device: DeviceOption = "auto",
     cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = DATASET_CACHE,
     output_format: FormatOption = OutputFormat.TEXT,
     overrides: SetOption = None,
@@ -85,8 +87,9 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
             client_ids=[site.client_id for site in sites(manifest.spec, clients)] if own_data else None,
             cache=cache.expanduser(),
             threads=threads,
+            device=device,
             folder=folder,
-            jobs=jobs or max(1, available_cores() // threads),
+            jobs=jobs or comparing.trials_at_a_time(device, threads),
             watcher=view,
         )
     if output_format is OutputFormat.JSON:

@@ -10,6 +10,10 @@ import typer
 
 JobArgument = Annotated[Path, typer.Argument(metavar="JOB.YAML", help="The manifest, a SplitTrainingJob.")]
 
+DeviceOption = Annotated[
+    str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N; auto takes the GPU if there is one.")
+]
+
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Set a field, e.g. spec.epochs=3; can be repeated."),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pslgs.cli.options import JobArgument, SetOption
+from pslgs.cli.options import DeviceOption, JobArgument, SetOption
 from pslgs.process.machine import DATASET_CACHE
 from pslgs.spec import ExitCode, parse_job
 from pslgs.spec.manifest import read_document, with_overrides
@@ -29,6 +29,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     metrics_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the metrics; 0 picks one.")
     ] = 0,
+    device: DeviceOption = "auto",
     cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = DATASET_CACHE,
     overrides: SetOption = None,
 ) -> None:
@@ -55,7 +56,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     with console.status("Checking the model and the data"):
         if resume:
             preflight.check_resume(folder, manifest.spec)
-        preflight.preflight(manifest.spec, places, cache)
+        preflight.preflight(manifest.spec, places, cache, device)
     cores = run_folder.prepare_folder(folder, document, len(places))
     plan = local_run.LocalRun(
         name=manifest.metadata.name,
@@ -66,6 +67,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
         cores=cores,
         http_port=metrics_port or local_run.free_port(),
         entry=main,
+        device=device,
     )
     console.print(f"{len(places)} clients and a server; run folder {folder}", soft_wrap=True)
     console.print(f"metrics at http://127.0.0.1:{plan.http_port}/metrics", soft_wrap=True)

@@ -16,7 +16,7 @@ from pslgs.cli.container import (
     required_identity,
     run_process,
 )
-from pslgs.cli.options import JobArgument, SetOption
+from pslgs.cli.options import DeviceOption, JobArgument, SetOption
 from pslgs.server.options import CLIENT_SERIES, ServerOptions
 from pslgs.spec import load_job
 
@@ -28,7 +28,7 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
     listen: Annotated[str, typer.Option(help="HOST:PORT for the clients.")] = "[::]:7443",
     http: Annotated[str, typer.Option(help="HOST:PORT of metrics, health and status.")] = "[::]:8080",
     identity: IdentityOption = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda …")] = "auto",
+    device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
     cache: CacheOption = Path("/tmp/pslgs"),  # noqa: S108 - a container's scratch space
     client_series: Annotated[

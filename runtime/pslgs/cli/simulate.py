@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pslgs.cli.options import FormatOption, JobArgument, OutputFormat, SetOption, print_json
+from pslgs.cli.options import DeviceOption, FormatOption, JobArgument, OutputFormat, SetOption, print_json
 from pslgs.process.machine import DATASET_CACHE, available_cores
 from pslgs.simulation.job_variants import Skew
 from pslgs.spec import load_job
@@ -60,6 +60,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
     output: Annotated[
         Path | None, typer.Option(help="Folder of the run; without it, one under runs/ named after the job.")
     ] = None,
+    device: DeviceOption = "auto",
     cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = DATASET_CACHE,
     output_format: FormatOption = OutputFormat.TEXT,
     overrides: SetOption = None,
@@ -88,6 +89,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
         client_ids=names if own_data else None,
         cache=cache,
         recalibration_batches=recalibrate,
+        device=device,
     )
     console = Console(highlight=False, stderr=output_format is OutputFormat.JSON)
     simulation = Simulation(varied, chosen, options)

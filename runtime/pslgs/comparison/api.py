@@ -9,12 +9,13 @@ from pslgs.comparison.report import write_files
 from pslgs.comparison.store import TrialStore, all_of, fingerprint
 from pslgs.comparison.summary import Comparison
 from pslgs.comparison.trial import ComparisonOptions, trials_of
-from pslgs.process.machine import DATASET_CACHE
+from pslgs.process.machine import DATASET_CACHE, available_cores
 from pslgs.sampling.registry import strategy_named
 from pslgs.simulation.api import choice
 from pslgs.simulation.job_variants import PAPER_STRATEGIES, Skew, job_variant
 from pslgs.simulation.setup import Mix, SimulationOptions, Threads, parse_mix
 from pslgs.spec.job import SplitTrainingJob
+from pslgs.training.device import choose_device
 
 
 def compare(  # noqa: PLR0913 - what a notebook or the command line may want to change
@@ -31,6 +32,7 @@ def compare(  # noqa: PLR0913 - what a notebook or the command line may want to 
     client_ids: Sequence[str] | None = None,
     cache: Path = DATASET_CACHE,
     threads: int = 1,
+    device: str = "auto",
     folder: Path | str | None = None,
     jobs: int = 1,
     watcher: Watcher = NOBODY,
@@ -51,6 +53,7 @@ def compare(  # noqa: PLR0913 - what a notebook or the command line may want to 
         client_ids: Likewise.
         cache: Likewise.
         threads: Likewise.
+        device: Likewise.
         folder: Where simulations are kept as they are finished, not to be made again, and where table and
             report are written; None for nowhere.
         jobs: Simulations at a time.  More than one get processes of their own, so a script's main module
@@ -74,6 +77,7 @@ def compare(  # noqa: PLR0913 - what a notebook or the command line may want to 
             cache=cache,
             threads=Threads(threads, threads),
             recalibration_batches=recalibration_batches,
+            device=choose_device(device).type if device == "auto" else device,
         ),
     )
     varied = job_variant(job, clients=clients, skew=skew)
@@ -82,6 +86,17 @@ def compare(  # noqa: PLR0913 - what a notebook or the command line may want to 
     if folder is not None:
         write_files(comparison, Path(folder))
     return comparison
+
+
+def trials_at_a_time(device: str, threads: int) -> int:
+    """Return how many simulations run at a time if nothing is said: one on each core, but one on a GPU.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    if choose_device(device).type != "cpu":
+        return 1  # several would share the memory of the GPU
+    return max(1, available_cores() // threads)
 
 
 def _computed(

@@ -13,6 +13,9 @@ from pslgs.comparison.trial import ComparisonOptions, Trial, TrialResult, trial_
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import SplitTrainingJob
 
+CPU: Final = "cpu"
+"""The device of comparisons that name none, which were made before there was a choice."""
+
 CELLS: Final = "cells"
 TIMING: Final = "timing.json"
 _RUN_MARK: Final = "metrics.jsonl"
@@ -32,6 +35,8 @@ def fingerprint(job: SplitTrainingJob, options: ComparisonOptions) -> str:
         "clients": simulated.client_ids and list(simulated.client_ids),
         "threads": simulated.threads.server,
     }
+    if simulated.device != CPU:
+        what["device"] = simulated.device
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 

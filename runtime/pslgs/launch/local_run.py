@@ -76,6 +76,7 @@ class LocalRun:
         cores: Of each process.
         http_port: Of metrics and status.
         entry: Entry point of the processes, which take the commands ``server`` and ``client``.
+        device: Name of the server's device, see `choose_device`; clients compute on the CPU.
     """
 
     name: str
@@ -86,6 +87,7 @@ class LocalRun:
     cores: Cores
     http_port: int
     entry: Entry
+    device: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ def _children(plan: LocalRun, identities: Path, port: int) -> tuple[Child, list[
         plan.entry,
         [
             *("server", job, "--run", str(plan.folder), "--clients", str(len(plan.sites))),
+            *("--device", plan.device),
             *("--listen", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{plan.http_port}"),
             *identity("server"),
             *shared,

@@ -11,15 +11,17 @@ from pslgs.server.run_checkpoint import CHECKPOINTS, check_resumable
 from pslgs.spec import EvaluationPlace, InputError, JobSpec
 from pslgs.training.checkpoint import CheckpointError, CheckpointStore
 from pslgs.training.dataset_check import check_dataset
+from pslgs.training.device import choose_device
 from pslgs.training.setup import build_setup
 
 
-def preflight(spec: JobSpec, clients: Sequence[Site], cache: Path) -> None:
-    """Open all data, build and cut the model, and try the one on the other.
+def preflight(spec: JobSpec, clients: Sequence[Site], cache: Path, device: str = "auto") -> None:
+    """Check the device, open all data, build and cut the model, and try the one on the other.
 
     Raises:
         InputError: with the first thing that is wrong.
     """
+    choose_device(device)
     names = [site.client_id for site in clients]
     held = open_all_training_data(spec.data, names, seed=spec.sampling.seed, cache=cache)
     pooled = sum(data.samples for data in held)

@@ -18,7 +18,6 @@ from pslgs.server import run_checkpoint
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.connections import ClientConnections
 from pslgs.server.context import ServerContext, Tell
-from pslgs.server.device import device_for
 from pslgs.server.driver import CoordinatorDriver, SaveNow
 from pslgs.server.evaluation_runner import EvaluationRunner
 from pslgs.server.hello_checks import ShapeMismatch, check_size_of_sample, no_agreement
@@ -36,6 +35,7 @@ from pslgs.splitting.network import build_network
 from pslgs.splitting.split_network import SplitNetwork
 from pslgs.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore
 from pslgs.training.dataset_check import check_dataset
+from pslgs.training.device import choose_device, missing_gpu
 from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.server_model import ServerModel
 from pslgs.training.setup import TrainingSetup, task_of
@@ -96,7 +96,8 @@ class TrainingServer:
                 self._recorder.finish(self._recorder.status.step, found.exit_code, found.message)
                 return found
             task = found
-        device, lack = await self._torch.run(device_for, self._options.device, self._spec.server.gpus)
+        device = await self._torch.run(choose_device, self._options.device)
+        lack = missing_gpu(device, self._options.device, self._spec.server.gpus)
         if lack:
             self._recorder.notice(lack)
         built = await self._torch.run(self._build, task, network, data, device)

@@ -2,12 +2,14 @@
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pslgs.coordination.messages import Joined
 from pslgs.coordination.settings import Settings, settings_from
@@ -35,6 +37,7 @@ from pslgs.spec.errors import InputError
 from pslgs.spec.job import SplitTrainingJob
 from pslgs.spec.violations import nearest
 from pslgs.telemetry.records import Record
+from pslgs.training.device import choose_device
 
 
 def run_simulation(simulation: Simulation, watch: Watch) -> SimulationResult:
@@ -55,9 +58,7 @@ def run_simulation(simulation: Simulation, watch: Watch) -> SimulationResult:
         traffic = averaging_traffic(cast.task, cast.network)
         columns = ResultBuilder(traffic)
         write = _both(columns.write, lambda record: watch(record, spec.epochs))
-        run_federated(
-            spec, cast, _time_model(simulation, cast, traffic), write, options.recalibration_batches
-        )
+        run_federated(spec, cast, _time_model(simulation, cast, traffic), write, options)
     else:
         traffic = task_traffic(cast.task, cast.network.client_part, spec.transport.compression)
         columns = ResultBuilder(traffic)
@@ -112,6 +113,7 @@ def _work(simulation: Simulation, cast: SimulationSetup) -> Executor:
         spec.transport.compression,
         options.threads,
         options.recalibration_batches,
+        choose_device(options.device),
     )
 
 
@@ -150,8 +152,12 @@ def _result(simulation: Simulation, cast: SimulationSetup, columns: ResultBuilde
         steps=columns.steps(),
         evaluations=tuple(columns.evaluations),
         finish=columns.finish,
-        model=cast.network.named_tensors() if not simulation.options.schedule_only else None,
+        model=None if simulation.options.schedule_only else _on_cpu(cast.network.named_tensors()),
     )
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.cpu() for name, tensor in tensors.items()}
 
 
 Choice = TypeVar("Choice", bound=StrEnum)

@@ -38,7 +38,7 @@ class CodecRoundtrip:
         buffer = self._codec.destination(arrived)
         buffer[:] = self._codec.encode(rows).cast("B")
         self._codec.decode(buffer, arrived)
-        return arrived
+        return arrived.to(rows.device)
 
 
 _EPOCH = 0

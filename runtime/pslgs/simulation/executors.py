@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ from pslgs.training.numeric_check import CheckedSteps
 from pslgs.training.setup import TrainingSetup
 from pslgs.training.tensors import load_vector, slice_rows
 
+CPU: Final = torch.device("cpu")
+
 T = TypeVar("T")
 
 
@@ -45,6 +47,7 @@ class TrainingExecutor:
         compression: Compression = Compression.NONE,
         threads: Threads = AS_TORCH_IS_SET,
         recalibration_batches: int = 0,
+        device: torch.device = CPU,
     ) -> None:
         """Take what is trained, and on what.
 
@@ -57,8 +60,10 @@ class TrainingExecutor:
             compression: At the cut, with the same loss as over a wire.
             threads: Of both sides.
             recalibration_batches: See `SimulationOptions`.
+            device: The device of both parts and of the batches.
         """
-        self.server = LocalServerModel(task, network, torch.device("cpu"))
+        self.server = LocalServerModel(task, network, device)
+        self._device = device
         self._checked = CheckedSteps(self.server)
         self._task = task
         self._clients = clients
@@ -112,8 +117,9 @@ class TrainingExecutor:
             epoch, local_batch.offset, local_batch.samples
         )
         step.begin(epoch, local_batch.offset)
+        inputs = batch.inputs.to(self._device)
         slices = slice_rows(local_batch.samples, self._task.layout.bytes_per_sample)
-        smashed = [self._crossing(step.forward(batch.inputs[first : first + rows])) for first, rows in slices]
+        smashed = [self._crossing(step.forward(inputs[first : first + rows])) for first, rows in slices]
         self._smashed[local_batch.client] = torch.cat(smashed), self._task.objective.as_labels(batch.labels)
 
     def _run(
@@ -127,7 +133,7 @@ class TrainingExecutor:
         result = self._checked.run(smashed, labels, batch, exchange.step)
         if isinstance(result, NumericFault):
             return result
-        self._loss, self._cut_gradient = result.loss, result.cut_gradient
+        self._loss, self._cut_gradient = result.loss, result.cut_gradient.to(self._device)
         return None
 
     def _backward(self, local_batches: tuple[messages.LocalBatch, ...]) -> None:

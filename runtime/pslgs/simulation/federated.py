@@ -18,12 +18,13 @@ from pslgs.sampling.schedule import chunk_of
 from pslgs.simulation.evaluator import Recalibration
 from pslgs.simulation.outcomes import EvaluationOutcome
 from pslgs.simulation.recorder import Write, evaluation_record
-from pslgs.simulation.setup import SimulationSetup
+from pslgs.simulation.setup import SimulationOptions, SimulationSetup
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import JobSpec
 from pslgs.splitting.split_network import SplitNetwork
 from pslgs.telemetry.records import EvaluationRecord, FinishRecord, StepRecord, step_record
 from pslgs.training.batchnorm import single_sample_explained
+from pslgs.training.device import choose_device
 from pslgs.training.evaluation import Score, score_dataset
 from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.optimizer import apply_step, build_optimizer, learning_rate
@@ -97,8 +98,9 @@ class FederatedTraining:
             start, stop = chunk_of(index, data.samples, batches)
             batch = data.batch(number, start, stop - start)
             with single_sample_explained(self._model, stop - start, f"client {client}"):
-                outputs = self._model(batch.inputs.to(self._tensors[0].dtype))
-            loss = self._task.objective.mean_loss(outputs, self._task.objective.as_labels(batch.labels))
+                outputs = self._model(batch.inputs.to(self._tensors[0]))
+            labels = self._task.objective.as_labels(batch.labels).to(outputs.device)
+            loss = self._task.objective.mean_loss(outputs, labels)
             torch.autograd.backward(loss)
             apply_step(optimizer, rate)
             loss_sum += loss.item() * (stop - start)
@@ -143,7 +145,7 @@ def round_seconds(
 
 
 def run_federated(
-    spec: JobSpec, cast: SimulationSetup, times: ClientTimeModel, write: Write, recalibration_batches: int = 0
+    spec: JobSpec, cast: SimulationSetup, times: ClientTimeModel, write: Write, options: SimulationOptions
 ) -> None:
     """Train as many rounds as the job has epochs, and write a record of each, evaluations and the end.
 
@@ -154,10 +156,11 @@ def run_federated(
     """
     datasets = {name: client.training for name, client in cast.clients.items()}
     batch_size = spec.sampling.global_batch_size
-    training = FederatedTraining(cast.task, cast.network, datasets, batch_size)
-    model = LocalServerModel(cast.task, cast.network, torch.device("cpu"))
-    recalibration = Recalibration(cast.task, model, datasets, batch_size, recalibration_batches)
     modelled = round_seconds(times, cast.dataset_sizes, cast.task, cast.network)
+    device = choose_device(options.device)
+    model = LocalServerModel(cast.task, cast.network, device)  # moves the network, so it comes first
+    training = FederatedTraining(cast.task, cast.network, datasets, batch_size)
+    recalibration = Recalibration(cast.task, model, datasets, batch_size, options.recalibration_batches)
 
     def score(data: ClientDataset) -> Score:
         return score_dataset(model, cast.task.objective, data, batch_size)

@@ -235,6 +235,7 @@ class SimulationOptions:
         threads: Cores of the server and of each client.
         recalibration_batches: Global batches over which the server part's BatchNorm statistics are estimated
             anew for a second score in each evaluation; 0 for no such score.
+        device: Name of the device of both parts: auto, cpu, cuda or cuda:N; auto is the GPU if there is one.
     """
 
     profile: Mix | None = None
@@ -244,6 +245,7 @@ class SimulationOptions:
     cache: Path = DATASET_CACHE
     threads: Threads = AS_TORCH_IS_SET
     recalibration_batches: int = 0
+    device: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,12 +42,16 @@ class PodTemplate(SpecModel):
     spec: Mapping[str, Any] = Field(default={}, description="Spec of the pod, as in a pod template.")
 
 
+USED_GPUS = 1
+
+
 class ServerSpec(SpecModel):
     """The server: its GPUs, Service and pod template."""
 
     gpus: CountOrZero = Field(
         default=0,
-        description="Number of GPUs (nvidia.com/gpu) requested for the server. With 0, it trains on the CPU.",
+        description="Number of GPUs (nvidia.com/gpu) requested for the server, at most 1. With 0, it trains "
+        "on the CPU.",
     )
     service: ServiceSpec = Field(
         default=ServiceSpec(), description="The Service by which clients reach the server."
@@ -57,6 +61,11 @@ class ServerSpec(SpecModel):
         description="Pod template merged into the server's generated one by strategic merge: resources, "
         "nodeSelector, tolerations, volumes, image. The main container is named server.",
     )
+
+    def rules(self) -> Iterator[Violation]:
+        """Refuse more GPUs than are used."""
+        if self.gpus > USED_GPUS:
+            yield Violation("gpus", f"is {self.gpus}, but a server uses one GPU; give 1, or 0 for the CPU")
 
 
 class ClientsSpec(SpecModel):

@@ -1,4 +1,4 @@
-"""The thread in which a process runs torch, its device and its random state."""
+"""The thread in which a process runs torch, its settings and its random state."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,13 +39,6 @@ def configure_torch(threads: int) -> None:
     torch.set_num_interop_threads(1)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     torch.backends.cudnn.benchmark = False
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of a name; ``auto`` is the GPU if there is one, otherwise the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def seed_torch(seed: int) -> None:

@@ -32,8 +32,14 @@ def no_node() -> dict[str, Any]:
 
 
 def too_many_gpus() -> dict[str, Any]:
+    """The server's pod asks for more GPUs than a node has, past what the manifest's own field allows."""
     job = training("two-gpus")
-    job["spec"]["server"]["gpus"] = 2
+    server = job["spec"]["server"]
+    [container] = server["template"]["spec"]["containers"]
+    resources = container.get("resources", {})
+    limits = resources.get("limits", {}) | {"nvidia.com/gpu": 2}
+    server["template"]["spec"]["containers"] = [{**container, "resources": resources | {"limits": limits}}]
+    server["gpus"] = 1
     return job
 
 
