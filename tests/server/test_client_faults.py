@@ -144,19 +144,19 @@ def test_refusals_are_logged_with_what_the_client_was_told(faults, counters, clo
     for _ in range(3):
         faults.refused("a", "JobMismatch", "this client's manifest is of\nanother job")
     clock.now = WINDOW_SECONDS
-    faults.refused("b", "IdentityMismatch", "no")
+    faults.refused("b", "Impostor", "no")
     faults.flush()
     assert caplog.messages == [
         "refused a (JobMismatch): this client's manifest is of another job",
-        "refused b (IdentityMismatch): no",
+        "refused b (Impostor): no",
         "client a, within 60 s: refused 2 more times (JobMismatch 3 in all)",
     ]
-    assert counters.counted == ["JobMismatch"] * 3 + ["IdentityMismatch"]
+    assert counters.counted == ["JobMismatch"] * 3 + ["Impostor"]
 
 
 def test_endlessly_many_names_do_not_make_endlessly_many_lines(faults, counters, caplog):
     for number in range(3 * CLIENTS_LIMIT):
-        faults.refused(f"client-{number}", "IdentityMismatch", "no")
+        faults.refused(f"client-{number}", "Impostor", "no")
     assert len(caplog.messages) == CLIENTS_LIMIT + 1
     assert len(counters.counted) == 3 * CLIENTS_LIMIT
 

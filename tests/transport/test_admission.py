@@ -9,6 +9,7 @@ import pytest
 
 from pslgs.identity.authority import CertificateAuthority
 from pslgs.identity.identity import Identity
+from pslgs.telemetry.series import REFUSED
 from pslgs.transport import grpc_server
 from pslgs.transport.errors import (
     IdentityMismatch,
@@ -17,6 +18,7 @@ from pslgs.transport.errors import (
     Refused,
     Unreachable,
     VersionMismatch,
+    refusal_reason,
 )
 from pslgs.transport.handshake import check_hello
 from pslgs.transport.messages import encode_frame
@@ -82,7 +84,7 @@ async def test_an_impostor_is_refused_and_counted(server_identity, client_identi
         with pytest.raises(Refused, match=r"for client-0 and not for client-1.*PERMISSION_DENIED"):
             async with dialling(served.address, client_identity, client_id="client-1"):
                 pass
-        assert served.refused == {"IdentityMismatch": 1}
+        assert served.refused == {"Impostor": 1}
         assert served.sessions.empty()
 
 
@@ -208,3 +210,10 @@ async def test_another_service_is_refused_at_once():
         async with dialling(f"127.0.0.1:{port}"):
             pass
     await server.stop(None)
+
+
+def test_every_refusal_that_ends_a_handshake_is_counted_under_a_known_reason():
+    refusals = [MissingIdentity("m"), IdentityMismatch("m"), VersionMismatch("m"), ProtocolViolation("m")]
+    assert {refusal_reason(error) for error in refusals} <= {*REFUSED}
+    assert refusal_reason(refusals[0]) == "Unidentified"
+    assert refusal_reason(refusals[1]) == "Impostor"

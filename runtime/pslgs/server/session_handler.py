@@ -12,7 +12,7 @@ from pslgs.server.hello_checks import check_claims, check_digest, check_shape
 from pslgs.server.label_statistics import LabelStatistics
 from pslgs.server.statements import ClassNames, Statements, refuse, until
 from pslgs.spec.errors import InputError
-from pslgs.transport.errors import ClientFailed, ProtocolViolation, StreamEnded, TryLater
+from pslgs.transport.errors import ClientFailed, ProtocolViolation, StreamEnded, TryLater, refusal_reason
 from pslgs.transport.grpc_server import Session
 from pslgs.transport.messages import Frame
 from pslgs.transport.peer_text import one_line
@@ -145,7 +145,7 @@ class StartupGate:
                         await until(session, self.session_handler)
                 await self.session_handler.result().attend(session, hello, named)
         except (InputError, TryLater) as error:
-            self._faults.refused(session.client_id, type(error).__name__, str(error))
+            self._faults.refused(session.client_id, refusal_reason(error), str(error))
             raise
 
     def refuse_shape(self, shape: Shape, error: InputError) -> None:

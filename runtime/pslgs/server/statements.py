@@ -12,7 +12,7 @@ from pslgs.coordination.agreement import Agreed, Agreement
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.hello_checks import classes_mismatch
 from pslgs.spec.errors import InputError
-from pslgs.transport.errors import ClientFailed, ProtocolViolation, status_of
+from pslgs.transport.errors import ClientFailed, ProtocolViolation, refusal_reason, status_of
 from pslgs.transport.grpc_server import Session
 from pslgs.transport.peer_text import one_line
 
@@ -114,7 +114,7 @@ async def until(session: Session, settled: asyncio.Future[Any]) -> None:
 
 def refuse(session: Session, faults: ClientFaults, error: InputError) -> None:
     """End a stream because of what its client stated, and count that."""
-    faults.refused(session.client_id, type(error).__name__, str(error))
+    faults.refused(session.client_id, refusal_reason(error), str(error))
     session.end(status_of(error), str(error))
 
 

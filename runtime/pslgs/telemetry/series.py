@@ -155,13 +155,13 @@ ABORTED = ("client_lost", "diverged", "non_finite", "stopped")
 REFUSED = (
     "ClassesMismatch",
     "ImplausibleClaim",
-    "IdentityMismatch",
+    "Impostor",
     "JobMismatch",
     "ProtocolViolation",
     "ShapeMismatch",
     "TimeoutError",
     "TryLater",
-    "MissingIdentity",
+    "Unidentified",
     "VersionMismatch",
 )
 IGNORED = ("late", "replayed", "unasked")

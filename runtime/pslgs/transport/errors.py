@@ -90,6 +90,14 @@ _REFUSALS = frozenset(
 )
 
 
+_REASONS: dict[type[Exception], str] = {IdentityMismatch: "Impostor", MissingIdentity: "Unidentified"}
+
+
+def refusal_reason(error: Exception) -> str:
+    """Return the reason for which a client was refused, as the metric `pslgs_clients_refused` labels it."""
+    return _REASONS.get(type(error), type(error).__name__)
+
+
 def status_of(error: BaseException) -> grpc.StatusCode:
     """Return the status of ``error`` or of its base class in `STATUS_OF_ERRORS`; INTERNAL if not listed."""
     statuses = (STATUS_OF_ERRORS[kind] for kind in type(error).__mro__ if kind in STATUS_OF_ERRORS)

@@ -18,6 +18,7 @@ from pslgs.transport.errors import (
     STATUS_OF_ERRORS,
     StreamEnded,
     TryLater,
+    refusal_reason,
     status_of,
     stream_ended,
 )
@@ -154,7 +155,7 @@ class GrpcServer:
         except tuple(STATUS_OF_ERRORS) as error:
             problem = str(error) or f"No hello came within {HELLO_TIMEOUT_SECONDS:.0f} s."
             if self._on_refused is not None:
-                self._on_refused(_host(context.peer()), type(error).__name__, problem)
+                self._on_refused(_host(context.peer()), refusal_reason(error), problem)
             await _abort(context, stream_ended(status_of(error), problem))
         if self._stopping:
             await _abort(context, stream_ended(grpc.StatusCode.UNAVAILABLE, _STOPPING))
