@@ -117,15 +117,15 @@ def test_a_job_may_fail_at_once():
 
 @pytest.mark.parametrize("policy", OnNonFinite, ids=str)
 def test_divergence_ends_the_job_and_writes_no_checkpoint_whatever_the_policy(policy):
-    made = world(policy)
-    while not made.of(messages.SaveCheckpoint):
+    made = world(policy, checkpoint_every=2)
+    while made.coordinator.step < 3:
         made.deliver()
-    find(made, messages.ApplyUpdate, found="the loss of step 2 is nan")
+    find(made, messages.ApplyUpdate, found="the loss of step 4 is nan")
     made.run()
     assert made.finished.exit_code is ExitCode.DIVERGED
-    assert "the loss of step 2 is nan" in made.finished.message
+    assert "the loss of step 4 is nan" in made.finished.message
     assert "lower spec.optimizer.learningRate" in made.finished.message
-    assert [effect.step for effect in made.of(messages.SaveCheckpoint)] == [1]
+    assert [effect.step for effect in made.of(messages.SaveCheckpoint)] == [2]
     assert not made.of(messages.ReportLost)
 
 
