@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from prometheus_client import CollectorRegistry, Metric
 from typing_extensions import override
 
-from pslgs.telemetry import records as messages
+from pslgs.telemetry import records
 from pslgs.telemetry.client_view import NoClients
 from pslgs.telemetry.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
 from pslgs.telemetry.series import ProcessRegistry
@@ -47,10 +47,10 @@ def _server() -> Iterator[Described]:
     metrics = ServerMetrics(registry, JobSeries(labels, epochs=1, quorum=1, client_series=1))
     metrics.follow_clients(_Everybody())
     metrics.wire_bytes("sent", "control", 1)
-    metrics.observe(messages.StepRecord(0, 1, 1, 1, 0, 1, 0, 0, 0, 0, {"a": (0, 1)}, {}, {"a": (0, 0)}))
-    evaluated = messages.ClientEvaluation(1, 0, 1)
-    metrics.observe(messages.EvaluationRecord(0, 1, 1, 1, 0, 1, {"a": evaluated}))
-    metrics.observe(messages.CheckpointRecord(0, 1, 0))
+    metrics.observe(records.StepRecord(0, 1, 1, 1, 0, 1, 0, 0, 0, 0, {"a": (0, 1)}, {}, {"a": (0, 0)}))
+    evaluated = records.ClientEvaluation(1, 0, 1)
+    metrics.observe(records.EvaluationRecord(0, 1, 1, 1, 0, 1, {"a": evaluated}))
+    metrics.observe(records.CheckpointRecord(0, 1, 0))
     metrics.heartbeat(0)
     return _described(registry)
 
