@@ -10,6 +10,7 @@ from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.settings import Settings
 from pslgs.coordination.state import CoordinatorState
 from pslgs.sampling.schedule import draw_global_schedule
+from pslgs.simulation.event_simulator import replies
 
 
 def settings(clients: int, **changes) -> Settings:
@@ -158,40 +159,16 @@ class World:
         match effect:
             case messages.DrawSchedule() if self.draws_later:
                 self.pending.append(drawn(effect))
-            case messages.OrderForward(exchange, _, local_batch, _):
-                self._answer(local_batch.client, messages.SmashedDataReceived(local_batch.client, exchange))
-            case messages.RunServerStep(exchange):
-                self.pending.append(messages.ServerStepDone(exchange))
-            case messages.SendCutGradients(exchange, local_batches):
-                for local_batch in local_batches:
-                    self._answer(
-                        local_batch.client, messages.ClientGradientReceived(local_batch.client, exchange)
-                    )
-            case messages.ApplyUpdate(exchange):
-                self.pending.append(messages.UpdateDone(exchange))
-            case messages.EvaluateAtServer(exchange):
-                self.pending.append(messages.ServerEvaluationDone(exchange))
             case messages.SaveCheckpoint():
                 self.saved = self.coordinator.state(self.now)
-                self.pending.append(messages.CheckpointDone())
             case messages.Finish():
                 assert self.finished is None
                 self.finished = effect
-            case _:
-                self._perform_evaluation(effect)
-
-    def _perform_evaluation(self, effect: messages.Effect) -> None:
-        match effect:
-            case messages.OrderEvaluation(exchange, local_batch):
+            case messages.OrderEvaluation(_, local_batch):
                 assert local_batch.client not in self.held
                 self.held[local_batch.client] = local_batch.samples
                 self.most_held = max(self.most_held, sum(self.held.values()))
-                self._answer(local_batch.client, messages.EvaluationAnswered(local_batch.client, exchange))
-            case messages.ScoreEvaluation(exchange, client):
-                self.pending.append(messages.EvaluationScored(client, exchange))
             case messages.DropEvaluation(_, client):
                 del self.held[client]
-
-    def _answer(self, client: str, event: messages.Event) -> None:
-        if client not in self.mute:
-            self.pending.append(event)
+        muted = () if isinstance(effect, messages.ScoreEvaluation) else self.mute  # the server answers that
+        self.pending += [event for event in replies(effect) if getattr(event, "client", None) not in muted]

@@ -5,8 +5,9 @@ from exactness.job import CLIENTS, assert_equal_states, centralized, job_spec
 from pslgs.coordination import messages
 from pslgs.coordination.settings import settings_from
 from pslgs.data.loading import open_all_training_data
-from pslgs.simulation.in_process import InProcessTraining, VirtualClient
+from pslgs.simulation.setup import VirtualClient
 from pslgs.training.setup import build_setup
+from training.in_process import InProcessTraining
 
 
 @pytest.fixture

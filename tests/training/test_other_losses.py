@@ -5,12 +5,13 @@ import torch
 
 from pslgs.coordination.settings import settings_from
 from pslgs.data.loading import open_all_training_data, open_evaluation_data
-from pslgs.simulation.in_process import InProcessTraining, VirtualClient
+from pslgs.simulation.setup import VirtualClient
 from pslgs.spec import parse_job
 from pslgs.training.dataset_check import check_dataset
 from pslgs.training.evaluation import score_samples
 from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.setup import build_setup
+from training.in_process import InProcessTraining
 
 
 @pytest.mark.parametrize(

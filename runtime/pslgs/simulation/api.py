@@ -1,4 +1,4 @@
-"""`simulate`, for notebooks and comparisons: a job and what is different this time, in; figures, out."""
+"""`simulate`: run a job with virtual clients and return its figures, for notebooks and comparisons."""
 
 import math
 import time
@@ -41,13 +41,17 @@ from pslgs.training.device import choose_device
 
 
 def run_simulation(simulation: Simulation, watch: Watch) -> SimulationResult:
-    """Simulate a job as it is.
+    """Simulate a job whose manifest needs no further change.
+
+    Args:
+        simulation: The job, the strategy and the options.
+        watch: Called with each record, and with the number of steps in all (0 while that is unknown).
 
     Raises:
         InputError: the job or its data cannot be used.
     """
     spec, options = simulation.job.spec, simulation.options
-    cast = build_simulation_setup(
+    setup = build_simulation_setup(
         spec, options.client_ids, options.cache.expanduser(), evaluated=not options.schedule_only
     )
     if simulation.strategy.draw is None:
@@ -55,60 +59,60 @@ def run_simulation(simulation: Simulation, watch: Watch) -> SimulationResult:
             raise InputError.at(
                 "--strategy", f"is {simulation.strategy.name}, which has no schedule; train it"
             )
-        traffic = averaging_traffic(cast.task, cast.network)
-        columns = ResultBuilder(traffic)
-        write = _both(columns.write, lambda record: watch(record, spec.epochs))
-        run_federated(spec, cast, _time_model(simulation, cast, traffic), write, options)
+        traffic = averaging_traffic(setup.task, setup.network)
+        result = ResultBuilder(traffic)
+        write = _both(result.write, lambda record: watch(record, spec.epochs))
+        run_federated(spec, setup, _time_model(simulation, setup, traffic), write, options)
     else:
-        traffic = task_traffic(cast.task, cast.network.client_part, spec.transport.compression)
-        columns = ResultBuilder(traffic)
-        _lead(simulation, cast, _time_model(simulation, cast, traffic), columns.write, watch)
-    return _result(simulation, cast, columns)
+        traffic = task_traffic(setup.task, setup.network.client_part, spec.transport.compression)
+        result = ResultBuilder(traffic)
+        _run(simulation, setup, _time_model(simulation, setup, traffic), result.write, watch)
+    return _result(simulation, setup, result)
 
 
-def _lead(
-    simulation: Simulation, cast: SimulationSetup, times: ClientTimeModel, write: Write, watch: Watch
+def _run(
+    simulation: Simulation, setup: SimulationSetup, times: ClientTimeModel, write: Write, watch: Watch
 ) -> None:
-    """Lead the coordinator through the job."""
-    counts = cast.label_counts()
-    world = EventSimulator(_settings(simulation, cast, times), _joined(cast, counts), times)
-    accounts = SimulationRecorder(
-        _work(simulation, cast),
-        None if counts is None else counts.sum(axis=0),
-        _both(write, lambda record: watch(record, world.coordinator.steps_in_all())),
+    """Run the coordinator, with training or with labels only."""
+    label_counts = setup.label_counts()
+    simulator = EventSimulator(_settings(simulation, setup, times), _joined(setup, label_counts), times)
+    recorder = SimulationRecorder(
+        _executor(simulation, setup),
+        None if label_counts is None else label_counts.sum(axis=0),
+        _both(write, lambda record: watch(record, simulator.coordinator.steps_in_all())),
         wall_time=time.time,
         clock=time.perf_counter,
-        virtual_time=(lambda: world.now) if times.profiles else None,
+        virtual_time=(lambda: simulator.now) if times.profiles else None,
     )
-    world.run(accounts.perform)
+    simulator.run(recorder.perform)
 
 
-def _settings(simulation: Simulation, cast: SimulationSetup, times: ClientTimeModel) -> Settings:
+def _settings(simulation: Simulation, setup: SimulationSetup, times: ClientTimeModel) -> Settings:
     spec, batch_size = simulation.job.spec, simulation.job.spec.sampling.global_batch_size
-    settings = settings_from(spec, len(cast.clients), strategy=simulation.strategy)
+    settings = settings_from(spec, len(setup.clients), strategy=simulation.strategy)
     if settings.uses_client_stats:
-        settings = replace(settings, known_delays=times.delays(cast.dataset_sizes, batch_size))
+        settings = replace(settings, known_delays=times.delays(setup.dataset_sizes, batch_size))
     return replace(settings, evaluate_at=None) if simulation.options.schedule_only else settings
 
 
-def _time_model(simulation: Simulation, cast: SimulationSetup, traffic: StepTraffic) -> ClientTimeModel:
-    """Draw the clients' profiles; pooled data have neither links nor edge devices."""
+def _time_model(simulation: Simulation, setup: SimulationSetup, traffic: StepTraffic) -> ClientTimeModel:
+    """Draw the clients' profiles; pooled data have neither links nor client devices."""
     options = simulation.options
     if options.profile is None or simulation.strategy.pools_data:
         return ClientTimeModel()
-    profiles = assign(options.profile, list(cast.clients), simulation.job.spec.sampling.seed)
+    profiles = assign(options.profile, list(setup.clients), simulation.job.spec.sampling.seed)
     return ClientTimeModel(profiles, traffic, options.server_samples_per_second)
 
 
-def _work(simulation: Simulation, cast: SimulationSetup) -> Executor:
+def _executor(simulation: Simulation, setup: SimulationSetup) -> Executor:
     spec, options = simulation.job.spec, simulation.options
     if options.schedule_only:
-        return LabelExecutor(cast.classes(), spec.sampling.seed)
+        return LabelExecutor(setup.classes(), spec.sampling.seed)
     return TrainingExecutor(
-        cast.task,
-        cast.network,
-        cast.clients,
-        cast.evaluation,
+        setup.task,
+        setup.network,
+        setup.clients,
+        setup.evaluation,
         spec.sampling.global_batch_size,
         spec.transport.compression,
         options.threads,
@@ -117,8 +121,8 @@ def _work(simulation: Simulation, cast: SimulationSetup) -> Executor:
     )
 
 
-def _joined(cast: SimulationSetup, counts: NDArray[np.int64] | None) -> list[Joined]:
-    rows = [[]] * len(cast.clients) if counts is None else counts.tolist()
+def _joined(setup: SimulationSetup, label_counts: NDArray[np.int64] | None) -> list[Joined]:
+    rows = [[]] * len(setup.clients) if label_counts is None else label_counts.tolist()
     return [
         Joined(
             name,
@@ -127,7 +131,7 @@ def _joined(cast: SimulationSetup, counts: NDArray[np.int64] | None) -> list[Joi
             evaluation_samples=client.evaluation.samples if client.evaluation else 0,
             label_counts=tuple(row),
         )
-        for (name, client), row in zip(cast.clients.items(), rows, strict=True)
+        for (name, client), row in zip(setup.clients.items(), rows, strict=True)
     ]
 
 
@@ -139,20 +143,20 @@ def _both(one: Write, other: Write) -> Write:
     return write
 
 
-def _result(simulation: Simulation, cast: SimulationSetup, columns: ResultBuilder) -> SimulationResult:
-    if columns.finish is None:
+def _result(simulation: Simulation, setup: SimulationSetup, result: ResultBuilder) -> SimulationResult:
+    if result.finish is None:
         raise LookupError("the simulation has not come to an end")
     return SimulationResult(
         strategy=simulation.strategy.name,
-        clients=len(cast.clients),
+        clients=len(setup.clients),
         seed=simulation.job.spec.sampling.seed,
-        dataset_sizes=cast.dataset_sizes,
-        sample_bytes=math.prod(cast.task.input_shape) * cast.task.layout.dtype.itemsize,
-        label_counts=cast.label_counts(),
-        steps=columns.steps(),
-        evaluations=tuple(columns.evaluations),
-        finish=columns.finish,
-        model=None if simulation.options.schedule_only else _on_cpu(cast.network.named_tensors()),
+        dataset_sizes=setup.dataset_sizes,
+        sample_bytes=math.prod(setup.task.input_shape) * setup.task.layout.dtype.itemsize,
+        label_counts=setup.label_counts(),
+        steps=result.steps(),
+        evaluations=tuple(result.evaluations),
+        finish=result.finish,
+        model=None if simulation.options.schedule_only else _on_cpu(setup.network.named_tensors()),
     )
 
 
@@ -175,21 +179,22 @@ def simulate(  # noqa: PLR0913 - what a notebook may want to change
     watch: Watch | None = None,
     options: SimulationOptions | None = None,
 ) -> SimulationResult:
-    """Simulate a job with thousands of virtual clients; what is None stays as the job has it.
+    """Simulate a job with up to thousands of virtual clients.
 
-    The same arguments give the same batches, losses and weights; of `Global` with the thread counts of a
-    run (`SimulationOptions.threads`) those of ``pslgs run``, bit for bit.
+    Equal arguments give equal batches, losses and weights.  With the thread counts of a run
+    (`SimulationOptions.threads`), they are bit-identical to those of ``pslgs run``.
 
     Args:
         job: The manifest.
         strategy: Name of a sampling strategy, one of the manifest's or a baseline.
-        clients: K, over which the job's common dataset is dealt out.
-        partition: severe, mild or iid.
-        seed: Of everything random.
-        profile: See `SimulationOptions`; this one counts.
-        schedule_only: Likewise.
-        watch: Is told of every record as it is made.
-        options: The rest.
+            None for the job's own, as for the other arguments.
+        clients: K, number of clients among which the common dataset is partitioned.
+        partition: Name of a `Skew`: severe, mild or iid.
+        seed: Seed of every random number.
+        profile: Links and machines of the clients, as in `parse_mix`; overrides that of ``options``.
+        schedule_only: Whether to draw the batches without training; overrides that of ``options`` if True.
+        watch: Called with each record, and with the number of steps in all (0 while that is unknown).
+        options: All other options.
 
     Raises:
         InputError: the job, its data or one of the arguments cannot be used.
@@ -207,10 +212,10 @@ def simulate(  # noqa: PLR0913 - what a notebook may want to change
 
 
 def choice(kind: type[Choice], name: str, argument: str) -> Choice:
-    """Find a choice by its name; ``argument`` is where the name comes from.
+    """Return the member of an enumeration that is called ``name``.
 
     Raises:
-        InputError: there is no such choice.
+        InputError: there is none; the error names ``argument``.
     """
     try:
         return kind(name)

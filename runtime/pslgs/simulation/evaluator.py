@@ -1,4 +1,4 @@
-"""Carries out a job's evaluations with tensors."""
+"""Evaluations of a simulation: scores at the server or per client, and with recalibrated statistics."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -23,7 +23,7 @@ from pslgs.transport.codec import codec_for
 
 
 class CodecRoundtrip:
-    """Lets rows cross the cut with the same loss as over a wire."""
+    """Encodes and decodes tensors, with the same rounding as on their way between client and server."""
 
     def __init__(self, task: TrainingSetup, compression: Compression) -> None:
         self._layout = task.layout
@@ -31,7 +31,7 @@ class CodecRoundtrip:
         self._codec = codec_for(compression, task.layout.features, task.layout.dtype)
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """Return what arrives of rows (rows, features) at the other side."""
+        """Return ``rows`` as they are received; shape (rows, features)."""
         if self._lossless:
             return rows
         arrived = torch.empty(rows.shape, dtype=self._layout.dtype)
@@ -42,14 +42,13 @@ class CodecRoundtrip:
 
 
 _EPOCH = 0
-"""Whose local order and augmentation are used; trainings count from 1."""
+"""Epoch whose local order and augmentation are used; trainings count from 1."""
 
 
 class Recalibration:
-    """Scores the model as if its last steps had been global batches.
+    """Scores the model with BatchNorm statistics estimated over global batches of the training data.
 
-    The batches are drawn from the clients' training data and only looked at: parameters, statistics and
-    random states of the training stay as they are.
+    Parameters, statistics and random states of the training are not changed.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Recalibration:
         batch_size: int,
         batches: int,
     ) -> None:
-        """Take client -> training samples, and over how many global batches statistics are estimated."""
+        """Create it for client -> training samples, and the number of global batches of an estimate."""
         self._task = task
         self._model = model
         self._datasets = list(datasets.values())
@@ -68,18 +67,18 @@ class Recalibration:
         self._batches = batches
 
     def statistics(self, step: int) -> list[Tensor] | None:
-        """Estimate the statistics after ``step``; None where none are wanted, or there is no BatchNorm."""
+        """Estimate the statistics after ``step``; None if none are wanted or there is no BatchNorm."""
         return self._model.batch_norm_statistics(self._smashed(step)) if self._batches else None
 
     def score(self, statistics: list[Tensor] | None, score: Callable[[], Score]) -> Score:
-        """Call ``score`` while the model has these statistics; without them, nothing is scored."""
+        """Call ``score`` while the model has these statistics; return an empty score without them."""
         if statistics is None:
             return Score()
         with self._model.using_statistics(statistics):
             return score()
 
     def _smashed(self, step: int) -> Iterator[Tensor]:
-        """Compute the smashed data of the first batches of an epoch that `Global` would draw."""
+        """Yield the smashed data of the first global batches of an epoch."""
         sizes = np.array([data.samples for data in self._datasets])
         rng = generator(self._task.seed, Purpose.RECALIBRATION, step)
         schedule = draw_global_schedule(sizes, self._batch_size, rng)
@@ -99,7 +98,7 @@ class Recalibration:
 
 
 class Evaluator:
-    """Scores the model on the server's evaluation data or on the clients'; training is not touched."""
+    """Scores the model on the evaluation data of the server or of the clients, without changing it."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what is measured, on what, and how
         self,
@@ -108,17 +107,17 @@ class Evaluator:
         held: Mapping[str, ClientDataset | None],
         servers: ClientDataset | None,
         evaluation_range: int,
-        crossing: CodecRoundtrip,
+        roundtrip: CodecRoundtrip,
         recalibration: Recalibration,
         threads: Threads,
     ) -> None:
-        """Take client -> its evaluation samples, and the server's; the rest is as in `TrainingExecutor`."""
+        """Create it for client -> its evaluation samples, and the server's; see `TrainingExecutor`."""
         self._task = task
         self._model = model
         self._held = held
         self._servers = servers
         self._range = evaluation_range
-        self._crossing = crossing
+        self._roundtrip = roundtrip
         self._recalibration = recalibration
         self._threads = threads
         self._statistics: tuple[ExchangeId, list[torch.Tensor] | None] | None = None
@@ -152,7 +151,7 @@ class Evaluator:
         smashed = on_cores(
             self._threads.client,
             lambda: [
-                self._crossing(self._model.smash(batch.inputs[first : first + rows]))
+                self._roundtrip(self._model.smash(batch.inputs[first : first + rows]))
                 for first, rows in slices
             ],
         )
@@ -176,7 +175,7 @@ class Evaluator:
         return score_dataset(self._model, self._task.objective, data, self._range)
 
     def _at_server(self, exchange: ExchangeId, score: Callable[[], Score]) -> tuple[Score, Score]:
-        """Score as it is and recalibrated, statistics being estimated once for all of an evaluation."""
+        """Score the model as it is and recalibrated; statistics are estimated once per evaluation."""
         cores = self._threads.server
         if self._statistics is None or self._statistics[0] != exchange:
             self._statistics = (

@@ -1,8 +1,10 @@
-"""A world without network: its clock jumps from event to event, its clients answer when they are meant to."""
+"""A discrete-event simulation of clients and server around the real coordinator."""
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import repeat
+from typing import Final
 
 from pslgs.coordination import messages
 from pslgs.coordination.coordinator import MOST_TICK_SECONDS, Coordinator
@@ -12,17 +14,38 @@ from pslgs.coordination.state import CoordinatorState
 from pslgs.costs.time_model import ClientTimeModel
 from pslgs.sampling.randomness import Purpose, client_key, generator
 
-LOST = "it was lost, as its profile has it"
+LOST: Final = "it was lost, as its profile has it"
+
+
+def replies(effect: messages.Effect) -> Iterator[messages.Event]:
+    """Yield the events with which clients and a server that nothing disturbs answer an effect."""
+    match effect:
+        case messages.OrderForward(exchange, _, local_batch):
+            yield messages.SmashedDataReceived(local_batch.client, exchange)
+        case messages.RunServerStep(exchange):
+            yield messages.ServerStepDone(exchange)
+        case messages.SendCutGradients(exchange, local_batches):
+            yield from (messages.ClientGradientReceived(each.client, exchange) for each in local_batches)
+        case messages.ApplyUpdate(exchange):
+            yield messages.UpdateDone(exchange)
+        case messages.SaveCheckpoint():
+            yield messages.CheckpointDone()
+        case messages.OrderEvaluation(exchange, local_batch):
+            yield messages.EvaluationAnswered(local_batch.client, exchange)
+        case messages.ScoreEvaluation(exchange, client):
+            yield messages.EvaluationScored(client, exchange)
+        case messages.EvaluateAtServer(exchange):
+            yield messages.ServerEvaluationDone(exchange)
 
 
 class EventSimulator:
-    """Leads the real coordinator through a job.
+    """Runs a job with a virtual clock that jumps from one event to the next.
 
-    A client whose profile loses it in a step goes when its smashed data would have come, and is back when
-    the step is done at last; the coordinator abandons and draws again as for any lost client.
+    A client that its profile loses in a step leaves when its smashed data would have arrived, and rejoins
+    once the step is applied; the coordinator abandons the attempt and draws again as for any lost client.
 
     Attributes:
-        coordinator: The same that leads a distributed run.
+        coordinator: The coordinator, the same code as in a distributed run.
         now: Virtual time in seconds.
     """
 
@@ -33,7 +56,14 @@ class EventSimulator:
         times: ClientTimeModel,
         state: CoordinatorState | None = None,
     ) -> None:
-        """Take what the clients say of themselves; their sessions are numbered here."""
+        """Set up a simulation at virtual time 0.
+
+        Args:
+            settings: The coordinator's settings.
+            clients: How each client joins; their sessions are numbered here.
+            times: How long clients and server take.
+            state: State of the coordinator to resume from.
+        """
         self.now = 0.0
         self.coordinator = Coordinator(settings, self.now, state)
         self._seed = settings.seed
@@ -46,25 +76,27 @@ class EventSimulator:
         self._finished: messages.Finish | None = None
 
     def run(self, perform: Callable[[messages.Effect], NumericFault | None]) -> messages.Finish:
-        """Lead the job to its end; ``perform`` carries out each effect, and its answer comes by itself.
+        """Run the job to its end.
 
-        If ``perform`` returns a fault, the coordinator learns of that instead.
+        Args:
+            perform: Carries out each effect before its reply is scheduled.  If it returns a fault, the
+                coordinator receives that instead of the reply.
 
         Raises:
-            LookupError: the coordinator waits for something that cannot come.
+            LookupError: the coordinator waits for an event that cannot happen.
         """
         self._join(list(self._clients))
         while self._finished is None:
             if not self._queue and not self._return_absent():
                 if not self.coordinator.lacking():
                     raise LookupError("nothing is left to do")
-                self._later(MOST_TICK_SECONDS, messages.Tick())  # until the coordinator's patience is over
+                self._later(MOST_TICK_SECONDS, messages.Tick())  # until the coordinator gives up waiting
             self.now, _, event = heapq.heappop(self._queue)
             self._post(event, perform)
         return self._finished
 
     def _post(self, event: messages.Event, perform: Callable[[messages.Effect], NumericFault | None]) -> None:
-        """Tell the coordinator of an event, and carry out what it says; drawing takes no virtual time."""
+        """Pass an event to the coordinator and carry out its effects; drawing takes no virtual time."""
         for effect in self.coordinator.handle(event, self.now):
             if isinstance(effect, messages.DrawSchedule):
                 self._post(messages.ScheduleDrawn(effect.draw.draw_id, effect.draw.run()), perform)
@@ -76,49 +108,39 @@ class EventSimulator:
                 self._answer(effect)
 
     def _answer(self, effect: messages.Effect) -> None:
-        match effect:
-            case messages.OrderForward(exchange, _, local_batch):
-                self._answer_order(exchange, local_batch)
-            case messages.RunServerStep(exchange, _, local_batches):
-                samples = sum(local_batch.samples for local_batch in local_batches)
-                self._later(self._times.server_seconds(samples), messages.ServerStepDone(exchange))
-            case messages.SendCutGradients(exchange, local_batches):
-                for local_batch in local_batches:
-                    seconds = self._times.client(local_batch.client, local_batch.samples).until_gradient
-                    self._later(seconds, messages.ClientGradientReceived(local_batch.client, exchange))
-            case messages.ApplyUpdate(exchange):
-                self._later(0, messages.UpdateDone(exchange))
-                self._return_absent()
-            case messages.SaveCheckpoint():
-                self._later(0, messages.CheckpointDone())
-            case _:
-                self._answer_evaluation(effect)
-                self._note(effect)
+        events: Iterable[messages.Event] = replies(effect)
+        if isinstance(effect, messages.OrderForward) and self._loses(effect):
+            local_batch = effect.local_batch
+            events = [messages.Left(local_batch.client, local_batch.session, LOST)]
+        for event, seconds in zip(events, self._durations(effect), strict=False):
+            self._later(seconds, event)
+        self._note(effect)
 
-    def _answer_evaluation(self, effect: messages.Effect) -> None:
+    def _durations(self, effect: messages.Effect) -> Iterable[float]:
+        """Return the virtual seconds until each of the replies to an effect."""
         match effect:
-            case messages.OrderEvaluation(exchange, local_batch):
-                self._later(0, messages.EvaluationAnswered(local_batch.client, exchange))
-            case messages.ScoreEvaluation(exchange, client):
-                self._later(0, messages.EvaluationScored(client, exchange))
-            case messages.EvaluateAtServer(exchange):
-                self._later(0, messages.ServerEvaluationDone(exchange))
+            case messages.OrderForward(_, _, local_batch):
+                return [self._times.client(local_batch.client, local_batch.samples).until_smashed_data]
+            case messages.RunServerStep(_, _, local_batches):
+                return [self._times.server_seconds(sum(each.samples for each in local_batches))]
+            case messages.SendCutGradients(_, local_batches):
+                return [
+                    self._times.client(each.client, each.samples).until_gradient for each in local_batches
+                ]
+            case _:
+                return repeat(0.0)
 
     def _note(self, effect: messages.Effect) -> None:
         match effect:
+            case messages.ApplyUpdate():
+                self._return_absent()
             case messages.ReportLost(client, kind) if kind != "non_finite":  # its process has ended
                 self._absent.append(client)
             case messages.Finish():
                 self._finished = effect
 
-    def _answer_order(self, exchange: messages.ExchangeId, local_batch: messages.LocalBatch) -> None:
-        seconds = self._times.client(local_batch.client, local_batch.samples).until_smashed_data
-        if self._loses(local_batch.client, exchange):
-            self._later(seconds, messages.Left(local_batch.client, local_batch.session, LOST))
-        else:
-            self._later(seconds, messages.SmashedDataReceived(local_batch.client, exchange))
-
-    def _loses(self, client: str, exchange: messages.ExchangeId) -> bool:
+    def _loses(self, order: messages.OrderForward) -> bool:
+        client, exchange = order.local_batch.client, order.exchange
         probability = self._times.dropout(client)
         if not probability:
             return False
@@ -136,6 +158,6 @@ class EventSimulator:
             self._later(0, replace(self._clients[client], session=self._sessions))
 
     def _later(self, seconds: float, event: messages.Event) -> None:
-        """Have an event happen ``seconds`` from now; of events at one time the one made first comes first."""
+        """Schedule an event in ``seconds``; events at the same time happen in the order of these calls."""
         self._events += 1
         heapq.heappush(self._queue, (self.now + seconds, self._events, event))

@@ -1,4 +1,4 @@
-"""Carries out a job's effects with tensors: all clients share one client part and one dataset."""
+"""Executors of a simulation: one trains with tensors, one only reads labels."""
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -31,10 +31,12 @@ T = TypeVar("T")
 
 
 class TrainingExecutor:
-    """Trains and evaluates.  Memory and time of a step grow with its active clients, not with all.
+    """Trains and evaluates; all clients share one copy of the client part.
+
+    Memory and time of a step grow with its active clients, not with all clients.
 
     Attributes:
-        server: Both parts and their optimizer.
+        server: The server's model: both parts and their optimizer.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a server and its clients are given in all
@@ -49,16 +51,16 @@ class TrainingExecutor:
         recalibration_batches: int = 0,
         device: torch.device = CPU,
     ) -> None:
-        """Take what is trained, and on what.
+        """Create the executor of one job.
 
         Args:
             task: The definition of the training.
             network: The network; trained in place.
-            clients: By name.
-            evaluation: The server's own evaluation samples.
-            evaluation_range: How many of them are evaluated at a time; the global batch size.
-            compression: At the cut, with the same loss as over a wire.
-            threads: Of both sides.
+            clients: Client -> its data.
+            evaluation: Evaluation samples of the server; None if it has none.
+            evaluation_range: Maximum number of samples that are evaluated at a time.
+            compression: Compression of what crosses the cut, with the same rounding as in a run.
+            threads: Cores of the server and of each client.
             recalibration_batches: See `SimulationOptions`.
             device: The device of both parts and of the batches.
         """
@@ -69,14 +71,14 @@ class TrainingExecutor:
         self._clients = clients
         self._threads = threads
         self._client_part = deepcopy(network.client_part)
-        self._crossing = CodecRoundtrip(task, compression)
-        self._measuring = Evaluator(
+        self._roundtrip = CodecRoundtrip(task, compression)
+        self._evaluator = Evaluator(
             task,
             self.server,
             {name: client.evaluation for name, client in clients.items()},
             evaluation,
             evaluation_range,
-            self._crossing,
+            self._roundtrip,
             Recalibration(
                 task,
                 self.server,
@@ -107,7 +109,7 @@ class TrainingExecutor:
             case messages.AbandonAttempt():
                 self._abandon()
             case _:
-                return self._measuring.perform(effect)
+                return self._evaluator.perform(effect)
         return None
 
     def _forward(self, exchange: ExchangeId, epoch: int, local_batch: messages.LocalBatch) -> None:
@@ -119,7 +121,7 @@ class TrainingExecutor:
         step.begin(epoch, local_batch.offset)
         inputs = batch.inputs.to(self._device)
         slices = slice_rows(local_batch.samples, self._task.layout.bytes_per_sample)
-        smashed = [self._crossing(step.forward(inputs[first : first + rows])) for first, rows in slices]
+        smashed = [self._roundtrip(step.forward(inputs[first : first + rows])) for first, rows in slices]
         self._smashed[local_batch.client] = torch.cat(smashed), self._task.objective.as_labels(batch.labels)
 
     def _run(
@@ -140,7 +142,7 @@ class TrainingExecutor:
         rows = torch.split(self._cut_gradient, [local_batch.samples for local_batch in local_batches])
         for local_batch, gradient in zip(local_batches, rows, strict=True):
             for first, count in slice_rows(local_batch.samples, self._task.layout.bytes_per_sample):
-                self._steps[local_batch.client].backward(self._crossing(gradient[first : first + count]))
+                self._steps[local_batch.client].backward(self._roundtrip(gradient[first : first + count]))
 
     def _apply(
         self, exchange: ExchangeId, epoch: int, local_batches: tuple[messages.LocalBatch, ...]
@@ -161,7 +163,7 @@ class TrainingExecutor:
         self._smashed.clear()
 
     def _load(self, exchange: ExchangeId) -> None:
-        """Bring the shared copy of the client part up to date, once for all clients of an exchange."""
+        """Load the current parameters into the shared client part, once per exchange."""
         if exchange != self._loaded:
             load_vector(self._client_part, self.server.parameters())
             self._loaded = exchange
@@ -173,14 +175,14 @@ class TrainingExecutor:
         return on_cores(self._threads.server, compute)
 
 
-NOTHING = float("nan")
+NOT_TRAINED: Final = float("nan")
 
 
 class LabelExecutor:
-    """Reads labels in the same order as a client that trains, so that batches are those of a training."""
+    """Reads the labels of the batches in the order in which a client that trains reads its samples."""
 
     def __init__(self, labels: Mapping[str, NDArray[np.int64]], seed: int) -> None:
-        """Take each client's labels, as class numbers, and the job's seed."""
+        """Create the executor for client -> class of each sample, and the job's seed."""
         self._labels = labels
         self._seed = seed
         self._orders: dict[str, NDArray[np.int64]] = {}
@@ -196,7 +198,7 @@ class LabelExecutor:
             self._in_order(local_batch.client)[local_batch.offset : local_batch.offset + local_batch.samples]
             for local_batch in effect.local_batches
         ]
-        return StepOutcome(NOTHING, NOTHING, np.concatenate(classes))
+        return StepOutcome(NOT_TRAINED, NOT_TRAINED, np.concatenate(classes))
 
     def _in_order(self, client: str) -> NDArray[np.int64]:
         if client not in self._orders:

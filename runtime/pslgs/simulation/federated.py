@@ -38,7 +38,7 @@ ScoreDataset = Callable[[ClientDataset], Score]
 
 
 class Round(NamedTuple):
-    """A round that is applied: its number from 1, mean loss over all samples, and learning rate."""
+    """An applied round: its number, counted from 1, mean loss over all samples, and learning rate."""
 
     number: int
     loss: float
@@ -46,11 +46,11 @@ class Round(NamedTuple):
 
 
 class FederatedTraining:
-    """Trains the same network, GroupNorm before the cut included, without cutting it.
+    """Trains the network without cutting it; before the cut it has GroupNorm as in split training.
 
-    In a round each client takes the weights, trains one epoch over its own data in near-equal batches of
-    at most B samples with an optimizer of its own, and the results are averaged with weights N_k/N,
-    BatchNorm's statistics too.
+    In a round, each client starts from the shared weights and trains one epoch over its own data, in
+    near-equal batches of at most B samples and with an optimizer of its own.  The results, BatchNorm
+    statistics included, are averaged with weights N_k/N.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class FederatedTraining:
         self._trained = [parameter for part in parts for parameter in trainable(part)]
 
     def rounds(self) -> Iterator[Round]:
-        """Train one round after another, one for each epoch of the job."""
+        """Train one round per epoch of the job, and yield each."""
         for number in range(1, self._task.epochs + 1):
             rate = learning_rate(self._task.optimizer, number, self._task.epochs)
             yield Round(number, self._round(number, rate), rate)
@@ -88,7 +88,7 @@ class FederatedTraining:
         return loss
 
     def _local_epoch(self, client: str, data: ClientDataset, number: int, rate: float) -> float:
-        """Train one client; return the mean loss over its samples."""
+        """Train one client for an epoch; return the mean loss over its samples."""
         self._model.train()
         seed_torch(torch_seed(self._task.seed, Purpose.CLIENT_DROPOUT, number, client_key(client)))
         optimizer = build_optimizer(self._task.optimizer, self._trained)
@@ -145,25 +145,25 @@ def round_seconds(
 
 
 def run_federated(
-    spec: JobSpec, cast: SimulationSetup, times: ClientTimeModel, write: Write, options: SimulationOptions
+    spec: JobSpec, setup: SimulationSetup, times: ClientTimeModel, write: Write, options: SimulationOptions
 ) -> None:
-    """Train as many rounds as the job has epochs, and write a record of each, evaluations and the end.
+    """Train one round per epoch of the job, and write records of rounds, evaluations and the end.
 
-    A round's batch is all data, so it has no deviation worth telling.  Nobody is lost.
+    A round is recorded as a step whose batch is all data; it has no deviation, and no client is lost.
 
     Raises:
         InputError: the network cannot train on the only sample of a client.
     """
-    datasets = {name: client.training for name, client in cast.clients.items()}
+    datasets = {name: client.training for name, client in setup.clients.items()}
     batch_size = spec.sampling.global_batch_size
-    modelled = round_seconds(times, cast.dataset_sizes, cast.task, cast.network)
+    modelled = round_seconds(times, setup.dataset_sizes, setup.task, setup.network)
     device = choose_device(options.device)
-    model = LocalServerModel(cast.task, cast.network, device)  # moves the network, so it comes first
-    training = FederatedTraining(cast.task, cast.network, datasets, batch_size)
-    recalibration = Recalibration(cast.task, model, datasets, batch_size, options.recalibration_batches)
+    model = LocalServerModel(setup.task, setup.network, device)  # moves the network, so it comes first
+    training = FederatedTraining(setup.task, setup.network, datasets, batch_size)
+    recalibration = Recalibration(setup.task, model, datasets, batch_size, options.recalibration_batches)
 
     def score(data: ClientDataset) -> Score:
-        return score_dataset(model, cast.task.objective, data, batch_size)
+        return score_dataset(model, setup.task.objective, data, batch_size)
 
     before = time.perf_counter()
     for done in training.rounds():
@@ -173,20 +173,20 @@ def run_federated(
             message = divergence(f"{found} after round {done.number}")
             write(FinishRecord(time.time(), done.number - 1, ExitCode.DIVERGED.name, message))
             return
-        write(_round_record(done, cast, time.perf_counter() - before, modelled))
+        write(_round_record(done, setup, time.perf_counter() - before, modelled))
         due = done.number % spec.evaluate_every_epochs == 0 or done.number == spec.epochs
         if due and spec.data.evaluation is not None:
-            write(_evaluate(score, cast, recalibration, done.number))
+            write(_evaluate(score, setup, recalibration, done.number))
         before = time.perf_counter()
     message = f"trained {spec.epochs} rounds of federated averaging"
     write(FinishRecord(time.time(), spec.epochs, ExitCode.FINISHED.name, message))
 
 
 def _round_record(
-    done: Round, cast: SimulationSetup, seconds: float, modelled_seconds: float | None
+    done: Round, setup: SimulationSetup, seconds: float, modelled_seconds: float | None
 ) -> StepRecord:
     local_batches = tuple(
-        LocalBatch(name, 0, 0, samples) for name, samples in cast.dataset_sizes.items() if samples
+        LocalBatch(name, 0, 0, samples) for name, samples in setup.dataset_sizes.items() if samples
     )
     return step_record(
         ApplyUpdate(ExchangeId(done.number, attempt=1), done.number, local_batches),
@@ -201,22 +201,22 @@ def _round_record(
 
 @torch.no_grad()
 def _evaluate(
-    score: ScoreDataset, cast: SimulationSetup, recalibration: Recalibration, number: int
+    score: ScoreDataset, setup: SimulationSetup, recalibration: Recalibration, number: int
 ) -> EvaluationRecord:
-    scores = _scores(score, cast)
+    scores = _scores(score, setup)
     statistics = recalibration.statistics(number)
-    again = recalibration.score(statistics, lambda: _total(_scores(score, cast)))
+    again = recalibration.score(statistics, lambda: _total(_scores(score, setup)))
     outcome = EvaluationOutcome(
         _total(scores), again, {name: score for name, score in scores.items() if name}
     )
     return evaluation_record(time.time(), number, number, outcome)
 
 
-def _scores(score: ScoreDataset, cast: SimulationSetup) -> dict[str, Score]:
-    """Score the clients' evaluation data, client -> score, or the server's under an empty name."""
-    if cast.evaluation:
-        return {"": score(cast.evaluation)}
-    held = {name: client.evaluation for name, client in cast.clients.items() if client.evaluation}
+def _scores(score: ScoreDataset, setup: SimulationSetup) -> dict[str, Score]:
+    """Return client -> score on its evaluation data, or the server's score under an empty name."""
+    if setup.evaluation:
+        return {"": score(setup.evaluation)}
+    held = {name: client.evaluation for name, client in setup.clients.items() if client.evaluation}
     return {name: score(data) for name, data in held.items()}
 
 

@@ -1,4 +1,4 @@
-"""A job with something changed: another strategy, partition, number of clients or seed."""
+"""Variants of a job: another strategy, partition, number of clients or seed."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -45,13 +45,13 @@ def job_variant(
     skew: Skew | None = None,
     seed: int | None = None,
 ) -> SplitTrainingJob:
-    """Return the job with what is given, None for what stays.
+    """Return the job with some settings replaced; None keeps the job's own.
 
-    `Centralized` becomes a partition with a single client; the other baselines leave the strategy alone,
-    because a manifest cannot name them.
+    A strategy that pools data becomes a partition with a single client.  Other baselines leave the manifest's
+    strategy unchanged, because a manifest cannot name them.
 
     Raises:
-        InputError: there is no common dataset to be dealt out, or the result is no valid job.
+        InputError: there is no common dataset to partition, or the result is not a valid job.
     """
     overrides = []
     if seed is not None:
@@ -74,7 +74,7 @@ def _partition(job: SplitTrainingJob, clients: int | None, skew: Skew | None) ->
     if job.spec.data.train.is_per_client:
         raise InputError.at(
             PARTITION,
-            "deals out one common dataset, but here each client has its own; leave out clients, partition "
+            "partitions one common dataset, but here each client has its own; leave out clients, partition "
             "and Centralized, or name one common data.train.path",
         )
     count = clients or (before.clients if before else None)
@@ -87,7 +87,7 @@ def _partition(job: SplitTrainingJob, clients: int | None, skew: Skew | None) ->
 
 
 def partition_of(skew: Skew, clients: int) -> Partition:
-    """Return the partition of that name over so many clients."""
+    """Return the partition called ``skew`` among ``clients`` clients."""
     if skew is Skew.IID:
         return Partition(scheme=PartitionScheme.IID, clients=clients)
     return Partition(

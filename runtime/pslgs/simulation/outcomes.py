@@ -1,4 +1,4 @@
-"""What carrying out an effect gave, to be recorded; and who carries effects out."""
+"""The results of carrying out effects, and the protocol of what carries them out."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -13,12 +13,12 @@ from pslgs.training.evaluation import Score
 
 
 class StepOutcome(NamedTuple):
-    """A step that is applied.
+    """The result of an applied step.
 
     Attributes:
-        loss: Mean over the global batch; NaN where nothing is trained.
-        learning_rate: Of the step.
-        classes: The class of each sample of the global batch, where there are classes; shape (B,).
+        loss: Mean loss over the global batch; NaN without training.
+        learning_rate: Learning rate of the step; NaN without training.
+        classes: Class of each sample of the global batch, zeros without classes; shape (B,).
     """
 
     loss: float
@@ -27,12 +27,12 @@ class StepOutcome(NamedTuple):
 
 
 class EvaluationOutcome(NamedTuple):
-    """An evaluation.
+    """The result of an evaluation.
 
     Attributes:
-        total: Over all evaluation samples.
-        recalibrated: The same with other BatchNorm statistics; of no samples where none were estimated.
-        clients: Client -> score; empty where the data are the server's own.
+        total: Score on all evaluation samples.
+        recalibrated: Score with recalibrated BatchNorm statistics; of no samples without recalibration.
+        clients: Client -> score on its samples; empty if the server has the evaluation data.
     """
 
     total: Score

@@ -1,4 +1,4 @@
-"""The records of a simulation, the same as a run's."""
+"""Writes the records of a simulation, with the same content as those of a run."""
 
 from collections.abc import Callable
 
@@ -29,35 +29,35 @@ _PHASES = {
     messages.SendCutGradients: "server",
     messages.ApplyUpdate: "backward_wait",
 }
-"""Effect -> the phase that is over when it comes."""
+"""Effect -> the phase of a step that ends when the effect is carried out."""
 
 
 class SimulationRecorder:
-    """Has effects carried out, and writes down what comes of them.
+    """Passes effects to an executor and writes records of their results.
 
-    Clients that join at the beginning are not recorded: there may be thousands.
+    The first join of a client is not recorded, because there may be thousands.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what records are made of
         self,
-        work: Executor,
+        executor: Executor,
         pooled: NDArray[np.int64] | None,
         write: Write,
         wall_time: Callable[[], float],
         clock: Callable[[], float],
         virtual_time: Callable[[], float] | None,
     ) -> None:
-        """Take what is needed.
+        """Create a recorder for one job.
 
         Args:
-            work: Carries effects out.
-            pooled: All clients' samples of each class; shape (classes,).  None where there are no classes.
-            write: Takes each record.
-            wall_time: Unix time in seconds, of the records.
-            clock: Seconds, by which computing is measured.
-            virtual_time: Modelled seconds since the beginning; None where nothing is modelled.
+            executor: Carries out the effects.
+            pooled: Samples of each class at all clients; shape (classes,).  None without classes.
+            write: Called with each record.
+            wall_time: Returns the Unix time in seconds, for the records.
+            clock: Returns seconds of a monotonic clock, to measure computing.
+            virtual_time: Returns modelled seconds since the start; None without a time model.
         """
-        self._work = work
+        self._executor = executor
         self._pooled = pooled
         self._write = write
         self._wall_time = wall_time
@@ -75,7 +75,7 @@ class SimulationRecorder:
                 self._begin_step()
             case messages.RunServerStep() | messages.SendCutGradients() | messages.ApplyUpdate():
                 self._lap(_PHASES[type(effect)])
-        outcome = self._work.perform(effect)
+        outcome = self._executor.perform(effect)
         match effect, outcome:
             case messages.ApplyUpdate(), StepOutcome():
                 self._lap("update")
@@ -93,7 +93,7 @@ class SimulationRecorder:
         return None
 
     def _begin_step(self) -> None:
-        """Start the watch at a step's first order; what came between the steps is no part of it."""
+        """Start timing at the first order of a step; evaluations between steps are not part of it."""
         self._since = self._clock()
         self._seconds = {"forward_wait": 0.0}
 
@@ -114,7 +114,7 @@ class SimulationRecorder:
         )
 
     def _modelled(self) -> float | None:
-        """Return the virtual time since the step before; abandoned attempts are part of what a step takes."""
+        """Return the virtual seconds since the previous step, abandoned attempts included."""
         if self._virtual_time is None:
             return None
         before, self._committed_at = self._committed_at, self._virtual_time()
@@ -138,7 +138,7 @@ class SimulationRecorder:
 def evaluation_record(
     time: float, epoch: int, step: int, outcome: EvaluationOutcome, missing: tuple[str, ...] = ()
 ) -> EvaluationRecord:
-    """Write down an evaluation; ``missing`` clients are left out."""
+    """Create the record of an evaluation, without the scores of ``missing`` clients."""
     total, again = outcome.total, outcome.recalibrated
     clients = {name: _evaluation(score) for name, score in outcome.clients.items() if name not in missing}
     recalibrated = _evaluation(again) if again.samples else None

@@ -1,4 +1,4 @@
-"""What a simulation gives: figures of every step as arrays, evaluations, the model."""
+"""The result of a simulation: figures of every step as arrays, evaluations and the model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -18,7 +18,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Steps:
-    """The committed steps, an entry each; shape (steps,).  What is not known is NaN.
+    """Figures of the applied steps, arrays of shape (steps,); NaN for what is not known.
 
     Attributes:
         epoch: Counted from 1.
@@ -69,19 +69,19 @@ class Steps:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SimulationResult:
-    """A simulation.
+    """The result of a simulation.
 
     Attributes:
         strategy: Name of the strategy that drew the batches.
-        clients: K.
-        seed: From which everything random derived.
+        clients: K, number of clients.
+        seed: Seed of every random number.
         dataset_sizes: Client -> N_k, in order of names.
-        sample_bytes: Of one sample as the network takes it, which never crosses the cut.
+        sample_bytes: Bytes of one input sample, which never leaves its client.
         label_counts: Samples of each class at each client; shape (clients, classes).  None without classes.
-        steps: Of all epochs.
-        evaluations: In their order.
-        finish: How it ended.
-        model: The whole network's tensors by their original names; None where nothing was trained.
+        steps: Figures of the steps of all epochs.
+        evaluations: Records of the evaluations, in order.
+        finish: Record of the end.
+        model: Original name -> tensor of the whole network; None without training.
     """
 
     strategy: str
@@ -97,32 +97,32 @@ class SimulationResult:
 
     @property
     def samples(self) -> int:
-        """N, of all clients."""
+        """N, number of samples of all clients."""
         return sum(self.dataset_sizes.values())
 
     @property
     def exit_code(self) -> ExitCode:
-        """That a run would have ended with."""
+        """Exit code with which a run would have ended."""
         return ExitCode[self.finish.outcome]
 
     @property
     def accuracy(self) -> float | None:
-        """Of the last evaluation, 0 … 1; None where there is none."""
+        """Accuracy of the last evaluation, 0 … 1; None without one."""
         return self.evaluations[-1].accuracy if self.evaluations else None
 
     @property
     def recalibrated_accuracy(self) -> float | None:
-        """The same with BatchNorm statistics that were estimated anew; None where they were not."""
+        """Accuracy of the last evaluation with recalibrated BatchNorm statistics; None without them."""
         last = self.evaluations[-1].recalibrated if self.evaluations else None
         return last.accuracy if last else None
 
 
 class ResultBuilder:
-    """Collects the figures of steps as they come; of an allocation only sums are kept.
+    """Collects records into the columns of a result; of an allocation it keeps only sums.
 
     Attributes:
-        evaluations: So far.
-        finish: How it ended; None while it has not.
+        evaluations: Records of the evaluations so far.
+        finish: Record of the end; None before.
     """
 
     def __init__(self, traffic: StepTraffic) -> None:
@@ -132,7 +132,7 @@ class ResultBuilder:
         self._columns: dict[str, list[float | None]] = {each.name: [] for each in fields(Steps)}
 
     def write(self, record: Record) -> None:
-        """Take in a record."""
+        """Add a record."""
         match record:
             case StepRecord():
                 for name, figure in self._figures(record).items():
@@ -143,7 +143,7 @@ class ResultBuilder:
                 self.finish = record
 
     def steps(self) -> Steps:
-        """Return the figures so far."""
+        """Return the figures of the steps so far."""
         return Steps.of_columns(self._columns)
 
     def _figures(self, record: StepRecord) -> Mapping[str, float | None]:

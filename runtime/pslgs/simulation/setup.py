@@ -1,4 +1,4 @@
-"""Everything that a simulated job consists of: the task, its clients and their data."""
+"""What a simulation consists of: the job and its options, the network, the clients and their data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,11 +38,11 @@ from pslgs.training.setup import TrainingSetup, build_setup
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VirtualClient:
-    """A client without a process of its own.
+    """The data of a client that exists only in a simulation.
 
     Attributes:
-        training: Its training samples.
-        evaluation: Its evaluation samples; None where it has none.
+        training: Training samples.
+        evaluation: Evaluation samples; None if it has none.
     """
 
     training: ClientDataset
@@ -51,13 +51,13 @@ class VirtualClient:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SimulationSetup:
-    """Who takes part, and in what.
+    """The training, its clients and their data.
 
     Attributes:
         task: The definition of the training.
         network: The network; trained in place.
-        clients: By name, in order of the names.
-        evaluation: The server's evaluation samples; None where it has none.
+        clients: Name -> client, in order of the names.
+        evaluation: Evaluation samples of the server; None if it has none.
     """
 
     task: TrainingSetup
@@ -67,11 +67,11 @@ class SimulationSetup:
 
     @property
     def dataset_sizes(self) -> dict[str, int]:
-        """Client -> training samples."""
+        """Client -> number of training samples."""
         return {name: client.training.samples for name, client in self.clients.items()}
 
     def classes(self) -> dict[str, NDArray[np.int64]]:
-        """Return client -> the class of each training sample, as a number; zeros if there are no classes."""
+        """Return client -> class of each training sample, as numbers; zeros without classes."""
         objective = self.task.objective
         labels = {name: torch.from_numpy(client.training.labels) for name, client in self.clients.items()}
         if objective.classes is None:
@@ -81,7 +81,7 @@ class SimulationSetup:
         }
 
     def label_counts(self) -> NDArray[np.int64] | None:
-        """Return each client's samples of each class, (clients, classes); None where there are no classes."""
+        """Return each client's samples of each class; shape (clients, classes).  None without classes."""
         classes = self.task.objective.classes
         if classes is None:
             return None
@@ -95,9 +95,9 @@ def build_simulation_setup(
 
     Args:
         spec: The job.
-        client_ids: The clients whose data the manifest's paths lead to; None where it has a partition.
+        client_ids: Names of the clients; None if the job has a partition, which names them.
         cache: Folder for converted datasets.
-        evaluated: Whether the evaluation data are needed.
+        evaluated: Whether to open the evaluation data.
 
     Raises:
         InputError: the data or the model cannot be used, or do not fit each other.
@@ -132,7 +132,7 @@ def _names(spec: JobSpec, client_ids: Sequence[str] | None) -> list[str]:
     if client_ids is None:
         raise InputError.at(
             "spec.data.partition",
-            "is missing; deal a common dataset out (--clients, --partition), or name the clients",
+            "is missing; partition a common dataset (--clients, --partition), or name the clients",
         )
     return sorted(client_ids)
 
@@ -141,7 +141,7 @@ PROFILE_OPTION = "--profile"
 
 
 class Part(NamedTuple):
-    """A kind of client and its weight in a mix."""
+    """A client profile and its weight in a mix; a client has it with probability weight / sum of weights."""
 
     profile: ClientProfile
     weight: float
@@ -197,11 +197,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """On how many cores the server and each client compute; it decides the last bits of their results.
+    """Numbers of cores on which server and clients compute, which decide the last bits of their results.
 
     Attributes:
-        server: None for as many as torch is set to.
-        client: Likewise.
+        server: Cores of the server; None for as many as torch is set to.
+        client: Cores of each client; None for as many as torch is set to.
     """
 
     server: int | None = None
@@ -212,29 +212,29 @@ AS_TORCH_IS_SET: Final = Threads()
 
 
 def on_cores(cores: int | None, compute: Callable[[], T]) -> T:
-    """Compute on so many cores; None for as many as torch is set to."""
+    """Call ``compute`` with torch set to ``cores``; None for as many as torch is set to."""
     if cores is not None and cores != torch.get_num_threads():
         torch.set_num_threads(cores)
     return compute()
 
 
 Watch = Callable[[Record, int], None]
-"""Takes each record, and how many steps there are in all (0 where that is not known yet)."""
+"""Called with each record and the number of steps in all, 0 while that is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulationOptions:
-    """How a job is simulated, apart from what the job is.
+    """How a job is simulated.
 
     Attributes:
         profile: Links and machines of the clients (`parse_mix`); None to model no time and lose nobody.
-        server_samples_per_second: Of the server part, where time is modelled.
-        schedule_only: Train nothing; the batches are those of the training, and there is no loss.
-        client_ids: Names of the clients where the job has no partition.
+        server_samples_per_second: Samples whose forward and backward the server computes per second.
+        schedule_only: Draw the batches of the training without training.
+        client_ids: Names of the clients; None if the job has a partition, which names them.
         cache: Folder for converted datasets.
         threads: Cores of the server and of each client.
-        recalibration_batches: Global batches over which the server part's BatchNorm statistics are estimated
-            anew for a second score in each evaluation; 0 for no such score.
+        recalibration_batches: Number of global batches over which BatchNorm statistics of the server part are
+            estimated for a second score in each evaluation; 0 for no second score.
         device: Name of the device of both parts: auto, cpu, cuda or cuda:N; auto is the GPU if there is one.
     """
 
@@ -250,12 +250,12 @@ class SimulationOptions:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What is simulated, and how.
+    """A job to be simulated.
 
     Attributes:
-        job: As it is to be.
-        strategy: Its own, or a baseline.
-        options: The rest.
+        job: The manifest.
+        strategy: Strategy that draws the batches: the job's own, or a baseline.
+        options: How it is simulated.
     """
 
     job: SplitTrainingJob

@@ -1,4 +1,4 @@
-"""A simulation in a few figures, for people and for programs."""
+"""Summary figures of a simulation, as text and as JSON."""
 
 import csv
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from pslgs.simulation.result import SimulationResult, Steps
 
 MEASURED = "measured_seconds"
-"""The column of `Steps` that differs each time."""
+"""The column of `Steps` that differs between runs of the same simulation."""
 END_OF_EPOCH = 0.2
-"""The part of an epoch in which strategies differ most: its last fifth of steps."""
+"""Share of an epoch's steps that counts as its end, where strategies differ most."""
 
 
 def summary(result: SimulationResult) -> dict[str, object]:
-    """Return the figures by name, with None for what is not known; shares and accuracies are 0 … 1."""
+    """Return name -> figure, None for what is not known; shares and accuracies are 0 … 1."""
     steps = result.steps
     epochs = int(steps.epoch.max(initial=0))
     judged = ~np.isnan(steps.deviation)
@@ -55,7 +55,7 @@ def summary(result: SimulationResult) -> dict[str, object]:
 
 
 def ends_of_epochs(steps: Steps) -> NDArray[np.bool_]:
-    """Tell which steps are in the last fifth of their epoch; shape (steps,)."""
+    """Return which steps are in the last fifth of their epoch; shape (steps,)."""
     late = np.zeros(len(steps), dtype=np.bool_)
     for epoch in np.unique(steps.epoch):
         members = np.flatnonzero(steps.epoch == epoch)
@@ -64,7 +64,7 @@ def ends_of_epochs(steps: Steps) -> NDArray[np.bool_]:
 
 
 def words(figures: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Put a summary's figures into lines of a name and what it is; what is not known is left out."""
+    """Return the lines of a summary as pairs of a label and a text, without what is not known."""
     batch, deviation, traffic = (figures[name] for name in ("batchSize", "deviation", "bytesPerStep"))
     if not (isinstance(batch, dict) and isinstance(deviation, dict) and isinstance(traffic, dict)):
         raise TypeError("not the figures of `summary`")
@@ -91,7 +91,7 @@ def words(figures: Mapping[str, object]) -> list[tuple[str, str]]:
 
 
 def write_table(steps: Steps, path: Path) -> None:
-    """Write the figures of every step as CSV, without those measured: the same seed gives the same file.
+    """Write the figures of every step as CSV, without measured times, so that equal seeds give equal files.
 
     Raises:
         OSError: the file cannot be written.

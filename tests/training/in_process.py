@@ -1,4 +1,4 @@
-"""The coordinator and the step functions put together in one process, for a task that is there already."""
+"""A training in one process, for a network and data that a test made."""
 
 from collections.abc import Callable, Mapping
 
@@ -16,15 +16,9 @@ from pslgs.splitting.split_network import SplitNetwork
 from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.setup import TrainingSetup
 
-__all__ = ["InProcessTraining", "VirtualClient"]
-
 
 class InProcessTraining:
-    """One job in one process.
-
-    Attributes:
-        losses: Of the committed steps.
-    """
+    """One job in one process; ``losses`` are those of the committed steps."""
 
     def __init__(
         self,
@@ -35,35 +29,29 @@ class InProcessTraining:
         state: CoordinatorState | None = None,
     ) -> None:
         self.losses: list[float] = []
-        self._learning = TrainingExecutor(task, network, clients)
+        self._executor = TrainingExecutor(task, network, clients)
         joined = [
             Joined(name, 0, client.training.samples, client.evaluation.samples if client.evaluation else 0)
             for name, client in clients.items()
         ]
-        self._world = EventSimulator(settings, joined, ClientTimeModel(), state)
+        self._simulator = EventSimulator(settings, joined, ClientTimeModel(), state)
 
     @property
     def server(self) -> LocalServerModel:
-        """Both parts and their optimizer."""
-        return self._learning.server
+        return self._executor.server
 
     @property
     def coordinator(self) -> Coordinator:
-        """The same that leads a distributed run."""
-        return self._world.coordinator
+        return self._simulator.coordinator
 
     def run(self, on_effect: Callable[[Effect], None] = lambda _: None) -> Finish:
-        """Train to the end; ``on_effect`` sees each effect before it is carried out.
-
-        Raises:
-            LookupError: the coordinator waits for something that cannot come in one process.
-        """
+        """Train to the end; ``on_effect`` sees each effect before it is carried out."""
 
         def perform(effect: Effect) -> NumericFault | None:
             on_effect(effect)
-            outcome = self._learning.perform(effect)
+            outcome = self._executor.perform(effect)
             if isinstance(outcome, StepOutcome):
                 self.losses.append(outcome.loss)
             return outcome if isinstance(outcome, NumericFault) else None
 
-        return self._world.run(perform)
+        return self._simulator.run(perform)
