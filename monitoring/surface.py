@@ -10,7 +10,7 @@ from typing_extensions import override
 from pslgs.telemetry import records
 from pslgs.telemetry.client_view import NoClients
 from pslgs.telemetry.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
-from pslgs.telemetry.series import ProcessRegistry
+from pslgs.telemetry.prometheus import ProcessRegistry
 from pslgs_operator.audit import Hearing
 from pslgs_operator.caches import Caches
 from pslgs_operator.metrics import Metrics
@@ -46,12 +46,12 @@ def _server() -> Iterator[Described]:
     labels = JobLabels("job", "mlp", "hidden1", "Global")
     metrics = ServerMetrics(registry, JobSeries(labels, epochs=1, quorum=1, client_series=1))
     metrics.follow_clients(_Everybody())
-    metrics.wire_bytes("sent", "control", 1)
+    metrics.count_wire_bytes("sent", "control", 1)
     metrics.observe(records.StepRecord(0, 1, 1, 1, 0, 1, 0, 0, 0, 0, {"a": (0, 1)}, {}, {"a": (0, 0)}))
     evaluated = records.ClientEvaluation(1, 0, 1)
     metrics.observe(records.EvaluationRecord(0, 1, 1, 1, 0, 1, {"a": evaluated}))
     metrics.observe(records.CheckpointRecord(0, 1, 0))
-    metrics.heartbeat(0)
+    metrics.set_heartbeat(0)
     return _described(registry)
 
 

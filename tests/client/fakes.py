@@ -164,7 +164,7 @@ async def fake_client(
     metrics, loading, thread = ClientMetrics(registry), ManualLoading(), ManualTorchThread()
     model = ClientModel(task, encoding, ClientStep(task, network.client_part, "a"), metrics)
     data = LocalData(
-        Prefetcher(training, loading, metrics.load),
+        Prefetcher(training, loading, metrics.observe_load),
         Prefetcher(evaluation, loading, lambda _: None) if evaluates else None,
     )
     connection = connection or FakeConnection()

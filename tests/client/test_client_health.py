@@ -6,13 +6,13 @@ import io
 from prometheus_client import CollectorRegistry
 
 from pslgs.client.health import ClientHealth
-from pslgs.telemetry.http import HEARTBEAT_BOUND_SECONDS, pages
+from pslgs.telemetry.http import HEARTBEAT_BOUND_SECONDS, make_application
 from server.fakes import ManualClock, settle
 
 
 def statuses(health: ClientHealth, clock: ManualClock) -> dict[str, str]:
     """Ask the pages as a probe would, from outside the event loop."""
-    application = pages(
+    application = make_application(
         CollectorRegistry(), health.status, lambda: health.connected, clock, HEARTBEAT_BOUND_SECONDS
     )
     answers: dict[str, str] = {}

@@ -106,11 +106,11 @@ CASES = [
     ),
     Case(
         alert="PslgsClientsRefused",
-        series={f'pslgs_clients_refused_total{{{OF}, reason="IdentityMismatch"}}': "0x5 1x30"},
+        series={f'pslgs_clients_refused_total{{{OF}, reason="Impostor"}}': "0x5 1x30"},
         quiet=4,
         fires=8,
         over=20,
-        labels=SERVER | {"reason": "IdentityMismatch"},
+        labels=SERVER | {"reason": "Impostor"},
     ),
     Case(
         alert="PslgsCheckpointFailed",

@@ -93,10 +93,10 @@ class Counters:
     def __init__(self) -> None:
         self.counted: list[str] = []
 
-    def client_refused(self, reason: str) -> None:
+    def count_refused_client(self, reason: str) -> None:
         self.counted.append(reason)
 
-    def answer_ignored(self, reason: str) -> None:
+    def count_ignored_answer(self, reason: str) -> None:
         self.counted.append(reason)
 
 

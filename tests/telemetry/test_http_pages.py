@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from pslgs.telemetry.http import HttpServer
 from pslgs.telemetry.metrics import JobLabels, JobSeries, ServerMetrics
-from pslgs.telemetry.series import ProcessRegistry
+from pslgs.telemetry.prometheus import ProcessRegistry
 from pslgs.telemetry.status import Status
 
 STATUS = Status(started=900.0, epochs=2, clients_expected=3, heartbeat=1000.0)

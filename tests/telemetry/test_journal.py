@@ -20,7 +20,7 @@ from pslgs.telemetry.records import (
     StepRecord,
     decode,
     encode,
-    plain,
+    to_plain,
 )
 
 RECORDS = st.one_of(*(st.from_type(cls) for cls in get_args(Record)))
@@ -32,7 +32,7 @@ def test_records_come_back_as_they_were(record):
 
     assert b"\n" not in line
     assert type(decode(line)) is type(record)
-    assert plain(decode(line)) == plain(record)
+    assert to_plain(decode(line)) == to_plain(record)
 
 
 def test_a_line_is_strict_json_that_starts_with_the_kind(step):
@@ -165,7 +165,7 @@ def size(request, path):
 def test_on_resume_what_happened_after_the_checkpoint_is_forgotten(path, size):
     write(path, *KNOWN, *NOTED, *LATER)
     with Journal(path) as journal:
-        told = journal.cut_after(2, size)
+        told = journal.truncate_after(2, size)
         assert read(path) == [*KNOWN, *NOTED]
         assert [record for record in told if isinstance(record, CheckpointRecord)] == [NOTED[1]]
         journal.append(LATER[0])
@@ -179,7 +179,7 @@ def test_the_attempt_that_a_stop_gave_up_stays_when_the_checkpoint_knows_of_it(p
     size = write(path, *KNOWN, given_up)
     write(path, *KNOWN, given_up, NOTED[1])
     with Journal(path) as journal:
-        journal.cut_after(2, size)
+        journal.truncate_after(2, size)
     assert read(path) == [*KNOWN, given_up, NOTED[1]]
 
 
@@ -187,14 +187,14 @@ def test_a_journal_is_cut_twice_as_once(path, size):
     write(path, *KNOWN, *NOTED, *LATER)
     for _ in range(2):
         with Journal(path) as journal:
-            journal.cut_after(2, size)
+            journal.truncate_after(2, size)
     assert read(path) == [*KNOWN, *NOTED]
 
 
 def test_without_a_checkpoint_only_the_first_arrivals_stay(path):
     write(path, *KNOWN, *NOTED, *LATER)
     with Journal(path) as journal:
-        assert journal.cut_after(0, 0) == KNOWN[:1]
+        assert journal.truncate_after(0, 0) == KNOWN[:1]
     assert read(path) == KNOWN[:1]
 
 
@@ -202,13 +202,13 @@ def test_an_evaluation_after_the_checkpoint_is_made_again_and_one_before_it_stay
     evaluation = EvaluationRecord(2.2, 1, 2, 10, 0.1, 0.9)
     write(path, *KNOWN, NOTED[1], evaluation, SKIPPED, LATER[0])
     with Journal(path) as journal:
-        journal.cut_after(2, size)
+        journal.truncate_after(2, size)
     assert read(path) == [*KNOWN, NOTED[1]]
 
     before = write(path, *KNOWN, evaluation)
     write(path, *KNOWN, evaluation, NOTED[1], LATER[0])
     with Journal(path) as journal:
-        told = journal.cut_after(2, size and before)
+        told = journal.truncate_after(2, size and before)
     assert read(path) == [*KNOWN, evaluation, NOTED[1]]
     assert size or evaluation in told
 
@@ -234,7 +234,7 @@ def test_skipped_samples_stay_if_the_checkpoint_knows_of_them(path, step, after,
     }
     write(path, step(step=1), SKIPPED, *(followers[kind] for kind in after), step(step=3))
     with Journal(path) as journal:
-        journal.cut_after(2)
+        journal.truncate_after(2)
     assert (SKIPPED in read(path)) is stays
 
 
@@ -252,7 +252,7 @@ def test_damage_before_the_checkpoint_does_not_prevent_the_cut(path, size, damag
     before = path.read_bytes() + damage + b"".join(encode(record) + b"\n" for record in KNOWN[2:])
     path.write_bytes(before + b"".join(encode(record) + b"\n" for record in LATER))
     with Journal(path) as journal:
-        journal.cut_after(2, size and len(before))
+        journal.truncate_after(2, size and len(before))
     assert path.read_bytes() == before
     assert rest < len(before)
 
@@ -263,7 +263,7 @@ def test_damage_after_the_checkpoint_is_set_aside_with_a_warning(path, size, dam
     good = path.read_bytes()
     path.write_bytes(good + damage + encode(LATER[0]) + b"\n")
     with Journal(path) as journal:
-        journal.cut_after(2, size)
+        journal.truncate_after(2, size)
     assert path.read_bytes() == good
     assert (path.parent / "metrics.jsonl.damaged").read_bytes() == damage + encode(LATER[0]) + b"\n"
     assert f"damaged from byte {len(good)} on" in caplog.text
@@ -272,7 +272,7 @@ def test_damage_after_the_checkpoint_is_set_aside_with_a_warning(path, size, dam
 def test_a_journal_without_a_single_record_is_set_aside(path):
     path.write_bytes(bytes(100) + b"\n" + bytes(70_000) + b"\n")
     with Journal(path) as journal:
-        assert journal.cut_after(2, 50) == []
+        assert journal.truncate_after(2, 50) == []
     assert path.read_bytes() == b""
     assert (path.parent / "metrics.jsonl.damaged").stat().st_size == 70_102
 
@@ -281,7 +281,7 @@ def test_a_journal_without_a_single_record_is_set_aside(path):
 def test_a_size_that_is_not_the_journals_is_warned_of_and_not_trusted(path, size, caplog):
     write(path, *KNOWN, *NOTED, *LATER)
     with Journal(path) as journal:
-        journal.cut_after(2, size)
+        journal.truncate_after(2, size)
     assert read(path) == [*KNOWN, *NOTED]
     assert "does not match the checkpoint of step 2" in caplog.text
 
@@ -290,7 +290,7 @@ def test_lines_longer_than_a_block_are_read_backwards_too(path):
     long = ClientRecord(1.0, 1, "a", "lost", "x" * 3_000_000)
     write(path, KNOWN[1], long, long, *LATER)
     with Journal(path) as journal:
-        journal.cut_after(1)
+        journal.truncate_after(1)
     assert read(path) == [KNOWN[1], long, long]
 
 
@@ -309,7 +309,7 @@ def test_of_a_long_journal_only_the_end_is_read(path, step, monkeypatch):
     decoded = []
     monkeypatch.setattr(journal_module, "decode", lambda line: decoded.append(line) or decode(line))
     with Journal(path) as journal:
-        journal.cut_after(20_000, size)
+        journal.truncate_after(20_000, size)
     assert len(decoded) < 5
     assert path.stat().st_size > size
 

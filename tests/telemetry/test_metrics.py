@@ -5,6 +5,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from pslgs.telemetry.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
+from pslgs.telemetry.prometheus import ProcessRegistry
 from pslgs.telemetry.records import (
     AbortRecord,
     CheckpointRecord,
@@ -14,7 +15,7 @@ from pslgs.telemetry.records import (
     FinishRecord,
     SkippedRecord,
 )
-from pslgs.telemetry.series import REFUSED, ProcessRegistry
+from pslgs.telemetry.series import REFUSAL_REASONS
 from pslgs.telemetry.status import Phase
 from telemetry.fake_clients import FakeClients
 
@@ -91,11 +92,11 @@ def busy(metrics, clients, step):
         FinishRecord(1.0, 2, "FINISHED", ""),
     ):
         metrics.observe(record)
-    metrics.wire_bytes("sent", "parameters", 100)
-    metrics.client_refused("impostor")
-    metrics.answer_ignored("late")
-    metrics.heartbeat(1300.0)
-    metrics.show_phase(Phase.TRAINING)
+    metrics.count_wire_bytes("sent", "parameters", 100)
+    metrics.count_refused_client("impostor")
+    metrics.count_ignored_answer("late")
+    metrics.set_heartbeat(1300.0)
+    metrics.set_phase(Phase.TRAINING)
     return metrics
 
 
@@ -266,7 +267,7 @@ def test_an_evaluation_replaces_the_accuracies_of_the_one_before(busy, registry)
     [
         ("clients_lost", "disconnected"),
         ("steps_aborted", "client_lost"),
-        ("clients_refused", "IdentityMismatch"),
+        ("clients_refused", "Impostor"),
     ],
     ids=["lost", "aborted", "refused"],
 )
@@ -276,20 +277,20 @@ def test_a_known_reason_is_counted_from_zero(metrics, registry, counter, reason)
 
 def test_endlessly_many_reasons_do_not_make_endlessly_many_series(metrics, registry):
     for number in range(100):
-        metrics.client_refused(f"reason {number}")
+        metrics.count_refused_client(f"reason {number}")
 
     [refused] = [metric for metric in registry.collect() if metric.name == "pslgs_clients_refused"]
     assert len(refused.samples) == 32
     assert registry.get_sample_value("pslgs_clients_refused_total", {"reason": "other"}) == 100 - 31 + len(
-        REFUSED
+        REFUSAL_REASONS
     )
 
 
 def test_a_client_counts_its_three_durations(registry):
     client = ClientMetrics(registry)
-    client.forward(0.5)
-    client.backward(0.25)
-    client.load(0.125)
+    client.observe_forward(0.5)
+    client.observe_backward(0.25)
+    client.observe_load(0.125)
 
     for name, seconds in (("forward", 0.5), ("backward", 0.25), ("load", 0.125)):
         assert registry.get_sample_value(f"pslgs_client_{name}_seconds_sum") == seconds

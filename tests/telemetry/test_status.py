@@ -68,7 +68,7 @@ def test_steps_move_the_figures(step):
 
     assert (status.phase, status.epoch, status.step, status.progress) == (Phase.TRAINING, 2, 4, 0.4)
     assert (status.loss, status.deviation, status.deviation_bound) == (1.5, 0.2, 0.5)
-    assert status.speed.samples_per_second == pytest.approx(8 / 2)
+    assert status.throughput.samples_per_second == pytest.approx(8 / 2)
     assert status.eta_seconds == pytest.approx(6 * 2)
 
 
@@ -134,7 +134,7 @@ def test_a_resumed_run_remembers_its_figures_but_neither_clients_nor_speed_nor_e
 
     assert (status.step, status.accuracy, status.last_checkpoint.step) == (4, 0.9, 4)
     assert (status.phase, status.exit_code, status.message) == (Phase.STARTING, None, "")
-    assert (status.clients, status.speed, status.started) == (FRESH.clients, Throughput(), 900.0)
+    assert (status.clients, status.throughput, status.started) == (FRESH.clients, Throughput(), 900.0)
 
 
 def test_the_figures_that_a_checkpoint_keeps_take_the_place_of_old_records(step):

@@ -62,7 +62,7 @@ class ClientModel:
 
     def observe_forward(self) -> None:
         """Record how long the forward pass of the local batch took."""
-        self._metrics.forward(self._forward_seconds)
+        self._metrics.observe_forward(self._forward_seconds)
 
     def backward(self, buffer: memoryview, gradient: torch.Tensor) -> None:
         """Decode the cut gradient of the next slice, and run its backward pass."""
@@ -73,7 +73,7 @@ class ClientModel:
     def finish(self, buffer: memoryview, gradient: torch.Tensor) -> memoryview:
         """Run the backward pass of the last slice; return the gradient of the client part."""
         self.backward(buffer, gradient)
-        self._metrics.backward(self._backward_seconds)
+        self._metrics.observe_backward(self._backward_seconds)
         return tensor_bytes(self._step.gradient())
 
     def load_parameters(self, parameters: torch.Tensor) -> None:

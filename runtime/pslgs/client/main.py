@@ -31,7 +31,7 @@ from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import JobSpec
 from pslgs.telemetry.http import HttpServer
 from pslgs.telemetry.metrics import ClientMetrics
-from pslgs.telemetry.series import ProcessRegistry
+from pslgs.telemetry.prometheus import ProcessRegistry
 from pslgs.training.client_step import ClientStep
 from pslgs.training.dataset_check import check_dataset
 from pslgs.training.setup import build_setup
@@ -159,7 +159,7 @@ def _open(spec: JobSpec, options: ClientOptions) -> _OpenedData:
 def _prefetched(data: _OpenedData, loading: LoadingThreads, metrics: ClientMetrics) -> LocalData:
     training, evaluation = data
     return LocalData(
-        Prefetcher(training, loading, metrics.load),
+        Prefetcher(training, loading, metrics.observe_load),
         None if evaluation is None else Prefetcher(evaluation, loading, lambda _: None),
     )
 

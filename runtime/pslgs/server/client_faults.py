@@ -26,10 +26,10 @@ _logger = logging.getLogger(__name__)
 class FaultCounters(Protocol):
     """The metrics that count faults of clients."""
 
-    def client_refused(self, reason: str) -> None:
+    def count_refused_client(self, reason: str) -> None:
         """Count a client that was not let in."""
 
-    def answer_ignored(self, reason: str) -> None:
+    def count_ignored_answer(self, reason: str) -> None:
         """Count a frame that nobody waits for."""
 
 
@@ -66,7 +66,7 @@ class ClientFaults:
             reason: One word, a label of the metric.
             problem: What it was told.
         """
-        self._counters.client_refused(reason)
+        self._counters.count_refused_client(reason)
         window = self._window(client)
         if not window.refused:
             _logger.warning("refused %s (%s): %s", one_line(client), reason, one_line(problem))
@@ -79,7 +79,7 @@ class ClientFaults:
             client: Its id.
             reason: ``late``, ``replayed`` or ``unasked``.
         """
-        self._counters.answer_ignored(reason)
+        self._counters.count_ignored_answer(reason)
         window = self._window(client)
         if not window.ignored:
             _logger.info("ignored an answer of client %s: %s", client, reason)

@@ -33,7 +33,7 @@ from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import JobSpec, SplitTrainingJob
 from pslgs.telemetry.http import HttpServer
-from pslgs.telemetry.series import ProcessRegistry
+from pslgs.telemetry.prometheus import ProcessRegistry
 from pslgs.telemetry.status import Status
 from pslgs.training.checkpoint import Checkpoint, CheckpointStore
 from pslgs.training.torch_thread import TorchThread

@@ -62,7 +62,7 @@ class RunRecorder:
             OSError: the journal cannot be read or written.
         """
         kept = progress if isinstance(progress, Mapping) else {}
-        records = self._journal.cut_after(step, kept.get("journal_bytes"))
+        records = self._journal.truncate_after(step, kept.get("journal_bytes"))
         resumed = resumed_status(self._fresh, records, kept.get("figures"))
         self.status = replace(resumed, heartbeat=self.status.heartbeat, notice=self.status.notice)
 
@@ -71,7 +71,7 @@ class RunRecorder:
         self._journal.append(record)
         self.metrics.observe(record)
         self.status = next_status(self.status, record)
-        self.metrics.show_phase(self.status.phase)
+        self.metrics.set_phase(self.status.phase)
         _log(record)
 
     def follow_clients(self, clients: ClientView) -> None:
@@ -82,14 +82,14 @@ class RunRecorder:
     def beat(self) -> None:
         """Note that the event loop runs."""
         now = self.now()
-        self.metrics.heartbeat(now)
+        self.metrics.set_heartbeat(now)
         self.status = replace(self.status, heartbeat=now)
 
     def show(self, phase: Phase, steps: int, message: str | None) -> None:
         """Show what is under way, how many steps there are in all, and what is lacking, if anything."""
         if message is not None or phase is not self.status.phase or steps != self.status.steps:
             self.status = replace(self.status, phase=phase, steps=steps, message=message or "")
-            self.metrics.show_phase(phase)
+            self.metrics.set_phase(phase)
 
     def finish(self, step: int, exit_code: ExitCode, message: str) -> None:
         """Take in that the run ended after ``step``."""
@@ -107,7 +107,7 @@ class RunRecorder:
     def count_bytes(self, so_far: Counter[tuple[str, str]]) -> None:
         """Bring the byte counters up to date."""
         for (direction, kind), count in (so_far - self._counted).items():
-            self.metrics.wire_bytes(direction, kind, count)
+            self.metrics.count_wire_bytes(direction, kind, count)
         self._counted = so_far
 
 

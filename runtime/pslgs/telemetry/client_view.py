@@ -1,4 +1,4 @@
-"""How metrics and status see the clients of a job: looked up when somebody asks, never copied."""
+"""View of the clients of a job for metrics and status, which read it on demand."""
 
 from collections.abc import Iterator, Mapping
 from typing import Protocol
@@ -11,23 +11,23 @@ STATES = (LIVE, LOST)
 
 
 class ClientView(Protocol):
-    """The clients of a job.  Everything may be read in any thread while the event loop changes it."""
+    """The clients of a job; all methods may be called in any thread while the event loop changes them."""
 
     def count(self, state: str) -> int:
-        """Count the clients in ``state``."""
+        """Return the number of clients in ``state``."""
 
     def names(self, state: str) -> tuple[str, ...]:
-        """Return the clients in ``state``, in order of their names."""
+        """Return the names of the clients in ``state``, sorted."""
 
     def is_live(self, client: str) -> bool:
-        """Tell whether a client is connected."""
+        """Return whether a client is connected."""
 
     def remaining(self, client: str) -> int:
-        """Return how many samples of this epoch a client has not contributed yet; 0 for a stranger."""
+        """Return the number of samples that a client has left in this epoch; 0 for an unknown client."""
 
 
 class NoClients(ClientView):
-    """The clients of a job that has none yet."""
+    """The clients of a job before the first one joins."""
 
     @override
     def count(self, state: str) -> int:
@@ -47,7 +47,7 @@ class NoClients(ClientView):
 
 
 class ClientNames(Mapping[str, tuple[str, ...]]):
-    """State (live, lost) -> clients in order of their names, as they are when an item is read."""
+    """State (live, lost) -> names of the clients in this state, sorted; read from the view on each access."""
 
     def __init__(self, view: ClientView) -> None:
         self._view = view

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 
+HEARTBEAT_BOUND_SECONDS = 60.0
+"""Default of the maximum age of a heartbeat, beyond which /healthz fails."""
+
+IDLE_CONNECTION_SECONDS = 10.0
+"""Maximum time for which a connection may be idle."""
+
 METHODS = ("GET", "HEAD")
+_SHUTDOWN_POLL_SECONDS = 0.1
+_logger = logging.getLogger(__name__)
 
 
 class Reportable(Protocol):
@@ -38,103 +46,10 @@ class HttpPage(NamedTuple):
     content_type: str = "text/plain; charset=utf-8"
 
 
-def pages(
-    registry: CollectorRegistry,
-    status: Callable[[], Reportable],
-    ready: Callable[[], bool],
-    now: Callable[[], float],
-    heartbeat_bound: float,
-) -> "WSGIApplication":
-    """Make the application.
-
-    Args:
-        registry: What /metrics shows.
-        status: What /status shows.
-        ready: Whether /readyz says so.
-        now: The clock, Unix time in seconds.
-        heartbeat_bound: Seconds without a heartbeat after which /healthz fails.
-    """
-    metrics: WSGIApplication = make_wsgi_app(registry)
-    routes: dict[str, Callable[[], HttpPage]] = {
-        "/healthz": lambda: _health(now() - status().heartbeat, heartbeat_bound),
-        "/readyz": lambda: _readiness(ready=ready()),
-        "/status": lambda: _status(status()),
-    }
-
-    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if environ["REQUEST_METHOD"] not in METHODS:
-            refusal = HttpPage(HTTPStatus.METHOD_NOT_ALLOWED, f"only {' and '.join(METHODS)} are allowed\n")
-            return _respond(refusal, start_response, [("Allow", ", ".join(METHODS))])
-        if path == "/metrics":
-            return metrics(environ, start_response)
-        unknown = f"there is no such page; try {', '.join(('/metrics', *routes))}\n"
-        page = routes[path]() if path in routes else HttpPage(HTTPStatus.NOT_FOUND, unknown)
-        return _respond(page, start_response)
-
-    return _answering_head(application)
-
-
-def _answering_head(application: "WSGIApplication") -> "WSGIApplication":
-    """Answer HEAD like GET, but without the body and with its length as Content-Length."""
-
-    def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] != "HEAD":
-            return application(environ, start_response)
-        answer: list[tuple[str, list[tuple[str, str]]]] = []
-
-        def remember(
-            line: str, headers: list[tuple[str, str]], _: object = None
-        ) -> Callable[[bytes], object]:
-            answer.append((line, headers))
-            return lambda _: None
-
-        body = b"".join(application({**environ, "REQUEST_METHOD": "GET"}, remember))
-        for line, headers in answer:
-            start_response(line, [*headers, ("Content-Length", str(len(body)))])
-        return []
-
-    return wrapped
-
-
-def _respond(
-    page: HttpPage, start_response: "StartResponse", headers: Iterable[tuple[str, str]] = ()
-) -> list[bytes]:
-    line = f"{page.status.value} {page.status.phrase}"
-    start_response(line, [("Content-Type", page.content_type), ("Cache-Control", "no-store"), *headers])
-    return [page.text.encode()]
-
-
-def _health(age: float, bound: float) -> HttpPage:
-    if age < bound:
-        return HttpPage(HTTPStatus.OK, "ok\n")
-    problem = f"the last heartbeat is {age:.0f} s old, more than the {bound:g} s allowed\n"
-    return HttpPage(HTTPStatus.SERVICE_UNAVAILABLE, problem)
-
-
-def _readiness(*, ready: bool) -> HttpPage:
-    return (
-        HttpPage(HTTPStatus.OK, "ready\n")
-        if ready
-        else HttpPage(HTTPStatus.SERVICE_UNAVAILABLE, "not ready\n")
-    )
-
-
-def _status(status: Reportable) -> HttpPage:
-    text = json.dumps(status.to_json(), allow_nan=False, indent=2) + "\n"
-    return HttpPage(HTTPStatus.OK, text, "application/json")
-
-
-HEARTBEAT_BOUND_SECONDS = 60.0
-IDLE_CONNECTION_SECONDS = 10.0
-SHUTDOWN_POLL_SECONDS = 0.1
-_logger = logging.getLogger(__name__)
-
-
 class HttpServer:
     """Serves /metrics, /healthz, /readyz and /status."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what the pages show comes from four places
+    def __init__(  # noqa: PLR0913, PLR0917 - the pages have four sources
         self,
         host: str,
         port: int,
@@ -152,13 +67,13 @@ class HttpServer:
             port: The port; 0 picks a free one.
             registry: What /metrics shows.
             status: What /status shows; called from other threads.
-            ready: Whether /readyz says so; called from other threads.
+            ready: Whether the process is ready, for /readyz; called from other threads.
             now: The clock, Unix time in seconds.
             heartbeat_bound: Seconds without a heartbeat after which /healthz fails.
         """
         self._host = host
         self._port = port
-        self._pages = pages(registry, status, ready, now, heartbeat_bound)
+        self._application = make_application(registry, status, ready, now, heartbeat_bound)
         self._running: tuple[_Server, Thread] | None = None
 
     def start(self) -> int:
@@ -168,14 +83,14 @@ class HttpServer:
             OSError: the address cannot be used, for example because the port is in use.
         """
         try:
-            server = _listener(self._host, self._port)
+            server = _make_server(self._host, self._port)
         except OSError as error:
             reason = (
                 f"cannot listen on port {self._port} of {self._host} ({error.strerror}); choose another port"
             )
             raise OSError(error.errno, reason) from error
-        server.set_app(self._pages)
-        thread = Thread(target=server.serve_forever, args=(SHUTDOWN_POLL_SECONDS,), name="http", daemon=True)
+        server.set_app(self._application)
+        thread = Thread(target=server.serve_forever, args=(_SHUTDOWN_POLL_SECONDS,), name="http", daemon=True)
         thread.start()
         self._running = (server, thread)
         return server.server_port
@@ -188,6 +103,91 @@ class HttpServer:
             server.shutdown()
             thread.join()
             server.server_close()
+
+
+def make_application(
+    registry: CollectorRegistry,
+    status: Callable[[], Reportable],
+    ready: Callable[[], bool],
+    now: Callable[[], float],
+    heartbeat_bound: float,
+) -> "WSGIApplication":
+    """Make the WSGI application that serves the pages.
+
+    Args:
+        registry: What /metrics shows.
+        status: What /status shows.
+        ready: Whether the process is ready, for /readyz.
+        now: The clock, Unix time in seconds.
+        heartbeat_bound: Seconds without a heartbeat after which /healthz fails.
+    """
+    metrics: WSGIApplication = make_wsgi_app(registry)
+    routes: dict[str, Callable[[], HttpPage]] = {
+        "/healthz": lambda: _health_page(now() - status().heartbeat, heartbeat_bound),
+        "/readyz": lambda: _readiness_page(ready=ready()),
+        "/status": lambda: _status_page(status()),
+    }
+
+    def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if environ["REQUEST_METHOD"] not in METHODS:
+            refusal = HttpPage(HTTPStatus.METHOD_NOT_ALLOWED, f"only {' and '.join(METHODS)} are allowed\n")
+            return _respond(refusal, start_response, [("Allow", ", ".join(METHODS))])
+        if path == "/metrics":
+            return metrics(environ, start_response)
+        unknown = f"there is no such page; try {', '.join(('/metrics', *routes))}\n"
+        page = routes[path]() if path in routes else HttpPage(HTTPStatus.NOT_FOUND, unknown)
+        return _respond(page, start_response)
+
+    return _with_head(application)
+
+
+def _with_head(application: "WSGIApplication") -> "WSGIApplication":
+    """Answer HEAD like GET, but without the body and with its length as Content-Length."""
+
+    def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return application(environ, start_response)
+        responses: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def record(line: str, headers: list[tuple[str, str]], _: object = None) -> Callable[[bytes], object]:
+            responses.append((line, headers))
+            return lambda _: None
+
+        body = b"".join(application({**environ, "REQUEST_METHOD": "GET"}, record))
+        for line, headers in responses:
+            start_response(line, [*headers, ("Content-Length", str(len(body)))])
+        return []
+
+    return wrapped
+
+
+def _respond(
+    page: HttpPage, start_response: "StartResponse", headers: Iterable[tuple[str, str]] = ()
+) -> list[bytes]:
+    line = f"{page.status.value} {page.status.phrase}"
+    start_response(line, [("Content-Type", page.content_type), ("Cache-Control", "no-store"), *headers])
+    return [page.text.encode()]
+
+
+def _health_page(age: float, bound: float) -> HttpPage:
+    if age < bound:
+        return HttpPage(HTTPStatus.OK, "ok\n")
+    problem = f"the last heartbeat is {age:.0f} s old, more than the {bound:g} s allowed\n"
+    return HttpPage(HTTPStatus.SERVICE_UNAVAILABLE, problem)
+
+
+def _readiness_page(*, ready: bool) -> HttpPage:
+    return (
+        HttpPage(HTTPStatus.OK, "ready\n")
+        if ready
+        else HttpPage(HTTPStatus.SERVICE_UNAVAILABLE, "not ready\n")
+    )
+
+
+def _status_page(status: Reportable) -> HttpPage:
+    text = json.dumps(status.to_json(), allow_nan=False, indent=2) + "\n"
+    return HttpPage(HTTPStatus.OK, text, "application/json")
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -208,14 +208,14 @@ class _Server6(_Server):
     address_family = socket.AF_INET6
 
 
-class _Handler(WSGIRequestHandler):
+class _RequestHandler(WSGIRequestHandler):
     timeout = IDLE_CONNECTION_SECONDS
 
     def log_message(self, *_: object) -> None:
         """Do not log requests, most of which are probes and scrapes."""
 
 
-def _listener(host: str, port: int) -> _Server:
+def _make_server(host: str, port: int) -> _Server:
     if host == "::" and not socket.has_dualstack_ipv6():
         host = "0.0.0.0"  # noqa: S104 - "::" asked for all addresses
-    return (_Server6 if ":" in host else _Server)((host, port), _Handler)
+    return (_Server6 if ":" in host else _Server)((host, port), _RequestHandler)

@@ -33,8 +33,8 @@ _LINE_LIMIT = 16 << 20
 """Maximum bytes of a line; records are shorter, so a longer line is damage."""
 
 _KIND = re.compile(rb'\{"kind":"(\w+)"')
-_TELLING = frozenset({StepRecord.kind, EvaluationRecord.kind, CheckpointRecord.kind})
-"""Records that `cut_after` returns although they are older than the checkpoint."""
+_LAST_KINDS = frozenset({StepRecord.kind, EvaluationRecord.kind, CheckpointRecord.kind})
+"""Kinds whose last record `truncate_after` returns, although it is older than the checkpoint."""
 
 _logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        _cut_torn_line(path)
+        _remove_incomplete_line(path)
         self._file = path.open("ab")
 
     def __enter__(self) -> Self:
@@ -80,7 +80,7 @@ class Journal:
         self._file.write(encode(record) + b"\n")
         self._file.flush()
 
-    def cut_after(self, step: int, size: int | None = None) -> list[Record]:
+    def truncate_after(self, step: int, size: int | None = None) -> list[Record]:
         """Truncate the journal after the checkpoint of ``step``, from which the run resumes.
 
         Records that do not depend on steps (clients that joined or were lost, the checkpoint itself, an
@@ -103,10 +103,10 @@ class Journal:
             else:
                 if size is not None:
                     _logger.warning("%s does not match the checkpoint of step %d", self.path, step)
-                start, known = _last_known(file, self.size, step)
-            kept, cut, damaged = _kept_tail(file, start, step)
+                start, known = _find_last_known(file, self.size, step)
+            kept, cut, damaged = _read_kept_tail(file, start, step)
         if damaged:
-            self._set_aside(cut)
+            self._save_damaged_part(cut)
         self._file.truncate(cut)
         os.fsync(self._file.fileno())
         return [*known, *kept]
@@ -115,10 +115,10 @@ class Journal:
         """Close the file; has no effect if it is closed."""
         self._file.close()
 
-    def _set_aside(self, start: int) -> None:
-        aside = self.path.with_name(self.path.name + DAMAGED_SUFFIX)
+    def _save_damaged_part(self, start: int) -> None:
+        damaged_path = self.path.with_name(self.path.name + DAMAGED_SUFFIX)
         try:
-            with self.path.open("rb") as file, aside.open("wb") as copy:
+            with self.path.open("rb") as file, damaged_path.open("wb") as copy:
                 file.seek(start)
                 shutil.copyfileobj(file, copy, _BLOCK_BYTES)
         except OSError as error:
@@ -128,26 +128,26 @@ class Journal:
                 "the journal %s is damaged from byte %d on; this part was moved to %s",
                 self.path,
                 start,
-                aside,
+                damaged_path,
             )
 
 
-def read(path: Path, damaged: Callable[[str], None] | None = None) -> list[Record]:
+def read(path: Path, on_damaged: Callable[[str], None] | None = None) -> list[Record]:
     """Read a journal, which may be open for writing; an incomplete last line is ignored.
 
     Args:
         path: The file.
-        damaged: Called with a message for each complete line that is not a valid record; such lines are
+        on_damaged: Called with a message for each complete line that is not a valid record; such lines are
             then skipped.
 
     Raises:
-        JournalError: a complete line is not a valid record, and ``damaged`` is not given.
+        JournalError: a complete line is not a valid record, and ``on_damaged`` is not given.
         OSError: the file cannot be read.
     """
-    return list(_records(path, damaged))
+    return list(_records(path, on_damaged))
 
 
-def _records(path: Path, damaged: Callable[[str], None] | None) -> Iterator[Record]:
+def _records(path: Path, on_damaged: Callable[[str], None] | None) -> Iterator[Record]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
@@ -155,12 +155,12 @@ def _records(path: Path, damaged: Callable[[str], None] | None) -> Iterator[Reco
             try:
                 yield decode(line)
             except ValueError as error:
-                if damaged is None:
+                if on_damaged is None:
                     raise JournalError(f"{path}, line {number}: {error}") from error
-                damaged(f"{path}, line {number}: {error}")
+                on_damaged(f"{path}, line {number}: {error}")
 
 
-def _cut_torn_line(path: Path) -> None:
+def _remove_incomplete_line(path: Path) -> None:
     if path.exists():
         with path.open("rb+") as file:
             file.truncate(_end_of_lines(file))
@@ -190,7 +190,7 @@ def _ends_record(file: BinaryIO, size: int, step: int) -> bool:
     return last is not None and not (isinstance(last, StepRecord) and _is_later(last, step))
 
 
-def _last_known(file: BinaryIO, end: int, step: int) -> tuple[int, list[Record]]:
+def _find_last_known(file: BinaryIO, end: int, step: int) -> tuple[int, list[Record]]:
     """Find the last record that was certainly written before the checkpoint of ``step``.
 
     Returns:
@@ -206,14 +206,14 @@ def _last_known(file: BinaryIO, end: int, step: int) -> tuple[int, list[Record]]
                 continue
             known_end = line.start + len(line.content)
         kind = _kind(line.content)
-        if kind in _TELLING and kind not in found and (record := _decoded(line.content)):
+        if kind in _LAST_KINDS and kind not in found and (record := _decoded(line.content)):
             found[kind] = record
-        if len(found) == len(_TELLING) or known_end - line.start > _SEARCH_BYTES:
+        if len(found) == len(_LAST_KINDS) or known_end - line.start > _SEARCH_BYTES:
             break
     return known_end or 0, list(found.values())
 
 
-def _kept_tail(file: BinaryIO, start: int, step: int) -> tuple[list[Record], int, bool]:
+def _read_kept_tail(file: BinaryIO, start: int, step: int) -> tuple[list[Record], int, bool]:
     """Read from ``start`` to the first line that the resumed run will repeat.
 
     Returns:

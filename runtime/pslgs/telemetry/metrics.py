@@ -6,6 +6,7 @@ from typing import assert_never
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info
 
 from pslgs.telemetry.client_view import ClientView
+from pslgs.telemetry.prometheus import SECONDS_BUCKETS, LatestGauge
 from pslgs.telemetry.records import (
     AbortRecord,
     CheckpointRecord,
@@ -16,14 +17,7 @@ from pslgs.telemetry.records import (
     SkippedRecord,
     StepRecord,
 )
-from pslgs.telemetry.series import (
-    SECONDS_BUCKETS,
-    ClientSeries,
-    FaultSeries,
-    LatestGauge,
-    ProgressSeries,
-    QualitySeries,
-)
+from pslgs.telemetry.series import ClientSeries, FaultSeries, ProgressSeries, QualitySeries
 from pslgs.telemetry.status import Phase
 
 
@@ -56,7 +50,7 @@ class JobSeries:
 
 
 class ServerMetrics:
-    """The metrics of a server; everything in the journal is observed through records only."""
+    """The metrics of a server; events that the journal contains are observed through their records."""
 
     def __init__(self, registry: CollectorRegistry, job: JobSeries) -> None:
         """Register all metrics; a registry can hold one server's metrics."""
@@ -78,35 +72,35 @@ class ServerMetrics:
         """Update the metrics by a record."""
         match record:
             case StepRecord():
-                self._progress.step(record)
-                self._quality.step(record)
-                self._clients.step(record)
+                self._progress.observe_step(record)
+                self._quality.observe_step(record)
+                self._clients.observe_step(record)
             case EvaluationRecord():
-                self._quality.evaluation(record)
-                self._clients.evaluation(record)
+                self._quality.observe_evaluation(record)
+                self._clients.observe_evaluation(record)
             case ClientRecord():
-                self._faults.client(record)
-                self._clients.change(record)
+                self._faults.observe_client(record)
+                self._clients.observe_client(record)
             case AbortRecord():
-                self._faults.abort(record)
+                self._faults.observe_abort(record)
             case SkippedRecord():
-                self._faults.skipped(record)
+                self._faults.observe_skipped(record)
             case CheckpointRecord():
-                self._faults.checkpoint(record)
+                self._faults.observe_checkpoint(record)
             case FinishRecord():
                 pass
             case _:
                 assert_never(record)
 
-    def show_phase(self, phase: Phase) -> None:
+    def set_phase(self, phase: Phase) -> None:
         """Set the phase of the run."""
-        self._progress.phase(phase)
+        self._progress.set_phase(phase)
 
     def follow_clients(self, clients: ClientView) -> None:
         """Set the clients whose number and remaining samples are looked up whenever the metrics are read."""
         self._clients.follow(clients)
 
-    def wire_bytes(self, direction: str, kind: str, count: int) -> None:
+    def count_wire_bytes(self, direction: str, kind: str, count: int) -> None:
         """Count transferred bytes.
 
         Args:
@@ -116,17 +110,17 @@ class ServerMetrics:
         """
         self._wire_bytes.labels(direction, kind).inc(count)
 
-    def client_refused(self, reason: str) -> None:
+    def count_refused_client(self, reason: str) -> None:
         """Count a refused client; ``reason`` is one word, such as the name of the error."""
         self._faults.refused.count(reason)
 
-    def answer_ignored(self, reason: str) -> None:
+    def count_ignored_answer(self, reason: str) -> None:
         """Count a message that was ignored; ``reason`` is ``late``, ``replayed`` or ``unasked``."""
         self._faults.ignored.count(reason)
 
-    def heartbeat(self, now: float) -> None:
+    def set_heartbeat(self, now: float) -> None:
         """Set the time of the last heartbeat of the event loop; ``now`` is Unix time in seconds."""
-        self._heartbeat.show(now)
+        self._heartbeat.set_known(now)
 
 
 class ClientMetrics:
@@ -137,15 +131,15 @@ class ClientMetrics:
         self._backward = _seconds("pslgs_client_backward_seconds", "Backward pass of a local batch", registry)
         self._load = _seconds("pslgs_client_load_seconds", "Loading and transforming a local batch", registry)
 
-    def forward(self, seconds: float) -> None:
+    def observe_forward(self, seconds: float) -> None:
         """Observe the duration of a forward pass."""
         self._forward.observe(seconds)
 
-    def backward(self, seconds: float) -> None:
+    def observe_backward(self, seconds: float) -> None:
         """Observe the duration of a backward pass."""
         self._backward.observe(seconds)
 
-    def load(self, seconds: float) -> None:
+    def observe_load(self, seconds: float) -> None:
         """Observe the time to load a local batch, whether or not the step waited for it."""
         self._load.observe(seconds)
 

@@ -214,18 +214,18 @@ def decode(line: bytes) -> Record:
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def plain(value: object) -> object:
+def to_plain(value: object) -> object:
     """Convert dataclasses and mappings to dictionaries, tuples to lists, and non-finite numbers to text."""
     if is_dataclass(value):
         return _attributes(value)
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [to_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
 
 
 def _attributes(value: "DataclassInstance | type[DataclassInstance]") -> dict[str, object]:
-    return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}

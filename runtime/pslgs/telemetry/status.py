@@ -23,6 +23,17 @@ from pslgs.telemetry.records import (
 WINDOW = 50
 """Number of steps over which the throughput is measured."""
 
+_KEPT_FIGURES = (
+    "epoch",
+    "step",
+    "loss",
+    "accuracy",
+    "deviation",
+    "deviation_expected",
+    "deviation_bound",
+)
+"""Fields of `Status` that a checkpoint keeps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
@@ -68,17 +79,6 @@ class Phase(StrEnum):
     FAILED = "Failed"
 
 
-_KEPT_FIGURES = (
-    "epoch",
-    "step",
-    "loss",
-    "accuracy",
-    "deviation",
-    "deviation_expected",
-    "deviation_bound",
-)
-
-
 class SavedCheckpoint(NamedTuple):
     """Step of a checkpoint, and the Unix time in seconds at which it was written."""
 
@@ -104,7 +104,7 @@ class Status:
         deviation_expected: Expected value of this deviation.
         deviation_bound: Bound that this deviation exceeds with a probability of at most 1 %.
         clients: State (``live``, ``lost``) -> names of the clients in this state, sorted.
-        speed: Throughput over the last steps.
+        throughput: Throughput over the last steps.
         last_checkpoint: The last checkpoint that was written.
         heartbeat: Unix time in seconds at which the event loop last ran.
         message: Message for the user; cleared by the next step.
@@ -127,7 +127,7 @@ class Status:
     deviation_expected: float | None = None
     deviation_bound: float | None = None
     clients: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: ClientNames(NoClients()))
-    speed: Throughput = field(default_factory=Throughput)
+    throughput: Throughput = field(default_factory=Throughput)
     last_checkpoint: SavedCheckpoint | None = None
     heartbeat: float = 0.0
     message: str = ""
@@ -147,8 +147,8 @@ class Status:
 
     @property
     def eta_seconds(self) -> float | None:
-        """Estimated seconds until the last step, at the recent speed; None if unknown or after the end."""
-        seconds = self.speed.seconds_per_step
+        """Estimated seconds to the last step, at the recent throughput; None if unknown or after the end."""
+        seconds = self.throughput.seconds_per_step
         if seconds is None or not self.steps or self.exit_code is not None:
             return None
         return max(0, self.steps - self.step) * seconds
@@ -169,7 +169,7 @@ class Status:
             "deviation": _finite(self.deviation),
             "deviationExpected": _finite(self.deviation_expected),
             "deviationBound": _finite(self.deviation_bound),
-            "samplesPerSecond": self.speed.samples_per_second,
+            "samplesPerSecond": self.throughput.samples_per_second,
             "clients": {state: list(names) for state, names in self.clients.items()},
             "clientsExpected": self.clients_expected,
             "lastCheckpoint": checkpoint._asdict() if checkpoint else None,
@@ -207,7 +207,7 @@ def kept_figures(status: Status) -> dict[str, float | None]:
 def resumed_status(
     fresh: Status, records: Iterable[Record], figures: Mapping[str, Any] | None = None
 ) -> Status:
-    """Return the initial status of a resumed run; its clients and its speed are not known yet.
+    """Return the initial status of a resumed run; its clients and its throughput are not known yet.
 
     Args:
         fresh: Status of a new run of the job in this process.
@@ -230,7 +230,7 @@ def _after_step(status: Status, record: StepRecord) -> Status:
         deviation=record.deviation,
         deviation_expected=record.deviation_expected,
         deviation_bound=record.deviation_bound,
-        speed=status.speed.after(record.time, record.batch_size),
+        throughput=status.throughput.after(record.time, record.batch_size),
         message="",
     )
 

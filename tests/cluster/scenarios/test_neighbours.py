@@ -72,7 +72,7 @@ def test_a_client_with_another_certificate_is_refused(own_cluster, namespace, sa
     code, said = ending(own_cluster, namespace, "impostor")
     assert code == ExitCode.REFUSED
     assert said.endswith("The certificate is for edge-1-0 and not for edge-0-0.")
-    impostors = 'pslgs_clients_refused_total{reason="IdentityMismatch"}'
+    impostors = 'pslgs_clients_refused_total{reason="Impostor"}'
     assert server_metric(own_cluster, namespace, "alpha", impostors) == 1
 
     assert server_status(own_cluster, namespace, "alpha")["clients"]["live"] == ["edge-0-0", "edge-1-0"]
