@@ -268,7 +268,7 @@ async def test_what_is_sent_is_counted_without_being_parsed_again(monkeypatch):
         written.append(message)
 
     async with asyncio.timeout(DEADLINE):
-        carrying = asyncio.create_task(stream.carry(silent, write))
+        carrying = asyncio.create_task(stream.pump(silent, write))
         for frame, kind in zip(frames, kinds, strict=True):
             await stream.send_encoded(frame, kind)
         stream.end(grpc.StatusCode.OK, "")
