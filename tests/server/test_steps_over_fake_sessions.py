@@ -1,6 +1,7 @@
 """The step runner, over sessions and a torch thread that a test has in its hands."""
 
 import numpy as np
+import pytest
 import torch
 
 from pslgs.coordination import messages
@@ -20,6 +21,7 @@ from server.fakes import (
     local_batches,
     sent_tensor,
     settle,
+    tiny_spec,
 )
 
 TICKET = ExchangeId(step=1, attempt=1)
@@ -90,3 +92,90 @@ async def test_an_attempt_abandoned_before_the_torch_thread_comes_to_it_is_not_c
         assert [record.reason for record in server.records(AbortRecord)] == ["it went"]
         late = deliver(runner.accept, session, forward_answer(server, TICKET, [0, 1]))
         assert late is None
+
+
+class WatchedTorchThread(ManualTorchThread):
+    """Knows whether the code that asks runs in it."""
+
+    inside = False
+
+    def submit(self, call, *args, **kwargs):
+        def watched():
+            self.inside = True
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self.inside = False
+
+        return super().submit(watched)
+
+
+async def to_the_backward_phase(server: FakeServer, samples: dict[str, int]) -> StepRunner:
+    runner = StepRunner(server.context)
+    runner.order_forward(forward_orders(server, samples))
+    await settle()
+    encoding = server.context.encoding
+    for name, count in samples.items():
+        smashed = torch.ones(count, server.task.layout.features)
+        data = torch.frombuffer(bytearray(encoding.encode(smashed)), dtype=torch.uint8)
+        answer = forward_answer(server, TICKET, [1] * count)
+        labels = [each for each in answer if each.header.tensor.kind == wire.Tensor.LABELS]
+        deliver(runner.accept, server.sessions[name], labels)
+        header = wire.Tensor(
+            kind=wire.Tensor.SMASHED_DATA, step=1, attempt=1, first=0, samples=count, offset=0
+        )
+        runner.accept(server.sessions[name], header, memoryview(bytes(data.numpy())))
+    runner.run_server_step(messages.RunServerStep(TICKET, 1, local_batches(server, samples)))
+    await settle()
+    return runner
+
+
+@pytest.mark.parametrize("compression", ["Float16", "Int8"])
+async def test_cut_gradients_are_encoded_in_the_torch_thread(compression):
+    samples = {"a": 2, "b": 3}
+    spec = tiny_spec(transport={"compression": compression})
+    async with fake_server(spec, torch_thread=ManualTorchThread()) as server:
+        for name in samples:
+            server.connect(name)
+        runner = await to_the_backward_phase(server, samples)
+        server.torch.held = True
+        runner.send_cut_gradients(messages.SendCutGradients(TICKET, local_batches(server, samples)))
+        await settle()
+        assert not sent_tensor(server.sessions["a"], wire.Tensor.CUT_GRADIENT)
+        server.torch.work()
+        await settle()
+        for name, count in samples.items():
+            data = sent_tensor(server.sessions[name], wire.Tensor.CUT_GRADIENT)
+            assert len(data) == server.context.encoding.encoded_bytes(count)
+
+
+async def test_cut_gradients_without_compression_do_not_wait_for_the_torch_thread():
+    async with fake_server(torch_thread=ManualTorchThread()) as server:
+        server.connect("a")
+        runner = await to_the_backward_phase(server, {"a": 2})
+        server.torch.held = True
+        runner.send_cut_gradients(messages.SendCutGradients(TICKET, local_batches(server, {"a": 2})))
+        await settle()
+        assert sent_tensor(server.sessions["a"], wire.Tensor.CUT_GRADIENT)
+
+
+async def test_the_quality_of_a_batch_is_computed_in_the_torch_thread(monkeypatch):
+    places: list[bool] = []
+    async with fake_server(torch_thread=WatchedTorchThread()) as server:
+        session = server.connect("a")
+        quality = server.context.label_statistics.quality
+
+        def noted(labels):
+            places.append(server.torch.inside)
+            return quality(labels)
+
+        monkeypatch.setattr(server.context.label_statistics, "quality", noted)
+        runner = await to_the_backward_phase(server, {"a": 2})
+        runner.send_cut_gradients(messages.SendCutGradients(TICKET, local_batches(server, {"a": 2})))
+        await settle()
+        gradient = torch.ones(len(server.context.model.parameters()))
+        deliver(runner.accept, session, gradient_answer(server, TICKET, gradient))
+        runner.apply_update(messages.ApplyUpdate(TICKET, 1, local_batches(server, {"a": 2})))
+        await settle()
+        assert server.records(StepRecord)
+    assert places == [True]

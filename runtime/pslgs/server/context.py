@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from torch import Tensor
+
 from pslgs.coordination.messages import Event, ExchangeId, LocalBatch, RequestSent
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.connections import ClientConnections, Sending
@@ -53,3 +55,9 @@ class ServerContext:
         """Send a client what it is to answer, and post the coordinator once all of it is sent."""
         sent = partial(self.post, RequestSent(local_batch.client, exchange))
         self.connections.send(local_batch.session, sending, sent)
+
+    async def encode(self, rows: Tensor) -> memoryview:
+        """Encode rows of a cut gradient in the torch thread, or at once where nothing has to be computed."""
+        if self.encoding.shares_memory(rows):
+            return self.encoding.encode(rows)
+        return await self.torch.run(self.encoding.encode, rows)

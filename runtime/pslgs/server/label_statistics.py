@@ -39,5 +39,8 @@ class LabelStatistics:
         return dict(self._counts)
 
     def quality(self, labels: NDArray[np.int64]) -> BatchQuality:
-        """Judge a global batch by its labels, as class numbers; shape (B,)."""
+        """Judge a global batch by its labels, as class numbers; shape (B,).
+
+        May be called in any thread, since a client that joins replaces the pooled counts as a whole.
+        """
         return batch_quality(labels, None if self._classes is None else self._pooled)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from pslgs.coordination import messages
 from pslgs.coordination.answers import AnswerHistory, Phase
 from pslgs.coordination.numeric_faults import NumericFault
+from pslgs.sampling.deviation import BatchQuality
 from pslgs.server.connections import Sending
 from pslgs.server.context import ServerContext
 from pslgs.server.receive_buffers import StepBuffers
@@ -58,6 +60,14 @@ class _Attempt:
     watch: StepTimer
     result: ServerStepResult | None = None
     abandoned: bool = False
+
+
+class _Updated(NamedTuple):
+    """What an applied update gives: the rate it used, the new client part, the quality of its batch."""
+
+    learning_rate: float
+    parameters: Tensor
+    quality: BatchQuality
 
 
 class StepRunner:
@@ -190,31 +200,32 @@ class StepRunner:
         return self._checked.run(*buffers.rows(), (buffers.smashed, buffers.labels), exchange.step)
 
     async def _apply_update(self, attempt: _Attempt, effect: messages.ApplyUpdate) -> None:
-        updated = await self._context.torch.run(self._update, attempt.buffers.gradients(), effect)
+        updated = await self._context.torch.run(self._update, attempt.buffers, effect)
         if isinstance(updated, NumericFault):
             self._context.post(messages.NumericFaultFound(effect.exchange, updated))
             return
-        rate, self._parameters = updated
+        self._parameters = updated.parameters
         attempt.watch.lap("update")
-        self._context.recorder.write(self._record(attempt, effect, rate))
+        self._context.recorder.write(self._record(attempt, effect, updated))
         self._attempt = None
         self._context.post(messages.UpdateDone(effect.exchange))
 
-    def _update(
-        self, gradients: dict[str, Tensor], effect: messages.ApplyUpdate
-    ) -> tuple[float, Tensor] | NumericFault:
-        """In the torch thread: apply the update, and read the parameters that the next step needs."""
-        rate = self._checked.apply(gradients, effect.epoch, effect.exchange.step)
-        return rate if isinstance(rate, NumericFault) else (rate, self._context.model.parameters())
+    def _update(self, buffers: StepBuffers, effect: messages.ApplyUpdate) -> _Updated | NumericFault:
+        """In the torch thread: apply the update, and compute what the record and the next step need."""
+        rate = self._checked.apply(buffers.gradients(), effect.epoch, effect.exchange.step)
+        if isinstance(rate, NumericFault):
+            return rate
+        classes = self._context.task.objective.class_numbers(buffers.labels).numpy()
+        quality = self._context.label_statistics.quality(classes)
+        return _Updated(rate, self._context.model.parameters(), quality)
 
-    def _record(self, attempt: _Attempt, effect: messages.ApplyUpdate, rate: float) -> StepRecord:
-        classes = self._context.task.objective.class_numbers(attempt.buffers.labels).numpy()
+    def _record(self, attempt: _Attempt, effect: messages.ApplyUpdate, updated: _Updated) -> StepRecord:
         return step_record(
             effect,
             time=self._context.recorder.now(),
             loss=attempt.result.loss if attempt.result else float("nan"),
-            learning_rate=rate,
-            quality=self._context.label_statistics.quality(classes),
+            learning_rate=updated.learning_rate,
+            quality=updated.quality,
             seconds=attempt.watch.seconds,
             response_seconds=attempt.watch.response_seconds(),
         )
@@ -224,7 +235,7 @@ class StepRunner:
 
         async def send(session: Session) -> None:
             for first, count in slice_rows(len(gradient), context.task.layout.bytes_per_sample):
-                data = context.encoding.encode(gradient[first : first + count])
+                data = await context.encode(gradient[first : first + count])
                 kind = wire.Tensor.CUT_GRADIENT
                 await session.send_tensor(kind, exchange.step, exchange.attempt, first, count, data)
 
