@@ -20,7 +20,6 @@ from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.settings import settings_from
 from pslgs.process.termination_message import TerminationMessage
 from pslgs.server import run_checkpoint
-from pslgs.server.label_statistics import LabelStatistics
 from pslgs.server.main import ENDPOINTS_FILE, run_server
 from pslgs.server.options import ServerOptions
 from pslgs.spec import SplitTrainingJob, parse_job
@@ -87,7 +86,7 @@ def write_run(folder: Path, job: SplitTrainingJob, steps: int, clients: int, *, 
     state = replace(Coordinator(settings_from(spec, 1), 0.0).state(0.0), step=steps)
     task, network = build_setup(spec, (4,))
     model = LocalServerModel(task, network, torch.device("cpu"))
-    rest = run_checkpoint.snapshot(state, LabelStatistics(task.objective.classes), spec, progress)
+    rest = run_checkpoint.snapshot(state, {}, spec, progress)
     if not keep_size:
         del rest["progress"]
     run_checkpoint.save(CheckpointStore(folder / "checkpoints", 2), steps, model, rest)

@@ -6,6 +6,7 @@ import pytest
 from coordination.world import World, drawn, settings
 from pslgs.coordination import messages
 from pslgs.coordination.operation import Phase
+from pslgs.sampling.strategies.sequential_split import sequential_schedule
 from pslgs.spec.exit_codes import ExitCode
 
 HOLDINGS = {"a": 13, "b": 0, "c": 1, "d": 40}
@@ -103,17 +104,21 @@ def test_clients_that_join_faster_than_schedules_are_drawn_do_not_stop_the_train
 
 
 def test_a_client_that_joins_while_an_empty_schedule_is_drawn_is_not_passed_over():
-    made = World(settings(2, epochs=1), {"a": 8, "b": 8, "z": 8}, draws_later=True)
+    def one_after_another(holdings, _):
+        return sequential_schedule(holdings.remaining, 8)
+
+    made = World(
+        settings(2, epochs=1, draw_schedule=one_after_another), {"a": 8, "d": 8, "z": 8}, draws_later=True
+    )
     made.join("a")
-    made.join("b")
+    made.join("d")
     while made.coordinator.step < 1:
         made.deliver()
-    for client in ("a", "b"):  # at least one of them has samples left
-        if made.coordinator.phase is not Phase.WAITING:
-            made.leave(client)
+    made.leave("d")  # a has nothing left, so that there is nothing to draw over
+    assert made.of(messages.DrawSchedule)[-1].draw.remaining == {}
     made.join("z")
     made.run()
-    assert {i for _, client, i in made.used if client == "z"} == set(range(8))
+    assert [client for _, client, _ in made.used if client != "a"] == ["z"] * 8
 
 
 def test_a_stop_does_not_wait_for_the_draw():

@@ -31,7 +31,9 @@ def store(tmp_path: Path, spec: JobSpec) -> CheckpointStore:
     label_statistics = LabelStatistics(CLASSES)
     label_statistics.count("a", [1, 2, 3])
     for step in (1, 2):
-        rest = run_checkpoint.snapshot(coordinator_state(spec, step), label_statistics, spec, PROGRESS)
+        rest = run_checkpoint.snapshot(
+            coordinator_state(spec, step), label_statistics.known(), spec, PROGRESS
+        )
         run_checkpoint.save(made, step, trained_model(spec, step), rest)
     return made
 

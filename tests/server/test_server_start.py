@@ -16,14 +16,13 @@ import torch
 
 from pslgs.process.termination_message import Ending, TerminationMessage
 from pslgs.server import main, run_checkpoint
-from pslgs.server.label_statistics import LabelStatistics
 from pslgs.server.options import ServerOptions
 from pslgs.spec import ExitCode, InputError, SplitTrainingJob, parse_job
 from pslgs.telemetry.journal import read
 from pslgs.telemetry.records import CheckpointRecord, FinishRecord, StepRecord
 from pslgs.training.checkpoint import CheckpointStore
 from server.checkpoints import coordinator_state, trained_model
-from server.fakes import CLASSES, tiny_document
+from server.fakes import tiny_document
 
 STEPS = 4
 
@@ -114,9 +113,7 @@ def run(tmp_path: Path) -> Path:
     recorder = main.open_recorder(job(), options(folder), main.ProcessRegistry())
     for number in range(1, STEPS + 1):
         recorder.write(step(number))
-    rest = run_checkpoint.snapshot(
-        coordinator_state(spec, STEPS), LabelStatistics(CLASSES), spec, recorder.progress()
-    )
+    rest = run_checkpoint.snapshot(coordinator_state(spec, STEPS), {}, spec, recorder.progress())
     run_checkpoint.save(CheckpointStore(folder / "checkpoints", 2), STEPS, trained_model(spec, STEPS), rest)
     recorder.write(CheckpointRecord(7.0, STEPS, 0.1))
     for number in (STEPS + 1, STEPS + 2):
@@ -202,7 +199,7 @@ async def test_a_run_that_falls_back_to_an_older_checkpoint_forgets_the_steps_af
     store = CheckpointStore(run / "checkpoints", 3)
     rest = run_checkpoint.snapshot(
         coordinator_state(spec, STEPS + 2),
-        LabelStatistics(CLASSES),
+        {},
         spec,
         {"figures": {"step": STEPS + 2}, "journal_bytes": (run / "metrics.jsonl").stat().st_size},
     )

@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -39,19 +39,22 @@ class Restored:
 
 
 def snapshot(
-    state: CoordinatorState, label_statistics: LabelStatistics, spec: JobSpec, progress: Mapping[str, Any]
+    state: CoordinatorState,
+    label_counts: Mapping[str, Sequence[int]],
+    spec: JobSpec,
+    progress: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return what of a checkpoint is not tensors, the optimizer's settings left out, as JSON.
 
     Args:
         state: What the coordinator remembers.
-        label_statistics: The clients' label counts.
+        label_counts: Client -> its samples of each class.
         spec: The job; the fields that define the training are kept, to be compared on resume.
         progress: What the accounts of the run keep; see `RunRecorder.progress`.
     """
     return {
         "coordinator": state.to_json(),
-        "label_counts": label_statistics.known(),
+        "label_counts": dict(label_counts),
         "job_digest": job_digest(spec).hex(),
         "definition": training_definition(spec),
         "progress": dict(progress),

@@ -215,9 +215,10 @@ class TrainingServer:
     def _prepare_checkpoint(self, coordinator: Coordinator, built: _Built) -> SaveNow:
         """Fix what the coordinator remembers now; the torch thread writes it when it comes to it."""
         state, progress = coordinator.state(time.monotonic()), self._recorder.progress()
-        rest = run_checkpoint.snapshot(state, built.label_statistics, self._spec, progress)
+        label_counts = built.label_statistics.known()
 
         def save(step: int) -> str | None:
+            rest = run_checkpoint.snapshot(state, label_counts, self._spec, progress)
             try:
                 run_checkpoint.save(self._store, step, built.model, rest)
             except CheckpointError as error:
