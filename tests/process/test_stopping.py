@@ -1,4 +1,4 @@
-"""How a process learns that it is to stop."""
+"""A signal or the end of its parent requests a process to stop."""
 
 import asyncio
 import multiprocessing
@@ -13,21 +13,21 @@ from pslgs.process.signals import stop_reason
 
 @pytest.fixture
 def parent(monkeypatch):
-    """A pipe that the parent's end would close; its other end is the sentinel."""
+    """A pipe in place of the parent: closing the yielded end makes the sentinel readable."""
     sentinel, held = os.pipe()
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: SimpleNamespace(sentinel=sentinel))
     yield held
     os.close(sentinel)
 
 
-async def test_a_signal_is_a_reason(parent):
+async def test_a_signal_is_the_reason_to_stop(parent):
     with stop_reason(with_parent=True, parent_grace=1000.0) as stop:
         signal.raise_signal(signal.SIGTERM)
         assert await stop == "stopped by SIGTERM"
     os.close(parent)
 
 
-async def test_the_end_of_the_parent_is_a_reason(parent):
+async def test_the_end_of_the_parent_is_the_reason_to_stop(parent):
     with stop_reason(with_parent=True) as stop:
         os.close(parent)
         assert await stop == "the parent process has ended"

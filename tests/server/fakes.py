@@ -21,7 +21,7 @@ import torch
 from prometheus_client import CollectorRegistry
 
 from pslgs.coordination.messages import Event, ExchangeId, LocalBatch, RequestSent, RequestsReady
-from pslgs.process.task_group import run_together
+from pslgs.process.task_group import task_group
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.connections import ClientConnections
 from pslgs.server.context import ServerContext
@@ -264,7 +264,7 @@ async def fake_server(
     registry = CollectorRegistry()
     metrics = ServerMetrics(registry, series)
     torch_thread = torch_thread or ManualTorchThread()
-    async with run_together(), BackgroundTasks() as tasks:
+    async with task_group(), BackgroundTasks() as tasks:
         context = ServerContext(
             task=task,
             model=LocalServerModel(task, network, torch.device("cpu")),

@@ -7,7 +7,7 @@ import pytest
 
 from pslgs.coordination import messages
 from pslgs.coordination.messages import ExchangeId
-from pslgs.process.task_group import beside, cancelled
+from pslgs.process.task_group import cancel_and_wait, in_background
 from pslgs.server.step_runner import StepRunner
 from server.fakes import fake_server, local_batches, settle
 
@@ -39,15 +39,15 @@ async def test_an_error_in_work_beside_a_block_ends_the_block():
         raise ArithmeticError("no heartbeat")
 
     with pytest.raises(ArithmeticError, match="no heartbeat"):
-        async with beside(fail()):
+        async with in_background(fail()):
             await asyncio.Event().wait()
 
 
 async def test_work_beside_a_block_ends_with_it_and_the_blocks_own_error_is_raised_as_itself():
     with pytest.raises(KeyError):
-        async with beside(asyncio.sleep(3600)):
+        async with in_background(asyncio.sleep(3600)):
             raise KeyError("own")
-    async with beside(asyncio.sleep(3600)):
+    async with in_background(asyncio.sleep(3600)):
         pass
 
 
@@ -61,5 +61,5 @@ async def test_an_error_in_a_task_that_is_being_stopped_is_logged(caplog):
     task = asyncio.create_task(fail_at_the_end())
     await settle()
     with caplog.at_level(logging.ERROR):
-        await cancelled(task)
+        await cancel_and_wait(task)
     assert "disk full" in caplog.text

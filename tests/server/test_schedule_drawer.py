@@ -11,7 +11,7 @@ import pytest
 
 from pslgs.coordination.messages import DrawSchedule, Event, ScheduleDrawn
 from pslgs.coordination.schedule_draw import DrawId, ScheduleDraw
-from pslgs.process.task_group import run_together
+from pslgs.process.task_group import task_group
 from pslgs.sampling.schedule import draw_global_schedule
 from pslgs.server.schedule_drawer import ScheduleDrawer
 from server.fakes import settle
@@ -48,7 +48,7 @@ async def drawn(drawer: ScheduleDrawer, told: "asyncio.Queue[Event]", effects: l
 
 async def test_a_schedule_is_the_same_as_if_drawn_inline():
     told: asyncio.Queue[Event] = asyncio.Queue()
-    async with run_together() as tasks:
+    async with task_group() as tasks:
         event = await drawn(ScheduleDrawer(tasks, told.put_nowait), told, [effect(1)])
     assert isinstance(event, ScheduleDrawn)
     assert event.draw_id == DrawId(1, 1)
@@ -57,7 +57,7 @@ async def test_a_schedule_is_the_same_as_if_drawn_inline():
 
 async def test_the_event_loop_goes_on_while_a_schedule_is_drawn():
     gate, told = Gate(), asyncio.Queue()
-    async with run_together() as tasks:
+    async with task_group() as tasks:
         drawer = ScheduleDrawer(tasks, told.put_nowait)
         drawer.draw(effect(1, gate))
         await settle()
@@ -70,7 +70,7 @@ async def test_the_event_loop_goes_on_while_a_schedule_is_drawn():
 async def test_a_draw_that_was_replaced_is_not_told_of_and_those_between_are_not_made():
     gate, told = Gate(), asyncio.Queue()
     between: list[int] = []
-    async with run_together() as tasks:
+    async with task_group() as tasks:
         drawer = ScheduleDrawer(tasks, told.put_nowait)
         drawer.draw(effect(1, gate))
         await settle()
@@ -85,7 +85,7 @@ async def test_a_draw_that_was_replaced_is_not_told_of_and_those_between_are_not
 
 async def test_the_drawer_can_be_used_again():
     told: asyncio.Queue[Event] = asyncio.Queue()
-    async with run_together() as tasks:
+    async with task_group() as tasks:
         drawer = ScheduleDrawer(tasks, told.put_nowait)
         ids = [(await drawn(drawer, told, [effect(number)])).draw_id.number for number in (1, 2)]
     assert ids == [1, 2]
@@ -96,14 +96,14 @@ async def test_an_error_of_a_draw_ends_the_server():
         raise MemoryError("Unable to allocate 4 TiB")
 
     with pytest.raises(MemoryError, match="4 TiB"):
-        async with run_together() as tasks:
+        async with task_group() as tasks:
             ScheduleDrawer(tasks, lambda _: None).draw(effect(1, fails))
 
 
 async def test_closing_does_not_wait_for_the_draw_under_way():
     gate = Gate()
     with suppress(asyncio.CancelledError):
-        async with asyncio.timeout(SECONDS), run_together() as tasks:
+        async with asyncio.timeout(SECONDS), task_group() as tasks:
             drawer = ScheduleDrawer(tasks, lambda _: None)
             drawer.draw(effect(1, gate))
             await settle()

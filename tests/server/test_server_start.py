@@ -180,7 +180,7 @@ async def test_a_refused_resume_ends_as_bad_input_and_keeps_its_place_in_the_sta
     words = TerminationMessage()
     with pytest.raises(InputError, match=r"spec\.optimizer\.momentum: was 0\.9 when training started"):
         await main.run_server(job(optimizer={"momentum": 0.5}), options(run), words)
-    assert words.described(Ending(ExitCode.BAD_INPUT, "refused"))["step"] == STEPS
+    assert words.describe(Ending(ExitCode.BAD_INPUT, "refused"))["step"] == STEPS
     finish = read(run / "metrics.jsonl")[-1]
     assert isinstance(finish, FinishRecord)
     assert (finish.outcome, finish.step) == ("BAD_INPUT", STEPS)

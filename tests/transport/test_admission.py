@@ -9,7 +9,7 @@ import pytest
 
 from pslgs.identity.authority import CertificateAuthority
 from pslgs.identity.identity import Identity
-from pslgs.telemetry.series import REFUSED
+from pslgs.telemetry.series import REFUSAL_REASONS
 from pslgs.transport import grpc_server
 from pslgs.transport.errors import (
     IdentityMismatch,
@@ -214,6 +214,6 @@ async def test_another_service_is_refused_at_once():
 
 def test_every_refusal_that_ends_a_handshake_is_counted_under_a_known_reason():
     refusals = [MissingIdentity("m"), IdentityMismatch("m"), VersionMismatch("m"), ProtocolViolation("m")]
-    assert {refusal_reason(error) for error in refusals} <= {*REFUSED}
+    assert {refusal_reason(error) for error in refusals} <= {*REFUSAL_REASONS}
     assert refusal_reason(refusals[0]) == "Unidentified"
     assert refusal_reason(refusals[1]) == "Impostor"

@@ -48,7 +48,7 @@ def leaving(path: Path | None) -> Iterator[TerminationMessage]:
         raise
     finally:
         if path is not None:
-            words.leave_at(path)
+            words.write_to(path)
 
 
 def run_process(work: Coroutine[Any, Any, Ending], threads: int) -> Ending:

@@ -23,7 +23,7 @@ from pslgs.data.client_dataset import ClientDataset
 from pslgs.data.loading import TRAINING, can_decode_in_threads, open_evaluation_data, open_training_data
 from pslgs.identity.identity import renewed_from
 from pslgs.process.signals import stop_reason
-from pslgs.process.task_group import beside, cancelled
+from pslgs.process.task_group import cancel_and_wait, in_background
 from pslgs.process.termination_message import Ending
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.digest import job_digest
@@ -113,7 +113,7 @@ async def until_stopped(work: Coroutine[Any, Any, Ending], stop: asyncio.Future[
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if working.done():
         return working.result()
-    await cancelled(working)
+    await cancel_and_wait(working)
     _logger.info("%s", stop.result())
     return Ending(ExitCode.INTERRUPTED, stop.result())
 
@@ -194,7 +194,7 @@ async def _health_shown(
     http = HttpServer(host, port, registry, health.status, lambda: health.connected, time.time)
     http.start()
     try:
-        async with beside(health.keep_beating()):
+        async with in_background(health.keep_beating()):
             yield
     finally:
         http.stop()

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 
 from pslgs.client.tasks import ClientContext, EvaluationTask, OrderTask, StepTask
-from pslgs.process.task_group import run_together
+from pslgs.process.task_group import task_group
 from pslgs.process.termination_message import Ending
 from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
@@ -23,7 +23,7 @@ async def attend(context: ClientContext) -> Ending:
         StreamEnded: the stream is over.
     """
     try:
-        async with run_together() as tasks:
+        async with task_group() as tasks:
             return await _Orders(context, tasks).follow()
     except InputError as error:
         failure = wire.Failure(exit_code=ExitCode.BAD_INPUT, message=one_line(str(error)))

@@ -19,6 +19,18 @@ PRIVATE_KEY_FILE = "tls.key"
 AUTHORITY_FILE = "ca.crt"
 
 
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_DNS_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+
+DNS_NAME_RULE = (
+    "must consist of lower-case letters, digits, '-' and '.', start and end with a letter or digit, "
+    "also between dots, and have 253 characters at most"
+)
+"""The rule that `is_dns_name` checks, as the predicate of a sentence."""
+
+_logger = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Certificate and private key of a server or client, with the authority that it trusts, as PEM.
@@ -65,6 +77,40 @@ class Identity:
         return identity
 
 
+IdentitySource = Callable[[], Identity]
+"""Function that returns the identity for the next connection."""
+
+
+def renewed_from(folder: Path) -> IdentitySource:
+    """Return a source that reads the identity in ``folder`` again on each call.
+
+    If the files are invalid, for example because they are being replaced, the source logs a warning and
+    returns the previous identity.
+
+    Raises:
+        InputError: the first identity cannot be loaded.
+    """
+    current = Identity.load(folder)
+
+    def source() -> Identity:
+        nonlocal current
+        try:
+            current = Identity.load(folder)
+        except InputError as error:
+            _logger.warning("the identity is not renewed: %s", error)
+        return current
+
+    return source
+
+
+def is_dns_name(text: str) -> bool:
+    """Return whether ``text`` is a DNS name as Kubernetes requires for the names of nodes.
+
+    Ids of clients have the form ``<node>-<number>``.
+    """
+    return len(text) <= 253 and _DNS_NAME.fullmatch(text) is not None
+
+
 def _write_private(path: Path, content: bytes) -> None:
     # An existing file may be readable by others, so its mode is set before the key is written.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -101,49 +147,3 @@ def _certificate(path: Path, pem: bytes) -> x509.Certificate:
         return x509.load_pem_x509_certificate(pem)
     except ValueError as error:
         raise InputError.at(str(path), "is not a PEM certificate; issue a new identity") from error
-
-
-_PART = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
-_DNS_NAME = re.compile(rf"{_PART}(?:\.{_PART})*")
-
-DNS_NAME_RULE = (
-    "must consist of lower-case letters, digits, '-' and '.', start and end with a letter or digit, "
-    "also between dots, and have 253 characters at most"
-)
-"""The rule that `is_dns_name` checks, as the predicate of a sentence."""
-
-
-def is_dns_name(text: str) -> bool:
-    """Return whether ``text`` is a DNS name as Kubernetes requires for the names of nodes.
-
-    Ids of clients have the form ``<node>-<number>``.
-    """
-    return len(text) <= 253 and _DNS_NAME.fullmatch(text) is not None
-
-
-IdentitySource = Callable[[], Identity]
-"""Function that returns the identity for the next connection."""
-
-_logger = logging.getLogger(__name__)
-
-
-def renewed_from(folder: Path) -> IdentitySource:
-    """Return a source that reads the identity in ``folder`` again on each call.
-
-    If the files are invalid, for example because they are being replaced, the source logs a warning and
-    returns the previous identity.
-
-    Raises:
-        InputError: the first identity cannot be loaded.
-    """
-    current = Identity.load(folder)
-
-    def source() -> Identity:
-        nonlocal current
-        try:
-            current = Identity.load(folder)
-        except InputError as error:
-            _logger.warning("the identity is not renewed: %s", error)
-        return current
-
-    return source

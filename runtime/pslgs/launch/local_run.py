@@ -15,7 +15,7 @@ from pslgs.launch.progress import ProgressView, fetch_status
 from pslgs.launch.run_folder import JOB_FILE, Cores
 from pslgs.launch.sites import Site
 from pslgs.process.signals import stop_reason
-from pslgs.process.task_group import run_together
+from pslgs.process.task_group import task_group
 from pslgs.spec import ExitCode, InputError, JobSpec, Tls
 
 _LIFETIME = timedelta(days=365)
@@ -107,7 +107,7 @@ async def run_locally(plan: LocalRun, view: ProgressView) -> Outcome:
         issue(Path(scratch), plan.name, [site.client_id for site in plan.sites])
         server, clients = _children(plan, Path(scratch), free_port())
         try:
-            async with run_together() as tasks:
+            async with task_group() as tasks:
                 running = tasks.create_task(server.tend(0))
                 tended = [tasks.create_task(each.tend(plan.spec.backoff_limit)) for each in clients]
                 stopping = tasks.create_task(_stop(server, stop))

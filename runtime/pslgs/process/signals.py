@@ -61,20 +61,20 @@ def stop_reason(*, with_parent: bool, parent_grace: float = 0.0) -> Iterator[asy
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[str] = loop.create_future()
 
-    def ask(reason: str) -> None:
+    def request_stop(reason: str) -> None:
         if not stop.done():
             stop.set_result(reason)
 
     parent = multiprocessing.parent_process() if with_parent else None
 
-    def note_end_of_parent(sentinel: int) -> None:
+    def handle_parent_end(sentinel: int) -> None:
         loop.remove_reader(sentinel)  # the sentinel stays readable, and would call this repeatedly
-        loop.call_later(parent_grace, ask, "the parent process has ended")
+        loop.call_later(parent_grace, request_stop, "the parent process has ended")
 
     for number in SIGNALS:
-        loop.add_signal_handler(number, ask, f"stopped by {number.name}")
+        loop.add_signal_handler(number, request_stop, f"stopped by {number.name}")
     if parent:
-        loop.add_reader(parent.sentinel, note_end_of_parent, parent.sentinel)
+        loop.add_reader(parent.sentinel, handle_parent_end, parent.sentinel)
     try:
         yield stop
     finally:

@@ -1,4 +1,4 @@
-"""A task group that raises the first error itself."""
+"""Helpers for asyncio tasks that do not hide errors: a task group, background work and cancellation."""
 
 import asyncio
 import logging
@@ -10,19 +10,19 @@ _logger = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def run_together() -> AsyncIterator[asyncio.TaskGroup]:
-    """Provide an ``asyncio.TaskGroup``, but raise the first error of a task instead of an exception group."""
+async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
+    """Provide an `asyncio.TaskGroup` that raises the first error of a task instead of an exception group."""
     try:
         async with asyncio.TaskGroup() as tasks:
             yield tasks
     except ExceptionGroup as group:
-        raise _first(group) from group
+        raise _first_error(group) from group
 
 
 @asynccontextmanager
-async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run ``work`` while the block runs, and cancel it at the end; its error ends the block, as itself."""
-    async with run_together() as tasks:
+async def in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run ``work`` during the block and cancel it at the end; an error in it ends the block and is raised."""
+    async with task_group() as tasks:
         task = tasks.create_task(work)
         try:
             yield
@@ -30,8 +30,8 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             task.cancel()
 
 
-async def cancelled(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait for its end; an error in it is logged, because nobody else waits for it."""
+async def cancel_and_wait(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has ended; an error of the task is logged, not raised."""
     task.cancel()
     await asyncio.wait({task})
     error = None if task.cancelled() else task.exception()
@@ -39,6 +39,6 @@ async def cancelled(task: asyncio.Task[Any]) -> None:
         _logger.error("A task failed while it was being stopped.", exc_info=error)
 
 
-def _first(group: ExceptionGroup[Exception]) -> Exception:
+def _first_error(group: ExceptionGroup[Exception]) -> Exception:
     error = group.exceptions[0]
-    return _first(error) if isinstance(error, ExceptionGroup) else error
+    return _first_error(error) if isinstance(error, ExceptionGroup) else error

@@ -13,7 +13,7 @@ from pslgs.spec.exit_codes import ExitCode
 LIMIT_BYTES = 4096
 """Maximum size of a termination message in Kubernetes."""
 
-_CUT = " …"
+_ELLIPSIS = " …"
 _logger = logging.getLogger(__name__)
 
 
@@ -33,31 +33,31 @@ _UNKNOWN = Ending(ExitCode.INTERNAL_ERROR, "the process ended without giving a r
 
 @dataclass(slots=True)
 class TerminationMessage:
-    """The termination message of this process, whose attributes are set as the process goes on.
+    """The termination message of this process, whose attributes are set while it runs.
 
     Attributes:
         ending: Exit code and reason.
-        described: Function that returns the fields of the message; they include ``exitCode`` and
+        describe: Function that returns the fields of the message; they include ``exitCode`` and
             ``message``.
     """
 
     ending: Ending = _UNKNOWN
-    described: Callable[[Ending], Mapping[str, object]] = Ending.to_json
+    describe: Callable[[Ending], Mapping[str, object]] = Ending.to_json
 
     def encode(self) -> bytes:
         """Return the termination message as JSON; the reason is shortened to fit into `LIMIT_BYTES`."""
-        whole = _encode(self.described(self.ending))
+        whole = _encode(self.describe(self.ending))
         if len(whole) <= LIMIT_BYTES:
             return whole
         lengths = range(len(self.ending.message) + 1)
-        too_long = bisect_right(lengths, LIMIT_BYTES, key=lambda length: len(self._cut_to(length)))
-        return self._cut_to(max(0, too_long - 1))
+        too_long = bisect_right(lengths, LIMIT_BYTES, key=lambda length: len(self._encode_shortened(length)))
+        return self._encode_shortened(max(0, too_long - 1))
 
-    def _cut_to(self, length: int) -> bytes:
-        message = self.ending.message[:length] + _CUT
-        return _encode(self.described(self.ending._replace(message=message)))
+    def _encode_shortened(self, length: int) -> bytes:
+        message = self.ending.message[:length] + _ELLIPSIS
+        return _encode(self.describe(self.ending._replace(message=message)))
 
-    def leave_at(self, path: Path) -> None:
+    def write_to(self, path: Path) -> None:
         """Write the termination message to a file; if that fails, log a warning."""
         try:
             path.write_bytes(self.encode())

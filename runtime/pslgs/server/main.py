@@ -18,7 +18,7 @@ from pslgs.coordination.agreement import Agreement
 from pslgs.coordination.messages import TICK_SECONDS, Finish
 from pslgs.identity.identity import renewed_from
 from pslgs.process.signals import stop_reason
-from pslgs.process.task_group import beside, cancelled
+from pslgs.process.task_group import cancel_and_wait, in_background
 from pslgs.process.termination_message import Ending, TerminationMessage
 from pslgs.server import run_checkpoint
 from pslgs.server.client_faults import ClientFaults
@@ -59,7 +59,7 @@ async def run_server(job: SplitTrainingJob, options: ServerOptions, words: Termi
     registry = ProcessRegistry()
     run = usable(options.run)
     recorder = open_recorder(job, options, registry)
-    words.described = lambda ending: described(recorder.status, ending)
+    words.describe = lambda ending: described(recorder.status, ending)
     torch = TorchThread()
     try:
         with stop_reason(with_parent=options.with_parent) as stop:
@@ -112,7 +112,7 @@ async def _reporting(
     recorder.beat()
     front.port = _open(http, f"{host}:{port}")
     try:
-        async with beside(_beat(recorder)):
+        async with in_background(_beat(recorder)):
             yield front
     finally:
         http.stop()
@@ -147,7 +147,7 @@ async def _unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Future[str
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if working.done():
         return working.result()
-    await cancelled(working)
+    await cancel_and_wait(working)
     return Finish(ExitCode.INTERRUPTED, stop.result())
 
 

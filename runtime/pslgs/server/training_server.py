@@ -13,7 +13,7 @@ from pslgs.coordination.messages import TICK_SECONDS, Event, Finish, StopRequest
 from pslgs.coordination.settings import settings_from
 from pslgs.data.client_dataset import ClientDataset
 from pslgs.data.loading import EVALUATION, open_evaluation_data
-from pslgs.process.task_group import run_together
+from pslgs.process.task_group import task_group
 from pslgs.server import run_checkpoint
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.connections import ClientConnections
@@ -104,7 +104,7 @@ class TrainingServer:
         if built.restored and built.restored.checkpoint is not self._checkpoint:
             older = built.restored.checkpoint
             self._recorder.go_on_after(older.step, older.state.get("progress"))
-        async with run_together() as tasks:
+        async with task_group() as tasks:
             return await self._lead(tasks, built, data, startup_gate, stop)
 
     async def _agreed_task(

@@ -1,5 +1,5 @@
 """Errors of a stream, and the gRPC statuses with which it ends because of them."""
-# ruff: noqa: N818 - their names are labels of metrics, and complete without "Error"
+# ruff: noqa: N818 - their names describe what happened, and most are reasons in metrics as well
 
 import grpc
 
@@ -89,13 +89,13 @@ _REFUSALS = frozenset(
     }
 )
 
-
-_REASONS: dict[type[Exception], str] = {IdentityMismatch: "Impostor", MissingIdentity: "Unidentified"}
+_REFUSAL_REASONS: dict[type[Exception], str] = {IdentityMismatch: "Impostor", MissingIdentity: "Unidentified"}
+"""Reasons in metrics that are not the name of the error."""
 
 
 def refusal_reason(error: Exception) -> str:
-    """Return the reason for which a client was refused, as the metric `pslgs_clients_refused` labels it."""
-    return _REASONS.get(type(error), type(error).__name__)
+    """Return the label of a refusal in the metric ``pslgs_clients_refused``."""
+    return _REFUSAL_REASONS.get(type(error), type(error).__name__)
 
 
 def status_of(error: BaseException) -> grpc.StatusCode:
