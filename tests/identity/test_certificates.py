@@ -123,7 +123,7 @@ def test_an_authority_made_from_its_stored_fields_issues_as_before(authority, no
         pytest.param("e" * 254, id="too long"),
     ],
 )
-def test_a_client_id_that_is_no_dns_name_is_refused(
+def test_a_client_id_that_is_not_a_dns_name_is_refused(
     authority: CertificateAuthority, now: datetime, client_id: str
 ):
     with pytest.raises(InputError, match=r"The client id .* must consist of"):

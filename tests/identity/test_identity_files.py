@@ -48,7 +48,7 @@ def test_every_missing_file_is_named(identity, tmp_path):
         pytest.param("ca.crt", id="authority"),
     ],
 )
-def test_a_file_that_is_no_pem_is_named(identity, tmp_path, name):
+def test_a_file_that_is_not_pem_is_named_in_the_error(identity, tmp_path, name):
     identity.save(tmp_path)
     (tmp_path / name).write_bytes(b"\0garbage")
     with pytest.raises(InputError, match=f"{name}: is not a"):

@@ -1,4 +1,4 @@
-"""The files of an identity are exchanged in place, as the kubelet does when a Secret changes."""
+"""An identity is read again when its files are replaced, as the kubelet does when a Secret changes."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ def mount(folder: Path, identity: Identity, version: str) -> None:
             (folder / name).symlink_to(Path("..data", name))
 
 
-def test_an_exchanged_identity_is_the_next_one_shown(issued, tmp_path):
+def test_a_replaced_identity_is_returned_by_the_next_call(issued, tmp_path):
     mount(tmp_path, issued[0], "..1")
     source = renewed_from(tmp_path)
     assert source() == issued[0]
@@ -41,7 +41,7 @@ def test_an_exchanged_identity_is_the_next_one_shown(issued, tmp_path):
         pytest.param(lambda folder, _: (folder / "ca.crt").write_bytes(b"x"), id="damaged"),
     ],
 )
-def test_files_that_do_not_belong_together_leave_the_one_before_in_use(issued, tmp_path, damage, caplog):
+def test_the_previous_identity_is_kept_while_the_files_do_not_match(issued, tmp_path, damage, caplog):
     issued[0].save(tmp_path)
     source = renewed_from(tmp_path)
     damage(tmp_path, issued[1])
@@ -51,6 +51,6 @@ def test_files_that_do_not_belong_together_leave_the_one_before_in_use(issued, t
     assert source() == issued[1]
 
 
-def test_there_has_to_be_an_identity_at_first(tmp_path):
+def test_a_missing_first_identity_is_an_error(tmp_path):
     with pytest.raises(InputError, match=r"tls\.crt"):
         renewed_from(tmp_path)

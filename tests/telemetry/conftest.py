@@ -8,7 +8,7 @@ from pslgs.telemetry.records import StepRecord
 
 @pytest.fixture
 def step() -> Callable[..., StepRecord]:
-    """Make a step's record; what is not said is ordinary."""
+    """Return a function that makes a step record with defaults for missing fields."""
     ordinary = StepRecord(
         time=1000.0,
         epoch=1,

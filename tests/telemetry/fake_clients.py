@@ -1,4 +1,4 @@
-"""Clients of a job as a test says they are."""
+"""Clients of a job in the states that a test sets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

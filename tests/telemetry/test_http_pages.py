@@ -16,7 +16,7 @@ STATUS = Status(started=900.0, epochs=2, clients_expected=3, heartbeat=1000.0)
 
 
 class World:
-    """What the pages look at, for a test to change."""
+    """Sources of the pages, which a test can change."""
 
     def __init__(self):
         self.now = 1010.0
@@ -81,13 +81,13 @@ def test_health_follows_the_heartbeat(ask, world):
     assert ask("/healthz")[0].status == 200
 
 
-def test_readiness_is_what_the_process_says(ask, world):
+def test_readiness_follows_the_state_of_the_process(ask, world):
     assert ask("/readyz")[0].status == 503
     world.ready = True
     assert ask("/readyz")[0].status == 200
 
 
-def test_metrics_are_given_in_the_format_that_is_asked_for(ask):
+def test_metrics_have_the_requested_format(ask):
     response, body = ask("/metrics")
     assert response.headers["Content-Type"].startswith("text/plain; version=")
     assert "\npslgs_steps_total 0.0\n" in body
@@ -100,7 +100,7 @@ def test_metrics_are_given_in_the_format_that_is_asked_for(ask):
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthz", "/readyz", "/status", "/nowhere"])
-def test_head_answers_as_get_does_without_the_body(ask, path):
+def test_head_returns_the_headers_of_get_without_a_body(ask, path):
     got, body = ask(path)
     headed, nothing = ask(path, "HEAD")
 
@@ -121,7 +121,7 @@ def test_an_unknown_page_names_the_known_ones(ask):
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/metrics", "/status", "/nowhere"])
-def test_nothing_can_be_changed(ask, method, path):
+def test_methods_other_than_get_and_head_are_refused(ask, method, path):
     response, body = ask(path, method)
 
     assert response.status == 405
@@ -129,7 +129,7 @@ def test_nothing_can_be_changed(ask, method, path):
     assert body == "only GET and HEAD are allowed\n"
 
 
-def test_it_answers_while_another_request_hangs(ask, world):
+def test_a_request_is_answered_while_another_one_hangs(ask, world):
     asked, answer = threading.Event(), threading.Event()
     statuses = [STATUS]
 
@@ -176,7 +176,7 @@ def test_a_stopped_server_frees_its_port_and_can_start_again(world):
     again.stop()
 
 
-def test_it_can_listen_on_ipv6(world):
+def test_a_server_can_listen_on_ipv6(world):
     server = world.server(host="::1")
     try:
         port = server.start()
@@ -189,7 +189,7 @@ def test_it_can_listen_on_ipv6(world):
     server.stop()
 
 
-def test_all_addresses_are_those_of_ipv4_where_there_is_no_ipv6(world, monkeypatch):
+def test_without_ipv6_all_addresses_means_those_of_ipv4(world, monkeypatch):
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
     server = world.server(host="::")
     connection = http.client.HTTPConnection("127.0.0.1", server.start(), timeout=10)

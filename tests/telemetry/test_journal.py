@@ -27,7 +27,7 @@ RECORDS = st.one_of(*(st.from_type(cls) for cls in get_args(Record)))
 
 
 @given(RECORDS)
-def test_records_come_back_as_they_were(record):
+def test_decoding_an_encoded_record_restores_it(record):
     line = encode(record)
 
     assert b"\n" not in line
@@ -48,7 +48,7 @@ def test_a_line_is_strict_json_that_starts_with_the_kind(step):
     assert document["allocation"] == {"a": [0, 5], "b": [3, 3]}
 
 
-def test_what_is_written_is_there_at_once_and_in_order(tmp_path, step):
+def test_appended_records_can_be_read_at_once_and_in_order(tmp_path, step):
     path = tmp_path / "metrics.jsonl"
     evaluation = EvaluationRecord(
         2.0,
@@ -67,7 +67,7 @@ def test_what_is_written_is_there_at_once_and_in_order(tmp_path, step):
         assert read(path) == [step(), evaluation]
 
 
-def test_a_journal_that_is_opened_again_goes_on(tmp_path, step):
+def test_a_reopened_journal_is_appended_to(tmp_path, step):
     path = tmp_path / "metrics.jsonl"
     for number in (1, 2):
         with Journal(path) as journal:
@@ -76,7 +76,7 @@ def test_a_journal_that_is_opened_again_goes_on(tmp_path, step):
     assert [record.step for record in read(path)] == [1, 2]
 
 
-def test_every_torn_end_is_left_out_and_cut_off_before_writing_goes_on(tmp_path, step):
+def test_an_incomplete_last_line_is_ignored_when_read_and_removed_when_opened(tmp_path, step):
     path = tmp_path / "metrics.jsonl"
     with Journal(path) as journal:
         journal.append(step(step=1))
@@ -108,7 +108,7 @@ def test_every_torn_end_is_left_out_and_cut_off_before_writing_goes_on(tmp_path,
     ],
     ids=["torn", "list", "unknown kind", "kind of a wrong type", "wrong type", "missing field", "not text"],
 )
-def test_a_wrong_line_is_named(tmp_path, step, line, problem):
+def test_an_invalid_line_is_named_in_the_error(tmp_path, step, line, problem):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(encode(step()) + b"\n" + line + b"\n")
 
@@ -118,7 +118,7 @@ def test_a_wrong_line_is_named(tmp_path, step, line, problem):
     assert problem in str(error.value)
 
 
-def test_fields_of_a_newer_version_are_left_out():
+def test_fields_of_a_newer_version_are_ignored():
     line = b'{"kind":"finish","time":1,"step":2,"outcome":"FINISHED","message":"","mood":"good"}'
 
     assert decode(line) == FinishRecord(1.0, 2, "FINISHED", "")
@@ -158,11 +158,11 @@ def path(tmp_path):
 
 @pytest.fixture(params=[True, False], ids=["size known", "size not known"])
 def size(request, path):
-    """The size that the checkpoint of step 2 may know."""
+    """Size of the journal at the checkpoint of step 2, or None."""
     return write(path, *KNOWN) if request.param else None
 
 
-def test_on_resume_what_happened_after_the_checkpoint_is_forgotten(path, size):
+def test_resuming_removes_the_records_after_the_checkpoint(path, size):
     write(path, *KNOWN, *NOTED, *LATER)
     with Journal(path) as journal:
         told = journal.truncate_after(2, size)
@@ -174,7 +174,7 @@ def test_on_resume_what_happened_after_the_checkpoint_is_forgotten(path, size):
     assert [file.name for file in path.parent.iterdir()] == ["metrics.jsonl"]
 
 
-def test_the_attempt_that_a_stop_gave_up_stays_when_the_checkpoint_knows_of_it(path):
+def test_an_attempt_aborted_by_a_stop_is_kept_if_the_checkpoint_includes_it(path):
     given_up = AbortRecord(2.1, 1, 3, 1, "stopped")
     size = write(path, *KNOWN, given_up)
     write(path, *KNOWN, given_up, NOTED[1])
@@ -183,7 +183,7 @@ def test_the_attempt_that_a_stop_gave_up_stays_when_the_checkpoint_knows_of_it(p
     assert read(path) == [*KNOWN, given_up, NOTED[1]]
 
 
-def test_a_journal_is_cut_twice_as_once(path, size):
+def test_truncating_twice_is_the_same_as_once(path, size):
     write(path, *KNOWN, *NOTED, *LATER)
     for _ in range(2):
         with Journal(path) as journal:
@@ -191,14 +191,14 @@ def test_a_journal_is_cut_twice_as_once(path, size):
     assert read(path) == [*KNOWN, *NOTED]
 
 
-def test_without_a_checkpoint_only_the_first_arrivals_stay(path):
+def test_without_a_checkpoint_only_records_of_clients_that_joined_are_kept(path):
     write(path, *KNOWN, *NOTED, *LATER)
     with Journal(path) as journal:
         assert journal.truncate_after(0, 0) == KNOWN[:1]
     assert read(path) == KNOWN[:1]
 
 
-def test_an_evaluation_after_the_checkpoint_is_made_again_and_one_before_it_stays(path, size):
+def test_an_evaluation_after_the_checkpoint_is_removed_and_one_before_it_is_kept(path, size):
     evaluation = EvaluationRecord(2.2, 1, 2, 10, 0.1, 0.9)
     write(path, *KNOWN, NOTED[1], evaluation, SKIPPED, LATER[0])
     with Journal(path) as journal:
@@ -226,7 +226,7 @@ SKIPPED = SkippedRecord(9.0, 1, {"a": 3})
     ],
     ids=["before a step", "before the checkpoint", "after the checkpoint", "before a client's loss"],
 )
-def test_skipped_samples_stay_if_the_checkpoint_knows_of_them(path, step, after, stays):
+def test_skipped_samples_are_kept_if_the_checkpoint_includes_them(path, step, after, stays):
     followers = {
         StepRecord: step(step=2),
         CheckpointRecord: CheckpointRecord(9.0, 2, 0.1),
@@ -247,7 +247,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
-def test_damage_before_the_checkpoint_does_not_prevent_the_cut(path, size, damage):
+def test_damage_before_the_checkpoint_does_not_prevent_truncation(path, size, damage):
     rest = write(path, *KNOWN[:2])
     before = path.read_bytes() + damage + b"".join(encode(record) + b"\n" for record in KNOWN[2:])
     path.write_bytes(before + b"".join(encode(record) + b"\n" for record in LATER))
@@ -258,7 +258,7 @@ def test_damage_before_the_checkpoint_does_not_prevent_the_cut(path, size, damag
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
-def test_damage_after_the_checkpoint_is_set_aside_with_a_warning(path, size, damage, caplog):
+def test_damage_after_the_checkpoint_is_saved_to_a_file_with_a_warning(path, size, damage, caplog):
     write(path, *KNOWN, *NOTED)
     good = path.read_bytes()
     path.write_bytes(good + damage + encode(LATER[0]) + b"\n")
@@ -269,7 +269,7 @@ def test_damage_after_the_checkpoint_is_set_aside_with_a_warning(path, size, dam
     assert f"damaged from byte {len(good)} on" in caplog.text
 
 
-def test_a_journal_without_a_single_record_is_set_aside(path):
+def test_a_journal_without_any_record_is_saved_to_a_file(path):
     path.write_bytes(bytes(100) + b"\n" + bytes(70_000) + b"\n")
     with Journal(path) as journal:
         assert journal.truncate_after(2, 50) == []
@@ -278,7 +278,7 @@ def test_a_journal_without_a_single_record_is_set_aside(path):
 
 
 @pytest.mark.parametrize("size", [3, 10**9], ids=["within a line", "beyond the end"])
-def test_a_size_that_is_not_the_journals_is_warned_of_and_not_trusted(path, size, caplog):
+def test_a_size_that_does_not_match_the_journal_is_ignored_with_a_warning(path, size, caplog):
     write(path, *KNOWN, *NOTED, *LATER)
     with Journal(path) as journal:
         journal.truncate_after(2, size)
@@ -301,7 +301,7 @@ def test_a_journal_has_the_size_of_its_file(path, step):
         assert journal.size == path.stat().st_size > 0
 
 
-def test_of_a_long_journal_only_the_end_is_read(path, step, monkeypatch):
+def test_only_the_end_of_a_long_journal_is_read(path, step, monkeypatch):
     size = write(path, *(step(step=number) for number in range(1, 20_001)))
     with path.open("ab") as file:
         file.write(encode(CheckpointRecord(2.0, 20_000, 0.1)) + b"\n")

@@ -79,7 +79,7 @@ def clients():
 
 @pytest.fixture
 def busy(metrics, clients, step):
-    """Metrics of a server to which everything has happened that can."""
+    """Metrics of a server that has observed a record of each kind."""
     metrics.follow_clients(clients)
     for record in (
         step(),
@@ -202,7 +202,7 @@ def test_values_are_those_of_the_records(busy, registry, sample, labels, value):
         "pslgs_epoch",
     ],
 )
-def test_what_is_not_known_yet_has_no_sample(metrics, registry, name):
+def test_an_unknown_value_has_no_sample(metrics, registry, name):
     assert registry.get_sample_value(name) is None
 
 
@@ -213,7 +213,7 @@ def test_a_task_without_classes_shows_no_deviation(metrics, registry, step):
     assert registry.get_sample_value("pslgs_training_loss") == 2.3
 
 
-def test_a_loss_that_is_no_number_is_shown_as_such(metrics, registry, step):
+def test_a_loss_that_is_nan_is_shown_as_nan(metrics, registry, step):
     metrics.observe(step(loss=math.nan))
 
     assert math.isnan(registry.get_sample_value("pslgs_training_loss"))
@@ -239,7 +239,7 @@ def test_the_series_of_a_lost_client_are_removed_and_come_back_with_it(busy, cli
     assert clients_with_series(registry) == {"a", "b"}
 
 
-def test_clients_and_what_they_have_left_are_looked_up_when_they_are_asked_for(busy, clients, registry):
+def test_clients_and_their_remaining_samples_are_looked_up_when_metrics_are_read(busy, clients, registry):
     clients.states, clients.left = {"live": ("a",), "lost": ()}, {"a": 3}
 
     assert registry.get_sample_value("pslgs_clients", {"state": "lost"}) == 0
@@ -275,7 +275,7 @@ def test_a_known_reason_is_counted_from_zero(metrics, registry, counter, reason)
     assert registry.get_sample_value(f"pslgs_{counter}_total", {"reason": reason}) == 0
 
 
-def test_endlessly_many_reasons_do_not_make_endlessly_many_series(metrics, registry):
+def test_the_number_of_series_by_reason_is_bounded(metrics, registry):
     for number in range(100):
         metrics.count_refused_client(f"reason {number}")
 

@@ -35,7 +35,7 @@ def after(*records, status=FRESH):
     return reduce(next_status, records, status)
 
 
-def test_a_fresh_status_knows_nothing_and_is_json():
+def test_a_new_status_has_no_values_and_is_json():
     document = json.loads(json.dumps(FRESH.to_json(), allow_nan=False))
 
     assert document == {
@@ -63,7 +63,7 @@ def test_a_fresh_status_knows_nothing_and_is_json():
     }
 
 
-def test_steps_move_the_figures(step):
+def test_a_step_updates_the_values(step):
     status = after(step(step=3, time=100.0), step(step=4, time=102.0, epoch=2, loss=1.5))
 
     assert (status.phase, status.epoch, status.step, status.progress) == (Phase.TRAINING, 2, 4, 0.4)
@@ -89,7 +89,7 @@ def test_a_client_that_joins_leaves_the_rest_of_the_status_alone():
     assert after(ClientRecord(1.0, 0, "a", "joined", "")) == FRESH
 
 
-def test_a_failed_checkpoint_is_told_until_one_succeeds(step):
+def test_a_failed_checkpoint_is_shown_until_one_succeeds(step):
     failed = after(CheckpointRecord(1.0, 2, 0.1, "disk full"), step())
     assert failed.to_json()["message"] == "the checkpoint of step 2 could not be written: disk full"
     assert failed.to_json()["lastCheckpoint"] is None
@@ -99,7 +99,7 @@ def test_a_failed_checkpoint_is_told_until_one_succeeds(step):
     assert written.to_json()["lastCheckpoint"] == {"step": 4, "time": 5.0}
 
 
-def test_a_loss_that_is_no_number_is_null(step):
+def test_a_loss_that_is_nan_becomes_null(step):
     status = after(step(loss=math.nan))
 
     assert status.to_json()["loss"] is None
@@ -121,7 +121,7 @@ def test_aborted_attempts_and_skipped_samples_change_nothing():
     assert after(AbortRecord(1.0, 1, 1, 1, "why"), SkippedRecord(1.0, 1, {"a": 3})) == FRESH
 
 
-def test_a_resumed_run_remembers_its_figures_but_neither_clients_nor_speed_nor_end(step):
+def test_a_resumed_run_keeps_its_figures_but_not_its_clients_throughput_or_end(step):
     records = [
         ClientRecord(1.0, 0, "a", "joined", ""),
         step(step=4),
@@ -137,7 +137,7 @@ def test_a_resumed_run_remembers_its_figures_but_neither_clients_nor_speed_nor_e
     assert (status.clients, status.throughput, status.started) == (FRESH.clients, Throughput(), 900.0)
 
 
-def test_the_figures_that_a_checkpoint_keeps_take_the_place_of_old_records(step):
+def test_the_figures_of_a_checkpoint_replace_old_records(step):
     records = [step(step=4, loss=float("nan")), EvaluationRecord(1.0, 1, 4, 10, 0.5, 0.9)]
     figures = json.loads(json.dumps(kept_figures(after(*records)), allow_nan=False))
 
@@ -150,7 +150,7 @@ def test_the_figures_that_a_checkpoint_keeps_take_the_place_of_old_records(step)
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 100), st.integers(1, 1000)), min_size=2, max_size=2 * WINDOW))
-def test_speed_is_the_mean_over_the_last_steps(steps):
+def test_throughput_is_the_mean_over_the_last_steps(steps):
     speed, now = Throughput(), 1.7e9
     for seconds, samples in steps:
         now += seconds
@@ -165,7 +165,7 @@ def test_speed_is_the_mean_over_the_last_steps(steps):
 @pytest.mark.parametrize(
     "times", [(), (1.0,), (1.0, 1.0), (2.0, 1.0)], ids=["none", "one", "at once", "backwards"]
 )
-def test_without_two_steps_apart_there_is_no_speed(times):
+def test_without_two_steps_at_different_times_there_is_no_throughput(times):
     speed = reduce(lambda speed, time: speed.after(time, 8), times, Throughput())
 
     assert speed.samples_per_second is None
@@ -177,7 +177,7 @@ def test_progress_never_exceeds_one_and_needs_a_known_length(step):
     assert after(step(), status=Status(started=0.0, epochs=1, clients_expected=1)).progress == 0.0
 
 
-def test_what_holds_all_the_time_is_shown_where_nothing_is_more_urgent(step):
+def test_the_notice_is_shown_if_there_is_no_other_message(step):
     status = replace(FRESH, notice="there is no GPU")
     assert status.to_json()["message"] == status.to_json()["notice"] == "there is no GPU"
     assert after(step(step=1), status=status).to_json()["message"] == "there is no GPU"

@@ -16,7 +16,7 @@ from pslgs.transport.stream import Stream
 from pslgs.transport.v1.training_pb2 import Hello
 
 DEADLINE = 20.0
-"""Seconds that no wait of a test may last."""
+"""Maximum seconds of any wait in a test."""
 
 
 @dataclass
@@ -40,14 +40,14 @@ class Served:
             return await self.sessions.get()
 
     async def end_of(self, session: Session) -> StreamEnded:
-        """Wait until the attending task of ``session`` was told of its end."""
+        """Wait until the handler of ``session`` has received the end of its stream."""
         async with asyncio.timeout(DEADLINE), self.all_ended:
             await self.all_ended.wait_for(lambda: session.number in self.ended)
             return self.ended[session.number]
 
 
 def source(identity: Identity | IdentitySource | None) -> IdentitySource | None:
-    """Let a test that renews nothing say just who it is."""
+    """Return an identity source; an identity becomes a source that always returns it."""
     return (lambda: identity) if isinstance(identity, Identity) else identity
 
 
@@ -95,7 +95,7 @@ async def serving(
         await server.stop(0)
 
 
-def dialling(
+def connecting(
     address: str,
     identity: Identity | IdentitySource | None = None,
     *,

@@ -1,4 +1,4 @@
-"""Tensors are put together from chunks in memory that the receiver sized itself."""
+"""Tensors are assembled from chunks in a buffer that the receiver allocated."""
 
 import itertools
 
@@ -37,7 +37,7 @@ def test_a_tensor_arrives_as_it_was_sent(size):
     assert outcomes == [False] * (len(frames) - 1) + [True]
 
 
-def test_every_chunk_says_what_it_belongs_to():
+def test_every_chunk_names_its_tensor():
     for frame in frames_of(bytes(2 * CHUNK_BYTES)):
         tensor = frame.header.tensor
         assert (tensor.kind, tensor.step, tensor.attempt, tensor.first, tensor.samples) == (
@@ -50,7 +50,7 @@ def test_every_chunk_says_what_it_belongs_to():
 
 
 @given(st.binary(min_size=1, max_size=200), st.lists(st.integers(1, 199), max_size=5))
-def test_chunks_of_any_size_are_put_together_in_order(data, cuts):
+def test_chunks_of_any_size_are_assembled_in_order(data, cuts):
     bounds = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
     out = bytearray(len(data))
     assembly = Assembly(memoryview(out))

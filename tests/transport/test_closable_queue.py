@@ -1,4 +1,4 @@
-"""A queue keeps order and bounds, and closing it wakes whoever waits."""
+"""A queue keeps the order and its capacity, and closing it wakes all waiting tasks."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_items_come_out_in_order_and_never_more_than_fit():
+async def test_items_are_returned_in_order_and_never_exceed_the_capacity():
     queue: ClosableQueue[int] = ClosableQueue(2)
 
     async def put_all() -> None:
@@ -35,7 +35,7 @@ def anything(item: int) -> bool:
     return True
 
 
-async def test_what_is_taken_without_waiting_comes_in_order_too():
+async def test_items_taken_without_waiting_are_in_order():
     queue: ClosableQueue[int] = ClosableQueue(3)
     for item in range(3):
         await queue.put(item)
@@ -51,7 +51,7 @@ async def test_an_item_that_is_not_accepted_stays_first():
     assert [await queue.get(), await queue.get()] == [5, 1]
 
 
-async def test_taking_without_waiting_makes_place_for_one_that_waits_to_put():
+async def test_taking_an_item_without_waiting_wakes_a_task_that_waits_to_put():
     queue: ClosableQueue[int] = ClosableQueue(1)
     await queue.put(0)
     putting = asyncio.create_task(queue.put(1))
@@ -65,7 +65,7 @@ async def test_taking_without_waiting_makes_place_for_one_that_waits_to_put():
     assert queue.get_if(anything) == 1
 
 
-async def test_a_closed_queue_gives_what_is_left_without_waiting_and_then_nothing():
+async def test_a_closed_queue_returns_its_remaining_items_without_waiting():
     queue: ClosableQueue[int] = ClosableQueue(2)
     await queue.put(1)
     queue.close(ClosedError(), discard=False)
@@ -94,7 +94,7 @@ async def test_closing_wakes_every_task_that_waits_to_get():
     )
 
 
-async def test_what_was_in_a_closed_queue_is_kept_or_discarded():
+async def test_the_items_of_a_closed_queue_are_kept_or_discarded():
     for discard in (False, True):
         queue: ClosableQueue[int] = ClosableQueue(2)
         await queue.put(1)
@@ -105,7 +105,7 @@ async def test_what_was_in_a_closed_queue_is_kept_or_discarded():
             await queue.get()
 
 
-async def test_the_first_reason_for_closing_stays():
+async def test_only_the_first_error_of_closing_counts():
     queue: ClosableQueue[int] = ClosableQueue(1)
     queue.close(ClosedError("first"), discard=False)
     queue.close(ClosedError("second"), discard=False)

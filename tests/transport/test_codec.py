@@ -1,4 +1,4 @@
-"""What the codecs lose at the cut is bounded, and what they cannot hold never turns into garbage."""
+"""The errors of the codecs are bounded, and values out of range are clamped or become NaN."""
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ def test_int8_errs_by_half_a_scale_at_most(values):
 
 
 @given(ANY_FLOAT32)
-def test_int8_delivers_what_is_not_finite_as_nan_and_spares_its_row(values):
+def test_int8_decodes_non_finite_values_as_nan_without_changing_their_row(values):
     tensor = torch.from_numpy(values)
     codec = codec_of("Int8", tensor)
     out = transmit(codec, tensor)
@@ -96,7 +96,7 @@ def test_int8_delivers_what_is_not_finite_as_nan_and_spares_its_row(values):
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_every_compression_carries_every_floating_type(compression, dtype):
+def test_every_compression_supports_every_floating_type(compression, dtype):
     tensor = torch.linspace(-3, 3, 48, dtype=torch.float64).reshape(4, 3, 4).to(dtype)
     out = transmit(codec_of(compression, tensor), tensor)
     assert out.dtype == dtype
@@ -112,7 +112,7 @@ def test_the_largest_numbers_stay_finite(compression, dtype):
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_zeros_and_no_rows_at_all_arrive(compression):
+def test_zeros_and_empty_tensors_arrive(compression):
     zeros = torch.zeros(3, 5)
     assert torch.equal(transmit(codec_of(compression, zeros), zeros), zeros)
     none = torch.zeros(0, 5)

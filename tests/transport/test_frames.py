@@ -1,4 +1,4 @@
-"""Frames come out as they went in, as protobuf would encode them, and nothing else passes for one."""
+"""Frames are encoded as protobuf encodes them, and invalid bytes are refused."""
 
 import itertools
 
@@ -84,7 +84,7 @@ def test_the_fields_of_a_frame_may_come_in_any_order(header):
 
 
 @given(PARTS, st.binary(min_size=1, max_size=5))
-def test_bytes_that_are_too_few_for_a_frame_behind_whole_ones_are_a_violation(parts, garbage):
+def test_an_incomplete_frame_after_complete_ones_is_a_violation(parts, garbage):
     message = b"".join(encode_frame(header, payload) for header, payload in parts) + garbage
     with pytest.raises(ProtocolViolation):
         decode_frames(message)
@@ -169,12 +169,12 @@ ABORT = Header(abort=Abort(step=1)).SerializeToString()
         pytest.param(framed(ABORT, field(2, b"x")), "1 bytes of payload", id="payload behind an abort"),
     ],
 )
-def test_what_is_no_frame_is_a_violation(message, problem):
+def test_an_invalid_frame_is_a_violation(message, problem):
     with pytest.raises(ProtocolViolation, match=problem):
         decode_frames(message)
 
 
-def test_a_header_that_no_peer_would_take_is_not_encoded():
+def test_a_header_above_the_limit_is_not_encoded():
     with pytest.raises(ValueError, match="longer than the"):
         encode_frame(Header(failure=Failure(message="x" * HEADER_LIMIT)))
 

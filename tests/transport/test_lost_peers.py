@@ -1,4 +1,4 @@
-"""Nobody waits for a peer that is gone: not for one that was killed, nor for one whose machine stopped."""
+"""The loss of a peer is detected, whether it was killed or its machine stopped."""
 
 import asyncio
 import errno
@@ -18,17 +18,17 @@ from pslgs.transport.errors import Refused, StreamEnded, Unreachable
 from pslgs.transport.grpc_server import GrpcServer
 from pslgs.transport.settings import Keepalive
 from pslgs.transport.v1.training_pb2 import Abort, Header
-from transport.loopback import DEADLINE, dialling, echo, receive_all, serving
+from transport.loopback import DEADLINE, connecting, echo, receive_all, serving
 
 pytestmark = pytest.mark.timeout(90)
 
 PEER = """
 import asyncio, sys
-from transport.loopback import dialling, echo, serving
+from transport.loopback import connecting, echo, serving
 from pslgs.transport.settings import Keepalive
 
 async def client():
-    async with dialling(sys.argv[2], keepalive=Keepalive(0.5, 0.5)) as connection:
+    async with connecting(sys.argv[2], keepalive=Keepalive(0.5, 0.5)) as connection:
         await connection.receive()
 
 async def server():
@@ -69,7 +69,7 @@ async def test_a_killed_client_wakes_the_task_that_receives_from_it():
     assert "connection was lost" in reason.details
 
 
-async def test_a_client_whose_machine_stops_is_noticed_by_the_missing_answers():
+async def test_a_client_whose_machine_stops_is_detected_by_keepalive():
     async with (
         serving(receive_all, keepalive=Keepalive(0.5, 0.5)) as served,
         peer("client", served.address) as client,
@@ -82,7 +82,7 @@ async def test_a_client_whose_machine_stops_is_noticed_by_the_missing_answers():
 async def test_a_killed_server_wakes_the_client_which_can_try_again():
     async with (
         peer("server", "127.0.0.1:0") as server,
-        dialling(f"127.0.0.1:{await port_of(server)}") as connection,
+        connecting(f"127.0.0.1:{await port_of(server)}") as connection,
     ):
         server.kill()
         with pytest.raises(StreamEnded) as raised:
@@ -91,11 +91,11 @@ async def test_a_killed_server_wakes_the_client_which_can_try_again():
         assert not isinstance(raised.value, Refused)
 
 
-async def test_a_stream_that_idles_behind_keepalive_stays_open():
+async def test_an_idle_stream_with_keepalive_stays_open():
     keepalive = Keepalive(0.1, 5.0)  # within 2 s many pings, and the server must not think them too many
     async with (
         serving(keepalive=keepalive) as served,
-        dialling(served.address, keepalive=keepalive) as connection,
+        connecting(served.address, keepalive=keepalive) as connection,
     ):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(2):
@@ -116,29 +116,29 @@ async def test_a_client_waits_for_a_server_that_starts_later_and_again_after_a_r
 
 
 async def exchange(address: str) -> int:
-    async with dialling(address) as connection:
+    async with connecting(address) as connection:
         await connection.send(Header(abort=Abort(step=7)))
         return (await connection.receive()).header.abort.step
 
 
-async def test_a_client_gives_up_when_its_patience_is_at_an_end():
+async def test_a_client_gives_up_after_its_time_out():
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(Unreachable, match=f"No server answered at {address} within 0.5 s; .*[Cc]onnect"):
-        async with dialling(address, timeout_seconds=0.5):
+        async with connecting(address, timeout_seconds=0.5):
             pass
 
 
-async def test_a_server_that_accepts_but_never_answers_is_given_up_too():
+async def test_a_client_gives_up_a_server_that_accepts_but_never_answers():
     with (
         socket.create_server(("127.0.0.1", 0)) as mute,
         pytest.raises(Unreachable, match="there was no answer"),
     ):
-        async with dialling(f"127.0.0.1:{mute.getsockname()[1]}", timeout_seconds=0.5):
+        async with connecting(f"127.0.0.1:{mute.getsockname()[1]}", timeout_seconds=0.5):
             pass
 
 
-def test_attempts_grow_apart_up_to_a_limit_and_are_spread():
+def test_waits_between_attempts_grow_up_to_a_limit_and_are_random():
     waits = [wait for wait, _ in zip(back_off(random.Random(1)), range(12), strict=False)]  # noqa: S311 - no secret
     bounds = [min(BACK_OFF_SECONDS * 2**n, BACK_OFF_LIMIT_SECONDS) for n in range(12)]
     assert all(bound / 2 <= wait <= bound for wait, bound in zip(waits, bounds, strict=True))
@@ -149,7 +149,7 @@ async def never(*_: object) -> None:
     raise AssertionError
 
 
-async def test_a_port_in_use_is_said_to_be():
+async def test_a_port_in_use_is_reported():
     async with serving() as served:
         with pytest.raises(OSError, match=served.address) as raised:
             await GrpcServer(served.address, None, never).start()
@@ -164,6 +164,6 @@ async def test_a_port_in_use_is_said_to_be():
         pytest.param("127.0.0.1:http-no", id="no port"),
     ],
 )
-async def test_an_address_that_is_not_here_is_an_error_that_says_so(address):
+async def test_an_address_of_another_machine_is_reported(address):
     with pytest.raises(OSError, match=address):
         await GrpcServer(address, None, never).start()

@@ -1,4 +1,4 @@
-"""Text of a peer is one printable line of bounded length wherever it goes."""
+"""Text of a peer is reduced to one printable line of bounded length."""
 
 import grpc
 import pytest
@@ -9,7 +9,7 @@ from pslgs.spec.errors import InputError
 from pslgs.transport.errors import Refused, StreamEnded, TryLater
 from pslgs.transport.grpc_server import Session
 from pslgs.transport.peer_text import TEXT_LIMIT, one_line
-from transport.loopback import dialling, receive_all, serving
+from transport.loopback import connecting, receive_all, serving
 
 METADATA_BYTES = 8 << 10
 """What gRPC promises to take."""
@@ -47,7 +47,7 @@ async def test_a_status_text_of_any_length_arrives_with_its_status():
     async def fail(session: Session) -> None:
         raise InputError.at("spec.data", "𝄞" * 20_000)
 
-    async with serving(fail) as served, dialling(served.address) as connection:
+    async with serving(fail) as served, connecting(served.address) as connection:
         with pytest.raises(Refused, match=r"^spec\.data: 𝄞+ …") as raised:
             await connection.receive()
     assert raised.value.status is grpc.StatusCode.FAILED_PRECONDITION
@@ -55,11 +55,11 @@ async def test_a_status_text_of_any_length_arrives_with_its_status():
     assert 12 * TEXT_LIMIT < METADATA_BYTES
 
 
-async def test_a_client_is_told_when_it_may_come_again():
+async def test_a_client_receives_the_time_after_which_it_may_reconnect():
     async def refuse(session: Session) -> None:
         raise TryLater("This client was lost 4 times; it may come again in 7 s.", 7.25)
 
-    async with serving(refuse) as served, dialling(served.address) as connection:
+    async with serving(refuse) as served, connecting(served.address) as connection:
         with pytest.raises(StreamEnded, match="come again") as raised:
             await connection.receive()
     assert (raised.value.status, raised.value.retry_seconds) == (grpc.StatusCode.UNAVAILABLE, 7.25)
@@ -70,14 +70,14 @@ async def test_a_server_cannot_make_a_client_wait_for_long():
     async def refuse(session: Session) -> None:
         raise TryLater("Later.", 1e6)
 
-    async with serving(refuse) as served, dialling(served.address) as connection:
+    async with serving(refuse) as served, connecting(served.address) as connection:
         with pytest.raises(StreamEnded) as raised:
             await connection.receive()
     assert raised.value.retry_seconds <= 60
 
 
-async def test_an_end_without_a_time_asks_for_none():
-    async with serving(receive_all) as served, dialling(served.address) as connection:
+async def test_an_end_without_a_retry_time_has_none():
+    async with serving(receive_all) as served, connecting(served.address) as connection:
         (await served.session()).end(grpc.StatusCode.ABORTED, "over")
         with pytest.raises(StreamEnded) as raised:
             await connection.receive()

@@ -1,4 +1,4 @@
-"""Certificates are exchanged under running processes: new connections have the new, others stay."""
+"""New connections use renewed certificates; existing connections stay open."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ from pslgs.identity.authority import CertificateAuthority
 from pslgs.identity.identity import Identity, renewed_from
 from pslgs.transport.errors import Unreachable
 from pslgs.transport.v1.training_pb2 import Abort, Header
-from transport.loopback import DEADLINE, dialling, serving
+from transport.loopback import DEADLINE, connecting, serving
 
 pytestmark = pytest.mark.timeout(60)
 DAY = timedelta(days=1)
@@ -49,10 +49,10 @@ async def test_a_server_shows_its_renewed_certificate_to_new_connections(
     async with serving(identity=renewed_from(tmp_path / "server")) as served:
         look = (served_certificate, served.port, client_identity, tmp_path / "client")
         assert await asyncio.to_thread(*look) == old.certificate_pem
-        async with dialling(served.address, client_identity) as earlier:
+        async with connecting(served.address, client_identity) as earlier:
             new.save(tmp_path / "server")
             assert await asyncio.to_thread(*look) == new.certificate_pem
-            async with dialling(served.address, client_identity, client_id="client-0") as later:
+            async with connecting(served.address, client_identity, client_id="client-0") as later:
                 assert await answers(later, 1)
             assert await answers(earlier, 2)
 
@@ -72,37 +72,35 @@ async def test_a_client_shows_its_renewed_certificate_at_its_next_connection(
     async with serving(identity=server_identity) as served:
         for identity in issued:
             identity.save(tmp_path)
-            async with dialling(served.address, noted) as connection:
+            async with connecting(served.address, noted) as connection:
                 assert await answers(connection, 1)
     assert shown == issued
 
 
-async def test_a_client_finds_the_way_once_its_certificate_is_one_of_the_new_authority(
-    authority, client_identity
-):
+async def test_a_client_connects_once_its_certificate_is_from_the_new_authority(authority, client_identity):
     now = datetime.now(UTC)
     later = CertificateAuthority.create("job", now, DAY)
     shown = [client_identity, client_identity, later.issue_client("client-0", now, DAY)]
     async with (
         serving(identity=issue(later)) as served,
-        dialling(served.address, lambda: shown.pop(0)) as connection,
+        connecting(served.address, lambda: shown.pop(0)) as connection,
     ):
         assert await answers(connection, 1)
     assert shown == []
 
 
-async def test_what_the_server_trusts_is_renewed_as_well(authority, client_identity):
+async def test_the_authority_that_the_server_trusts_is_renewed_as_well(authority, client_identity):
     now = datetime.now(UTC)
     later = CertificateAuthority.create("job", now, DAY)
     present = [issue(authority)]
     async with serving(identity=lambda: present[-1]) as served:
-        async with dialling(served.address, client_identity) as connection:
+        async with connecting(served.address, client_identity) as connection:
             assert await answers(connection, 1)
         present.append(issue(later))
         renewed = later.issue_client("client-0", now, DAY)
-        async with dialling(served.address, renewed) as connection:
+        async with connecting(served.address, renewed) as connection:
             assert await answers(connection, 2)
         trusting = Identity(client_identity.certificate_pem, client_identity.private_key_pem, renewed.ca_pem)
         with pytest.raises(Unreachable):
-            async with dialling(served.address, trusting, timeout_seconds=1):
+            async with connecting(served.address, trusting, timeout_seconds=1):
                 pass

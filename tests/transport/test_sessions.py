@@ -1,4 +1,4 @@
-"""Clients and a server exchange frames over real gRPC, and each learns how the other ended."""
+"""Clients and a server exchange frames over gRPC, and each receives the status with which the other ended."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from pslgs.transport.grpc_server import Session
 from pslgs.transport.messages import CONTROL, Assembly, encode_frame
 from pslgs.transport.settings import CHUNK_BYTES
 from pslgs.transport.v1.training_pb2 import Abort, Failure, Finish, Header, Tensor
-from transport.loopback import DEADLINE, dialling, echo, receive_all, serving
+from transport.loopback import DEADLINE, connecting, echo, receive_all, serving
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -37,7 +37,7 @@ async def test_frames_go_both_ways_in_order(tls, server_identity, client_identit
     identities = (server_identity, client_identity) if tls else (None, None)
     async with (
         serving(identity=identities[0]) as served,
-        dialling(served.address, identities[1]) as connection,
+        connecting(served.address, identities[1]) as connection,
     ):
         for step in range(50):
             await connection.send(abort(step))
@@ -55,7 +55,7 @@ async def test_tensors_of_several_chunks_arrive_whole_on_both_sides():
         await session.send_tensor(Tensor.CUT_GRADIENT, 1, 1, 0, 4, memoryview(received))
         await receive_all(session)
 
-    async with serving(give_back) as served, dialling(served.address) as connection:
+    async with serving(give_back) as served, connecting(served.address) as connection:
         sending = connection.send_tensor(Tensor.SMASHED_DATA, 1, 1, 0, 4, memoryview(data))
         _, received = await asyncio.gather(sending, assemble(connection, len(data)))
         assert received == data
@@ -68,18 +68,18 @@ async def test_each_session_has_its_own_number():
     async with serving() as served:
         numbers = []
         for _ in range(3):
-            async with dialling(served.address):
+            async with connecting(served.address):
                 numbers.append((await served.session()).number)
     assert len(set(numbers)) == 3
 
 
-async def test_what_is_queued_is_sent_before_the_server_ends_the_stream():
+async def test_queued_messages_are_sent_before_the_server_ends_the_stream():
     async def finish(session: Session) -> None:
         for step in range(20):
             await session.send(abort(step))
         await session.send(Header(finish=Finish(exit_code=75)))
 
-    async with serving(finish) as served, dialling(served.address) as connection:
+    async with serving(finish) as served, connecting(served.address) as connection:
         headers = [(await connection.receive()).header for _ in range(21)]
         assert headers[-1].finish.exit_code == 75
         with pytest.raises(StreamEnded) as raised:
@@ -87,7 +87,7 @@ async def test_what_is_queued_is_sent_before_the_server_ends_the_stream():
         assert raised.value.status is grpc.StatusCode.OK
 
 
-async def test_what_is_queued_is_sent_before_the_client_leaves():
+async def test_queued_messages_are_sent_before_the_client_leaves():
     received: list[Header] = []
 
     async def collect(session: Session) -> None:
@@ -95,7 +95,7 @@ async def test_what_is_queued_is_sent_before_the_client_leaves():
             received.append((await session.receive()).header)
 
     async with serving(collect) as served:
-        async with dialling(served.address) as connection:
+        async with connecting(served.address) as connection:
             for step in range(20):
                 await connection.send(abort(step))
             await connection.send(Header(failure=Failure(exit_code=2)))
@@ -105,14 +105,14 @@ async def test_what_is_queued_is_sent_before_the_client_leaves():
     assert reason.status is grpc.StatusCode.CANCELLED
 
 
-async def test_a_client_that_leaves_does_not_wait_for_what_it_will_not_read():
+async def test_a_client_that_leaves_does_not_wait_for_unread_messages():
     async def flood(session: Session) -> None:
         while True:
             await session.send(abort(1))
 
     async with serving(flood) as served:
         async with asyncio.timeout(DEADLINE):
-            async with dialling(served.address) as connection:
+            async with connecting(served.address) as connection:
                 await connection.receive()
         await served.end_of(await served.session())
 
@@ -134,40 +134,40 @@ async def test_a_client_that_leaves_does_not_wait_for_what_it_will_not_read():
         ),
     ],
 )
-async def test_an_error_of_the_attending_task_refuses_the_client(error, status, details):
+async def test_an_error_of_the_session_handler_refuses_the_client(error, status, details):
     async def fail(session: Session) -> None:
         raise error
 
-    async with serving(fail) as served, dialling(served.address) as connection:
+    async with serving(fail) as served, connecting(served.address) as connection:
         with pytest.raises(Refused) as raised:
             await connection.receive()
     assert (raised.value.status, raised.value.details) == (status, details)
 
 
-async def test_a_client_that_failed_is_told_so_and_may_come_again():
+async def test_a_client_that_failed_may_connect_again():
     async def fail(session: Session) -> None:
         raise ClientFailed("The data of client-0 are damaged.")
 
-    async with serving(fail) as served, dialling(served.address) as connection:
+    async with serving(fail) as served, connecting(served.address) as connection:
         with pytest.raises(StreamEnded, match="damaged") as raised:
             await connection.receive()
     assert raised.value.status is grpc.StatusCode.ABORTED
     assert not isinstance(raised.value, Refused)
 
 
-async def test_a_client_whose_place_another_connection_took_need_not_try_again():
-    async with serving(receive_all) as served, dialling(served.address) as connection:
+async def test_a_client_replaced_by_a_newer_connection_is_refused():
+    async with serving(receive_all) as served, connecting(served.address) as connection:
         (await served.session()).end(grpc.StatusCode.ALREADY_EXISTS, "A newer connection took its place.")
         with pytest.raises(Refused, match="took its place"):
             await connection.receive()
 
 
-async def test_a_fault_of_ours_is_logged_and_not_told(caplog):
+async def test_an_unexpected_error_is_logged_but_not_sent_to_the_client(caplog):
     async def fail(session: Session) -> None:
         raise KeyError("secret")
 
     with caplog.at_level(logging.ERROR):
-        async with serving(fail) as served, dialling(served.address) as connection:
+        async with serving(fail) as served, connecting(served.address) as connection:
             with pytest.raises(StreamEnded) as raised:
                 await connection.receive()
     assert raised.value.status is grpc.StatusCode.INTERNAL
@@ -177,7 +177,7 @@ async def test_a_fault_of_ours_is_logged_and_not_told(caplog):
 
 
 async def test_ending_a_session_wakes_both_sides_and_only_the_first_reason_counts():
-    async with serving(receive_all) as served, dialling(served.address) as connection:
+    async with serving(receive_all) as served, connecting(served.address) as connection:
         session = await served.session()
         session.end(grpc.StatusCode.DEADLINE_EXCEEDED, "No answer for 30 s.")
         session.end(grpc.StatusCode.ABORTED, "second")
@@ -192,7 +192,7 @@ async def test_ending_a_session_wakes_both_sides_and_only_the_first_reason_count
             await connection.send(abort(1))
 
 
-async def test_a_client_that_does_not_read_blocks_only_those_who_send_to_it():
+async def test_a_client_that_does_not_read_blocks_only_tasks_that_send_to_it():
     chunk = memoryview(bytes(64 * CHUNK_BYTES))
     blocked: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
@@ -206,8 +206,8 @@ async def test_a_client_that_does_not_read_blocks_only_those_who_send_to_it():
 
     async with (
         serving(attend) as served,
-        dialling(served.address, client_id="slow") as slow,
-        dialling(served.address, client_id="quick") as quick,
+        connecting(served.address, client_id="slow") as slow,
+        connecting(served.address, client_id="quick") as quick,
     ):
         first = await served.session()
         for step in range(200):
@@ -225,7 +225,7 @@ async def test_a_hundred_and_twenty_clients_are_served_at_once():
         together = asyncio.Barrier(120)
 
         async def attend(number: int) -> int:
-            async with dialling(served.address, client_id=f"client-{number}") as connection:
+            async with connecting(served.address, client_id=f"client-{number}") as connection:
                 await together.wait()
                 for step in range(5):
                     await connection.send(abort(1000 * number + step))
@@ -238,14 +238,17 @@ async def test_a_hundred_and_twenty_clients_are_served_at_once():
 async def test_one_message_is_sent_to_many_sessions():
     async with serving(receive_all) as served:
         encoded = encode_frame(abort(5))
-        async with dialling(served.address, client_id="a") as a, dialling(served.address, client_id="b") as b:
+        async with (
+            connecting(served.address, client_id="a") as a,
+            connecting(served.address, client_id="b") as b,
+        ):
             for session in (await served.session(), await served.session()):
                 await session.send_encoded(encoded, CONTROL)
             assert (await a.receive()).header == (await b.receive()).header == abort(5)
 
 
-async def test_a_server_that_stops_tells_its_clients():
-    async with serving(receive_all) as served, dialling(served.address) as connection:
+async def test_a_server_that_stops_ends_its_sessions_with_unavailable():
+    async with serving(receive_all) as served, connecting(served.address) as connection:
         stopping = asyncio.create_task(served.server.stop(0))
         with pytest.raises(StreamEnded) as raised:
             await connection.receive()
@@ -260,7 +263,7 @@ async def test_a_server_that_stops_lets_sessions_finish_within_its_grace():
         await session.receive()
         await session.send(Header(finish=Finish()))
 
-    async with serving(finish_when_told) as served, dialling(served.address) as connection:
+    async with serving(finish_when_told) as served, connecting(served.address) as connection:
         stopping = asyncio.create_task(served.server.stop(DEADLINE))
         await connection.send(abort(1))
         assert (await connection.receive()).header.WhichOneof("body") == "finish"

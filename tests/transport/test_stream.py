@@ -1,4 +1,4 @@
-"""A stream ends once, for one reason, and takes everyone who waits on it along, whatever gRPC does."""
+"""A stream ends once, for one reason, and wakes all waiting tasks."""
 
 import asyncio
 from collections import Counter
@@ -15,7 +15,7 @@ from pslgs.transport.messages import decode_frames, encode_frame
 from pslgs.transport.settings import CHUNK_BYTES, MERGED_BYTES
 from pslgs.transport.stream import Stream
 from pslgs.transport.v1.training_pb2 import Abort, Header, Tensor
-from transport.loopback import DEADLINE, dialling, receive_all, serving
+from transport.loopback import DEADLINE, connecting, receive_all, serving
 
 pytestmark = pytest.mark.timeout(60)
 ABORT = Header(abort=Abort(step=1))
@@ -45,7 +45,7 @@ async def fill(stream: Stream) -> None:
 @pytest.mark.parametrize(
     "status", [grpc.StatusCode.OK, grpc.StatusCode.ABORTED], ids=lambda status: status.name
 )
-async def test_ending_wakes_a_receiver_and_a_sender_that_is_held_up(status):
+async def test_ending_wakes_a_receiver_and_a_blocked_sender(status):
     stream = Stream()
     carrying = asyncio.create_task(stream.pump(silent, stuck))
     waiting = [asyncio.create_task(each) for each in (fill(stream), fill(stream), stream.receive())]
@@ -58,7 +58,7 @@ async def test_ending_wakes_a_receiver_and_a_sender_that_is_held_up(status):
     await asyncio.wait({carrying})
 
 
-async def test_a_peer_that_takes_nothing_for_too_long_ends_the_stream(monkeypatch):
+async def test_a_peer_that_accepts_no_message_in_time_ends_the_stream(monkeypatch):
     monkeypatch.setattr(stream_module, "WRITE_TIMEOUT_SECONDS", 0.05)
     stream = Stream()
     await stream.send(ABORT)
@@ -68,7 +68,7 @@ async def test_a_peer_that_takes_nothing_for_too_long_ends_the_stream(monkeypatc
         await stream.receive()
 
 
-async def test_a_stream_that_ends_in_order_does_not_wait_for_ever_for_a_peer_that_takes_nothing(monkeypatch):
+async def test_a_stream_that_ends_with_ok_waits_a_limited_time_for_its_peer(monkeypatch):
     monkeypatch.setattr(stream_module, "FLUSH_TIMEOUT_SECONDS", 0.05)
     stream = Stream()
     await stream.send(ABORT)
@@ -82,7 +82,7 @@ async def test_a_stream_that_ends_in_order_does_not_wait_for_ever_for_a_peer_tha
     ("read", "write"),
     [pytest.param(broken, taken, id="reading"), pytest.param(silent, broken, id="writing")],
 )
-async def test_a_fault_while_messages_are_moved_is_raised_and_wakes_all_who_wait(read, write):
+async def test_an_error_while_messages_are_moved_is_raised_and_wakes_all_waiting_tasks(read, write):
     stream = Stream()
     await stream.send(ABORT)
     receiving = asyncio.create_task(stream.receive())
@@ -92,7 +92,7 @@ async def test_a_fault_while_messages_are_moved_is_raised_and_wakes_all_who_wait
         await receiving
 
 
-async def test_what_a_peer_sent_before_it_left_is_received_and_what_it_was_to_get_is_dropped():
+async def test_messages_from_a_peer_that_left_are_received_and_those_to_it_are_dropped():
     messages = iter([encode_frame(ABORT), encode_frame(ABORT)])
 
     async def read() -> bytes:
@@ -131,7 +131,7 @@ async def messages_for(stream: Stream, frames: Sequence[bytes]) -> list[bytes]:
     return written
 
 
-async def test_small_frames_that_wait_together_are_merged_in_order():
+async def test_small_queued_frames_are_merged_in_order():
     stream = Stream()
     (message,) = await messages_for(
         stream, [encode_frame(Header(abort=Abort(step=step))) for step in range(3)]
@@ -173,7 +173,7 @@ def test_merged_messages_keep_the_order_and_the_limit_and_every_byte_is_counted(
         pytest.param([CHUNK_BYTES, 10], [[0], [1]], id="a small one behind a chunk"),
     ],
 )
-async def test_what_does_not_fit_begins_a_message_of_its_own(sizes, messages):
+async def test_a_frame_that_does_not_fit_begins_a_new_message(sizes, messages):
     frames = [chunk(size) for size in sizes]
     assert await messages_for(Stream(), frames) == [
         b"".join(frames[place] for place in places) for places in messages
@@ -209,7 +209,7 @@ async def test_merged_frames_are_received_one_by_one_and_counted_each_by_its_kin
     assert bodies == ["abort", "tensor", "abort", "tensor"]
 
 
-async def test_a_stream_that_was_ended_here_gives_out_nothing_that_came_before():
+async def test_a_stream_ended_from_this_side_returns_no_earlier_frames():
     async def read() -> bytes:
         if not came.done():
             came.set_result(None)
@@ -226,24 +226,24 @@ async def test_a_stream_that_was_ended_here_gives_out_nothing_that_came_before()
     await carrying
 
 
-async def test_a_half_close_that_never_comes_through_holds_up_nobody(monkeypatch):
+async def test_a_half_close_that_never_completes_blocks_nobody(monkeypatch):
     monkeypatch.setattr(stream_module, "FLUSH_TIMEOUT_SECONDS", 0.05)
     stream = Stream()
     stream.end(grpc.StatusCode.OK, "")
     assert (await asyncio.wait_for(stream.pump(silent, taken, silent), DEADLINE)).status is grpc.StatusCode.OK
 
 
-async def test_an_error_in_the_clients_own_work_is_raised_and_ends_its_session():
+async def test_an_error_of_the_client_is_raised_and_ends_its_session():
     async with serving(receive_all) as served:
         with pytest.raises(ZeroDivisionError):
-            async with dialling(served.address):
+            async with connecting(served.address):
                 await broken()
         await served.end_of(await served.session())
 
 
 async def test_a_client_that_is_cancelled_leaves_at_once():
     async def client() -> None:
-        async with dialling(served.address) as connection:
+        async with connecting(served.address) as connection:
             await connection.receive()
 
     async with serving(receive_all) as served:

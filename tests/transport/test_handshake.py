@@ -1,4 +1,4 @@
-"""Only who is named by a certificate of the job's authority may attend, and everyone else learns why not."""
+"""Only clients with a certificate of the job's authority are admitted; others receive the reason."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ from pslgs.transport.handshake import check_hello
 from pslgs.transport.messages import encode_frame
 from pslgs.transport.settings import MESSAGE_LIMIT, PROTOCOL_VERSION
 from pslgs.transport.v1.training_pb2 import Abort, Header, Hello
-from transport.loopback import DEADLINE, dialling, serving
+from transport.loopback import DEADLINE, connecting, serving
 
 pytestmark = pytest.mark.timeout(60)
 DAY = timedelta(days=1)
@@ -67,7 +67,7 @@ def hello(client_id: str = "client-0", protocol: int = PROTOCOL_VERSION) -> byte
         ),
     ],
 )
-def test_a_hello_that_is_not_to_be_believed_is_refused(message, certified, error, problem):
+def test_an_invalid_hello_is_refused(message, certified, error, problem):
     with pytest.raises(error, match=problem):
         check_hello(message, certified)
 
@@ -75,14 +75,14 @@ def test_a_hello_that_is_not_to_be_believed_is_refused(message, certified, error
 @pytest.mark.parametrize(
     "certified", [pytest.param(None, id="without TLS"), pytest.param(("client-0",), id="certified")]
 )
-def test_a_client_is_admitted_by_its_word_or_its_certificate(certified):
+def test_a_client_is_admitted_without_tls_or_by_its_certificate(certified):
     assert check_hello(hello(), certified).client_id == "client-0"
 
 
 async def test_an_impostor_is_refused_and_counted(server_identity, client_identity):
     async with serving(identity=server_identity) as served:
         with pytest.raises(Refused, match=r"for client-0 and not for client-1.*PERMISSION_DENIED"):
-            async with dialling(served.address, client_identity, client_id="client-1"):
+            async with connecting(served.address, client_identity, client_id="client-1"):
                 pass
         assert served.refused == {"Impostor": 1}
         assert served.sessions.empty()
@@ -93,55 +93,55 @@ def stranger() -> Identity:
     return CertificateAuthority.create("job", now, DAY).issue_client("client-0", now, DAY)
 
 
-async def test_a_stranger_finds_no_server_that_it_trusts(server_identity):
+async def test_a_client_of_another_authority_does_not_trust_the_server(server_identity):
     async with serving(identity=server_identity) as served:
         with pytest.raises(Unreachable, match=r"(?i)certificate.*verify"):
-            async with dialling(served.address, stranger(), timeout_seconds=1):
+            async with connecting(served.address, stranger(), timeout_seconds=1):
                 pass
         assert served.sessions.empty()
 
 
-async def test_a_stranger_who_trusts_the_server_is_not_trusted_by_it(server_identity):
+async def test_the_server_does_not_trust_a_client_of_another_authority(server_identity):
     forged = stranger()
     trusting = Identity(forged.certificate_pem, forged.private_key_pem, server_identity.ca_pem)
     async with serving(identity=server_identity) as served:
         with pytest.raises(Unreachable):
-            async with dialling(served.address, trusting, timeout_seconds=1):
+            async with connecting(served.address, trusting, timeout_seconds=1):
                 pass
         assert served.sessions.empty()
 
 
-async def test_a_client_without_a_certificate_is_not_served(server_identity):
+async def test_a_client_without_a_certificate_is_not_admitted(server_identity):
     async with serving(identity=server_identity) as served:
         with pytest.raises(Unreachable):
-            async with dialling(served.address, None, timeout_seconds=1):
+            async with connecting(served.address, None, timeout_seconds=1):
                 pass
         assert served.sessions.empty()
 
 
-async def test_a_servers_certificate_is_no_clients(authority, server_identity):
+async def test_the_certificate_of_a_server_does_not_admit_a_client(authority, server_identity):
     named = authority.issue_server(["client-0"], datetime.now(UTC), DAY)
     async with serving(identity=server_identity) as served:
         with pytest.raises(Unreachable):
-            async with dialling(served.address, named, timeout_seconds=1):
+            async with connecting(served.address, named, timeout_seconds=1):
                 pass
         assert served.sessions.empty()
 
 
-async def test_a_server_under_another_name_is_not_believed(authority, client_identity):
+async def test_a_server_whose_certificate_has_another_name_is_not_trusted(authority, client_identity):
     elsewhere = authority.issue_server(["elsewhere"], datetime.now(UTC), DAY)
     async with serving(identity=elsewhere) as served:
         with pytest.raises(Unreachable):
-            async with dialling(served.address, client_identity, timeout_seconds=1):
+            async with connecting(served.address, client_identity, timeout_seconds=1):
                 pass
         assert served.sessions.empty()
 
 
-async def test_a_client_that_fakes_a_server_is_not_believed(authority, client_identity):
+async def test_a_server_with_the_certificate_of_a_client_is_not_trusted(authority, client_identity):
     other = authority.issue_client("localhost", datetime.now(UTC), DAY)
     async with serving(identity=other) as served:
         with pytest.raises(Unreachable):
-            async with dialling(f"localhost:{served.port}", client_identity, timeout_seconds=1):
+            async with connecting(f"localhost:{served.port}", client_identity, timeout_seconds=1):
                 pass
 
 
@@ -182,10 +182,8 @@ async def send_and_read(call, messages: tuple[bytes, ...]) -> None:
         ),
     ],
 )
-async def test_what_no_client_sends_ends_its_stream_with_a_clear_status_and_no_others(
-    messages, status, details
-):
-    async with serving() as served, dialling(served.address, client_id="good") as good:
+async def test_an_invalid_message_ends_only_its_own_stream_with_a_clear_status(messages, status, details):
+    async with serving() as served, connecting(served.address, client_id="good") as good:
         error = await raw_outcome(served.address, *messages)
         assert error.code() is status
         assert details in error.details()
@@ -193,7 +191,7 @@ async def test_what_no_client_sends_ends_its_stream_with_a_clear_status_and_no_o
         assert (await good.receive()).header.abort.step == 3
 
 
-async def test_a_client_that_says_nothing_is_refused_after_a_while(monkeypatch):
+async def test_a_client_that_sends_no_hello_is_refused_after_the_time_out(monkeypatch):
     monkeypatch.setattr(grpc_server, "HELLO_TIMEOUT_SECONDS", 0.1)
     async with serving() as served:
         error = await raw_outcome(served.address)
@@ -207,7 +205,7 @@ async def test_another_service_is_refused_at_once():
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     with pytest.raises(Refused, match="UNIMPLEMENTED"):
-        async with dialling(f"127.0.0.1:{port}"):
+        async with connecting(f"127.0.0.1:{port}"):
             pass
     await server.stop(None)
 

@@ -1,10 +1,10 @@
-"""A client knows its server by a name, which may come later than the client, and whose address may change."""
+"""A client resolves the name of its server for each attempt to connect."""
 
 import asyncio
 
 import pytest
 
-from transport.loopback import DEADLINE, dialling, serving
+from transport.loopback import DEADLINE, connecting, serving
 from transport.name_server import NameServer, naming
 
 pytestmark = pytest.mark.timeout(60)
@@ -21,7 +21,7 @@ async def asked(names: NameServer, times: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_name_that_does_not_exist_yet_is_looked_up_until_it_does():
+async def test_a_name_is_resolved_again_until_it_exists():
     async with naming() as names, serving() as served:
 
         async def appear() -> None:
@@ -29,7 +29,7 @@ async def test_a_name_that_does_not_exist_yet_is_looked_up_until_it_does():
             names.address = "127.0.0.1"
 
         appearing = asyncio.create_task(appear())
-        async with dialling(named(names, served.port), timeout_seconds=DEADLINE):
+        async with connecting(named(names, served.port), timeout_seconds=DEADLINE):
             await served.session()
         await appearing
 
@@ -39,9 +39,9 @@ async def test_a_server_that_moved_to_another_address_is_found_within_seconds():
         async with serving() as first:
             names.address = "127.0.0.1"
             address = named(names, first.port)
-            async with dialling(address):
+            async with connecting(address):
                 await first.session()
         async with serving(address=f"127.0.0.2:{first.port}") as second:
             names.address = "127.0.0.2"
-            async with asyncio.timeout(MOVED_WITHIN_SECONDS), dialling(address):
+            async with asyncio.timeout(MOVED_WITHIN_SECONDS), connecting(address):
                 await second.session()
