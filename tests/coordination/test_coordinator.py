@@ -199,7 +199,7 @@ def test_below_the_quorum_the_job_waits_then_goes_on():
     made.leave("c")
     made.run()
     assert made.coordinator.phase is Phase.WAITING
-    assert made.coordinator.lacking() == "2 of at least 3 clients are connected; lost: c, d"
+    assert made.coordinator.missing_requirement() == "2 of at least 3 clients are connected; lost: c, d"
     made.tick(500)
     made.join("c")
     made.run()
@@ -253,7 +253,7 @@ def test_a_job_without_any_samples_waits_instead_of_racing_through_its_epochs():
     made = World(settings(2), {"a": 0, "b": 0})
     made.join_all()
     assert made.coordinator.phase is Phase.WAITING
-    assert made.coordinator.lacking() == "none of the 2 connected clients has training samples"
+    assert made.coordinator.missing_requirement() == "none of the 2 connected clients has training samples"
 
 
 def test_a_batch_larger_than_the_pooled_data_is_refused():

@@ -173,3 +173,18 @@ def test_an_evaluation_leaves_out_whose_values_cannot_be_scored(policy, lost, ex
     assert [report.client for report in made.of(messages.ReportLost)] == lost
     if exit_code is ExitCode.FINISHED:
         assert [conclusion.missing for conclusion in made.of(messages.ConcludeEvaluation)] == [("a",)]
+
+
+def test_an_evaluation_continues_when_values_of_a_client_that_has_left_cannot_be_scored():
+    changes = {"evaluate_at": EvaluationPlace.CLIENTS, "evaluation_range": 4, "epochs": 1}
+    made = World(settings(3, **changes), HOLDINGS, evaluation=8)
+    made.join_all()
+    while not any(effect.client == "a" for effect in made.of(messages.ScoreEvaluation)):
+        made.deliver()
+    made.leave("a")
+    scored = next(event for event in made.pending if getattr(event, "client", None) == "a")
+    made.pending.remove(scored)
+    made.post(messages.NumericFaultFound(scored.exchange, NumericFault("…", {"a": NAN})))
+    made.run()
+    assert made.finished.exit_code is ExitCode.FINISHED
+    assert [conclusion.missing for conclusion in made.of(messages.ConcludeEvaluation)] == [("a",)]

@@ -153,7 +153,9 @@ def test_a_job_that_waits_for_lost_clients_waits_for_those_that_have_not_come_ba
     later.join("a")
     later.tick(RETURN_SECONDS + 1)
     assert later.coordinator.phase is Phase.WAITING
-    assert later.coordinator.lacking() == "spec.faultTolerance.onLostClient is Wait; lost: b, c, d"
+    assert (
+        later.coordinator.missing_requirement() == "spec.faultTolerance.onLostClient is Wait; lost: b, c, d"
+    )
     for client in ("b", "c", "d"):
         later.join(client)
     assert later.coordinator.phase is Phase.FORWARD

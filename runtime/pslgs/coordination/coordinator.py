@@ -1,17 +1,7 @@
-"""The coordinator: told what happened, it says what to do.  No clock, socket, thread or tensor in it."""
+"""The coordinator: handles events and returns effects, without clock, socket, thread or tensor."""
 
-from collections.abc import Iterable
-
-from pslgs.coordination.epoch import Epoch, ResponseTimes, ResponseTimeState
-from pslgs.coordination.evaluation import ClientEvaluation, ServerEvaluation
-from pslgs.coordination.membership import (
-    ClientInfo,
-    Lack,
-    Membership,
-    lack_of,
-    may_start,
-    missing_requirement,
-)
+from pslgs.coordination.epoch import Epoch
+from pslgs.coordination.membership import ClientInfo, Membership
 from pslgs.coordination.messages import (
     TICK_SECONDS,
     CheckpointDone,
@@ -26,7 +16,6 @@ from pslgs.coordination.messages import (
     Finish,
     Joined,
     Left,
-    LocalBatch,
     NumericFaultFound,
     ReportIgnored,
     ReportJoined,
@@ -37,21 +26,21 @@ from pslgs.coordination.messages import (
     Tick,
 )
 from pslgs.coordination.numeric_faults import NumericFault, divergence
-from pslgs.coordination.operation import Checkpointing, Drawing, Operation, Phase
-from pslgs.coordination.schedule_draw import DrawResult, ScheduleDraw
+from pslgs.coordination.operation import Drawing, Operation, Phase
+from pslgs.coordination.progress import Progress
+from pslgs.coordination.quorum import Quorum
 from pslgs.coordination.settings import Settings
 from pslgs.coordination.state import CoordinatorState
 from pslgs.coordination.step_attempt import StepAttempt
 from pslgs.sampling.batch_size import batch_size_violation
-from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.fault_tolerance import OnLostClient, OnNonFinite
 
-MOST_TICK_SECONDS = 4 * TICK_SECONDS
+MAX_TICK_SECONDS = 4 * TICK_SECONDS
 """What a single tick may add to a time-out, so that a server that was held up does not lose its clients."""
 
-MOST_OFFENCES = 3
-"""Clients' values that are not finite, counted over all clients, with which the job ends."""
+MAX_FAULTY_CLIENTS = 3
+"""Values of clients that cannot be used, counted over all clients, with which the job ends."""
 
 
 class Coordinator:
@@ -61,73 +50,54 @@ class Coordinator:
     client is abandoned as if it had not begun.
 
     Attributes:
-        step: Steps committed so far.
-        epoch: The epoch under way.
         membership: The job's clients.
     """
 
     def __init__(self, settings: Settings, now: float, state: CoordinatorState | None = None) -> None:
-        self.step = state.step if state else 0
-        self._delays = ResponseTimes(state.delays if state else ResponseTimeState(settings.known_delays))
-        self.epoch = (
-            Epoch.restore(state.epoch, settings.seed, settings.draw_schedule, self._delays.known)
-            if state
-            else Epoch(1, settings.seed, settings.draw_schedule, self._delays.known)
-        )
         self.membership = Membership(state.samples if state else None)
-        self._absent = set(self.membership.samples())
         self._settings = settings
-        self._planned_for: tuple[int, int] | None = None
+        self._progress = Progress(settings, self.membership, state)
+        self._quorum = Quorum(self.membership, settings, now)
+        self._not_returned = set(self.membership.samples())
         self._operation: Operation | None = None
         self._effects: list[Effect] = []
-        self._attempts = 0
-        self._offences = 0
-        self._steps_an_epoch = 0
-        self._evaluated = state.evaluated if state else False
-        self._checkpointed_at = self.step
-        self._started = False
+        self._faulty_clients = 0
         self._ending: Finish | None = None
         self._finished = False
         self._opened_at = now - (state.active_seconds if state else 0.0)
-        self._waiting_since = now
-        self._last_join = now
         self._ticked_at = now
 
     @property
+    def step(self) -> int:
+        """Steps committed so far."""
+        return self._progress.step
+
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch in progress."""
+        return self._progress.epoch
+
+    @property
     def phase(self) -> Phase:
-        """Where the coordinator is."""
+        """The phase of the operation in progress."""
         if self._finished:
             return Phase.FINISHED
         return self._operation.phase if self._operation else Phase.WAITING
 
     def state(self, now: float) -> CoordinatorState:
-        """Return what a checkpoint must keep; an attempt under way is not in it."""
-        active = now - self._opened_at
-        return CoordinatorState(
-            step=self.step,
-            epoch=self.epoch.state(),
-            evaluated=self._evaluated,
-            samples=self.membership.samples(),
-            active_seconds=active,
-            delays=self._delays.state(),
-        )
+        """Return what a checkpoint contains; an attempt in progress is not part of it."""
+        return self._progress.state(active_seconds=now - self._opened_at)
 
-    def steps_in_all(self) -> int:
-        """Count the steps of the whole job, those to come as if undisturbed; 0 before the first schedule."""
-        if not self._steps_an_epoch:
-            return 0
-        epochs_to_come = max(0, self._settings.epochs - self.epoch.number)
-        return self.step + self.epoch.steps_left() + self._steps_an_epoch * epochs_to_come
+    def total_steps(self) -> int:
+        """Count the steps of the whole job, assuming no further change; 0 before the first schedule."""
+        return self._progress.total_steps()
 
-    def lacking(self) -> str | None:
-        """Say in a sentence what training needs and has not; None where nothing is lacking."""
-        return missing_requirement(self.membership, self._settings, started=self._started)
-
-    def _lack(self) -> Lack | None:
-        return lack_of(self.membership, self._settings, started=self._started)
+    def missing_requirement(self) -> str | None:
+        """Describe what training needs and does not have; None if nothing is missing."""
+        return self._quorum.missing_requirement()
 
     def handle(self, event: Event, now: float) -> list[Effect]:
-        """Take in one event and return what to do, in order.
+        """Handle one event and return the effects to execute, in order.
 
         Args:
             event: What happened.
@@ -137,36 +107,33 @@ class Coordinator:
             return []
         match event:
             case Joined():
-                self._join(event, now)
+                self._handle_join(event, now)
             case Left(client, session, reason):
                 if self.membership.session(client) == session:
-                    self._lose(client, "disconnected", reason, now)
+                    self._lose_client(client, "disconnected", reason, now)
             case NumericFaultFound(exchange, fault):
-                self._reject(exchange, fault, now)
+                self._handle_fault(exchange, fault, now)
             case CheckpointRefused(found):
-                self._take(CheckpointDone(), now)
-                self._diverge(found)
+                self._handle_in_operation(CheckpointDone(), now)
+                self._end(ExitCode.DIVERGED, divergence(found))
             case Tick():
-                self._watch(now)
+                self._handle_tick(now)
             case StopRequested(reason):
                 self._end(ExitCode.INTERRUPTED, reason)
             case _:
-                self._take(event, now)
-        self._go_on(now)
+                self._handle_in_operation(event, now)
+        self._advance(now)
         effects, self._effects = self._effects, []
         return effects
 
-    # Membership
+    # Clients
 
-    def _join(self, joined: Joined, now: float) -> None:
+    def _handle_join(self, joined: Joined, now: float) -> None:
         client, session = joined.client, self.membership.session(joined.client)
         if session is not None:
-            self._do(
-                EndSession(
-                    client, session, "a newer connection of this client took its place", EndCause.REPLACED
-                )
-            )
-            self._lose(client, "replaced", "it connected again", now)
+            reason = "a newer connection of this client took its place"
+            self._add(EndSession(client, session, reason, EndCause.REPLACED))
+            self._lose_client(client, "replaced", "it connected again", now)
         returned = client in self.membership
         if returned and (held := self.membership.member(client).samples) != joined.samples:
             # Its order of this epoch was another one: no offset into it means anything until the next epoch.
@@ -174,272 +141,166 @@ class Coordinator:
         self.membership.admit(
             client, ClientInfo(joined.samples, joined.evaluation_samples, joined.session, joined.label_counts)
         )
-        self._last_join = now
-        self._absent.discard(client)
-        self._do(ReportJoined(client, joined.samples, returned))
+        self._quorum.record_join(now)
+        self._not_returned.discard(client)
+        self._add(ReportJoined(client, joined.samples, returned))
 
-    def _lose(self, client: str, kind: str, reason: str, now: float) -> None:
+    def _disconnect(
+        self, client: str, kind: str, reason: str, now: float, cause: EndCause = EndCause.LOST
+    ) -> None:
+        """End a client's session, if it is connected, and continue without it."""
+        session = self.membership.session(client)
+        if session is not None:
+            self._add(EndSession(client, session, reason, cause))
+            self._lose_client(client, kind, reason, now)
+
+    def _lose_client(self, client: str, kind: str, reason: str, now: float) -> None:
         self.membership.lose(client)
-        self._do(ReportLost(client, kind, reason))
+        self._add(ReportLost(client, kind, reason))
         if self._operation and not self._operation.done:
-            self._do(*self._operation.lose(client, reason, now))
-        if self._started and self._settings.on_lost is OnLostClient.FAIL:
+            self._add(*self._operation.client_lost(client, reason, now))
+        if self._quorum.started and self._settings.on_lost is OnLostClient.FAIL:
             self._end(
                 ExitCode.CLIENT_LOST,
                 f"client {client} was lost ({reason}), and spec.faultTolerance.onLostClient is Fail",
             )
 
-    # Numbers
+    # Values that cannot be used
 
-    def _reject(self, exchange: ExchangeId, fault: NumericFault, now: float) -> None:
-        """Give up the attempt under ``exchange``; without a client to blame, the training has diverged."""
+    def _handle_fault(self, exchange: ExchangeId, fault: NumericFault, now: float) -> None:
         operation = self._operation
-        if isinstance(operation, ClientEvaluation) and not operation.done:
-            self._exclude(operation, exchange, fault, now)
+        effects = operation.fail(exchange, fault, now) if operation else None
+        if effects is None:
             return
-        kind = "non_finite" if fault.clients else "diverged"
-        abandoned = operation.fail(exchange, kind, fault.found) if isinstance(operation, StepAttempt) else []
-        if not abandoned:
-            return
-        self._do(*abandoned)
+        self._add(*effects)
         if not fault.clients:
-            self._diverge(fault.found)
-        elif self._settings.on_non_finite is OnNonFinite.SKIP_STEP:
+            self._end(ExitCode.DIVERGED, divergence(fault.found))
+        elif self._settings.on_non_finite is not OnNonFinite.SKIP_STEP:
+            for client, sent in sorted(fault.clients.items()):
+                self._handle_faulty_client(client, sent, now)
+        elif isinstance(operation, StepAttempt):
             self.epoch.skip()
-        else:
-            self._punish(fault, now)
 
-    def _exclude(
-        self, evaluation: ClientEvaluation, exchange: ExchangeId, fault: NumericFault, now: float
-    ) -> None:
-        """Leave the clients to blame out of an evaluation; the job goes on without them, or not."""
-        if not evaluation.expects(exchange):
-            return
-        for client in sorted(fault.clients):
-            self._do(*evaluation.exclude(client, now))
-        if self._settings.on_non_finite is not OnNonFinite.SKIP_STEP:
-            self._punish(fault, now)
-
-    def _punish(self, fault: NumericFault, now: float) -> None:
-        """Drop the clients to blame, or end the job, as the settings say."""
-        for client, sent in sorted(fault.clients.items()):
-            self._punish_client(client, sent, now)
-
-    def _punish_client(self, client: str, sent: str, now: float) -> None:
-        self._offences += 1
+    def _handle_faulty_client(self, client: str, sent: str, now: float) -> None:
+        """Drop a client, or end the job, depending on the settings and the number of such clients."""
+        self._faulty_clients += 1
         if self._settings.on_non_finite is OnNonFinite.FAIL:
             why = "spec.faultTolerance.onNonFinite is Fail"
             self._end(ExitCode.NON_FINITE, f"client {client} sent {sent}, and {why}")
             return
-        reason, session = f"it sent {sent}", self.membership.session(client)
-        if session is not None:
-            self._do(EndSession(client, session, reason, EndCause.NON_FINITE))
-            self._lose(client, "non_finite", reason, now)
-        if self._offences >= MOST_OFFENCES:
+        self._disconnect(client, "non_finite", f"it sent {sent}", now, EndCause.NON_FINITE)
+        if self._faulty_clients >= MAX_FAULTY_CLIENTS:
             self._end(
                 ExitCode.NON_FINITE,
                 f"client {client} sent {sent}; it was the third time that a client sent such values",
             )
 
-    def _diverge(self, found: str) -> None:
-        self._end(ExitCode.DIVERGED, divergence(found))
-
     # Time
 
-    def _watch(self, now: float) -> None:
-        self._forgive_delay(now)
+    def _handle_tick(self, now: float) -> None:
+        self._extend_time_outs(now)
         deadline, timeout = self._settings.deadline, self._settings.client_timeout
         if deadline is not None and now - self._opened_at > deadline:
             self._end(ExitCode.DEADLINE_EXCEEDED, f"spec.activeDeadlineSeconds: {deadline:g} s are over")
-        for client in self._operation.overdue(now, timeout) if self._operation else ():
-            session = self.membership.session(client)
-            if session is not None:
-                reason = f"no answer within {timeout:g} s (spec.faultTolerance.clientTimeoutSeconds)"
-                self._do(EndSession(client, session, reason))
-                self._lose(client, "timeout", reason, now)
+        for client in self._operation.overdue_clients(now, timeout) if self._operation else ():
+            reason = f"no answer within {timeout:g} s (spec.faultTolerance.clientTimeoutSeconds)"
+            self._disconnect(client, "timeout", reason, now)
 
-    def _forgive_delay(self, now: float) -> None:
-        """Charge nobody with more than `MOST_TICK_SECONDS` a tick.
+    def _extend_time_outs(self, now: float) -> None:
+        """Count at most `MAX_TICK_SECONDS` of the time since the last tick towards time-outs.
 
-        A tick that comes later shows that the server was held up, and with it the answers that lie in its
+        A tick that comes later shows that the server was held up, and with it the replies that are in its
         sockets and the clients that wait to join.
         """
-        delay, self._ticked_at = now - self._ticked_at - MOST_TICK_SECONDS, now
+        delay, self._ticked_at = now - self._ticked_at - MAX_TICK_SECONDS, now
         if delay > 0:
-            self._waiting_since = min(self._waiting_since + delay, now)
-            self._last_join = min(self._last_join + delay, now)
+            self._quorum.extend_waits(delay, now)
             if self._operation:
-                self._operation.forgive(delay, now)
+                self._operation.extend_time_outs(delay, now)
 
-    def _watch_patience(self, now: float) -> None:
-        patience = self._settings.quorum_timeout
-        if self._lack() and now - self._waiting_since > patience:
-            self._end(
-                ExitCode.QUORUM_LOST,
-                f"{self.lacking()}; waited {patience:g} s (spec.faultTolerance.quorumTimeoutSeconds)",
-            )
+    # Operations
 
-    def _ready(self, now: float) -> bool:
-        if self._lack():
-            return False
-        return self._started or may_start(self.membership, self._settings, now - self._last_join)
-
-    # What is under way, and what comes next
-
-    def _take(self, event: Event, now: float) -> None:
-        effects = self._operation.take(event, now) if self._operation else None
+    def _handle_in_operation(self, event: Event, now: float) -> None:
+        effects = self._operation.handle(event, now) if self._operation else None
         if effects is not None:
-            self._do(*effects)
+            self._add(*effects)
         elif isinstance(event, SmashedDataReceived | ClientGradientReceived | EvaluationAnswered):
-            self._do(ReportIgnored(event.client, event.exchange))
+            self._add(ReportIgnored(event.client, event.exchange))
 
-    def _go_on(self, now: float) -> None:
-        """Settle what is done and begin what comes next, until something is under way or waited for."""
+    def _advance(self, now: float) -> None:
+        """Begin operations until one is in progress, clients are missing or the job is finished."""
         while not self._finished and (self._operation is None or self._operation.done):
             just_drawn = isinstance(self._operation, Drawing) and self._operation.completed
-            self._settle(now)
-            if self._checkpoint_due():
-                self._checkpointed_at = self.step
-                checkpointing = Checkpointing(self.step)
-                self._begin(checkpointing, checkpointing.begin())
-            elif self._ending or self.epoch.number > self._settings.epochs:
-                self._conclude()
-            elif self._ready(now):
+            if self._operation:
+                self._progress.complete(self._operation)
+                self._quorum.restart_wait(now)
+                self._operation = None
+            if checkpointing := self._next_checkpoint():
+                self._begin(checkpointing, now)
+            elif self._ending or self._progress.all_epochs_done:
+                self._finish()
+            elif self._quorum.is_met(now):
                 self._begin_next(now, just_drawn=just_drawn)
+            elif self._quorum.is_lost(now):
+                patience = self._settings.quorum_timeout
+                waited = f"waited {patience:g} s (spec.faultTolerance.quorumTimeoutSeconds)"
+                self._end(ExitCode.QUORUM_LOST, f"{self.missing_requirement()}; {waited}")
             else:
-                self._watch_patience(now)
-                if not self._ending:
-                    return
+                return
 
-    def _settle(self, now: float) -> None:
-        match self._operation:
-            case StepAttempt(completed=True) as attempt:
-                self.epoch.commit()
-                if self._settings.uses_client_stats:
-                    self._delays.note(attempt.answer_seconds)
-                self.step += 1
-                self._attempts = 0
-            case ServerEvaluation(completed=True) | ClientEvaluation(completed=True):
-                self._evaluated = True
-            case Drawing(draw=draw, result=DrawResult() as result):
-                if self.epoch.restoring:
-                    self._planned_for = None  # it was drawn for those who were there before the resume
-                self.epoch.adopt(draw, result)
-                self._steps_an_epoch = self.epoch.steps_planned()
-        if self._operation:
-            self._waiting_since = now
-        self._operation = None
-
-    def _checkpoint_due(self) -> bool:
-        new_steps = self.step - self._checkpointed_at
+    def _next_checkpoint(self) -> Operation | None:
         if self._ending and self._ending.exit_code is ExitCode.DIVERGED:
-            return False  # The model's state is not worth keeping, and the checkpoints before it are.
-        over = self._ending is not None or self.epoch.number > self._settings.epochs
-        return new_steps >= self._settings.checkpoint_every or (over and new_steps > 0)
-
-    def _begin(self, operation: Operation, effects: Iterable[Effect]) -> None:
-        self._operation = operation
-        self._do(*effects)
-
-    def _start(self, now: float) -> None:
-        """Take the first step from now on, without those that the checkpoint knows and that are not back."""
-        self._started = True
-        for client in sorted(self._absent):
-            self._lose(client, "absent", "it has not come back since the server was started again", now)
+            return None  # Earlier checkpoints are worth more than one of a diverged model.
+        return self._progress.next_checkpoint(ending=self._ending is not None)
 
     def _begin_next(self, now: float, *, just_drawn: bool) -> None:
-        if not self._started:
+        if not self._quorum.started:
             self._start(now)
-            if self._ending or self._lack():
+            if self._ending or self._quorum.missing():
                 return
-        draw = self._draw_due(just_drawn=just_drawn)
-        if draw:
-            drawing = Drawing(draw)
-            self._begin(drawing, drawing.begin())
-        elif self.epoch.steps_left():
-            self._begin_attempt(now)
-        elif self._evaluation_due():
-            self._begin_evaluation(now)
-        else:
+        operation = self._progress.next_operation(just_drawn=just_drawn)
+        if operation is None:
             self._end_epoch()
-
-    def _draw_due(self, *, just_drawn: bool) -> ScheduleDraw | None:
-        """Return the draw to be made; None as long as the same clients are there in the same epoch."""
-        present = self.epoch.number, self.membership.changes
-        if present == self._planned_for:
-            return None
-        live = self.membership.live()
-        samples = {name: member.samples for name, member in live.items()}
-        weighed = live if self._settings.uses_client_stats else {}
-        label_counts = {name: member.label_counts for name, member in weighed.items()}
-        if not just_drawn:  # clients that came meanwhile are planned for after one step
-            self._planned_for = present
-        return self.epoch.plan(samples, label_counts, just_drawn=just_drawn)
-
-    def _begin_attempt(self, now: float) -> None:
-        too_large = batch_size_violation(self._settings.global_batch_size, self.membership.pooled_samples)
-        if too_large is not None and len(self.membership) >= self._settings.expected_clients:
-            self._end(ExitCode.BAD_INPUT, str(too_large))
-            return
-        self._attempts += 1
-        local_batches = tuple(
-            LocalBatch(
-                client,
-                self.membership.member(client).open_session(),
-                self.epoch.offsets.get(client, 0),
-                samples,
-            )
-            for client, samples in self.epoch.next_batch().items()
-        )
-        attempt = StepAttempt(ExchangeId(self.step + 1, self._attempts), self.epoch.number, local_batches)
-        self._begin(attempt, attempt.begin(self.epoch.next_batch(ahead=1), now))
-
-    def _evaluation_due(self) -> bool:
-        epoch = self.epoch.number
-        due = epoch % self._settings.evaluate_every == 0 or epoch == self._settings.epochs
-        return due and not self._evaluated and self._settings.evaluate_at is not None
-
-    def _begin_evaluation(self, now: float) -> None:
-        exchange, epoch = ExchangeId(self.step, 0), self.epoch.number
-        if self._settings.evaluate_at is EvaluationPlace.SERVER:
-            at_server = ServerEvaluation(exchange, epoch)
-            self._begin(at_server, at_server.begin())
+        elif isinstance(operation, StepAttempt) and (violation := self._batch_size_violation()):
+            self._end(ExitCode.BAD_INPUT, violation)
         else:
-            at_clients = ClientEvaluation(
-                exchange,
-                epoch,
-                self.membership.live(),
-                self.membership.lost(),
-                self._settings.evaluation_range,
+            self._begin(operation, now)
+
+    def _start(self, now: float) -> None:
+        """Begin to train, without the clients of the checkpoint that have not returned."""
+        self._quorum.started = True
+        for client in sorted(self._not_returned):
+            self._lose_client(
+                client, "absent", "it has not come back since the server was started again", now
             )
-            self._begin(at_clients, at_clients.begin(now))
+
+    def _begin(self, operation: Operation, now: float) -> None:
+        self._operation = operation
+        self._add(*operation.begin(now))
+
+    def _batch_size_violation(self) -> str | None:
+        """Describe a global batch that is larger than the data of all expected clients; None if it fits."""
+        violation = batch_size_violation(self._settings.global_batch_size, self.membership.pooled_samples)
+        all_joined = len(self.membership) >= self._settings.expected_clients
+        return str(violation) if violation is not None and all_joined else None
 
     def _end_epoch(self) -> None:
-        skipped = {
-            client: left
-            for client, held in self.membership.samples().items()
-            if (left := self.epoch.remaining(client, held) + self.epoch.skipped.get(client, 0))
-        }
-        if skipped:
-            self._do(ReportSkipped(self.epoch.number, skipped))
-        self._evaluated = False
-        self._delays.end_epoch()
-        self.epoch = Epoch(
-            self.epoch.number + 1, self._settings.seed, self._settings.draw_schedule, self._delays.known
-        )
+        number, untrained = self.epoch.number, self._progress.end_epoch()
+        if untrained:
+            self._add(ReportSkipped(number, untrained))
 
     # The end
 
     def _end(self, exit_code: ExitCode, message: str) -> None:
-        """Come to an end as soon as what is under way can be left; the first reason counts."""
+        """End the job once the operation in progress can be interrupted; the first call counts."""
         self._ending = self._ending or Finish(exit_code, message)
         if self._operation and not self._operation.done:
-            self._do(*self._operation.abandon(message))
+            self._add(*self._operation.abandon(message))
 
-    def _conclude(self) -> None:
+    def _finish(self) -> None:
         trained = f"trained {self._settings.epochs} epochs, {self.step} steps"
-        self._do(self._ending or Finish(ExitCode.FINISHED, trained))
+        self._add(self._ending or Finish(ExitCode.FINISHED, trained))
         self._finished = True
 
-    def _do(self, *effects: Effect) -> None:
+    def _add(self, *effects: Effect) -> None:
         self._effects.extend(effects)

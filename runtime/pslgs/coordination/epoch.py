@@ -9,14 +9,23 @@ from pslgs.sampling.schedule import DrawnSchedule, Schedule
 
 @dataclass(frozen=True, slots=True)
 class EpochState:
-    """All of an epoch that outlives the process, small enough for JSON.
+    """What a checkpoint contains of an epoch, small enough for JSON.
 
-    The schedule itself is not in it: it is drawn again from the seed, the epoch, the number of the draw and
-    what the clients had left at that time.  Label counts are those of that time, where they were heeded.
+    The schedule itself is not part of it: it is drawn again from the seed, the epoch, the number of the draw
+    and the samples that the clients had left at that time.
 
     The draw is the one that the last committed step came from.  A later draw, made because a client left or
-    came, is forgotten until a step of it is committed: a run whose clients left just before its server
-    stopped goes on, once they are back, as if it had not been stopped.
+    joined, is not kept until a step of it is committed: a run whose clients left just before its server
+    stopped continues, once they have returned, as if it had not been stopped.
+
+    Attributes:
+        epoch: The epoch, counted from 1.
+        draw: Number of the draw within the epoch; 0 for none.
+        drawn_over: Client -> samples that it had left when the schedule was drawn.
+        taken: Steps of the schedule that are committed.
+        offsets: Client -> samples that it has contributed so far in this epoch.
+        label_counts: Label counts at the time of the draw, for strategies that use them.
+        skipped: Client -> samples of skipped steps.
     """
 
     epoch: int
@@ -31,13 +40,13 @@ class EpochState:
 class Epoch:
     """The remaining samples of an epoch, as a schedule over the clients that were live when it was drawn.
 
-    An epoch begins with an empty schedule.  `plan` says which schedule is to be drawn, and `adopt` takes it
-    once it is drawn; both happen on the caller's side, so that drawing can take place in another thread.
+    An epoch begins with an empty schedule.  `plan` returns the draw to make, and `adopt` uses its result, so
+    that the draw itself can be made in another thread.
 
     Attributes:
         number: The epoch, counted from 1.
         offsets: Client -> samples that it has contributed so far in this epoch.
-        skipped: Client -> those of them that were in skipped steps.
+        skipped: Client -> samples of ``offsets`` that were in skipped steps.
     """
 
     def __init__(
@@ -70,6 +79,14 @@ class Epoch:
         """Return how many of a client's ``samples`` this epoch has not used yet."""
         return max(0, samples - self.offsets.get(client, 0))
 
+    def untrained(self, samples: Mapping[str, int]) -> dict[str, int]:
+        """Return how many of their ``samples`` the clients were not trained on so far; none is 0."""
+        return {
+            client: left
+            for client, held in samples.items()
+            if (left := self.remaining(client, held) + self.skipped.get(client, 0))
+        }
+
     def plan(
         self,
         samples: Mapping[str, int],
@@ -77,7 +94,7 @@ class Epoch:
         *,
         just_drawn: bool = False,
     ) -> ScheduleDraw | None:
-        """Return the draw that the live clients need; None where the present schedule serves them.
+        """Return the draw that the live clients need; None if the present schedule is theirs.
 
         The remainder of a shuffled pool is itself a uniform draw, so filtering out the lost clients' entries
         and shuffling again keeps the law of global sampling.
@@ -92,7 +109,7 @@ class Epoch:
         if self._restored:
             return self._restored
         wanted = {name: left for name, held in samples.items() if (left := self.remaining(name, held)) > 0}
-        if wanted == self._unplanned or (just_drawn and self._serves(wanted)):
+        if wanted == self._unplanned or (just_drawn and self._is_usable(wanted)):
             return None
         self._last_number += 1
         counts = {name: label_counts[name] for name in wanted} if label_counts else {}
@@ -100,7 +117,7 @@ class Epoch:
         return replace(self._draw, draw_id=draw_id, remaining=wanted, label_counts=counts, taken=0)
 
     def adopt(self, draw: ScheduleDraw, result: DrawResult) -> None:
-        """Go on with the schedule that ``draw`` gave; nothing else may have changed since it was planned."""
+        """Use the schedule that ``draw`` gave; no step may have been taken since it was planned."""
         if self._taken:
             self._committed = self._present_draw()
         self._taken_before += self._taken
@@ -109,11 +126,11 @@ class Epoch:
         self._schedule, self._unplanned = result
 
     def steps_left(self) -> int:
-        """Count the steps that the present schedule has left."""
+        """Return the number of steps that the present schedule has left."""
         return len(self._schedule) - self._taken
 
     def steps_planned(self) -> int:
-        """Count the steps of the whole epoch, those taken before the present draw included."""
+        """Return the number of steps of the whole epoch, including those before the present draw."""
         return self._taken_before + len(self._schedule)
 
     def next_batch(self, ahead: int = 0) -> dict[str, int]:
@@ -127,7 +144,7 @@ class Epoch:
         }
 
     def commit(self) -> None:
-        """Take the next batch as used."""
+        """Count the samples of the next batch as used."""
         for client, size in self.next_batch().items():
             self.offsets[client] = self.offsets.get(client, 0) + size
             self._unplanned[client] -= size
@@ -136,13 +153,13 @@ class Epoch:
         self._taken += 1
 
     def skip(self) -> None:
-        """Leave the next batch out: its samples count as taken, but nothing is learned from them."""
+        """Skip the next batch: its samples count as used, but the model is not trained on them."""
         for client, size in self.next_batch().items():
             self.skipped[client] = self.skipped.get(client, 0) + size
         self.commit()
 
     def state(self) -> EpochState:
-        """Return what must be kept to go on exactly after the last committed step."""
+        """Return what a checkpoint contains, to continue exactly after the last committed step."""
         draw = self._present_draw() if self._taken else self._committed
         return replace(draw, offsets=dict(self.offsets), skipped=dict(self.skipped))
 
@@ -154,7 +171,7 @@ class Epoch:
         sampler: ScheduleSampler,
         delays: Mapping[str, float] | None = None,
     ) -> "Epoch":
-        """Go on where ``state`` was taken; the first draw that `plan` asks for is the one of ``state``."""
+        """Continue from ``state``; the first draw that `plan` returns is the one of ``state``."""
         epoch = cls(state.epoch, seed, sampler, delays)
         epoch._last_number = state.draw
         epoch.offsets, epoch.skipped = dict(state.offsets), dict(state.skipped)
@@ -169,13 +186,13 @@ class Epoch:
             )
         return epoch
 
-    def _serves(self, wanted: Mapping[str, int]) -> bool:
-        """Tell whether no step is taken of a schedule that has some, and all of its clients are there."""
+    def _is_usable(self, wanted: Mapping[str, int]) -> bool:
+        """Tell whether the schedule has steps, none of them taken, and has lost no client."""
         fresh = not self._taken and self.steps_left() > 0
         return fresh and all(wanted.get(name) == left for name, left in self._unplanned.items())
 
     def _present_draw(self) -> EpochState:
-        """Return the state under the present draw; its offsets are filled in when it is asked for."""
+        """Return the state with the present draw, without offsets."""
         draw = self._draw
         return EpochState(
             self.number, draw.draw_id.number, draw.remaining, self._taken, {}, draw.label_counts
@@ -184,11 +201,11 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class ResponseTimeState:
-    """What of the delays goes into a checkpoint.
+    """What a checkpoint contains of the response times.
 
     Attributes:
-        known: Client -> mean seconds that it kept a step waiting, as the epoch under way heeds them.
-        measured: Client -> seconds in all and steps, of the epoch under way.
+        known: Client -> mean seconds, as the draws of the epoch in progress use them.
+        measured: Client -> total seconds and number of steps, in the epoch in progress.
     """
 
     known: Mapping[str, float] = field(default_factory=dict)
@@ -196,30 +213,31 @@ class ResponseTimeState:
 
 
 class ResponseTimes:
-    """The delays of a job's clients.
+    """The response times of a job's clients, for sampling strategies that use them.
 
-    A delay is what a client costs a step: the time to its smashed data and that to its gradient together,
-    whatever its local batch was.  It stays the same within an epoch, so that a resumed run draws as before.
+    A client's response time in a step is the time to its smashed data and the time to its gradient together,
+    whatever its local batch was.  The mean is updated only between epochs, so that a resumed run draws the
+    same schedules.
 
     Attributes:
-        known: Client -> seconds, to be heeded by the draws of the epoch under way.
+        known: Client -> mean seconds, for the draws of the epoch in progress.
     """
 
     def __init__(self, state: ResponseTimeState) -> None:
         self.known = dict(state.known)
         self._measured = {client: (seconds, steps) for client, (seconds, steps) in state.measured.items()}
 
-    def note(self, seconds: Mapping[str, float]) -> None:
-        """Take in what the clients of one committed step needed."""
+    def record(self, seconds: Mapping[str, float]) -> None:
+        """Record the response times of the clients of one committed step."""
         for client, more in seconds.items():
             before, steps = self._measured.get(client, (0.0, 0))
             self._measured[client] = before + more, steps + 1
 
     def end_epoch(self) -> None:
-        """Heed from now on what was measured; a client that was not active keeps its old delay."""
+        """Make the measured means known; a client that was not active keeps its old one."""
         self.known |= {client: seconds / steps for client, (seconds, steps) in self._measured.items()}
         self._measured.clear()
 
     def state(self) -> ResponseTimeState:
-        """Return what must be kept to go on exactly here."""
+        """Return what a checkpoint contains."""
         return ResponseTimeState(dict(self.known), dict(self._measured))

@@ -1,4 +1,4 @@
-"""An evaluation: at the server, or as forward exchanges with the clients, range by range."""
+"""Evaluation of the model, on the server's data or range by range on the clients' data."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -21,26 +21,27 @@ from pslgs.coordination.messages import (
     ScoreEvaluation,
     ServerEvaluationDone,
 )
-from pslgs.coordination.operation import Operation, PendingReplies, Phase
+from pslgs.coordination.numeric_faults import NumericFault
+from pslgs.coordination.operation import ClientOperation, Operation, Phase
 
 RANGES_AT_ONCE = 2
-"""Full ranges in the server's memory: one is scored while the next one is on its way."""
+"""Full ranges in the server's memory: one is scored while the next one is received."""
 
 
-class ServerEvaluation(Operation):
-    """The whole model on the server's own data."""
+class EvaluationAtServer(Operation):
+    """Evaluates the whole model on the server's own data."""
 
     def __init__(self, exchange: ExchangeId, epoch: int) -> None:
         super().__init__(Phase.EVALUATION)
         self._exchange = exchange
         self._epoch = epoch
 
-    def begin(self) -> list[Effect]:
-        """Start it."""
+    @override
+    def begin(self, now: float) -> list[Effect]:
         return [EvaluateAtServer(self._exchange, self._epoch)]
 
     @override
-    def take(self, event: Event, now: float) -> list[Effect] | None:
+    def handle(self, event: Event, now: float) -> list[Effect] | None:
         if event != ServerEvaluationDone(self._exchange):
             return None
         self.complete()
@@ -52,12 +53,12 @@ class ServerEvaluation(Operation):
         return [AbandonEvaluation(self._exchange)]
 
 
-class ClientEvaluation(Operation):
-    """The clients' own evaluation data, range by range; whoever is lost or excluded is left out and named.
+class EvaluationAtClients(ClientOperation):
+    """Evaluates the clients' own data range by range, without the clients that are lost or excluded.
 
     The clients take turns.  A range occupies memory at the server from its order until it is scored, and
     the ranges that do so at one time have `RANGES_AT_ONCE` times ``range_size`` samples at most, however
-    many clients there are.  A client owes an answer only while its range is on its way.
+    many clients there are.  A client owes a reply only from the order of its range until it has sent it.
     """
 
     def __init__(
@@ -68,96 +69,86 @@ class ClientEvaluation(Operation):
         lost: tuple[str, ...],
         range_size: int,
     ) -> None:
-        super().__init__(Phase.EVALUATION)
+        super().__init__(Phase.EVALUATION, exchange)
         self._epoch = epoch
         self._range_size = range_size
         self._members = {name: member for name, member in live.items() if member.evaluation_samples}
         self._missing = list(lost)
-        self._reached = dict.fromkeys(self._members, 0)
+        self._ordered = dict.fromkeys(self._members, 0)
         self._turns = deque(self._members)
-        self._held: dict[str, int] = {}
-        self._pending = PendingReplies(exchange)
-
-    def begin(self, now: float) -> list[Effect]:
-        """Ask the first clients for their first ranges."""
-        return self._go_on(now)
+        self._in_memory: dict[str, int] = {}
 
     @override
-    def take(self, event: Event, now: float) -> list[Effect] | None:
-        if self._pending.note(event, now):
+    def begin(self, now: float) -> list[Effect]:
+        return self._order_ranges(now)
+
+    @override
+    def handle(self, event: Event, now: float) -> list[Effect] | None:
+        if self.pending.handle(event, now):
             return []
         match event:
-            case EvaluationAnswered(client, exchange) if self._pending.settle(client, exchange, now):
+            case EvaluationAnswered(client, exchange) if self.pending.receive(client, exchange, now):
                 return [ScoreEvaluation(exchange, client)]
-            case EvaluationScored(client, exchange) if (
-                exchange == self._pending.exchange and client in self._held
-            ):
-                del self._held[client]
-                if self._to_come(client):
+            case EvaluationScored(client, self.exchange) if client in self._in_memory:
+                del self._in_memory[client]
+                if self._samples_left(client):
                     self._turns.append(client)
-                return self._go_on(now)
+                return self._order_ranges(now)
             case _:
                 return None
 
-    def expects(self, exchange: ExchangeId) -> bool:
-        """Tell whether ``exchange`` is that of this evaluation."""
-        return exchange == self._pending.exchange
-
-    def exclude(self, client: str, now: float) -> list[Effect]:
-        """Leave a client out whose range cannot be scored, with all its ranges."""
-        if self._held.pop(client, None) is None:
-            return []
-        self._missing.append(client)
-        del self._members[client]
-        return self._go_on(now)
+    @override
+    def fail(self, exchange: ExchangeId, fault: NumericFault, now: float) -> list[Effect] | None:
+        """Exclude the clients to blame with all their ranges."""
+        if self.done or exchange != self.exchange or not fault.clients:
+            return None
+        effects: list[Effect] = []
+        for client in sorted(fault.clients):
+            if self._in_memory.pop(client, None) is not None:
+                if self._members.pop(client, None):  # a client that was lost meanwhile is missing already
+                    self._missing.append(client)
+                effects += self._order_ranges(now)
+        return effects
 
     @override
-    def lose(self, client: str, reason: str, now: float) -> list[Effect]:
-        owed = self._pending.drop(client)
-        if owed or self._to_come(client):
+    def client_lost(self, client: str, reason: str, now: float) -> list[Effect]:
+        pending = self.pending.drop(client)
+        if pending or self._samples_left(client):
             self._missing.append(client)
             self._members.pop(client, None)
         if client in self._turns:
             self._turns.remove(client)
-        if owed:
-            del self._held[client]
-            return [DropEvaluation(self._pending.exchange, client), *self._go_on(now)]
-        return self._go_on(now)
+        if pending:
+            del self._in_memory[client]
+            return [DropEvaluation(self.exchange, client), *self._order_ranges(now)]
+        return self._order_ranges(now)
 
     @override
     def abandon(self, reason: str) -> list[Effect]:
         self.done = True
-        return [AbandonEvaluation(self._pending.exchange)]
+        return [AbandonEvaluation(self.exchange)]
 
-    @override
-    def overdue(self, now: float, timeout: float) -> list[str]:
-        return self._pending.overdue(now, timeout)
-
-    @override
-    def forgive(self, seconds: float, now: float) -> None:
-        self._pending.forgive(seconds, now)
-
-    def _to_come(self, client: str) -> int:
-        """Count the samples of a client that it has not been asked for; 0 where it takes no part."""
+    def _samples_left(self, client: str) -> int:
+        """Count the samples of a client that are in no range yet; 0 if it takes no part."""
         member = self._members.get(client)
-        return member.evaluation_samples - self._reached[client] if member else 0
+        return member.evaluation_samples - self._ordered[client] if member else 0
 
-    def _go_on(self, now: float) -> list[Effect]:
-        """Ask for ranges as long as there is room for the next one; conclude if nothing is left to do."""
-        room = RANGES_AT_ONCE * self._range_size - sum(self._held.values())
+    def _order_ranges(self, now: float) -> list[Effect]:
+        """Order ranges while there is memory for the next one; conclude if all ranges are scored."""
+        free = RANGES_AT_ONCE * self._range_size - sum(self._in_memory.values())
         orders: list[Effect] = []
-        while self._turns and (size := min(self._range_size, self._to_come(self._turns[0]))) <= room:
-            room -= size
-            orders.append(self._ask(self._turns.popleft(), size, now))
-        if self._turns or self._held:
+        while self._turns and (size := min(self._range_size, self._samples_left(self._turns[0]))) <= free:
+            free -= size
+            orders.append(self._order_range(self._turns.popleft(), size, now))
+        if self._turns or self._in_memory:
             return orders
         self.complete()
-        return [ConcludeEvaluation(self._pending.exchange, self._epoch, tuple(sorted(self._missing)))]
+        return [ConcludeEvaluation(self.exchange, self._epoch, tuple(sorted(self._missing)))]
 
-    def _ask(self, client: str, size: int, now: float) -> Effect:
-        first = self._reached[client]
-        self._reached[client] = first + size
-        self._held[client] = size
-        self._pending.ask([client], now)
+    def _order_range(self, client: str, size: int, now: float) -> Effect:
+        first = self._ordered[client]
+        self._ordered[client] = first + size
+        self._in_memory[client] = size
+        self.pending.expect([client], now)
         session = self._members[client].open_session()
-        return OrderEvaluation(self._pending.exchange, LocalBatch(client, session, first, size))
+        return OrderEvaluation(self.exchange, LocalBatch(client, session, first, size))

@@ -1,8 +1,6 @@
-"""Operations of the coordinator, one of which is in progress at a time, and their pending replies."""
+"""Operations of the coordinator, one of which is in progress at a time."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from typing_extensions import override
@@ -13,41 +11,41 @@ from pslgs.coordination.messages import (
     Effect,
     Event,
     ExchangeId,
-    RequestSent,
-    RequestsReady,
     SaveCheckpoint,
     ScheduleDrawn,
 )
+from pslgs.coordination.numeric_faults import NumericFault
+from pslgs.coordination.replies import PendingReplies
 from pslgs.coordination.schedule_draw import DrawResult, ScheduleDraw
 
 
 class Phase(Enum):
-    """Where the coordinator is."""
+    """What the coordinator is doing or waiting for."""
 
     WAITING = auto()
-    """For clients."""
+    """No operation is in progress; clients are missing."""
     DRAWING = auto()
-    """For a schedule."""
+    """A schedule is being drawn."""
     FORWARD = auto()
-    """For smashed data."""
+    """Clients send smashed data."""
     SERVER_STEP = auto()
-    """For the server part."""
+    """The server part runs forward and backward."""
     BACKWARD = auto()
-    """For client gradients."""
+    """Clients send their gradients."""
     UPDATE = auto()
-    """For the optimizer step, which nothing can abort any more."""
+    """The optimizer step is applied, which only a numeric fault can abort."""
     EVALUATION = auto()
     CHECKPOINT = auto()
     FINISHED = auto()
 
 
 class Operation(ABC):
-    """Something under way.  Each method returns what to do.
+    """An operation in progress; its methods return the effects to execute.
 
     Attributes:
-        phase: Where it is.
-        done: Whether it is over, completed or abandoned.
-        completed: Whether it is over and what it was for is achieved.
+        phase: Its present phase.
+        done: Whether it has ended, completed or not.
+        completed: Whether it has ended and achieved its purpose.
     """
 
     def __init__(self, phase: Phase) -> None:
@@ -56,86 +54,57 @@ class Operation(ABC):
         self.completed = False
 
     @abstractmethod
-    def take(self, event: Event, now: float) -> list[Effect] | None:
-        """Take in an event; None where it was not waited for."""
+    def begin(self, now: float) -> list[Effect]:
+        """Begin the operation."""
 
-    def lose(self, client: str, reason: str, now: float) -> list[Effect]:  # noqa: ARG002 - most need not
-        """Do without a client from now on."""
+    @abstractmethod
+    def handle(self, event: Event, now: float) -> list[Effect] | None:
+        """Handle an event; None if the operation does not expect it."""
+
+    def fail(self, exchange: ExchangeId, fault: NumericFault, now: float) -> list[Effect] | None:  # noqa: ARG002
+        """Handle values in ``exchange`` that cannot be used; None if they do not affect this operation."""
+        return None
+
+    def client_lost(self, client: str, reason: str, now: float) -> list[Effect]:  # noqa: ARG002
+        """Continue without a client, or end if that is impossible."""
         return []
 
     def abandon(self, reason: str) -> list[Effect]:  # noqa: ARG002
-        """Give up, where that is still possible."""
+        """End the operation early, if it can be interrupted."""
         return []
 
-    def overdue(self, now: float, timeout: float) -> list[str]:  # noqa: ARG002
-        """Return the clients that have owed an answer for longer than ``timeout`` seconds."""
+    def overdue_clients(self, now: float, timeout: float) -> list[str]:  # noqa: ARG002
+        """List the clients that have not replied within ``timeout`` seconds."""
         return []
 
-    def forgive(self, seconds: float, now: float) -> None:  # noqa: B027 - for most there is none
-        """Leave ``seconds`` in which the server was held up out of every time-out."""
+    def extend_time_outs(self, seconds: float, now: float) -> None:  # noqa: B027 - most have no time-outs
+        """Extend every time-out by ``seconds``, during which the server was held up."""
 
     def complete(self) -> None:
-        """Note that what it was for is achieved."""
+        """Mark the operation as completed."""
         self.done = self.completed = True
 
 
-@dataclass(slots=True)
-class PendingReplies:
-    """The clients that owe an answer under a exchange.
-
-    Neither an answer's duration nor its time-out includes what the server needs before it can send the
-    request.  The time-out begins anew once the whole request was sent, so that a client has one time-out to
-    take the request and one to answer it.
+class ClientOperation(Operation):
+    """An operation that consists of one exchange with clients, which have to reply in time.
 
     Attributes:
-        exchange: An answer under another one does not count.
-        asked: Client -> time at which its answer was asked for or, if that is told, its request became ready;
-            until the answer is there.
-        since: Client -> time from which its time-out counts, once it does and until its answer is there.
-        answered: Client -> seconds that its answers so far took.
+        exchange: The exchange.
+        pending: The clients that owe a reply.
     """
 
-    exchange: ExchangeId
-    asked: dict[str, float] = field(default_factory=dict)
-    since: dict[str, float] = field(default_factory=dict)
-    answered: dict[str, float] = field(default_factory=dict)
+    def __init__(self, phase: Phase, exchange: ExchangeId) -> None:
+        super().__init__(phase)
+        self.exchange = exchange
+        self.pending = PendingReplies(exchange)
 
-    def ask(self, clients: Iterable[str], now: float) -> None:
-        """Note that each of ``clients`` owes an answer from now on."""
-        self.asked.update(dict.fromkeys(clients, now))
+    @override
+    def overdue_clients(self, now: float, timeout: float) -> list[str]:
+        return self.pending.overdue(now, timeout)
 
-    def note(self, event: Event, now: float) -> bool:
-        """Note how far the requests are; False where the event tells nothing of these."""
-        match event:
-            case RequestsReady(self.exchange):
-                for client in self.asked:
-                    if client not in self.since:
-                        self.asked[client] = self.since[client] = now
-            case RequestSent(client, self.exchange) if client in self.asked:
-                self.since[client] = now
-            case _:
-                return False
-        return True
-
-    def settle(self, client: str, exchange: ExchangeId, now: float) -> bool:
-        """Note an answer; False where none was owed under that exchange."""
-        if exchange != self.exchange or client not in self.asked:
-            return False
-        self.answered[client] = self.answered.get(client, 0.0) + now - self.asked[client]
-        return self.drop(client)
-
-    def drop(self, client: str) -> bool:
-        """Expect nothing of a client any more; False where nothing was expected."""
-        self.since.pop(client, None)
-        return self.asked.pop(client, None) is not None
-
-    def forgive(self, seconds: float, now: float) -> None:
-        """Leave ``seconds`` that have just passed out of every time-out."""
-        self.since = {client: min(since + seconds, now) for client, since in self.since.items()}
-
-    def overdue(self, now: float, timeout: float) -> list[str]:
-        """Return the clients that have owed their answer for longer than ``timeout`` seconds."""
-        return [client for client, since in self.since.items() if now - since > timeout]
+    @override
+    def extend_time_outs(self, seconds: float, now: float) -> None:
+        self.pending.extend(seconds, now)
 
 
 class Checkpointing(Operation):
@@ -145,12 +114,12 @@ class Checkpointing(Operation):
         super().__init__(Phase.CHECKPOINT)
         self._step = step
 
-    def begin(self) -> list[Effect]:
-        """Start it."""
+    @override
+    def begin(self, now: float) -> list[Effect]:
         return [SaveCheckpoint(self._step)]
 
     @override
-    def take(self, event: Event, now: float) -> list[Effect] | None:
+    def handle(self, event: Event, now: float) -> list[Effect] | None:
         if not isinstance(event, CheckpointDone):
             return None
         self.complete()
@@ -158,11 +127,11 @@ class Checkpointing(Operation):
 
 
 class Drawing(Operation):
-    """A schedule being drawn for the live clients; it is given up if one of them is lost.
+    """A schedule being drawn for the live clients; it is abandoned if one of them is lost.
 
     Attributes:
-        draw: What is drawn.
-        result: The result; None before it is there.
+        draw: The draw.
+        result: Its result; None until it is drawn.
     """
 
     def __init__(self, draw: ScheduleDraw) -> None:
@@ -170,12 +139,12 @@ class Drawing(Operation):
         self.draw = draw
         self.result: DrawResult | None = None
 
-    def begin(self) -> list[Effect]:
-        """Ask for the draw."""
+    @override
+    def begin(self, now: float) -> list[Effect]:
         return [DrawSchedule(self.draw)]
 
     @override
-    def take(self, event: Event, now: float) -> list[Effect] | None:
+    def handle(self, event: Event, now: float) -> list[Effect] | None:
         match event:
             case ScheduleDrawn(draw_id, result) if draw_id == self.draw.draw_id:
                 self.result = result
@@ -185,7 +154,7 @@ class Drawing(Operation):
                 return None
 
     @override
-    def lose(self, client: str, reason: str, now: float) -> list[Effect]:
+    def client_lost(self, client: str, reason: str, now: float) -> list[Effect]:
         self.done = self.done or client in self.draw.remaining
         return []
 

@@ -1,4 +1,4 @@
-"""One attempt at a step: forward, server step, backward, update."""
+"""One attempt at a step: forward pass, server step, backward pass, update."""
 
 from collections.abc import Mapping
 
@@ -19,97 +19,93 @@ from pslgs.coordination.messages import (
     SmashedDataReceived,
     UpdateDone,
 )
-from pslgs.coordination.operation import Operation, PendingReplies, Phase
+from pslgs.coordination.numeric_faults import NumericFault
+from pslgs.coordination.operation import ClientOperation, Phase
 
 
-class StepAttempt(Operation):
+class StepAttempt(ClientOperation):
     """Leads the active clients of one step through its four phases; completed once its update is applied."""
 
-    def __init__(self, exchange: ExchangeId, epoch: int, local_batches: tuple[LocalBatch, ...]) -> None:
-        super().__init__(Phase.FORWARD)
-        self._exchange = exchange
+    def __init__(
+        self,
+        exchange: ExchangeId,
+        epoch: int,
+        local_batches: tuple[LocalBatch, ...],
+        next_samples: Mapping[str, int],
+    ) -> None:
+        """Make an attempt; ``next_samples`` are the local batch sizes of the step after this one."""
+        super().__init__(Phase.FORWARD, exchange)
         self._epoch = epoch
         self._local_batches = local_batches
+        self._next_samples = next_samples
         self._clients = tuple(local_batch.client for local_batch in local_batches)
-        self._pending = PendingReplies(exchange)
 
     @property
-    def answer_seconds(self) -> Mapping[str, float]:
-        """Client -> seconds that it kept the step waiting, forward and backward together."""
-        return self._pending.answered
+    def response_seconds(self) -> Mapping[str, float]:
+        """Client -> seconds that its forward and backward replies took together."""
+        return self.pending.seconds
 
-    def begin(self, following: dict[str, int], now: float) -> list[Effect]:
-        """Send the orders; ``following`` are the local batch sizes that the schedule has next."""
-        self._pending.ask(self._clients, now)
+    @override
+    def begin(self, now: float) -> list[Effect]:
+        self.pending.expect(self._clients, now)
         return [
-            OrderForward(self._exchange, self._epoch, local_batch, following.get(local_batch.client, 0))
+            OrderForward(
+                self.exchange, self._epoch, local_batch, self._next_samples.get(local_batch.client, 0)
+            )
             for local_batch in self._local_batches
         ]
 
     @override
-    def take(self, event: Event, now: float) -> list[Effect] | None:
-        if self._pending.note(event, now):
+    def handle(self, event: Event, now: float) -> list[Effect] | None:
+        if self.pending.handle(event, now):
             return []
         match event, self.phase:
-            case SmashedDataReceived(client, exchange), Phase.FORWARD if self._pending.settle(
+            case SmashedDataReceived(client, exchange), Phase.FORWARD if self.pending.receive(
                 client, exchange, now
             ):
-                return self._once_all_answered(
-                    Phase.SERVER_STEP, RunServerStep(self._exchange, self._epoch, self._local_batches)
+                return self._after_last_reply(
+                    Phase.SERVER_STEP, RunServerStep(self.exchange, self._epoch, self._local_batches)
                 )
-            case ServerStepDone(exchange), Phase.SERVER_STEP if exchange == self._exchange:
+            case ServerStepDone(self.exchange), Phase.SERVER_STEP:
                 self.phase = Phase.BACKWARD
-                self._pending.ask(self._clients, now)
-                return [SendCutGradients(self._exchange, self._local_batches)]
-            case ClientGradientReceived(client, exchange), Phase.BACKWARD if self._pending.settle(
+                self.pending.expect(self._clients, now)
+                return [SendCutGradients(self.exchange, self._local_batches)]
+            case ClientGradientReceived(client, exchange), Phase.BACKWARD if self.pending.receive(
                 client, exchange, now
             ):
-                return self._once_all_answered(
-                    Phase.UPDATE, ApplyUpdate(self._exchange, self._epoch, self._local_batches)
+                return self._after_last_reply(
+                    Phase.UPDATE, ApplyUpdate(self.exchange, self._epoch, self._local_batches)
                 )
-            case UpdateDone(exchange), Phase.UPDATE if exchange == self._exchange:
+            case UpdateDone(self.exchange), Phase.UPDATE:
                 self.complete()
                 return []
             case _:
                 return None
 
     @override
-    def lose(self, client: str, reason: str, now: float) -> list[Effect]:
-        needed = client in (self._pending.asked if self.phase is Phase.BACKWARD else self._clients)
-        return self._give_up("client_lost", f"client {client} was lost: {reason}") if needed else []
+    def fail(self, exchange: ExchangeId, fault: NumericFault, now: float) -> list[Effect] | None:
+        if self.done or exchange != self.exchange or self.phase not in {Phase.SERVER_STEP, Phase.UPDATE}:
+            return None
+        return self._abandon("non_finite" if fault.clients else "diverged", fault.found)
+
+    @override
+    def client_lost(self, client: str, reason: str, now: float) -> list[Effect]:
+        if self.phase is Phase.UPDATE:
+            return []
+        needed = client in (self.pending.expected if self.phase is Phase.BACKWARD else self._clients)
+        return self._abandon("client_lost", f"client {client} was lost: {reason}") if needed else []
 
     @override
     def abandon(self, reason: str) -> list[Effect]:
-        return self._give_up("stopped", reason)
-
-    @override
-    def overdue(self, now: float, timeout: float) -> list[str]:
-        return self._pending.overdue(now, timeout)
-
-    @override
-    def forgive(self, seconds: float, now: float) -> None:
-        self._pending.forgive(seconds, now)
-
-    def fail(self, exchange: ExchangeId, kind: str, reason: str) -> list[Effect]:
-        """Give up because of a fault in the numbers; only then also in the middle of the update.
-
-        Empty if the attempt under that exchange is over, or computes nothing at the server.
-        """
-        if self.done or exchange != self._exchange or self.phase not in {Phase.SERVER_STEP, Phase.UPDATE}:
-            return []
-        return self._abandon(kind, reason)
-
-    def _give_up(self, kind: str, reason: str) -> list[Effect]:
-        if self.phase is Phase.UPDATE:
-            return []
-        return self._abandon(kind, reason)
+        return [] if self.phase is Phase.UPDATE else self._abandon("stopped", reason)
 
     def _abandon(self, kind: str, reason: str) -> list[Effect]:
         self.done = True
-        return [AbandonAttempt(self._exchange, self._epoch, self._local_batches, kind, reason)]
+        return [AbandonAttempt(self.exchange, self._epoch, self._local_batches, kind, reason)]
 
-    def _once_all_answered(self, phase: Phase, effect: Effect) -> list[Effect]:
-        if self._pending.asked:
+    def _after_last_reply(self, phase: Phase, effect: Effect) -> list[Effect]:
+        """Enter ``phase`` with ``effect`` if no client owes a reply any more."""
+        if self.pending.expected:
             return []
         self.phase = phase
         return [effect]

@@ -7,9 +7,9 @@ from typing import Any
 import grpc
 
 from pslgs.coordination import messages
-from pslgs.coordination.answers import Unexpected
 from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.operation import Phase
+from pslgs.coordination.replies import UnexpectedReply
 from pslgs.server.context import ServerContext
 from pslgs.server.evaluation_runner import EvaluationRunner
 from pslgs.server.job_clients import JobClients
@@ -150,7 +150,7 @@ class CoordinatorDriver:
             case messages.ReportSkipped(epoch, samples_by_client):
                 recorder.write(SkippedRecord(now, epoch, samples_by_client))
             case messages.ReportIgnored(client):
-                self._context.faults.ignored(client, Unexpected.LATE)
+                self._context.faults.ignored(client, UnexpectedReply.LATE)
 
     def _finish(self, effect: messages.Finish) -> None:
         self._context.recorder.finish(self._coordinator.step, effect.exit_code, effect.message)
@@ -177,13 +177,13 @@ class CoordinatorDriver:
         self._shown = phase
         message = self._message(phase, before) if ticked or phase is not before else None
         shown = _SHOWN.get(phase, status.Phase.TRAINING)
-        self._context.recorder.show(shown, self._coordinator.steps_in_all(), message)
+        self._context.recorder.show(shown, self._coordinator.total_steps(), message)
 
     def _message(self, phase: Phase, before: Phase) -> str | None:
         """Return what the status says of a phase; None where what it says may stay."""
         match phase:
             case Phase.WAITING:
-                return self._coordinator.lacking() or "for the expected clients"
+                return self._coordinator.missing_requirement() or "for the expected clients"
             case Phase.DRAWING:
                 return f"drawing the schedule of epoch {self._coordinator.epoch.number}"
             case _:

@@ -4,8 +4,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pslgs.coordination import messages
-from pslgs.coordination.answers import AnswerHistory, Phase
 from pslgs.coordination.numeric_faults import NumericFault
+from pslgs.coordination.replies import Pass, ReplyHistory
 from pslgs.data.client_dataset import ClientDataset
 from pslgs.server.context import ServerContext
 from pslgs.server.receive_buffers import StepBuffers
@@ -43,8 +43,7 @@ class EvaluationRunner:
         self._scores: dict[str, Score] = {}
         self._parameters: asyncio.Task[list[bytes]] | None = None
         self._under_way: messages.ExchangeId | None = None
-        self._newest: messages.ExchangeId | None = None
-        self._history = AnswerHistory()
+        self._replies = ReplyHistory()
 
     def order(self, effect: messages.OrderEvaluation) -> None:
         """Take memory for a range of a client's evaluation samples, and ask for its smashed data."""
@@ -66,12 +65,12 @@ class EvaluationRunner:
         buffers = self._intakes.get(name)
         client = buffers.client(name) if buffers is not None and buffers.exchange == exchange else None
         if client is None:
-            reason = self._history.unexpected(name, Phase.FORWARD, exchange, self._newest)
+            reason = self._replies.classify(name, Pass.FORWARD, exchange)
             self._context.faults.ignored(name, reason)
             return None
         if not client.accept(header, payload):
             return None
-        self._history.completed(name, Phase.FORWARD, exchange)
+        self._replies.complete(name, Pass.FORWARD, exchange)
         self._answered[name] = self._intakes.pop(name)
         return messages.EvaluationAnswered(name, exchange)
 
@@ -107,7 +106,8 @@ class EvaluationRunner:
 
     def _begin(self, exchange: messages.ExchangeId) -> None:
         self.abandon()
-        self._under_way = self._newest = exchange
+        self._under_way = exchange
+        self._replies.begin(exchange)
 
     async def _send_order(self, effect: messages.OrderEvaluation) -> None:
         local_batch, exchange = effect.local_batch, effect.exchange

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from pslgs.coordination.messages import Joined, Left
-from pslgs.coordination.rejoins import Rejoins
+from pslgs.coordination.rejoin_backoff import RejoinBackoff
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.connections import ClientConnections
 from pslgs.server.driver import CoordinatorDriver
@@ -36,7 +36,7 @@ class SessionHandler:
         self._label_statistics = label_statistics
         self._input_shape = input_shape
         self._max_samples = max_samples
-        self._rejoins = Rejoins()
+        self._rejoin_backoff = RejoinBackoff()
         self._clock = clock
 
     async def attend(self, session: Session, hello: wire.Hello, named: asyncio.Future[None]) -> None:
@@ -81,7 +81,7 @@ class SessionHandler:
             self._driver.post(Left(session.client_id, session.number, str(error)))
             raise
         finally:
-            self._rejoins.lost(session.client_id, self._clock())
+            self._rejoin_backoff.record_loss(session.client_id, self._clock())
             self._connections.disconnect(session)
 
     def _take(self, session: Session, frame: Frame) -> None:
@@ -94,7 +94,7 @@ class SessionHandler:
                 raise ProtocolViolation(f"A {body} is not for a client to send.")
 
     def _check_rejoin(self, client: str) -> None:
-        wait = self._rejoins.wait_seconds(client, self._clock())
+        wait = self._rejoin_backoff.wait_seconds(client, self._clock())
         if wait:
             raise TryLater(
                 f"Client {client} was lost too often within a short time; it may join again in {wait:.1f} s.",

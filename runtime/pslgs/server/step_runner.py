@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pslgs.coordination import messages
-from pslgs.coordination.answers import AnswerHistory, Phase
 from pslgs.coordination.numeric_faults import NumericFault
+from pslgs.coordination.replies import Pass, ReplyHistory
 from pslgs.sampling.deviation import BatchQuality
 from pslgs.server.connections import Sending
 from pslgs.server.context import ServerContext
@@ -76,8 +76,7 @@ class StepRunner:
     def __init__(self, context: ServerContext) -> None:
         self._context = context
         self._attempt: _Attempt | None = None
-        self._newest: messages.ExchangeId | None = None
-        self._history = AnswerHistory()
+        self._replies = ReplyHistory()
         self._parameters: Tensor | None = None
         self._checked = CheckedSteps(context.model)
 
@@ -85,7 +84,8 @@ class StepRunner:
         """Begin an attempt: send every active client its order and the client part's parameters."""
         exchange = orders[0].exchange
         buffers = StepBuffers(self._context, exchange, [order.local_batch for order in orders])
-        self._attempt, self._newest = _Attempt(buffers, StepTimer(self._context.clock)), exchange
+        self._attempt = _Attempt(buffers, StepTimer(self._context.clock))
+        self._replies.begin(exchange)
         if self._parameters is None:
             self._context.tasks.create_task(self._read_parameters(self._attempt, orders))
         else:
@@ -100,19 +100,19 @@ class StepRunner:
             ProtocolViolation: the chunk is not what comes next.
         """
         attempt, exchange = self._attempt, messages.ExchangeId(header.step, header.attempt)
-        phase = Phase.BACKWARD if header.kind == wire.Tensor.CLIENT_GRADIENT else Phase.FORWARD
+        of = Pass.BACKWARD if header.kind == wire.Tensor.CLIENT_GRADIENT else Pass.FORWARD
         client = (
             attempt.buffers.client(session.client_id)
             if attempt and attempt.buffers.exchange == exchange
             else None
         )
         if attempt is None or client is None:
-            reason = self._history.unexpected(session.client_id, phase, exchange, self._newest)
+            reason = self._replies.classify(session.client_id, of, exchange)
             self._context.faults.ignored(session.client_id, reason)
             return None
         if not client.accept(header, payload):
             return None
-        self._history.completed(session.client_id, phase, exchange)
+        self._replies.complete(session.client_id, of, exchange)
         attempt.watch.answered(session.client_id)
         if header.kind == wire.Tensor.CLIENT_GRADIENT:
             return messages.ClientGradientReceived(session.client_id, exchange)

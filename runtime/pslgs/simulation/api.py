@@ -79,7 +79,7 @@ def _run(
     recorder = SimulationRecorder(
         _executor(simulation, setup),
         None if label_counts is None else label_counts.sum(axis=0),
-        _both(write, lambda record: watch(record, simulator.coordinator.steps_in_all())),
+        _both(write, lambda record: watch(record, simulator.coordinator.total_steps())),
         wall_time=time.time,
         clock=time.perf_counter,
         virtual_time=(lambda: simulator.now) if times.profiles else None,

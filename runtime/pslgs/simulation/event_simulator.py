@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import Final
 
 from pslgs.coordination import messages
-from pslgs.coordination.coordinator import MOST_TICK_SECONDS, Coordinator
+from pslgs.coordination.coordinator import MAX_TICK_SECONDS, Coordinator
 from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.coordination.settings import Settings
 from pslgs.coordination.state import CoordinatorState
@@ -88,9 +88,9 @@ class EventSimulator:
         self._join(list(self._clients))
         while self._finished is None:
             if not self._queue and not self._return_absent():
-                if not self.coordinator.lacking():
+                if not self.coordinator.missing_requirement():
                     raise LookupError("nothing is left to do")
-                self._later(MOST_TICK_SECONDS, messages.Tick())  # until the coordinator gives up waiting
+                self._later(MAX_TICK_SECONDS, messages.Tick())  # until the coordinator gives up waiting
             self.now, _, event = heapq.heappop(self._queue)
             self._post(event, perform)
         return self._finished

@@ -1,9 +1,9 @@
-"""Decides when a client that is lost again and again may join again."""
+"""Back-off for clients that are lost again and again."""
 
 from collections import deque
 
 WINDOW_SECONDS = 120.0
-"""Time after which the loss of a client is forgotten."""
+"""Time for which the loss of a client counts."""
 
 FREE_LOSSES = 3
 """Losses within the window after which a client may still join at once."""
@@ -12,8 +12,8 @@ FIRST_WAIT_SECONDS = 1.0
 LIMIT_SECONDS = 60.0
 
 
-class Rejoins:
-    """Counts the losses of each client.
+class RejoinBackoff:
+    """Counts the losses of each client, and makes frequent ones wait before they join again.
 
     Each join aborts the attempt at a step, so a client that keeps joining and leaving would stop the
     training of all.  From the fourth loss within two minutes on, a client has to wait after each: 1 s, 2 s,
@@ -23,12 +23,12 @@ class Rejoins:
     def __init__(self) -> None:
         self._losses: dict[str, deque[float]] = {}
 
-    def lost(self, client: str, now: float) -> None:
-        """Note that a client that had joined is connected no more."""
-        losses = self._losses.pop(client, deque())  # put back at the end, so that the oldest stand first
+    def record_loss(self, client: str, now: float) -> None:
+        """Record that a client that had joined is no longer connected."""
+        losses = self._losses.pop(client, deque())  # reinserted at the end, so that the oldest come first
         losses.append(now)
         self._losses[client] = losses
-        self._forget(now)
+        self._remove_old(now)
 
     def wait_seconds(self, client: str, now: float) -> float:
         """Return how long a client has to wait before it may join; 0 if it may join now."""
@@ -41,7 +41,8 @@ class Rejoins:
         wait = min(LIMIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** (recent - FREE_LOSSES - 1))
         return max(0.0, losses[-1] + wait - now)
 
-    def _forget(self, now: float) -> None:
+    def _remove_old(self, now: float) -> None:
+        """Remove clients without a loss in the window, and old losses of the client that was lost last."""
         for client, losses in list(self._losses.items()):
             if now - losses[-1] < WINDOW_SECONDS:
                 break

@@ -3,73 +3,73 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs.coordination.rejoins import FREE_LOSSES, LIMIT_SECONDS, WINDOW_SECONDS, Rejoins
+from pslgs.coordination.rejoin_backoff import FREE_LOSSES, LIMIT_SECONDS, WINDOW_SECONDS, RejoinBackoff
 
 
-def storm(rejoins: Rejoins, client: str, seconds: float, every: float) -> list[float]:
+def storm(backoff: RejoinBackoff, client: str, seconds: float, every: float) -> list[float]:
     """Let a client try to join as often as it can, and leave at once; return when it was let in."""
     joined = []
     for number in range(round(seconds / every)):
         now = number * every
-        if not rejoins.wait_seconds(client, now):
+        if not backoff.wait_seconds(client, now):
             joined.append(now)
-            rejoins.lost(client, now)
+            backoff.record_loss(client, now)
     return joined
 
 
 def test_a_client_that_was_lost_a_few_times_joins_again_at_once():
-    rejoins = Rejoins()
+    backoff = RejoinBackoff()
     for number in range(FREE_LOSSES):
-        assert rejoins.wait_seconds("a", number) == 0
-        rejoins.lost("a", number)
-    assert rejoins.wait_seconds("a", FREE_LOSSES) == 0
+        assert backoff.wait_seconds("a", number) == 0
+        backoff.record_loss("a", number)
+    assert backoff.wait_seconds("a", FREE_LOSSES) == 0
 
 
 def test_a_storm_of_joins_is_slowed_down_to_a_few_a_minute():
-    joined = storm(Rejoins(), "a", seconds=600, every=0.02)
+    joined = storm(RejoinBackoff(), "a", seconds=600, every=0.02)
     assert [now for now in joined if now < 1] == [0.0, 0.02, 0.04, 0.06]
     assert len([now for now in joined if now >= 60]) <= 9 * 6
 
 
 def test_the_wait_doubles_with_each_loss_up_to_its_limit():
-    rejoins, waits = Rejoins(), []
+    backoff, waits = RejoinBackoff(), []
     for _ in range(FREE_LOSSES + 8):
-        rejoins.lost("a", 0.0)
-        waits.append(rejoins.wait_seconds("a", 0.0))
+        backoff.record_loss("a", 0.0)
+        waits.append(backoff.wait_seconds("a", 0.0))
     assert waits == [0, 0, 0, 1, 2, 4, 8, 16, 32, LIMIT_SECONDS, LIMIT_SECONDS]
 
 
 def test_a_wait_is_over_when_it_says_so():
-    rejoins = Rejoins()
+    backoff = RejoinBackoff()
     for _ in range(FREE_LOSSES + 3):
-        rejoins.lost("a", 10.0)
-    assert rejoins.wait_seconds("a", 13.0) == 1.0
-    assert rejoins.wait_seconds("a", 14.0) == 0.0
+        backoff.record_loss("a", 10.0)
+    assert backoff.wait_seconds("a", 13.0) == 1.0
+    assert backoff.wait_seconds("a", 14.0) == 0.0
 
 
 def test_losses_are_forgotten_after_the_window():
-    rejoins = Rejoins()
+    backoff = RejoinBackoff()
     for _ in range(FREE_LOSSES + 8):
-        rejoins.lost("a", 0.0)
-    assert rejoins.wait_seconds("a", WINDOW_SECONDS) == 0
-    rejoins.lost("a", WINDOW_SECONDS)
-    assert rejoins.wait_seconds("a", WINDOW_SECONDS) == 0
+        backoff.record_loss("a", 0.0)
+    assert backoff.wait_seconds("a", WINDOW_SECONDS) == 0
+    backoff.record_loss("a", WINDOW_SECONDS)
+    assert backoff.wait_seconds("a", WINDOW_SECONDS) == 0
 
 
 def test_one_client_does_not_make_another_wait():
-    rejoins = Rejoins()
+    backoff = RejoinBackoff()
     for _ in range(FREE_LOSSES + 8):
-        rejoins.lost("a", 0.0)
-    assert rejoins.wait_seconds("b", 0.0) == 0
+        backoff.record_loss("a", 0.0)
+    assert backoff.wait_seconds("b", 0.0) == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 300)), max_size=40))
 def test_nobody_waits_longer_than_the_limit_or_is_kept_for_ever(losses):
-    rejoins, now = Rejoins(), 0.0
+    backoff, now = RejoinBackoff(), 0.0
     for client, seconds in losses:
         now += seconds
-        rejoins.lost(client, now)
+        backoff.record_loss(client, now)
         for each in "abc":
-            assert 0 <= rejoins.wait_seconds(each, now) <= LIMIT_SECONDS
+            assert 0 <= backoff.wait_seconds(each, now) <= LIMIT_SECONDS
     for client in "abc":
-        assert rejoins.wait_seconds(client, now + WINDOW_SECONDS) == 0
+        assert backoff.wait_seconds(client, now + WINDOW_SECONDS) == 0

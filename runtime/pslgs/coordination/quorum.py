@@ -1,0 +1,104 @@
+"""Whether training may run with the connected clients, and how long it waits for more of them."""
+
+from enum import Enum, auto
+
+from pslgs.coordination.membership import Membership
+from pslgs.coordination.settings import Settings
+from pslgs.spec.fault_tolerance import OnLostClient
+
+NAMES_SHOWN = 10
+"""Lost clients that a message names; it gives the number of the others."""
+
+
+class Missing(Enum):
+    """What training needs and does not have."""
+
+    QUORUM = auto()
+    SAMPLES = auto()
+    LOST_CLIENTS = auto()
+
+
+class Quorum:
+    """Decides whether training may run.
+
+    Attributes:
+        started: Whether training has begun in this process; set by the coordinator.
+    """
+
+    def __init__(self, membership: Membership, settings: Settings, now: float) -> None:
+        self.started = False
+        self._membership = membership
+        self._settings = settings
+        self._last_join = now
+        self._waiting_since = now
+
+    def record_join(self, now: float) -> None:
+        """Record that a client joined."""
+        self._last_join = now
+
+    def restart_wait(self, now: float) -> None:
+        """Count the wait for missing clients from ``now`` on."""
+        self._waiting_since = now
+
+    def extend_waits(self, seconds: float, now: float) -> None:
+        """Extend every wait by ``seconds``, during which the server was held up."""
+        self._last_join = min(self._last_join + seconds, now)
+        self._waiting_since = min(self._waiting_since + seconds, now)
+
+    def is_met(self, now: float) -> bool:
+        """Tell whether training may run now."""
+        return not self.missing() and (self.started or self._may_start(now))
+
+    def is_lost(self, now: float) -> bool:
+        """Tell whether something has been missing for longer than the job may wait for it."""
+        return self.missing() is not None and now - self._waiting_since > self._settings.quorum_timeout
+
+    def missing(self) -> Missing | None:
+        """Return what is missing for training; None if nothing is."""
+        membership, settings = self._membership, self._settings
+        if membership.live_count < settings.quorum:
+            return Missing.QUORUM
+        if not membership.live_samples:
+            return Missing.SAMPLES
+        if self.started and settings.on_lost is OnLostClient.WAIT and membership.lost_count:
+            return Missing.LOST_CLIENTS
+        return None
+
+    def missing_requirement(self) -> str | None:
+        """Describe what is missing, with names of lost clients; None if nothing is.
+
+        Takes time proportional to the number of lost clients.
+        """
+        live = self._membership.live_count
+        match self.missing():
+            case Missing.QUORUM:
+                return f"{live} of at least {self._settings.quorum} clients are connected{self._lost()}"
+            case Missing.SAMPLES:
+                return f"none of the {live} connected clients has training samples{self._lost()}"
+            case Missing.LOST_CLIENTS:
+                return f"spec.faultTolerance.onLostClient is Wait{self._lost()}"
+            case None:
+                return None
+
+    def _may_start(self, now: float) -> bool:
+        """Tell whether the first step may be taken by those who are there.
+
+        It waits for the expected clients, but after the last join no longer than for any other reply of a
+        client.  Clients that the checkpoint knows also get the time that they may need to reconnect: a
+        resumed run equals an undisturbed one only if it begins with all of them.
+        """
+        membership, settings = self._membership, self._settings
+        if membership.live_count >= max(settings.expected_clients, len(membership)):
+            return True
+        patience = settings.client_timeout
+        if membership.live_count < len(membership):
+            patience = max(patience, settings.return_seconds)
+        return now - self._last_join > patience
+
+    def _lost(self) -> str:
+        membership = self._membership
+        if not membership.lost_count:
+            return ""
+        names = ", ".join(membership.some_lost(NAMES_SHOWN))
+        more = membership.lost_count - NAMES_SHOWN
+        return f"; lost: {names}{f' and {more} more' if more > 0 else ''}"
