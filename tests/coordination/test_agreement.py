@@ -81,7 +81,7 @@ def test_a_client_has_one_voice():
     agreement = stating(3, 1)
     for value in ("x", "y", "y", "y"):
         agreement.state("a", value, 0)
-    assert agreement.stated() == [("y", 1)]
+    assert agreement.counts() == [("y", 1)]
     assert agreement.agreed(0) is None
 
 

@@ -1,1 +1,1 @@
-"""The coordinator: who trains on what, and what happens when someone is lost; decided without any I/O."""
+"""The coordinator: decides what clients and server do, and how to react to lost clients, without any I/O."""

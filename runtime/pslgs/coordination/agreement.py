@@ -1,4 +1,4 @@
-"""Decides what holds for a whole job where only its clients can say it and one of them may be wrong."""
+"""Agreement of clients on a property of the whole job, of which some may state a wrong value."""
 
 from collections import Counter
 from collections.abc import Hashable
@@ -8,12 +8,12 @@ Value = TypeVar("Value", bound=Hashable)
 
 
 class Agreed(NamedTuple, Generic[Value]):
-    """What clients agree on.
+    """A value that clients agree on.
 
     Attributes:
         value: The value.
         proved: Whether more than half of the expected clients stated it at one time, so that no later
-            statement changes it.
+            statement changes it.  Otherwise the agreement is provisional.
     """
 
     value: Value
@@ -21,12 +21,12 @@ class Agreed(NamedTuple, Generic[Value]):
 
 
 class Agreement(Generic[Value]):
-    """Counts the statements of connected clients, one of each.
+    """Counts the values that the connected clients state, one each.
 
-    A value is proved once more than half of the clients state it: of those that are expected, or of those
-    that are connected if they are more.  Where so many do not come, a value holds for the time being as soon
-    as no new client has come for the patience, if at least a quorum states it and no other value has as many
-    clients.  It is given up with its last client.
+    A value is proved once more than half of the clients state it: of the expected clients, or of the
+    connected ones if these are more.  A value is agreed on provisionally if no new client has joined for
+    ``patience_seconds``, at least ``quorum`` clients state it, and no other value is stated by as many.
+    A provisional agreement ends when no client states its value any more.
     """
 
     def __init__(self, expected: int, quorum: int, patience_seconds: float) -> None:
@@ -41,17 +41,17 @@ class Agreement(Generic[Value]):
         self._provisional: Value | None = None
 
     def state(self, client: str, value: Value, now: float) -> None:
-        """Note what a client states; it replaces what the client stated before."""
+        """Record the value that a client states, in place of its earlier one."""
         self.withdraw(client)
         self._values[client] = value
         self._counts[value] += 1
         if client not in self._known:
-            # A client that connects again and again must not put off the end of the patience.
+            # A client that connects again and again must not extend the wait.
             self._known.add(client)
             self._last_arrival = now
 
     def withdraw(self, client: str) -> None:
-        """Forget what a client stated, because it is connected no more."""
+        """Remove the value of a client that is no longer connected."""
         if client in self._values:
             value = self._values.pop(client)
             self._counts[value] -= 1
@@ -59,14 +59,14 @@ class Agreement(Generic[Value]):
                 del self._counts[value]
 
     def agreed(self, now: float) -> Agreed[Value] | None:
-        """Return what holds at ``now``; None where nothing does."""
+        """Return the value that clients agree on at ``now``; None if there is none."""
         self._update(now)
         if self._proved is not None:
             return Agreed(self._proved, proved=True)
         return None if self._provisional is None else Agreed(self._provisional, proved=False)
 
-    def stated(self) -> list[tuple[Value, int]]:
-        """List the values with the number of their clients, most frequent first."""
+    def counts(self) -> list[tuple[Value, int]]:
+        """List the stated values with their numbers of clients, most frequent first."""
         return self._counts.most_common()
 
     def _update(self, now: float) -> None:

@@ -14,11 +14,11 @@ TICK_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True, order=True)
 class ExchangeId:
-    """Names one exchange with the clients; an answer under another exchange is late or a lie.
+    """Identifies an exchange with the clients: one attempt at a step, or an evaluation.
 
     Attributes:
-        step: The step being tried, counted from 1; for evaluations the steps committed so far.
-        attempt: The attempt at it, counted from 1; 0 for evaluations.
+        step: The step, counted from 1; for evaluations the number of steps committed so far.
+        attempt: The attempt at the step, counted from 1; 0 for evaluations.
     """
 
     step: int
@@ -27,7 +27,7 @@ class ExchangeId:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A client opened a stream and said what it holds; label counts are empty where there are no classes."""
+    """A client opened a stream and reported its data; label counts are empty for tasks without classes."""
 
     client: str
     session: int
@@ -47,9 +47,9 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class RequestsReady:
-    """What the clients need for their answers (parameters, cut gradients) is at hand and begins to go out.
+    """The contents of requests (parameters, cut gradients) are ready, and sending begins.
 
-    Time-outs begin here, because the waits before are the server's own.
+    Time-outs begin here, because earlier delays are the server's own.
     """
 
     exchange: ExchangeId
@@ -57,7 +57,7 @@ class RequestsReady:
 
 @dataclass(frozen=True, slots=True)
 class RequestSent:
-    """The last of what a client needs for its answer was sent to it; its time-out begins anew."""
+    """A request was sent to a client completely; its time-out begins anew."""
 
     client: str
     exchange: ExchangeId
@@ -65,7 +65,7 @@ class RequestSent:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScheduleDrawn:
-    """A schedule is drawn; it is ignored where another draw has been asked for since."""
+    """A schedule is drawn; it is ignored if another draw has been requested since."""
 
     draw_id: DrawId
     result: DrawResult
@@ -81,7 +81,7 @@ class SmashedDataReceived:
 
 @dataclass(frozen=True, slots=True)
 class ServerStepDone:
-    """The server part ran forward and backward; the cut gradient is there, nothing is applied."""
+    """The server part ran forward and backward; the cut gradient is computed, no update is applied."""
 
     exchange: ExchangeId
 
@@ -111,7 +111,7 @@ class EvaluationAnswered:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationScored:
-    """The server part was run on a client's range, and the memory of its smashed data is free again."""
+    """A client's range was scored, and the memory of its smashed data is free again."""
 
     client: str
     exchange: ExchangeId
@@ -126,9 +126,9 @@ class ServerEvaluationDone:
 
 @dataclass(frozen=True, slots=True)
 class NumericFaultFound:
-    """The step cannot be computed with the numbers that were received, and nothing of it is applied.
+    """The step cannot be computed from the values received; no update is applied.
 
-    If no client is to blame, an update may have been applied and have made the parameters unusable.
+    If no client is to blame, an update may have been applied that made the parameters unusable.
     """
 
     exchange: ExchangeId
@@ -137,24 +137,24 @@ class NumericFaultFound:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRefused:
-    """No checkpoint was written, because the state is not finite; ``found`` says what of it, as a clause."""
+    """No checkpoint was written, because the state is not finite; ``found`` names the value, as a clause."""
 
     found: str
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointDone:
-    """A checkpoint is written, or could not be; training goes on either way."""
+    """A checkpoint was written, or could not be written; training continues in both cases."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time has passed; comes every `TICK_SECONDS`, later if the server was held up."""
+    """A clock tick; posted every `TICK_SECONDS`, later if the server was held up."""
 
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
-    """The process was asked to stop; what was reached is to be kept."""
+    """The process was asked to stop; its progress is to be saved."""
 
     reason: str
 
@@ -192,9 +192,9 @@ class LocalBatch:
 
 @dataclass(frozen=True, slots=True)
 class DrawSchedule:
-    """Draw a schedule, in any thread, and answer with `ScheduleDrawn`.
+    """Draw a schedule, in any thread, and post `ScheduleDrawn`.
 
-    Another `DrawSchedule` takes this one's place: the result of this one may then be dropped.
+    A later `DrawSchedule` replaces this one, whose result may then be dropped.
     """
 
     draw: ScheduleDraw
@@ -202,9 +202,10 @@ class DrawSchedule:
 
 @dataclass(frozen=True, slots=True)
 class OrderForward:
-    """Send an active client its local batch's place and the client part's parameters.
+    """Send an active client the position of its local batch and the parameters of the client part.
 
-    ``next_samples`` (from where this batch ends) is what the schedule says comes next, to be loaded ahead.
+    ``next_samples`` is the size of its next batch by the schedule, which begins where this one ends; the
+    client loads it ahead.
     """
 
     exchange: ExchangeId
@@ -215,7 +216,7 @@ class OrderForward:
 
 @dataclass(frozen=True, slots=True)
 class RunServerStep:
-    """Run the server part on the global batch in the order of ``local_batches``; apply nothing."""
+    """Run the server part on the global batch in the order of ``local_batches``; apply no update."""
 
     exchange: ExchangeId
     epoch: int
@@ -241,7 +242,7 @@ class ApplyUpdate:
 
 @dataclass(frozen=True, slots=True)
 class AbandonAttempt:
-    """Forget everything of this attempt, at the server and at its clients, as if it had not begun.
+    """Drop an attempt at the server and at its clients, as if it had not begun.
 
     ``kind`` is one word for metrics, ``reason`` a sentence for people.
     """
@@ -255,7 +256,7 @@ class AbandonAttempt:
 
 @dataclass(frozen=True, slots=True)
 class OrderEvaluation:
-    """Take memory for a range of a client's evaluation samples, and ask the client for its smashed data."""
+    """Allocate memory for a range of a client's evaluation samples, and request its smashed data."""
 
     exchange: ExchangeId
     local_batch: LocalBatch
@@ -263,7 +264,7 @@ class OrderEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class ScoreEvaluation:
-    """Run the server part on the range that a client has answered, and free its memory."""
+    """Run the server part on the range that a client has sent, and free its memory."""
 
     exchange: ExchangeId
     client: str
@@ -271,7 +272,7 @@ class ScoreEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class DropEvaluation:
-    """Free the memory of the range that a lost client was asked for."""
+    """Free the memory of the range that was requested of a lost client."""
 
     exchange: ExchangeId
     client: str
@@ -287,7 +288,7 @@ class EvaluateAtServer:
 
 @dataclass(frozen=True, slots=True)
 class ConcludeEvaluation:
-    """All ranges are scored but those of the clients ``missing``, which were lost meanwhile."""
+    """Record an evaluation whose ranges are all scored, except those of the ``missing`` clients."""
 
     exchange: ExchangeId
     epoch: int
@@ -296,32 +297,32 @@ class ConcludeEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class AbandonEvaluation:
-    """Forget what was evaluated so far."""
+    """Drop an evaluation and its scores."""
 
     exchange: ExchangeId
 
 
 @dataclass(frozen=True, slots=True)
 class SaveCheckpoint:
-    """Write a checkpoint of the present state."""
+    """Write a checkpoint of the present state; post `CheckpointDone` or `CheckpointRefused`."""
 
     step: int
 
 
 class EndCause(Enum):
-    """Causes for which the coordinator ends a client's stream; they post the client whether to return."""
+    """Why the coordinator ends a client's stream; determines whether the client may return."""
 
     LOST = auto()
     """It did not answer in time, and may return."""
     REPLACED = auto()
     """Another connection of the same client took its place."""
     NON_FINITE = auto()
-    """It sent values that are not finite, and would do so again."""
+    """It sent values that are not finite, and may not return."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """End a client's stream, telling it why."""
+    """End a client's stream with a reason."""
 
     client: str
     session: int
@@ -331,7 +332,7 @@ class EndSession:
 
 @dataclass(frozen=True, slots=True)
 class ReportJoined:
-    """Tell that a client joined, or came back."""
+    """Report that a client joined or returned."""
 
     client: str
     samples: int
@@ -340,7 +341,7 @@ class ReportJoined:
 
 @dataclass(frozen=True, slots=True)
 class ReportLost:
-    """Tell that a client was lost; ``kind`` is one word for metrics, ``reason`` a sentence for people."""
+    """Report a lost client; ``kind`` is one word for metrics, ``reason`` a sentence for people."""
 
     client: str
     kind: str
@@ -349,7 +350,7 @@ class ReportLost:
 
 @dataclass(frozen=True, slots=True)
 class ReportSkipped:
-    """Tell that an epoch ended without these samples of lost clients and of skipped steps."""
+    """Report the samples of lost clients and of skipped steps that an epoch was not trained on."""
 
     epoch: int
     samples: Mapping[str, int]
@@ -357,7 +358,7 @@ class ReportSkipped:
 
 @dataclass(frozen=True, slots=True)
 class ReportIgnored:
-    """Tell that an answer was late, repeated or not asked for."""
+    """Report a complete answer that was not expected."""
 
     client: str
     exchange: ExchangeId
@@ -365,7 +366,7 @@ class ReportIgnored:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """End the run: post the clients, keep the model, exit."""
+    """End the run: inform the clients, write the model if it is finished, exit."""
 
     exit_code: ExitCode
     message: str

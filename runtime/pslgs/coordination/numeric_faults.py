@@ -1,7 +1,7 @@
-"""Decides who is to blame for numbers with which a step cannot be computed.
+"""Determines which clients caused values from which a step cannot be computed.
 
-A number is unusable if it is not finite, or if it is so large that its square overflows.  Where it appears
-does not post where it comes from: honest clients send infinities when the parameters that they were sent
+A value is unusable if it is not finite, or if it is so large that its square overflows.  Where it appears
+does not show where it comes from: honest clients send infinities when the parameters that they received
 have diverged, and one client's 3e38 makes the loss of the whole global batch infinite.
 """
 
@@ -11,21 +11,21 @@ from math import isfinite
 from typing import Final
 
 PLAUSIBLE: Final = 1e9
-"""A trained network has no larger parameters or gradients; beyond that the training has diverged."""
+"""Parameters or gradients beyond this magnitude show that the training has diverged."""
 OUTLIER_RATIO: Final = 1e6
-"""A client whose largest value exceeds the median client's by this factor computes something else."""
+"""A client is an outlier if its largest value exceeds the median client's by this factor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What the active clients sent for one purpose, reduced to one number each.
+    """Magnitudes of one kind of tensors that the active clients sent, one number per client.
 
     Attributes:
         kind: Name of the tensors, for messages: smashed data, labels, gradients.
         magnitudes: Client -> its largest absolute value; infinite or NaN if any value is not finite.
-        overflow: Largest absolute value whose square is finite; infinite if no number is to be too large.
-        computed_from: Largest absolute value of what the server had sent to compute them from; 0 for labels,
-            which do not depend on the model.
+        overflow: Largest absolute value whose square is finite; infinite for no limit.
+        computed_from: Largest absolute value of what the clients computed them from (parameters, cut
+            gradients); 0 for labels, which do not depend on the model.
     """
 
     kind: str
@@ -36,7 +36,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class NumericFault:
-    """Numbers with which a step cannot be completed.
+    """Values from which a step cannot be computed.
 
     Attributes:
         found: What was found, as a clause.
@@ -49,7 +49,7 @@ class NumericFault:
 
 
 def fault_in_received(received: Received) -> NumericFault | None:
-    """Judge what clients sent, before anything is computed from it; None if it can be used.
+    """Check what clients sent, before anything is computed from it; None if it can be used.
 
     A client is to blame for values that are not finite if they were computed from plausible parameters and
     gradients and some other client's are finite, and for values too large to square if they were computed
@@ -73,13 +73,13 @@ def fault_in_received(received: Received) -> NumericFault | None:
 
 
 def fault_in_result(found: str, received: Sequence[Received]) -> NumericFault:
-    """Judge a result that is not finite although all that was received is.
+    """Find the cause of a result that is not finite although all received values are.
 
-    Clients whose values are outliers are to blame; if there are none, nobody is.
+    Clients whose values are outliers are to blame; without outliers, no client is.
 
     Args:
-        found: Names the result, as a clause.
-        received: Everything that the result was computed from.
+        found: The finding, as a clause.
+        received: All received values that the result was computed from.
     """
     clients: dict[str, str] = {}
     for each in received:
@@ -96,18 +96,18 @@ def divergence(found: str) -> str:
 
 
 def _outliers(magnitudes: Mapping[str, float]) -> list[str]:
-    """List the clients far above the median client; the lower median, so that one of two can be one."""
+    """List the outliers; the median is the lower one, so that one of two clients can be an outlier."""
     median = sorted(magnitudes.values())[(len(magnitudes) - 1) // 2]
     bound = OUTLIER_RATIO * max(1.0, median)
     return [client for client, magnitude in magnitudes.items() if magnitude > bound]
 
 
 def _blame(received: Received, clients: Sequence[str]) -> NumericFault:
-    words = {client: _words(received.kind, received.magnitudes[client]) for client in clients}
-    return NumericFault(f"the {received.kind} of {', '.join(clients)} cannot be used", words)
+    sent = {client: _describe(received.kind, received.magnitudes[client]) for client in clients}
+    return NumericFault(f"the {received.kind} of {', '.join(clients)} cannot be used", sent)
 
 
-def _words(kind: str, magnitude: float) -> str:
+def _describe(kind: str, magnitude: float) -> str:
     if isfinite(magnitude):
         return f"{kind} with values of up to {magnitude:.3g}"
     return f"{kind} with values that are not finite"

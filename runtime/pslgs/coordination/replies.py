@@ -1,4 +1,4 @@
-"""Replies of clients: who owes one and since when, and why one came that nobody waits for."""
+"""Replies of clients: which are pending and since when, and why one is unexpected."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -74,7 +74,7 @@ class Pass(StrEnum):
 
 
 class UnexpectedReply(StrEnum):
-    """Why nobody waits for a reply; the values are labels of a metric."""
+    """Why a reply is unexpected; the values are labels of a metric."""
 
     LATE = "late"
     """Its exchange is over or was abandoned, or does not include the client."""
@@ -104,7 +104,7 @@ class ReplyHistory:
         self._completed[client, of] = exchange
 
     def classify(self, client: str, of: Pass, exchange: ExchangeId) -> UnexpectedReply:
-        """Return why nobody waits for a reply.
+        """Return why a reply is unexpected.
 
         Args:
             client: The sender.

@@ -1,4 +1,4 @@
-"""One draw of an epoch's schedule: frozen data, so that any thread can make it."""
+"""One draw of an epoch's schedule: frozen data, so that it can be run in any thread."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ LabelCounts = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True, order=True)
 class DrawId:
-    """Identifies a draw; a result with another id than the draw under way is stale.
+    """Identifies a draw; a result with another id than the draw in progress is stale.
 
     Attributes:
         epoch: The epoch, counted from 1.
@@ -31,11 +31,11 @@ class DrawId:
 
 
 class DrawResult(NamedTuple):
-    """What a draw gives.
+    """Result of a draw.
 
     Attributes:
         schedule: Its clients are numbered in the order of `ScheduleDraw.remaining`.
-        unplanned: Client -> samples that the schedule's first `ScheduleDraw.taken` steps leave; none is 0.
+        unplanned: Client -> samples left after the schedule's first `ScheduleDraw.taken` steps; none is 0.
     """
 
     schedule: Schedule
@@ -44,16 +44,16 @@ class DrawResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScheduleDraw:
-    """Everything that a draw depends on: the same values give the same schedule.
+    """All inputs of a draw: equal inputs give equal schedules.
 
     Attributes:
-        draw_id: Also a key of the draw's random numbers.
+        draw_id: Identifies the draw, and is a key of its random numbers.
         seed: Seed of the job's schedules.
         sampler: The sampling strategy.
-        remaining: Client -> samples that it has left, in order of the names; all positive.
-        label_counts: Of the same clients, for strategies that use them; empty for others.
-        delays: Client -> seconds, for the clients whose response time is known.
-        taken: Steps of the schedule that are committed already, in a run that is resumed.
+        remaining: Client -> samples that it has left in the epoch, in order of the names; all positive.
+        label_counts: Label counts of the same clients, for strategies that use them; otherwise empty.
+        delays: Client -> mean response time in seconds, for the clients for which it is known.
+        taken: Steps of the schedule that are already committed, in a resumed run.
     """
 
     draw_id: DrawId
@@ -65,7 +65,7 @@ class ScheduleDraw:
     taken: int = 0
 
     def run(self) -> DrawResult:
-        """Draw the schedule.  Takes seconds where the clients have millions of samples left."""
+        """Draw the schedule.  Takes seconds if the clients have millions of samples left."""
         rng = generator(self.seed, Purpose.SCHEDULE, self.draw_id.epoch, self.draw_id.number)
         holdings = self._holdings()
         schedule = self.sampler(holdings, rng)
@@ -77,7 +77,7 @@ class ScheduleDraw:
         return DrawResult(schedule, unplanned)
 
     def _holdings(self) -> Holdings:
-        """Arrange the data by client; clients without label counts hold one and the same class."""
+        """Return the inputs as arrays; clients without label counts are treated as of a single class."""
         remaining = np.array(list(self.remaining.values()), dtype=np.int64)
         counts = [self.label_counts.get(name) or (left,) for name, left in self.remaining.items()]
         delays = [self.delays.get(name, np.nan) for name in self.remaining]

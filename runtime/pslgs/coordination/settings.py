@@ -18,28 +18,28 @@ from pslgs.spec.training import SamplingSpec
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The decisions that are the user's.
+    """Settings of the coordinator.
 
     Attributes:
-        epochs: Epochs to train.
-        seed: Of the schedule.
-        draw_schedule: The sampling strategy.
-        uses_client_stats: Whether the strategy heeds label counts and delays; they are kept only for it.
-        known_delays: Client -> seconds, where they are known before any is measured (simulations).
-        expected_clients: How many clients the start waits for.
-        quorum: Fewer live clients than this, and the job waits.
-        client_timeout: Seconds after which a client that owes an answer is lost.
-        return_seconds: Seconds within which every client that looks for its server has tried to reach it; a
-            resumed run waits for its clients at least that long.
-        quorum_timeout: Seconds of waiting after which the job fails.
-        on_lost: What to do when a client is lost.
+        epochs: Number of epochs to train.
+        seed: Seed of the schedules.
+        draw_schedule: Draws a schedule by the job's sampling strategy.
+        uses_client_stats: Whether the strategy uses label counts and response times.
+        known_delays: Client -> response time in seconds, if known before any is measured (simulations).
+        expected_clients: Number of clients that the start waits for.
+        quorum: Minimum number of live clients; with fewer the job waits.
+        client_timeout: Maximum seconds that a client may take to answer.
+        return_seconds: Maximum seconds between a client's attempts to connect; a resumed run waits for its
+            clients at least that long.
+        quorum_timeout: Maximum seconds that the job waits for missing clients before it fails.
+        on_lost: Reaction to the loss of a client.
         on_non_finite: Reaction to values from a client that are not finite.
-        global_batch_size: B; the pooled data must hold at least that many samples.
-        evaluate_every: Epochs between evaluations.
-        evaluate_at: Where the evaluation data are; None where there are none.
-        evaluation_range: Evaluation samples asked of a client at a time.
-        checkpoint_every: Steps between checkpoints.
-        deadline: Seconds of active time after which the job fails; None for no such limit.
+        global_batch_size: Samples of a global batch; the pooled data must have at least as many.
+        evaluate_every: Number of epochs between evaluations.
+        evaluate_at: Location of the evaluation data; None if there are none.
+        evaluation_range: Maximum evaluation samples requested of a client at a time.
+        checkpoint_every: Number of steps between checkpoints.
+        deadline: Maximum seconds of active time before the job fails; None for no limit.
     """
 
     epochs: int
@@ -72,9 +72,9 @@ def settings_from(
 
     Args:
         spec: The job's spec.
-        expected_clients: How many clients the start waits for.
+        expected_clients: Number of clients that the start waits for.
         return_seconds: See `Settings`; a property of the transport and not of the job.
-        strategy: Draws the batches; None for the strategy that the job names.
+        strategy: The sampling strategy; None for the one that the job names.
 
     Raises:
         ValueError: the strategy has no schedule.

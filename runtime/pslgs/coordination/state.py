@@ -1,4 +1,4 @@
-"""The coordinator's state in a checkpoint, as JSON."""
+"""State of the coordinator in a checkpoint, as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,15 +9,15 @@ from pslgs.coordination.epoch import EpochState, ResponseTimeState
 
 @dataclass(frozen=True, slots=True)
 class CoordinatorState:
-    """All that the coordinator must remember to go on exactly where it was.
+    """State from which the coordinator continues exactly where it was.
 
     Attributes:
         step: Steps committed so far.
-        epoch: The epoch under way.
-        evaluated: Whether the epoch under way has been evaluated already.
+        epoch: The epoch in progress.
+        evaluated: Whether the epoch in progress has already been evaluated.
         samples: Training samples of every member, lost ones included.
-        active_seconds: How long the job has been running, stops left out.
-        delays: How long clients take to answer, where the strategy heeds it.
+        active_seconds: Time for which the job has been running, without interruptions.
+        delays: Response times of the clients, for strategies that use them.
     """
 
     step: int
@@ -28,15 +28,15 @@ class CoordinatorState:
     delays: ResponseTimeState
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain dictionaries, lists and numbers."""
+        """Return the state as plain dictionaries, lists and numbers."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "CoordinatorState":
-        """Undo `to_json`.
+        """Return the state that `to_json` gave as ``document``.
 
         Raises:
-            KeyError, TypeError: the document is not one of `to_json`.
+            KeyError, TypeError: the document does not have the form that `to_json` gives.
         """
         return cls(
             step=document["step"],

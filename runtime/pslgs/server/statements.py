@@ -78,7 +78,7 @@ class Statements(Generic[Value]):
 
     def summary(self) -> list[tuple[Value, int]]:
         """List the values with the number of their clients, most frequent first."""
-        return self._agreement.stated()
+        return self._agreement.counts()
 
     def open(self) -> list[Statement[Value]]:
         """List the statements of the connected clients."""
