@@ -89,7 +89,7 @@ def test_an_outcome_survives_its_document(trained):
     for outcome in comparison.outcomes:
         again = trial_from_document(trial_document(outcome))
         assert trial_document(again) == trial_document(outcome)
-        assert (again.cell, again.evaluations) == (outcome.cell, outcome.evaluations)
+        assert (again.trial, again.evaluations) == (outcome.trial, outcome.evaluations)
         assert again.steps.loss.tobytes() == outcome.steps.loss.tobytes()
 
 

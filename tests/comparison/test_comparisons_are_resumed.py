@@ -87,7 +87,7 @@ def test_every_step_is_told_and_how_many_there_are(tmp_path):
 def test_measured_times_are_kept_apart(tmp_path):
     comparison = look(tmp_path)
     assert json.loads((tmp_path / "timing.json").read_text()) == comparison.measured_seconds
-    assert sorted(comparison.measured_seconds) == sorted(outcome.cell.name for outcome in comparison.outcomes)
+    assert sorted(comparison.measured_seconds) == sorted(each.trial.name for each in comparison.outcomes)
 
 
 def test_the_same_training_twice_writes_the_same_files(trained, tmp_path):
@@ -147,7 +147,7 @@ class Lane(Executor):
 
 def test_any_executor_can_compute_trials_with_the_same_files(tmp_path, trained):
     comparison, folder = trained
-    trials = [outcome.cell for outcome in comparison.outcomes]
+    trials = [outcome.trial for outcome in comparison.outcomes]
     store = TrialStore(tmp_path, fingerprint(comparison.job, comparison.options))
     lanes, notes = [Lane(), Lane()], Notes()
     with store.prepared():

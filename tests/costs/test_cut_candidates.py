@@ -32,9 +32,9 @@ def test_layers_that_cannot_be_cut_at_are_passed_over() -> None:
     layers = [each.layer for each in found]
     assert "conv1.0" in layers
     assert not {"head", "head.2"} & {*layers}  # nothing would be left for the server
-    flops = [each.anatomy.client_flops for each in found]
+    flops = [each.profile.client_flops for each in found]
     assert flops == sorted(flops)
-    assert len({each.anatomy.client_flops + each.anatomy.server_flops for each in found}) == 1
+    assert len({each.profile.client_flops + each.profile.server_flops for each in found}) == 1
 
 
 def test_of_cuts_that_amount_to_the_same_one_is_left() -> None:
@@ -66,8 +66,8 @@ def test_every_architecture_has_cuts_to_compare(architecture: str) -> None:
     found = list(candidates(built.to("meta"), (3, side, side), [first, middle, last]))
     assert {first, middle} <= {each.layer for each in found} <= {first, middle, last}
     for each in found:
-        assert each.anatomy.client_flops > 0
-        assert each.anatomy.activation_bytes > 0
+        assert each.profile.client_flops > 0
+        assert each.profile.activation_bytes > 0
 
 
 @pytest.fixture

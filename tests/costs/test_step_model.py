@@ -28,30 +28,30 @@ CROSS_ENTROPY = objective(Loss.CROSS_ENTROPY, (3,), torch.float32)
 
 
 @pytest.fixture(scope="module")
-def anatomy() -> NetworkProfile:
+def profile() -> NetworkProfile:
     return profile_network(build_network(MLP, 0), (6,))
 
 
-def traffic_of_cut(anatomy: NetworkProfile, compression: Compression) -> StepTraffic:
+def traffic_of_cut(profile: NetworkProfile, compression: Compression) -> StepTraffic:
     return step_traffic(
-        anatomy.smashed,
+        profile.smashed,
         CROSS_ENTROPY,
         compression,
-        parameters=anatomy.client_parameters,
-        gradients=anatomy.client_gradients,
+        parameters=profile.client_parameters,
+        gradients=profile.client_gradients,
     )
 
 
-def test_a_network_is_dissected(anatomy) -> None:
-    assert anatomy.smashed == SmashedLayout(((8,),), torch.float32)
-    assert (anatomy.client_parameters, anatomy.client_gradients) == (6 * 8 + 8, 6 * 8 + 8)
-    assert anatomy.server_parameters == 8 * 5 + 5 + 5 * 3 + 3
-    assert (anatomy.client_flops, anatomy.server_flops) == (2 * 6 * 8, 2 * (8 * 5 + 5 * 3))
-    assert (anatomy.input_elements, anatomy.output_shape) == (6, (3,))
-    assert anatomy.activation_bytes == 4 * (6 + 8)  # the input for the weights' gradient, the ReLU's output
+def test_a_network_is_profiled(profile) -> None:
+    assert profile.smashed == SmashedLayout(((8,),), torch.float32)
+    assert (profile.client_parameters, profile.client_gradients) == (6 * 8 + 8, 6 * 8 + 8)
+    assert profile.server_parameters == 8 * 5 + 5 + 5 * 3 + 3
+    assert (profile.client_flops, profile.server_flops) == (2 * 6 * 8, 2 * (8 * 5 + 5 * 3))
+    assert (profile.input_elements, profile.output_shape) == (6, (3,))
+    assert profile.activation_bytes == 4 * (6 + 8)  # the input for the weights' gradient, the ReLU's output
 
 
-def test_convolutions_and_normalisation_are_dissected() -> None:
+def test_convolutions_and_normalisation_are_profiled() -> None:
     cut = ModelSpec(architecture="cnn", options={"width": 4}, cut_layer="conv1")
     found = profile_network(build_network(cut, 0), (3, 8, 8))
     assert found.client_flops == 2 * 8 * 8 * 4 * 3 * 9
@@ -69,7 +69,7 @@ def test_the_meta_device_shows_what_real_tensors_show(architecture) -> None:
     assert profile_network(network, (3, 16, 16)) == real
 
 
-def test_dissecting_leaves_no_trace() -> None:
+def test_profiling_leaves_no_trace() -> None:
     network = build_network(ModelSpec(architecture="cnn", cut_layer="conv1"), 0)
     before = {name: tensor.clone() for name, tensor in network.named_tensors().items()}
     network.client_part.eval()
@@ -81,20 +81,20 @@ def test_dissecting_leaves_no_trace() -> None:
 
 
 @pytest.mark.parametrize("compression", Compression)
-def test_bytes_are_those_of_encoded_tensors(anatomy, compression) -> None:
-    task = TrainingSetup(anatomy.smashed, CROSS_ENTROPY, None, 0, 1, (6,), anatomy.client_gradients)
+def test_bytes_are_those_of_encoded_tensors(profile, compression) -> None:
+    task = TrainingSetup(profile.smashed, CROSS_ENTROPY, None, 0, 1, (6,), profile.client_gradients)
     step = ClientStep(task, build_network(MLP, 0).client_part, "client-0")
     step.begin(1, 0)
     smashed = step.forward(torch.randn(7, 6))
     step.backward(torch.randn(7, 8))
     labels = CROSS_ENTROPY.as_labels(torch.arange(7) % 3)
     encoded = len(codec_for(compression, 8, torch.float32).encode(smashed))
-    traffic = traffic_of_cut(anatomy, compression)
+    traffic = traffic_of_cut(profile, compression)
     assert 7 * traffic.sample_up == encoded + labels.numel() * labels.element_size()
     assert 7 * traffic.sample_down == encoded
     assert traffic.sample_raw == 8 * 4
     assert (traffic.parameters, traffic.gradient) == (
-        anatomy.client_parameters * 4,
+        profile.client_parameters * 4,
         step.gradient().numel() * 4,
     )
 
@@ -105,10 +105,10 @@ def test_parameters_and_gradients_travel_for_each_client_and_the_rest_for_each_s
     assert (traffic.up(1.5, 0.5), traffic.down(1.5, 0.5)) == (60 + 400, 48 + 500)
 
 
-def test_a_step_takes_what_the_formula_says(anatomy) -> None:
+def test_a_step_takes_what_the_formula_says(profile) -> None:
     traffic = StepTraffic(parameters=1000, gradient=300, sample_up=250, sample_down=400, sample_raw=200)
     link = Link.symmetric(bandwidth=8000, latency=0.25)  # 1000 bytes a second
-    step = step_time(anatomy, traffic, 10, 100, Conditions(link, client_flops=480, server_flops=3300))
+    step = step_time(profile, traffic, 10, 100, Conditions(link, client_flops=480, server_flops=3300))
     assert (step.parameters, step.gradient, step.latency) == pytest.approx((1.0, 0.3, 1.0))
     assert step.forward == pytest.approx(2 + 2.5)  # a batch of one slice: 10 · 96 / 480, then 2500 bytes
     assert step.backward == pytest.approx(4 + 4)  # twice the operations
@@ -140,16 +140,16 @@ def test_a_faster_link_never_makes_a_step_longer(bandwidth, latency) -> None:
     assert fast < slow
 
 
-def test_a_plan_and_a_simulation_predict_the_same_step(anatomy) -> None:
+def test_a_plan_and_a_simulation_predict_the_same_step(profile) -> None:
     """Clients and server that compute as many samples a second as their FLOP/s give."""
     traffic = StepTraffic(parameters=1000, gradient=300, sample_up=250, sample_down=400, sample_raw=1 << 20)
     speeds = {"client_flops": 480.0, "server_flops": 3300.0}
-    planned = step_time(anatomy, traffic, 10, 30, Conditions(Link.symmetric(8000, 0.25), **speeds))
-    profile = ClientProfile(
-        samples_per_second=480 / (3 * anatomy.client_flops), uplink=8000, downlink=8000, latency=0.25
+    planned = step_time(profile, traffic, 10, 30, Conditions(Link.symmetric(8000, 0.25), **speeds))
+    client = ClientProfile(
+        samples_per_second=480 / (3 * profile.client_flops), uplink=8000, downlink=8000, latency=0.25
     )
     clients = ["a", "b", "c"]
     simulated = ClientTimeModel(
-        dict.fromkeys(clients, profile), traffic, server_samples_per_second=3300 / (3 * anatomy.server_flops)
+        dict.fromkeys(clients, client), traffic, server_samples_per_second=3300 / (3 * profile.server_flops)
     )
     assert simulated.step_seconds(dict.fromkeys(clients, 10)) == pytest.approx(planned.total)

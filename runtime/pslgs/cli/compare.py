@@ -1,4 +1,4 @@
-"""``pslgs compare``: the strategies side by side, before one is chosen."""
+"""``pslgs compare``: simulate a job with several strategies and compare them."""
 
 import os
 from pathlib import Path
@@ -22,11 +22,14 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
         str, typer.Option(metavar="NAME,…", help=f"Of {', '.join((*SamplingStrategy, *Baseline))}.")
     ] = ",".join(PAPER_STRATEGIES),
     seeds: Annotated[
-        int, typer.Option(min=1, help="Each strategy is simulated so often, from the job's seed on.")
+        int,
+        typer.Option(
+            min=1, help="Number of simulations of each strategy, with seeds counted from the job's own."
+        ),
     ] = 3,
     clients: Annotated[int | None, typer.Option(min=1, help="Number of virtual clients.")] = None,
     partition: Annotated[
-        Skew | None, typer.Option(help="How unequal the clients are: two classes each, five, or all alike.")
+        Skew | None, typer.Option(help="How unequal the clients are: two classes per client, five, or IID.")
     ] = None,
     profile: Annotated[
         str | None,
@@ -36,18 +39,22 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
         ),
     ] = None,
     schedule_only: Annotated[  # noqa: FBT002 - an option of a command
-        bool, typer.Option("--schedule-only", help="Train nothing; look at the batches.")
+        bool, typer.Option("--schedule-only", help="Draw the batches without training.")
     ] = False,
     target_accuracy: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Tell when it is first reached; without it, 95 % of the best."),
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Accuracy whose first time is reported; 95 % of the best strategy's if not given.",
+        ),
     ] = None,
     recalibrate: RecalibrateOption = 0,
     jobs: Annotated[
         int | None,
         typer.Option(min=1, help="Simulations at a time; without it, one on each core, on a GPU one."),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Cores of a simulation.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Number of cores of each simulation.")] = 1,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -59,7 +66,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
     output_format: FormatOption = OutputFormat.TEXT,
     overrides: SetOption = None,
 ) -> None:
-    """Simulate a job with several strategies and seeds, and tell what skew and allocation cost and bring."""
+    """Simulate a job with several strategies and seeds, and report what skew costs and allocation brings."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
     from rich.console import Console
 

@@ -13,22 +13,29 @@ from pslgs.spec import load_job
 def plan(  # noqa: PLR0913, PLR0917 - the options of a command
     job: JobArgument,
     clients: Annotated[int | None, typer.Option(min=1, help="Number of clients.")] = None,
-    bandwidth: Annotated[str, typer.Option(help="Of a client's link in each direction.")] = "100Mbps",
-    latency: Annotated[str, typer.Option(help="Of a client's link, one way.")] = "20ms",
-    client_memory: Annotated[str | None, typer.Option(help="Memory that a client has, such as 2GiB.")] = None,
+    bandwidth: Annotated[
+        str, typer.Option(help="Bandwidth of a client's link in each direction.")
+    ] = "100Mbps",
+    latency: Annotated[str, typer.Option(help="Latency of a client's link, one way.")] = "20ms",
+    client_memory: Annotated[str | None, typer.Option(help="Memory of a client, such as 2GiB.")] = None,
     client_flops: Annotated[
         str | None,
-        typer.Option(help="Speed of a client, such as 50G (FLOP/s); without it, this machine is measured."),
+        typer.Option(help="Speed of a client, such as 50G (FLOP/s); measured on this machine if not given."),
     ] = None,
-    server_flops: Annotated[str | None, typer.Option(help="Speed of the server, likewise.")] = None,
+    server_flops: Annotated[
+        str | None,
+        typer.Option(help="Speed of the server, such as 5T (FLOP/s); measured on this machine if not given."),
+    ] = None,
     dataset_sizes: Annotated[
         str | None,
         typer.Option(
-            help="Samples of each client, such as 1000,2000, or one number: of each client, or of the "
-            "dataset that the job's partition deals out. The job's data are not read then."
+            help="Samples of each client, such as 1000,2000. One number is the size of the common dataset if "
+            "the job has a partition, and else of each client. The job's data are not read."
         ),
     ] = None,
-    all_cuts: Annotated[bool, typer.Option("--all-cuts", help="Look at every layer.")] = False,  # noqa: FBT002
+    all_cuts: Annotated[  # noqa: FBT002 - an option of a command
+        bool, typer.Option("--all-cuts", help="Compare cuts after all layers instead of about a dozen.")
+    ] = False,
     cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = DATASET_CACHE,
     output_format: FormatOption = OutputFormat.TEXT,
     overrides: SetOption = None,
@@ -41,7 +48,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the options of a command
     from pslgs.launch import plan_job
 
     manifest = load_job(job, overrides or ())
-    with Console(stderr=True).status("Looking at the data and the network"):
+    with Console(stderr=True).status("Reading the data and profiling the network"):
         found = plan_job.plan(
             manifest,
             clients=clients,

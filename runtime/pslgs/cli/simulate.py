@@ -1,4 +1,4 @@
-"""``pslgs simulate``: a job with virtual clients in one process, for pilots and experiments."""
+"""``pslgs simulate``: run a job with virtual clients in one process, for pilots and experiments."""
 
 import os
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ RecalibrateOption = Annotated[
     typer.Option(
         min=0,
         metavar="BATCHES",
-        help="Score each evaluation once more, with BatchNorm statistics estimated anew over so many global "
-        "batches.",
+        help="Score each evaluation a second time, with BatchNorm statistics estimated over this number of "
+        "global batches.",
     ),
 ]
 
@@ -36,7 +36,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
     job: JobArgument,
     clients: Annotated[int | None, typer.Option(min=1, help="Number of virtual clients.")] = None,
     partition: Annotated[
-        Skew | None, typer.Option(help="How unequal the clients are: two classes each, five, or all alike.")
+        Skew | None, typer.Option(help="How unequal the clients are: two classes per client, five, or IID.")
     ] = None,
     strategy: Annotated[
         str | None,
@@ -45,7 +45,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
             help=f"Sampling strategy: {', '.join(SamplingStrategy)}, or a baseline: {', '.join(Baseline)}.",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of every random number.")] = None,
     profile: Annotated[
         str | None,
         typer.Option(
@@ -54,7 +54,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
         ),
     ] = None,
     schedule_only: Annotated[  # noqa: FBT002 - an option of a command
-        bool, typer.Option("--schedule-only", help="Train nothing; look at the batches.")
+        bool, typer.Option("--schedule-only", help="Draw the batches without training.")
     ] = False,
     recalibrate: RecalibrateOption = 0,
     output: Annotated[
@@ -65,8 +65,8 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
     output_format: FormatOption = OutputFormat.TEXT,
     overrides: SetOption = None,
 ) -> None:
-    """Simulate a job: thousands of virtual clients in one process, with the code of a distributed run."""
-    # Server and clients take turns on the same cores: a thread that waits gives its core away.
+    """Simulate a job with up to thousands of virtual clients in one process, with the code of a run."""
+    # Server and clients take turns on the same cores, so idle threads must not spin on them.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
     from rich.console import Console
 

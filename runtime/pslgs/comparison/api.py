@@ -1,4 +1,4 @@
-"""`compare`: strategies side by side, what is finished already taken from the folder."""
+"""`compare`: simulate a job with several strategies and seeds, continuing what a folder has."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,28 +37,28 @@ def compare(  # noqa: PLR0913 - what a notebook or the command line may want to 
     jobs: int = 1,
     watcher: Watcher = NOBODY,
 ) -> Comparison:
-    """Simulate a job with several strategies and seeds; what is None stays as the job has it.
+    """Simulate a job with several strategies and seeds.
 
     Args:
         job: The manifest.
         strategies: Names of sampling strategies, the manifest's and baselines.
-        seeds: These, or so many from the job's own on.
-        clients: K, over which the job's common dataset is dealt out.
-        partition: severe, mild or iid.
+        seeds: The seeds, or their number, counted from the job's own.
+        clients: K, number of clients among which the common dataset is partitioned; None for the job's own.
+        partition: Name of a `Skew`: severe, mild or iid; None for the job's own.
         profile: Links and machines of the clients: lan, wifi, lte, satellite, or a mix such as
             ``lan:0.8,lte:0.2``.
-        schedule_only: See `ComparisonOptions`, as for the others that are not here.
-        target_accuracy: Likewise.
-        recalibration_batches: Likewise.
-        client_ids: Likewise.
-        cache: Likewise.
-        threads: Likewise.
-        device: Likewise.
-        folder: Where simulations are kept as they are finished, not to be made again, and where table and
-            report are written; None for nowhere.
-        jobs: Simulations at a time.  More than one get processes of their own, so a script's main module
-            needs the guard that `multiprocessing` asks for.
-        watcher: Is told how it gets on.
+        schedule_only: Whether to draw the batches without training.
+        target_accuracy: See `ComparisonOptions`.
+        recalibration_batches: See `SimulationOptions`.
+        client_ids: Names of the clients; None if the job has a partition.
+        cache: Folder for converted datasets.
+        threads: Number of cores of each simulation, on which the last bits of results depend.
+        device: Device of all simulations; see `SimulationOptions`.
+        folder: Folder that keeps finished simulations, so that they are not repeated, and to which table and
+            report are written; None to keep nothing.
+        jobs: Number of simulations at a time.  More than one run in processes of their own, so that the main
+            module of a script needs the guard that `multiprocessing` requires.
+        watcher: Follows the progress.
 
     Raises:
         InputError: the job, its data or one of the arguments cannot be used.
@@ -102,19 +102,19 @@ def trials_at_a_time(device: str, threads: int) -> int:
 def _computed(
     job: SplitTrainingJob, options: ComparisonOptions, folder: Path, jobs: int, watcher: Watcher
 ) -> Comparison:
-    """Compute the cells that the folder does not have."""
-    cells = trials_of(options)
+    """Compute the trials whose results the folder does not have."""
+    trials = trials_of(options)
     store = TrialStore(folder, fingerprint(job, options))
     with store.prepared():
-        finished = [cell for cell in cells if store.load(cell) is not None]
-        watcher.begin(cells, finished)
-        missing = [cell for cell in cells if cell not in finished]
+        finished = [trial for trial in trials if store.load(trial) is not None]
+        watcher.begin(trials, finished)
+        missing = [trial for trial in trials if trial not in finished]
         run_trials(TrialRunner(job, options, store), missing, jobs=jobs, watcher=watcher)
-    outcomes = all_of(store, cells)
+    results = all_of(store, trials)
     return Comparison(
         job,
         options,
-        tuple(each for each in outcomes if each.cell.delay_weight is None),
-        tuple(each for each in outcomes if each.cell.delay_weight is not None),
+        tuple(each for each in results if each.trial.delay_weight is None),
+        tuple(each for each in results if each.trial.delay_weight is not None),
         store.measured(),
     )

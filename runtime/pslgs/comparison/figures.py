@@ -1,4 +1,4 @@
-"""The figures of a comparison; None where there is nothing to draw."""
+"""Figures of a comparison as SVG; a function returns None if there is nothing to draw."""
 
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 class Line(NamedTuple):
-    """A mean over seeds, with the lowest and highest of them; all of shape (points,)."""
+    """A line of means over seeds with the range of the seeds; arrays of shape (points,)."""
 
     x: Floats
     mean: Floats
@@ -29,13 +29,13 @@ class Line(NamedTuple):
     high: Floats
 
 
-def over_the_epoch(outcomes: Sequence[TrialResult], column: Callable[[Steps], Floats]) -> Line:
-    """Condense a figure of the steps to `BINS` parts of an epoch, all epochs and seeds together.
+def over_the_epoch(results: Sequence[TrialResult], column: Callable[[Steps], Floats]) -> Line:
+    """Average a figure of the steps over `BINS` parts of an epoch, all epochs and seeds together.
 
-    Epochs of different lengths are laid over each other: ``x`` is the part of the epoch that is over.  Low
-    and high are those of the parts' means in single seeds.
+    ``x`` is the completed part of the epoch, so that epochs of different lengths can be averaged.  ``low``
+    and ``high`` are the extremes of the means in single seeds.
     """
-    rows = np.array([_profile(each.steps, column(each.steps)) for each in outcomes])
+    rows = np.array([_profile(each.steps, column(each.steps)) for each in results])
     known = ~np.isnan(rows).all(axis=0)
     x = (np.arange(BINS) + 0.5)[known] / BINS
     rows = rows[:, known]
@@ -43,23 +43,23 @@ def over_the_epoch(outcomes: Sequence[TrialResult], column: Callable[[Steps], Fl
 
 
 def accuracies(
-    outcomes: Sequence[TrialResult],
+    results: Sequence[TrialResult],
     figure: Callable[[Evaluation], float | None],
     place: Callable[[TrialResult, Evaluation], float],
 ) -> Line:
-    """Lay the accuracies of all seeds over each other, evaluation by evaluation, at their mean place."""
-    length = min((len(each.evaluations) for each in outcomes), default=0)
+    """Average accuracies over seeds, evaluation by evaluation, at their mean place on the axis."""
+    length = min((len(each.evaluations) for each in results), default=0)
     values = np.array(
-        [[figure(each.evaluations[i]) for i in range(length)] for each in outcomes], dtype=np.float64
+        [[figure(each.evaluations[i]) for i in range(length)] for each in results], dtype=np.float64
     )
-    places = np.array([[place(each, each.evaluations[i]) for i in range(length)] for each in outcomes])
+    places = np.array([[place(each, each.evaluations[i]) for i in range(length)] for each in results])
     if not values.size or np.isnan(values).any() or np.isnan(places).any():
         return Line(*(np.empty(0) for _ in Line._fields))
     return Line(places.mean(axis=0), values.mean(axis=0), values.min(axis=0), values.max(axis=0))
 
 
 def _profile(steps: Steps, values: Floats) -> Floats:
-    """Return the mean of ``values`` in each part of an epoch; NaN in parts without a known one."""
+    """Return the mean of ``values`` in each part of an epoch; NaN in parts without a known value."""
     part = np.empty(len(steps), dtype=np.int64)
     for epoch in np.unique(steps.epoch):
         members = np.flatnonzero(steps.epoch == epoch)
@@ -91,8 +91,8 @@ def draw_recalibrated(comparison: Comparison) -> str | None:
 def draw_accuracy_over_time(comparison: Comparison) -> str | None:
     """Draw the accuracies over the modelled time."""
 
-    def place(outcome: TrialResult, evaluation: Evaluation) -> float:
-        return float(outcome.steps.modelled_seconds[: evaluation.step].sum())
+    def place(result: TrialResult, evaluation: Evaluation) -> float:
+        return float(result.steps.modelled_seconds[: evaluation.step].sum())
 
     def over_time(axes: Axes) -> None:
         axes.set_xlabel("modelled time, logarithmic")

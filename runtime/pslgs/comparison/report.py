@@ -1,4 +1,4 @@
-"""The report of a comparison: a page that needs nothing but a browser."""
+"""The files of a comparison: table, JSON document and a self-contained HTML report."""
 
 import csv
 import json
@@ -72,7 +72,7 @@ _CHARTS: tuple[tuple[str, str, Callable[[Comparison], str | None]], ...] = (
 
 
 def render(comparison: Comparison) -> str:
-    """Return the report as HTML; the same comparison gives the same page, byte for byte."""
+    """Return the report as HTML; equal comparisons give equal bytes."""
     environment = Environment(
         loader=ChoiceLoader([PackageLoader("pslgs.comparison"), PackageLoader("pslgs.reporting")]),
         autoescape=True,
@@ -91,7 +91,7 @@ def render(comparison: Comparison) -> str:
 
 
 def charts(comparison: Comparison) -> list[Chart]:
-    """Draw what there is to draw."""
+    """Return the charts for which there is something to draw."""
     drawn = [Chart(title, caption, draw(comparison)) for title, caption, draw in _CHARTS]
     return [chart for chart in drawn if chart.svg is not None]
 
@@ -157,7 +157,7 @@ def write_files(comparison: Comparison, folder: Path) -> None:
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """Turn a comparison into what JSON can say; what is not known is null, accuracies are 0 … 1."""
+    """Return a comparison as a JSON document; what is not known is null, accuracies are 0 … 1."""
     table, uniform = comparison.table(), comparison.uniform()
     return {
         "job": comparison.job.metadata.name,

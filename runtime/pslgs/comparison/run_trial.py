@@ -1,4 +1,4 @@
-"""Computes one cell."""
+"""Simulates one trial."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,13 +17,13 @@ from pslgs.spec.manifest import parse_job, with_overrides
 from pslgs.telemetry.records import Record, StepRecord
 
 Progress = Callable[[Trial, int, int], None]
-"""Takes a cell, the steps that it has made, and those in all (0 where that is not known yet)."""
+"""Called with a trial, the steps that it has made, and their number in all, 0 while that is unknown."""
 
 
 def run_trial(
-    job: SplitTrainingJob, cell: Trial, options: ComparisonOptions, progress: Progress
+    job: SplitTrainingJob, trial: Trial, options: ComparisonOptions, progress: Progress
 ) -> TrialResult:
-    """Simulate a job with a cell's strategy and seed.
+    """Simulate a job with the strategy and seed of a trial.
 
     Raises:
         InputError: the job or its data cannot be used.
@@ -31,31 +31,31 @@ def run_trial(
 
     def watch(record: Record, steps: int) -> None:
         if isinstance(record, StepRecord):
-            progress(cell, record.step, steps)
+            progress(trial, record.step, steps)
 
     simulated = options.simulation
-    if cell.delay_weight is not None:
+    if trial.delay_weight is not None:
         simulated = replace(simulated, schedule_only=True)
     with computing_on(simulated.threads.server):
         result = simulate(
-            _with_delay_weight(job, cell.delay_weight),
-            strategy=cell.strategy,
-            seed=cell.seed,
+            _with_delay_weight(job, trial.delay_weight),
+            strategy=trial.strategy,
+            seed=trial.seed,
             watch=watch,
             options=simulated,
         )
-    return trial_result(cell, result, _modelled_seconds(result, options))
+    return trial_result(trial, result, _modelled_seconds(result, options))
 
 
 def _modelled_seconds(result: SimulationResult, options: ComparisonOptions) -> NDArray[np.float64]:
-    """Return each step's; pooled data are computed by the server alone, at the speed of its part."""
+    """Return the seconds of each step; with pooled data, the server computes alone at its own speed."""
     if STRATEGIES[result.strategy].pools_data and options.simulation.profile is not None:
         return result.steps.batch_size / options.simulation.server_samples_per_second
     return result.steps.modelled_seconds
 
 
 def _with_delay_weight(job: SplitTrainingJob, delay_weight: float | None) -> SplitTrainingJob:
-    """Return the job with another δ; an epoch is enough to see what that does."""
+    """Return the job with another δ and a single epoch, which is enough to see its effect."""
     if delay_weight is None:
         return job
     document = job.model_dump(mode="json", by_alias=True, exclude_defaults=True)
@@ -65,7 +65,7 @@ def _with_delay_weight(job: SplitTrainingJob, delay_weight: float | None) -> Spl
 
 @contextmanager
 def computing_on(threads: int | None) -> Iterator[None]:
-    """Have torch use so many cores, and give the same result each time."""
+    """Set torch to ``threads`` cores, None for as many as it is set to, and to deterministic algorithms."""
     cores, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     if threads is not None:

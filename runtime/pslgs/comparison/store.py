@@ -1,4 +1,4 @@
-"""The folder of a comparison: finished cells, so that a second start does only what is left."""
+"""The folder of a comparison, which keeps finished trials so that a second start only computes the others."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ _RUN_MARK: Final = "metrics.jsonl"
 
 
 def fingerprint(job: SplitTrainingJob, options: ComparisonOptions) -> str:
-    """Digest what a cell's outcome depends on besides its strategy and seed."""
+    """Return a digest of what the result of a trial depends on besides its strategy and seed."""
     simulated = options.simulation
     profile = [[part.profile.model_dump(), part.weight] for part in simulated.profile or ()]
     what = {
@@ -41,26 +41,26 @@ def fingerprint(job: SplitTrainingJob, options: ComparisonOptions) -> str:
 
 
 class TrialStore:
-    """Keeps one file for each finished cell; one that was cut short counts for nothing."""
+    """Keeps one file per finished trial; a file that is cut short does not count."""
 
     def __init__(self, folder: Path, digest: str) -> None:
-        """Take the folder, made where there is none, and the `fingerprint` of what is compared."""
+        """Create it for a folder and the `fingerprint` of what is compared."""
         self.folder = folder
         self._digest = digest
 
     @contextmanager
     def prepared(self) -> Iterator[None]:
-        """Create the folder where there is none; folders in which the block leaves nothing are removed again.
+        """Create the folder if it is missing, and remove it again if the block leaves it empty.
 
         Raises:
-            InputError: it holds a run or another comparison, which nobody wants to lose.
+            InputError: it holds a run or another comparison, which would be overwritten.
             OSError: it cannot be written.
         """
         if (self.folder / _RUN_MARK).exists():
             raise InputError.at("--output", f"{self.folder} holds a run; name another folder")
-        cells = self.folder / CELLS
-        missing = [path for path in (cells, *cells.parents) if not path.exists()]
-        cells.mkdir(parents=True, exist_ok=True)
+        trials = self.folder / CELLS
+        missing = [path for path in (trials, *trials.parents) if not path.exists()]
+        trials.mkdir(parents=True, exist_ok=True)
         try:
             self._check_finished()
             yield
@@ -77,44 +77,44 @@ class TrialStore:
                 "name another folder, or remove that one",
             )
 
-    def load(self, cell: Trial) -> TrialResult | None:
-        """Return what a finished cell gave; None for one that is not finished."""
-        document = _read(self._file(cell))
+    def load(self, trial: Trial) -> TrialResult | None:
+        """Return the result of a trial; None if it is not finished."""
+        document = _read(self._file(trial))
         if document.get("fingerprint") != self._digest:
             return None
         return trial_from_document(dict(document))
 
-    def save(self, outcome: TrialResult) -> None:
-        """Keep an outcome, whole or not at all."""
-        document = {"fingerprint": self._digest, **trial_document(outcome)}
-        _write(self._file(outcome.cell), document)
+    def save(self, result: TrialResult) -> None:
+        """Write a result atomically."""
+        document = {"fingerprint": self._digest, **trial_document(result)}
+        _write(self._file(result.trial), document)
 
     def note_progress(self, trial: Trial, step: int, steps: int) -> None:
-        """Keep how many steps a trial under way has made, of how many, for another process to read."""
+        """Write how many steps of how many a running trial has made, for another process to read."""
         _write(self._progress_file(trial), {"step": step, "steps": steps})
 
     def progress(self, trial: Trial) -> tuple[int, int] | None:
-        """Return what `note_progress` kept; None for nothing."""
+        """Return steps made and steps in all, as `note_progress` wrote them; None without a file."""
         match _read(self._progress_file(trial)):
             case {"step": int(step), "steps": int(steps)}:
                 return step, steps
         return None
 
     def forget_progress(self, trial: Trial) -> None:
-        """Remove what `note_progress` kept."""
+        """Remove the file of `note_progress`."""
         self._progress_file(trial).unlink(missing_ok=True)
 
     def measured(self) -> dict[str, float]:
-        """Return cell -> seconds that it computed here, of finished cells."""
+        """Return name -> seconds of computing on this machine, of finished trials."""
         return {
             name: float(seconds)
             for name, seconds in _read(self.folder / TIMING).items()
             if (self.folder / CELLS / f"{name}.json").exists() and isinstance(seconds, int | float)
         }
 
-    def note_measured(self, cell: Trial, seconds: float) -> None:
-        """Keep how long a cell computed, apart from what the same command gives again."""
-        _write(self.folder / TIMING, {**self.measured(), cell.name: round(seconds, 3)})
+    def note_measured(self, trial: Trial, seconds: float) -> None:
+        """Write how long a trial computed, apart from the reproducible results."""
+        _write(self.folder / TIMING, {**self.measured(), trial.name: round(seconds, 3)})
 
     def _finished(self) -> Iterator[Path]:
         return (self.folder / CELLS).glob("*.json")
@@ -122,14 +122,14 @@ class TrialStore:
     def _progress_file(self, trial: Trial) -> Path:
         return self.folder / CELLS / f"{trial.name}.progress"
 
-    def _file(self, cell: Trial) -> Path:
-        return self.folder / CELLS / f"{cell.name}.json"
+    def _file(self, trial: Trial) -> Path:
+        return self.folder / CELLS / f"{trial.name}.json"
 
 
-def all_of(store: TrialStore, cells: Sequence[Trial]) -> list[TrialResult]:
-    """Return the outcomes of cells that are all finished."""
-    found = [store.load(cell) for cell in cells]
-    return [outcome for outcome in found if outcome is not None]
+def all_of(store: TrialStore, trials: Sequence[Trial]) -> list[TrialResult]:
+    """Return the results of those trials that are finished."""
+    found = [store.load(trial) for trial in trials]
+    return [result for result in found if result is not None]
 
 
 def _read(file: Path) -> Mapping[str, object]:

@@ -1,4 +1,4 @@
-"""A finished comparison, and the views of it that tables, charts and words are made from."""
+"""A finished comparison and its summary per strategy, from which tables, figures and texts are made."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,11 +16,11 @@ from pslgs.spec.job import SplitTrainingJob
 
 
 class Spread(NamedTuple):
-    """A figure over seeds.
+    """Mean and standard deviation of a figure over seeds.
 
     Attributes:
-        mean: Over those seeds in which it is known.
-        deviation: Standard deviation of the sample; 0 of a single seed.
+        mean: Mean over the seeds in which the figure is known.
+        deviation: Sample standard deviation; 0 with a single seed.
     """
 
     mean: float
@@ -29,13 +29,13 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A target accuracy that is reached.
+    """When a strategy reached the target accuracy.
 
     Attributes:
-        seeds: In how many.
-        steps: Until then, on average over these seeds; so are the others.
-        modelled_seconds: None where no time is modelled.
-        traffic: Bytes, both ways.
+        seeds: Number of seeds in which it did; the other figures are means over these.
+        steps: Number of steps before.
+        modelled_seconds: Modelled seconds before; None without a time model.
+        traffic: Bytes in both directions before.
     """
 
     seeds: int
@@ -46,26 +46,26 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class StrategySummary:
-    """A strategy's figures; each is a mean over steps, then over seeds.  None for what is not known.
+    """Figures of a strategy, means over steps and then over seeds; None for what is not known.
 
     Attributes:
         strategy: Its name.
-        seeds: With how many it was simulated.
+        seeds: Number of seeds.
         steps_per_epoch: Steps of an epoch; None for a method that has rounds instead of steps.
         active_clients: Clients that contribute to a step, or to a round.
         batch_size: Samples of a global batch; None without steps.
         small_batches: Share of steps with less than half of the global batch size; None without steps.
-        deviation: L1 distance of a batch's class mix from the pooled one.
-        deviation_at_end: The same over the last fifth of the epochs' steps.
-        deviation_expected: Of uniform batches of the same sizes.
-        deviation_bound: That such a batch exceeds with probability at most 1 % (Serfling, L1 form).
+        deviation: L1 distance of a batch's class proportions from the pooled ones.
+        deviation_at_end: Deviation over the last fifth of each epoch's steps.
+        deviation_expected: Expected deviation of uniform batches of the same sizes.
+        deviation_bound: Deviation that such a batch exceeds with probability at most 1 % (Serfling, L1).
         above_bound: Share of steps whose deviation is above their bound.
-        accuracy: Of the last evaluation.
-        recalibrated: The same with BatchNorm statistics that were estimated anew.
-        bytes_per_epoch: Both ways; of `Centralized` all samples once, the only time that they travel.
-        step_seconds: Modelled, of a step.
-        modelled_seconds: Of the whole training.
-        goal: The target accuracy, reached; None where it was not.
+        accuracy: Accuracy of the last evaluation.
+        recalibrated: Accuracy of the last evaluation with recalibrated BatchNorm statistics.
+        bytes_per_epoch: Bytes in both directions; of pooled data all samples, which are transferred once.
+        step_seconds: Modelled seconds of a step.
+        modelled_seconds: Modelled seconds of the training.
+        goal: When the target accuracy was reached; None if it was not.
     """
 
     strategy: str
@@ -88,20 +88,20 @@ class StrategySummary:
 
 
 def summarize(
-    strategy: str, outcomes: Sequence[TrialResult], batch_size: int, target: float | None
+    strategy: str, results: Sequence[TrialResult], batch_size: int, target: float | None
 ) -> StrategySummary:
-    """Sum up the outcomes of one strategy, one for each seed; ``batch_size`` is B, the global one."""
+    """Summarize the results of one strategy, one per seed; ``batch_size`` is B, the global batch size."""
     scheduled = STRATEGIES[strategy].draw is not None
 
     def over(figure: Callable[[TrialResult], float | None]) -> Spread | None:
-        return spread(map(figure, outcomes))
+        return spread(map(figure, results))
 
     def over_steps(figure: Callable[[TrialResult], float | None]) -> Spread | None:
         return over(figure) if scheduled else None
 
     return StrategySummary(
         strategy=strategy,
-        seeds=len(outcomes),
+        seeds=len(results),
         steps_per_epoch=over_steps(lambda each: len(each.steps) / max(1, each.epochs)),
         active_clients=over(lambda each: _mean(each.steps.active_clients)),
         batch_size=over_steps(lambda each: _mean(each.steps.batch_size)),
@@ -116,43 +116,43 @@ def summarize(
         bytes_per_epoch=over(_bytes_per_epoch),
         step_seconds=over(lambda each: _mean(each.steps.modelled_seconds)),
         modelled_seconds=over(lambda each: _number(each.steps.modelled_seconds.sum())),
-        goal=_goal(outcomes, target),
+        goal=_goal(results, target),
     )
 
 
 def spread(values: Iterable[float | None]) -> Spread | None:
-    """Return mean and standard deviation of what is known; None where nothing is."""
+    """Return mean and standard deviation of the known values; None without any."""
     known = [float(value) for value in values if value is not None]
     if not known:
         return None
     return Spread(float(np.mean(known)), float(np.std(known, ddof=1)) if len(known) > 1 else 0.0)
 
 
-def traffic(outcome: TrialResult) -> NDArray[np.float64]:
-    """Return the bytes up to and with each step; shape (steps,)."""
-    steps = outcome.steps
-    if STRATEGIES[outcome.cell.strategy].pools_data:
-        return np.full(len(steps), float(outcome.samples * outcome.sample_bytes))
+def traffic(result: TrialResult) -> NDArray[np.float64]:
+    """Return the bytes transferred until the end of each step; shape (steps,)."""
+    steps = result.steps
+    if STRATEGIES[result.trial.strategy].pools_data:
+        return np.full(len(steps), float(result.samples * result.sample_bytes))
     return np.cumsum(steps.bytes_up + steps.bytes_down).astype(np.float64)
 
 
-def _bytes_per_epoch(outcome: TrialResult) -> float | None:
-    total = traffic(outcome)
+def _bytes_per_epoch(result: TrialResult) -> float | None:
+    total = traffic(result)
     if not len(total):
         return None
-    once = STRATEGIES[outcome.cell.strategy].pools_data
-    return float(total[-1]) / (1 if once else outcome.epochs)
+    once = STRATEGIES[result.trial.strategy].pools_data
+    return float(total[-1]) / (1 if once else result.epochs)
 
 
-def _above_bound(outcome: TrialResult) -> float | None:
-    steps = outcome.steps
+def _above_bound(result: TrialResult) -> float | None:
+    steps = result.steps
     return _mean((steps.deviation > steps.deviation_bound)[~np.isnan(steps.deviation)])
 
 
-def _goal(outcomes: Sequence[TrialResult], target: float | None) -> Goal | None:
-    """Find when the accuracy was first reached, in those seeds in which it was."""
+def _goal(results: Sequence[TrialResult], target: float | None) -> Goal | None:
+    """Return when the target was first reached, over the seeds in which it was."""
     reached = [
-        (outcome, first) for outcome in outcomes if (first := _first(outcome, target)) and len(outcome.steps)
+        (result, first) for result in results if (first := _first(result, target)) and len(result.steps)
     ]
     if not reached:
         return None
@@ -165,10 +165,10 @@ def _goal(outcomes: Sequence[TrialResult], target: float | None) -> Goal | None:
     )
 
 
-def _first(outcome: TrialResult, target: float | None) -> Evaluation | None:
+def _first(result: TrialResult, target: float | None) -> Evaluation | None:
     if target is None:
         return None
-    return next((each for each in outcome.evaluations if (each.accuracy or 0.0) >= target), None)
+    return next((each for each in result.evaluations if (each.accuracy or 0.0) >= target), None)
 
 
 def _mean(values: NDArray[np.float64] | NDArray[np.int64] | NDArray[np.bool_]) -> float | None:
@@ -180,17 +180,17 @@ def _number(value: float) -> float | None:
 
 
 _TARGET_PART = 0.95
-"""Of the best strategy's accuracy, where no target is given."""
+"""Target accuracy as a share of the best strategy's accuracy, if none is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """What a δ of LatentDirichlet gives, on average over seeds.
+    """Time and deviation of LatentDirichlet with one δ, means over seeds.
 
     Attributes:
         delay_weight: δ.
-        epoch_seconds: Modelled, of one epoch.
-        deviation: Mean over its steps.
+        epoch_seconds: Modelled seconds of an epoch.
+        deviation: Mean deviation over its steps.
     """
 
     delay_weight: float
@@ -200,14 +200,14 @@ class Trade:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """The outcomes of all cells.
+    """A finished comparison.
 
     Attributes:
-        job: That was simulated.
-        options: How.
-        outcomes: Of the comparison itself.
-        curve: Of LatentDirichlet over δ.
-        measured_seconds: Cell -> seconds that it computed here; the only figures that differ each time.
+        job: The job that was simulated.
+        options: How it was compared.
+        outcomes: Results of the strategies' trials.
+        curve: Results of LatentDirichlet's trials over δ.
+        measured_seconds: Trial -> seconds of computing here, the only figures that are not reproducible.
     """
 
     job: SplitTrainingJob
@@ -223,7 +223,7 @@ class Comparison:
 
     @property
     def target_accuracy(self) -> float | None:
-        """The one that was asked for, or 95 % of what the best reaches; None without accuracies."""
+        """Target accuracy of the options, or 95 % of the best strategy's; None without accuracies."""
         if self.options.target_accuracy is not None:
             return self.options.target_accuracy
         means = [spread(each.accuracy for each in self.of(s)) for s in self.strategies]
@@ -232,20 +232,20 @@ class Comparison:
 
     @property
     def strategies(self) -> Sequence[str]:
-        """Those that were compared, in their order."""
+        """Names of the strategies, in the order in which they are shown."""
         return self.options.strategies
 
     def of(self, strategy: str) -> list[TrialResult]:
-        """Return a strategy's outcomes, one for each seed."""
-        return [each for each in self.outcomes if each.cell.strategy == strategy]
+        """Return the results of a strategy, one per seed."""
+        return [each for each in self.outcomes if each.trial.strategy == strategy]
 
     def rows(self) -> list[StrategySummary]:
-        """Sum up each strategy."""
+        """Return the summary of each strategy."""
         target = self.target_accuracy
         return [summarize(each, self.of(each), self.batch_size, target) for each in self.strategies]
 
     def table(self) -> dict[str, list[Any]]:
-        """Return the rows as columns, for a data frame; means, and ``…_sd`` for their spread."""
+        """Return the summaries as columns, for a data frame: means, and ``…_sd`` for standard deviations."""
         columns: dict[str, list[Any]] = {}
         for row in self.rows():
             for name, value in _flatten(row).items():
@@ -253,7 +253,7 @@ class Comparison:
         return columns
 
     def uniform(self) -> BatchQuality:
-        """Return what a uniform batch of B samples of the pooled data is expected to be, and its bound."""
+        """Return expected deviation and bound of a uniform batch of B samples of the pooled data."""
         pooled = np.array(self.outcomes[0].pooled if self.outcomes else (), dtype=np.int64)
         samples = int(pooled.sum())
         if not samples:
@@ -266,14 +266,14 @@ class Comparison:
         )
 
     def trades(self) -> list[Trade]:
-        """Return LatentDirichlet's time and deviation, ascending by δ."""
+        """Return time and deviation of LatentDirichlet, by ascending δ."""
         weights = sorted(
-            {each.cell.delay_weight for each in self.curve if each.cell.delay_weight is not None}
+            {each.trial.delay_weight for each in self.curve if each.trial.delay_weight is not None}
         )
         return [self._trade(weight) for weight in weights]
 
     def _trade(self, weight: float) -> Trade:
-        members = [each.steps for each in self.curve if each.cell.delay_weight == weight]
+        members = [each.steps for each in self.curve if each.trial.delay_weight == weight]
         return Trade(
             weight,
             float(np.mean([steps.modelled_seconds.sum() for steps in members])),
@@ -282,7 +282,7 @@ class Comparison:
 
 
 def _flatten(row: StrategySummary) -> dict[str, Any]:
-    """Lay a row's spreads out as two figures each, and its goal as some."""
+    """Return the plain figures of a summary, two per spread and four of its goal."""
     flat: dict[str, Any] = {}
     for name in StrategySummary.__slots__:
         value = getattr(row, name)

@@ -1,4 +1,4 @@
-"""The rows of a comparison as a table for people, the same on a terminal and on a page."""
+"""The table of a comparison, for terminals and for the report."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -19,14 +19,14 @@ UNKNOWN: Final = "–"
 
 
 class Column(NamedTuple):
-    """A column; a cell for each strategy."""
+    """A column with one cell per strategy."""
 
     title: str
     cells: Sequence[str]
 
 
 def columns(comparison: Comparison) -> list[Column]:
-    """Lay the rows out; a column in which nothing is known is left out."""
+    """Return the columns of the table, without those in which nothing is known."""
     rows = comparison.rows()
     target = comparison.target_accuracy
     laid = [Column(title, [cell(row) for row in rows]) for title, cell in _COLUMNS]
@@ -92,9 +92,9 @@ def show(comparison: Comparison, console: Console) -> None:
 
 
 def rendered(comparison: Comparison, width: int) -> RenderableType:
-    """Lay a comparison out: a row for each figure, a column for each strategy, then the answers.
+    """Return a comparison for a terminal: a row per figure and a column per strategy, then the answers.
 
-    Strategies for which ``width`` has no columns left are in a table below.
+    Strategies that do not fit into ``width`` are in a further table below.
     """
     laid = [*columns(comparison), Column("computed here in", _measured(comparison))]
     most = max(1, (width - _TITLE_WIDTH) // _COLUMN_WIDTH)
@@ -118,14 +118,14 @@ def _table(laid: Sequence[Column]) -> Table:
 
 
 def _broken(name: str) -> str:
-    """Break a strategy's name where a word begins: FixedProportionalLocal is too long for one line."""
+    """Break a strategy's name before its words, since FixedProportionalLocal is too long for one line."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "\n", name)
 
 
 def _measured(comparison: Comparison) -> list[str]:
-    """Return each strategy's mean over those seeds of which it is known."""
+    """Return the mean computing time of each strategy, over the seeds in which it is known."""
     return [
-        _mean_of([each.cell.name for each in comparison.of(strategy)], comparison.measured_seconds)
+        _mean_of([each.trial.name for each in comparison.of(strategy)], comparison.measured_seconds)
         for strategy in comparison.strategies
     ]
 

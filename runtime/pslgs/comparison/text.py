@@ -1,4 +1,4 @@
-"""The three questions of a pilot, answered with a comparison's figures.
+"""Answers to three questions, in sentences made from the figures of a comparison.
 
 What does skew cost?  Does the allocation help?  What does it cost in traffic and time?
 """
@@ -14,7 +14,7 @@ from pslgs.spec.training import Baseline, SamplingStrategy
 
 
 def cost_text(comparison: Comparison, rows: Mapping[str, StrategySummary]) -> Iterator[str]:
-    """Tell what `Global` costs, in sentences."""
+    """Yield sentences on the traffic and time of `Global`."""
     row, centralized = rows.get(SamplingStrategy.GLOBAL), rows.get(Baseline.CENTRALIZED)
     if row is None or row.bytes_per_epoch is None:
         yield "Global was not simulated."
@@ -56,7 +56,7 @@ def _reached(row: StrategySummary) -> str:
 
 
 _LEVEL = 0.0005
-"""Accuracies that differ by less are the same in print."""
+"""Accuracies that differ by less are called level."""
 
 
 def accuracy(value: Spread) -> str:
@@ -65,7 +65,7 @@ def accuracy(value: Spread) -> str:
 
 
 def gap(one: Spread, other: Spread) -> str:
-    """Say how an accuracy compares with another: ``7.9 points lower``."""
+    """Return how an accuracy compares with another: ``7.9 points lower``."""
     difference = one.mean - other.mean
     if abs(difference) < _LEVEL:
         return "level"
@@ -74,14 +74,14 @@ def gap(one: Spread, other: Spread) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A question and what the figures say to it."""
+    """A question and its answer in sentences."""
 
     question: str
     text: str
 
 
 def answers(comparison: Comparison) -> list[Answer]:
-    """Answer the questions as far as the strategies that were compared allow it."""
+    """Answer the questions as far as the compared strategies allow."""
     rows = {row.strategy: row for row in comparison.rows()}
     return [
         Answer("What does skew cost?", " ".join(_skew(comparison, rows))),
@@ -121,7 +121,7 @@ def _without_allocation(rows: Rows) -> list[StrategySummary]:
 
 
 def _recalibrated(skewed: Sequence[StrategySummary], centralized: StrategySummary) -> Iterator[str]:
-    """Tell what of the cost is only that BatchNorm's statistics are those of the last batches."""
+    """Yield the gaps with recalibrated statistics: what is not due to the statistics of the last batches."""
     parts = [
         f"{row.strategy} ends {gap(row.recalibrated, centralized.recalibrated)}, "
         f"at {accuracy(row.recalibrated)}"
@@ -178,9 +178,9 @@ def _deviation(comparison: Comparison, row: StrategySummary) -> Iterator[str]:
     uniform = comparison.uniform()
     if row.deviation is None or not uniform.expected or uniform.bound is None:
         return
-    outcomes = comparison.of(row.strategy)
-    above = sum(int((each.steps.deviation > each.steps.deviation_bound).sum()) for each in outcomes)
-    steps = count(sum(len(each.steps) for each in outcomes), "step")
+    results = comparison.of(row.strategy)
+    above = sum(int((each.steps.deviation > each.steps.deviation_bound).sum()) for each in results)
+    steps = count(sum(len(each.steps) for each in results), "step")
     yield (
         f"Its batches deviate by {row.deviation.mean:.3f} on average, {uniform.expected:.3f} being expected, "
         f"and {above:,} of {steps} are above the 99 % bound of {uniform.bound:.2f}. That is "

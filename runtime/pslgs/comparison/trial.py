@@ -1,4 +1,4 @@
-"""The cells of a comparison: one simulation each."""
+"""The trials of a comparison: one simulation each, and what is kept of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ from pslgs.spec.training import SamplingStrategy
 from pslgs.telemetry.records import EvaluationRecord
 
 DELAY_WEIGHTS: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
-"""δ of LatentDirichlet whose time and deviation are looked at, where links are assumed."""
+"""Values of δ for which LatentDirichlet's time and deviation are compared, if links are assumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,12 @@ class ComparisonOptions:
 
 
 class Trial(NamedTuple):
-    """A strategy with a seed.
+    """A simulation of the job with one strategy and one seed.
 
     Attributes:
         strategy: Name of the strategy that draws the batches.
-        seed: Of everything random.
-        delay_weight: δ, where only LatentDirichlet's batches are looked at; None in the comparison itself.
+        seed: Seed of every random number.
+        delay_weight: δ of a trial that only draws LatentDirichlet's batches; None in the comparison itself.
     """
 
     strategy: str
@@ -53,16 +53,16 @@ class Trial(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Its own among all cells; a file's name."""
+        """Unique name among the trials of a comparison, and the name of its file."""
         delay_weight = "" if self.delay_weight is None else f"-delay-weight-{self.delay_weight:g}"
         return f"{self.strategy}{delay_weight}-seed-{self.seed}"
 
 
 def trials_of(options: ComparisonOptions) -> list[Trial]:
-    """List all cells, those of one seed together, so that strategies can be compared early.
+    """Return all trials, seed by seed, so that strategies can be compared early.
 
     Raises:
-        InputError: a strategy is named twice, or has no schedule though that is all that is wanted.
+        InputError: a strategy is named twice, or has no schedule and only schedules are wanted.
     """
     strategies = list(options.strategies)
     if len(set(strategies)) < len(strategies):
@@ -77,7 +77,7 @@ def trials_of(options: ComparisonOptions) -> list[Trial]:
 
 
 def _curve(options: ComparisonOptions) -> list[Trial]:
-    """List the cells that tell LatentDirichlet's time and deviation over δ; without links there's no time."""
+    """Return the trials of LatentDirichlet over δ; without links there is no time to compare."""
     strategy = SamplingStrategy.LATENT_DIRICHLET
     if options.simulation.profile is None or strategy not in options.strategies:
         return []
@@ -89,10 +89,10 @@ class Evaluation:
     """An evaluation; accuracies are 0 … 1, None without classes.
 
     Attributes:
-        epoch: Counted from 1.
-        step: Steps up to it, counted over all epochs.
-        accuracy: Of the model as it is.
-        recalibrated: With BatchNorm statistics that were estimated anew; None where they were not.
+        epoch: Epoch, counted from 1.
+        step: Number of steps before it, over all epochs.
+        accuracy: Accuracy of the model.
+        recalibrated: Accuracy with recalibrated BatchNorm statistics; None without them.
     """
 
     epoch: int
@@ -103,21 +103,21 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrialResult:
-    """A finished cell.
+    """What is kept of a finished trial.
 
     Attributes:
-        cell: Which.
-        clients: K.
-        samples: N.
-        sample_bytes: Of one sample as the network takes it.
-        pooled: All clients' samples of each class; empty without classes.
-        steps: Without what was measured, so that the same cell has the same outcome; NaN stands there.
-        evaluations: In their order.
-        result: How it ended, an `ExitCode`'s name.
-        message: The same in words.
+        trial: The trial.
+        clients: K, number of clients.
+        samples: N, number of samples of all clients.
+        sample_bytes: Bytes of one input sample.
+        pooled: Samples of each class at all clients; empty without classes.
+        steps: Figures of the steps; measured times are NaN, so that equal trials have equal results.
+        evaluations: Evaluations in order.
+        result: Name of the `ExitCode` with which it ended.
+        message: How it ended, in words.
     """
 
-    cell: Trial
+    trial: Trial
     clients: int
     samples: int
     sample_bytes: int
@@ -129,37 +129,39 @@ class TrialResult:
 
     @property
     def epochs(self) -> int:
-        """Epochs that were made."""
+        """Number of epochs that were trained."""
         return int(self.steps.epoch.max(initial=0))
 
     @property
     def accuracy(self) -> float | None:
-        """Of the last evaluation."""
+        """Accuracy of the last evaluation; None without one."""
         return self.evaluations[-1].accuracy if self.evaluations else None
 
     @property
     def recalibrated(self) -> float | None:
-        """The same with BatchNorm statistics that were estimated anew."""
+        """Accuracy of the last evaluation with recalibrated BatchNorm statistics; None without them."""
         return self.evaluations[-1].recalibrated if self.evaluations else None
 
 
-_OUTCOME: Final = TypeAdapter(tuple[Evaluation, ...])
-_CELL: Final = TypeAdapter(Trial)
+_EVALUATIONS: Final = TypeAdapter(tuple[Evaluation, ...])
+_TRIAL: Final = TypeAdapter(Trial)
 
 
-def trial_result(cell: Trial, result: SimulationResult, modelled_seconds: NDArray[np.float64]) -> TrialResult:
-    """Keep what matters of a simulation.
+def trial_result(
+    trial: Trial, result: SimulationResult, modelled_seconds: NDArray[np.float64]
+) -> TrialResult:
+    """Reduce the result of a simulation to what is kept.
 
     Args:
-        cell: Which.
-        result: The simulation.
-        modelled_seconds: Of each step; (steps,).
+        trial: The trial.
+        result: Result of its simulation.
+        modelled_seconds: Modelled seconds of each step; shape (steps,).
     """
     unmeasured = np.full(len(result.steps), np.nan)
     steps = replace(result.steps, measured_seconds=unmeasured, modelled_seconds=modelled_seconds)
     counts = result.label_counts
     return TrialResult(
-        cell=cell,
+        trial=trial,
         clients=result.clients,
         samples=result.samples,
         sample_bytes=result.sample_bytes,
@@ -171,38 +173,40 @@ def trial_result(cell: Trial, result: SimulationResult, modelled_seconds: NDArra
     )
 
 
-def trial_document(outcome: TrialResult) -> dict[str, Any]:
-    """Turn an outcome into what JSON can say; what is not known is null."""
-    table = {name: column for name, column in outcome.steps.table().items() if name != MEASURED}
+def trial_document(result: TrialResult) -> dict[str, Any]:
+    """Convert a result to a JSON document; what is not known is null."""
+    table = {name: column for name, column in result.steps.table().items() if name != MEASURED}
     return {
-        "cell": _CELL.dump_python(outcome.cell, mode="json"),
-        "clients": outcome.clients,
-        "samples": outcome.samples,
-        "sampleBytes": outcome.sample_bytes,
-        "pooled": list(outcome.pooled),
-        "result": outcome.result,
-        "message": outcome.message,
-        "evaluations": _OUTCOME.dump_python(outcome.evaluations, mode="json"),
+        "cell": _TRIAL.dump_python(result.trial, mode="json"),
+        "clients": result.clients,
+        "samples": result.samples,
+        "sampleBytes": result.sample_bytes,
+        "pooled": list(result.pooled),
+        "result": result.result,
+        "message": result.message,
+        "evaluations": _EVALUATIONS.dump_python(result.evaluations, mode="json"),
         "steps": {name: [None if x != x else x for x in column] for name, column in table.items()},  # noqa: PLR0124 - NaN
     }
 
 
 def trial_from_document(document: dict[str, Any]) -> TrialResult:
-    """Undo `to_document`.
+    """Return the result that `trial_document` made a document of.
 
     Raises:
-        ValueError: the document is none of `to_document`; so are `KeyError` and `TypeError` then.
+        ValueError: a value of the document is invalid.
+        KeyError: a key is missing.
+        TypeError: a value has another type.
     """
     columns = document["steps"]
     unmeasured = [None] * len(columns["epoch"])
     return TrialResult(
-        cell=_CELL.validate_python(document["cell"]),
+        trial=_TRIAL.validate_python(document["cell"]),
         clients=document["clients"],
         samples=document["samples"],
         sample_bytes=document["sampleBytes"],
         pooled=tuple(document["pooled"]),
         steps=Steps.of_columns({**columns, MEASURED: unmeasured}),
-        evaluations=_OUTCOME.validate_python(document["evaluations"]),
+        evaluations=_EVALUATIONS.validate_python(document["evaluations"]),
         result=document["result"],
         message=document["message"],
     )

@@ -1,1 +1,1 @@
-"""What a job will cost, found out before anything runs: batches, traffic and time for each cut layer."""
+"""Traffic and time of a step, and the plan of a job: what it will do and cost before it runs."""

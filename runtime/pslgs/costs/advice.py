@@ -1,4 +1,4 @@
-"""What to think about before a job is run: each rule looks at a plan and may have something to say."""
+"""Advice on a planned job: rules that check a plan, and the recommendation of a cut layer."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -13,7 +13,7 @@ from pslgs.spec.job import JobSpec
 from pslgs.splitting.trace import CUT_LAYER
 
 MANY_TIMES: Final = 4
-"""Smashed data above so many times the input are worth a word."""
+"""Ratio of smashed data to input above which there is advice."""
 
 LONG_SECONDS: Final = 24 * 3600.0
 _SMALL_STEPS: Final = 0.01
@@ -26,7 +26,7 @@ Rule = Callable[[JobSpec, DataDistribution, Plan], Iterator[Advice]]
 
 
 def advise(spec: JobSpec, distribution: DataDistribution, plan: Plan) -> tuple[Advice, ...]:
-    """Ask all rules about a plan."""
+    """Return the advice of all rules on a plan."""
     return tuple(advice for rule in _RULES for advice in rule(spec, distribution, plan))
 
 
@@ -168,18 +168,18 @@ _RULES: Final[tuple[Rule, ...]] = (
 
 
 _AS_GOOD: Final = 1.05
-"""Cuts whose steps take longer by less than this count as equally fast; the model is no more exact."""
+"""Ratio of step times below which cuts count as equally fast; the model is not more precise."""
 
 
 def recommend(cuts: Sequence[CutFigures], own: str, client_memory: int | None) -> Recommendation:
     """Choose the cut with the shortest step among those that fit into a client's memory.
 
-    Of cuts that are equally fast, the job's own comes first, and then the one that asks for the least memory.
+    Of cuts that are equally fast, it prefers the job's own, and then the one that needs the least memory.
 
     Args:
-        cuts: What there is, the job's own among them.
+        cuts: The compared cuts, the job's own among them.
         own: The job's cut layer.
-        client_memory: Bytes that a client has; None where that is unknown.
+        client_memory: Memory of a client in bytes; None if unknown.
     """
     chosen = next(cut for cut in cuts if cut.layer == own)
     fitting = [cut for cut in cuts if client_memory is None or cut.client_bytes <= client_memory]

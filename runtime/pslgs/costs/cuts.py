@@ -1,4 +1,4 @@
-"""Cut layers of a network: which ones are compared, and what a cut there costs the job."""
+"""Cut layers of a network: which of them a plan compares, and what a cut costs the job."""
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
@@ -19,38 +19,38 @@ from pslgs.training.objective import Objective
 from pslgs.training.profile import NetworkProfile, profile_network
 
 PROCESS_BYTES: Final = 512 << 20
-"""Memory of a client's process before it has a network: Python and torch, as measured."""
+"""Memory of a client's process without a network, measured: Python and torch."""
 
-_VECTORS: Final = 4  # parameters, their gradients, and both once more as they travel
+_VECTORS: Final = 4  # parameters, their gradients, and a copy of both for their transfer
 _MOST: Final = 12
 
 
 class Candidate(NamedTuple):
-    """A layer, and what the network is like when it is cut after it."""
+    """A layer, and the profile of the network that is cut after it."""
 
     layer: str
-    anatomy: NetworkProfile
+    profile: NetworkProfile
 
 
 def candidates(model: nn.Module, input_shape: Sequence[int], layers: Sequence[str]) -> Iterator[Candidate]:
-    """Yield those of ``layers`` after which ``model`` can be cut, in their order; the model stays whole."""
+    """Yield those of ``layers`` after which ``model`` can be cut, in order; the model is not changed."""
     for layer in layers:
         try:
             network = group_normalised(split_at(deepcopy(model), layer))
             yield Candidate(layer, profile_network(network, input_shape))
-        except InputError:  # not every layer can be a cut layer, and most are not meant to be
+        except InputError:  # the network cannot be cut after this layer
             continue
 
 
 def every_layer(model: nn.Module) -> list[str]:
-    """Name all layers, each before the layer that it ends."""
+    """Return the names of all layers, each before the layer that contains it."""
     return _inside_out(model, "")
 
 
 def stages(model: nn.Module, chosen: str) -> list[str]:
-    """Name about a dozen layers in the order of the network, ``chosen`` among them.
+    """Return the names of about a dozen layers in the order of the network, ``chosen`` among them.
 
-    The outermost layers, and as long as these are few, those inside the one that holds the most layers.
+    These are the outermost layers and, as long as they are few, the layers inside the largest of them.
     """
     names = [name for name, _ in model.named_children()]
     opened: set[str] = set()
@@ -64,13 +64,13 @@ def stages(model: nn.Module, chosen: str) -> list[str]:
 
 
 def deduplicate_cuts(found: Sequence[Candidate], chosen: str) -> list[Candidate]:
-    """Leave of the cuts that amount to the same only ``chosen``, or else the one of the shortest path."""
+    """Keep one of the cuts with equal costs: ``chosen``, or else the one with the shortest path."""
     kept: dict[tuple[object, ...], Candidate] = {}
     for candidate in found:
-        anatomy = candidate.anatomy
-        key = (anatomy.smashed, anatomy.client_flops, anatomy.server_flops)
-        twin = kept.get(key)
-        if twin is None or _rank(candidate, chosen) < _rank(twin, chosen):
+        profile = candidate.profile
+        key = (profile.smashed, profile.client_flops, profile.server_flops)
+        other = kept.get(key)
+        if other is None or _rank(candidate, chosen) < _rank(other, chosen):
             kept[key] = candidate
     return [candidate for candidate in found if candidate in kept.values()]
 
@@ -100,12 +100,12 @@ def _thinned(names: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Costing:
-    """What all cuts of a job have in common.
+    """What the costs of all cuts of a job depend on.
 
     Attributes:
-        objective: Tells what labels look like.
-        compression: Of smashed data and cut gradients.
-        strategy: What the job's strategy makes of an epoch.
+        objective: The loss, which decides width and type of labels.
+        compression: Compression of smashed data and cut gradients.
+        strategy: Expected epoch of the job's strategy.
         conditions: Links and computing speeds.
     """
 
@@ -115,62 +115,62 @@ class Costing:
     conditions: Conditions
 
 
-def cut_figures(layer: str, anatomy: NetworkProfile, costing: Costing) -> CutFigures:
-    """Work out what a cut after ``layer`` costs.
+def cut_figures(layer: str, profile: NetworkProfile, costing: Costing) -> CutFigures:
+    """Return what a cut after ``layer`` costs.
 
     Raises:
         InputError: the compression cannot carry its smashed data.
     """
-    strategy, smashed = costing.strategy, anatomy.smashed
-    traffic = _traffic(anatomy, costing)
+    strategy, smashed = costing.strategy, profile.smashed
+    traffic = _traffic(profile, costing)
     up = traffic.up(strategy.batch_size, strategy.active_clients)
     down = traffic.down(strategy.batch_size, strategy.active_clients)
-    activations = strategy.peak_local_batch * anatomy.activation_bytes
+    activations = strategy.peak_local_batch * profile.activation_bytes
     buffers = strategy.peak_local_batch * 2 * smashed.bytes_per_sample
-    vectors = _VECTORS * anatomy.client_parameters * smashed.dtype.itemsize
+    vectors = _VECTORS * profile.client_parameters * smashed.dtype.itemsize
     return CutFigures(
         layer=layer,
         smashed_shapes=smashed.shapes,
         smashed_bytes=smashed.bytes_per_sample,
-        input_ratio=smashed.features / anatomy.input_elements,
+        input_ratio=smashed.features / profile.input_elements,
         bytes_up=up,
         bytes_down=down,
         bytes_per_epoch=strategy.steps * (up + down),
-        client_parameters=anatomy.client_parameters,
-        server_parameters=anatomy.server_parameters,
-        client_flops=anatomy.client_flops,
-        server_flops=anatomy.server_flops,
+        client_parameters=profile.client_parameters,
+        server_parameters=profile.server_parameters,
+        client_flops=profile.client_flops,
+        server_flops=profile.server_flops,
         activation_bytes=activations,
         client_bytes=PROCESS_BYTES + activations + buffers + vectors,
-        step=predicted_step(anatomy, costing),
+        step=predicted_step(profile, costing),
     )
 
 
-def predicted_step(anatomy: NetworkProfile, costing: Costing) -> StepTime:
-    """Predict the time of a step, which waits for the client with the largest local batch."""
+def predicted_step(profile: NetworkProfile, costing: Costing) -> StepTime:
+    """Predict the time of a step."""
     strategy = costing.strategy
     return step_time(
-        anatomy,
-        _traffic(anatomy, costing),
+        profile,
+        _traffic(profile, costing),
         strategy.largest_local_batch,
         strategy.batch_size,
         costing.conditions,
     )
 
 
-def compressed_step_seconds(anatomy: NetworkProfile, costing: Costing) -> dict[str, float]:
-    """Predict the time of a step under each compression."""
+def compressed_step_seconds(profile: NetworkProfile, costing: Costing) -> dict[str, float]:
+    """Return compression -> predicted seconds of a step."""
     return {
-        str(compression): predicted_step(anatomy, replace(costing, compression=compression)).total
+        str(compression): predicted_step(profile, replace(costing, compression=compression)).total
         for compression in Compression
     }
 
 
-def _traffic(anatomy: NetworkProfile, costing: Costing) -> StepTraffic:
+def _traffic(profile: NetworkProfile, costing: Costing) -> StepTraffic:
     return step_traffic(
-        anatomy.smashed,
+        profile.smashed,
         costing.objective,
         costing.compression,
-        parameters=anatomy.client_parameters,
-        gradients=anatomy.client_gradients,
+        parameters=profile.client_parameters,
+        gradients=profile.client_gradients,
     )

@@ -1,4 +1,4 @@
-"""What a plan is about: the job's network, whole and cut, and who holds which data."""
+"""What a plan is made from: the job's network, the clients' data, links and machines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ OPTION = "--dataset-sizes"
 
 
 def counted(datasets: Sequence[ClientDataset], objective: Objective) -> DataDistribution:
-    """Count the labels of the job's own datasets, one for each client."""
+    """Return the distribution of the job's own datasets, one per client."""
     sizes = np.array([data.samples for data in datasets], dtype=np.int64)
     counts = None
     if objective.classes is not None:
@@ -42,18 +42,18 @@ def counted(datasets: Sequence[ClientDataset], objective: Objective) -> DataDist
 def assumed(
     spec: JobSpec, sizes: Sequence[int], clients: int | None, classes: int | None
 ) -> DataDistribution:
-    """Assume balanced classes for ``sizes``, one for each client.
+    """Return the distribution of clients with ``sizes`` samples and balanced classes.
 
-    A single size is that of the common dataset which the job's partition deals out, or of each client.
+    A single size is that of the common dataset if the job has a partition, and else of each client.
 
     Args:
         spec: The job.
-        sizes: As given by the user.
-        clients: How many there are, where the user said so.
-        classes: M; None where labels are no classes.
+        sizes: Sizes as given by the user.
+        clients: Number of clients; None if the user did not give it.
+        classes: M, number of classes; None if labels are no classes.
 
     Raises:
-        InputError: the sizes do not go with the number of clients, or nobody holds a sample.
+        InputError: the sizes do not fit the number of clients, or there is no sample.
     """
     if sum(sizes) < 1:
         raise InputError.at(OPTION, "gives no samples; give each client's number of samples")
@@ -94,9 +94,9 @@ _SIZED: Final = {"RandomCrop", "CenterCrop", "RandomResizedCrop", "Resize"}
 
 
 def guessed_input_shape(network: nn.Module, transforms: Sequence[Transform]) -> tuple[int, ...] | None:
-    """Read the shape off the network's first layer with weights and the transforms' last size.
+    """Guess the shape of a sample from the first layer with weights and the last resizing transform.
 
-    None where they do not tell it.
+    None if these do not determine it.
     """
     first = next((layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.Conv2d)), None)
     match first:
@@ -123,21 +123,21 @@ def _size(transform: Transform) -> tuple[int, int] | None:
 
 
 ASSUMED_SAMPLES: Final = 1000
-"""Of each client, where neither data nor sizes are given."""
+"""Samples of each client, if neither data nor sizes are given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What is known of the world in which the job will run.
+    """The links and machines that a plan assumes, and what the user says of the data.
 
     Attributes:
-        link: Of each client.
-        client_memory: Bytes that a client has; None where that is unknown.
-        client_flops: Floating-point operations per second of a client; None to measure this machine's.
-        server_flops: Likewise of the server.
-        dataset_sizes: Samples of each client, or one number; they take precedence over data.
-        clients: How many, where neither data nor a partition nor sizes tell.
-        all_cuts: Whether to look at every layer instead of some.
+        link: Link of each client.
+        client_memory: Memory of a client in bytes; None if unknown.
+        client_flops: Floating-point operations per second of a client; None to measure this machine.
+        server_flops: Floating-point operations per second of the server; None to measure this machine.
+        dataset_sizes: Samples of each client, or one number; takes precedence over the data.
+        clients: Number of clients, if neither data nor a partition nor sizes determine it.
+        all_cuts: Whether to compare cuts after all layers instead of about a dozen.
     """
 
     link: Link
@@ -154,8 +154,8 @@ class AvailableData:
     """The clients' data, as far as they can be read here.
 
     Attributes:
-        datasets: One for each client; empty where they cannot be read.
-        obstacle: Why they cannot, in words.
+        datasets: One dataset per client; empty if they cannot be read.
+        obstacle: Why they cannot be read, in words.
     """
 
     datasets: Sequence[ClientDataset] = ()
@@ -164,29 +164,29 @@ class AvailableData:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlannedJob:
-    """A job, looked at closely.
+    """The job of a plan: its network, whole and cut, and its data.
 
     Attributes:
-        spec: What it says.
-        model: The whole network on the meta device; None where its builder returns the two parts.
-        task: The loss, and what crosses the cut that the job says.
-        network: The network, cut there.
-        anatomy: Of the cut network.
-        distribution: Who holds what.
-        input_shape_from: Where the shape of a sample comes from, in words.
+        spec: The job's spec.
+        model: The whole network on the meta device; None if its builder returns the two parts.
+        task: The definition of the training.
+        network: The network, cut as the spec says.
+        profile: Profile of the cut network.
+        distribution: Which client holds what.
+        input_shape_from: Source of the shape of a sample, in words.
     """
 
     spec: JobSpec
     model: nn.Module | None
     task: TrainingSetup
     network: SplitNetwork
-    anatomy: NetworkProfile
+    profile: NetworkProfile
     distribution: DataDistribution
     input_shape_from: str
 
 
-def examine(spec: JobSpec, outlook: Environment, data: AvailableData) -> PlannedJob:
-    """Build and cut the network, try it, and count or assume what the clients hold.
+def examine(spec: JobSpec, environment: Environment, data: AvailableData) -> PlannedJob:
+    """Build, cut and profile the network, and count or assume the clients' data.
 
     Raises:
         InputError: the job cannot be run as it is, or too little is known of its clients and their data.
@@ -202,7 +202,7 @@ def examine(spec: JobSpec, outlook: Environment, data: AvailableData) -> Planned
         task,
         network,
         profile_network(network, shape),
-        _distribution(spec, outlook, data, task),
+        _distribution(spec, environment, data, task),
         origin,
     )
 
@@ -223,17 +223,17 @@ def _input_shape(spec: JobSpec, data: AvailableData, network: nn.Module) -> tupl
 
 
 def _distribution(
-    spec: JobSpec, outlook: Environment, data: AvailableData, task: TrainingSetup
+    spec: JobSpec, environment: Environment, data: AvailableData, task: TrainingSetup
 ) -> DataDistribution:
     classes = task.objective.classes
-    if outlook.dataset_sizes:
-        return assumed(spec, outlook.dataset_sizes, outlook.clients, classes)
+    if environment.dataset_sizes:
+        return assumed(spec, environment.dataset_sizes, environment.clients, classes)
     if data.datasets:
         held = counted(data.datasets, task.objective)
         if held.samples:
             return held
         raise InputError.at(TRAINING, "gives no client a sample; check that the path leads to the data")
-    clients = spec.data.partition.clients if spec.data.partition else outlook.clients
+    clients = spec.data.partition.clients if spec.data.partition else environment.clients
     if clients is None:
         raise InputError.at(
             TRAINING,

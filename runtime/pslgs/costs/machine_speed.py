@@ -1,4 +1,4 @@
-"""How fast this machine computes a network, tried on a few samples."""
+"""Measures how fast this machine computes a network."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -20,16 +20,16 @@ def measured_flops(
     samples: int,
     clock: Callable[[], float],
 ) -> float:
-    """Return the floating-point operations per second of the fastest of some forwards and backwards.
+    """Return the floating-point operations per second of the fastest of several forwards and backwards.
 
-    A pass gets fewer than ``samples`` where these would take long.  Parameters keep their values, gradients
-    and buffers do not.
+    A pass has fewer than ``samples`` samples if these would take long.  Parameters are not changed, gradients
+    and buffers are.
 
     Args:
-        network: What is computed.
-        input_shape: Of one sample.
-        forward_flops: Operations of a forward of one sample.
-        samples: Of a usual local batch.
+        network: The network.
+        input_shape: Shape of one sample.
+        forward_flops: Operations of the forward of one sample.
+        samples: Samples of a usual local batch.
         clock: Returns seconds.
     """
     model = network.whole_model()
@@ -42,7 +42,7 @@ def measured_flops(
         return clock() - began
 
     with set_mode(model, training=True):
-        timed(2)  # the first pass also takes memory and chooses algorithms
+        timed(2)  # the first pass also allocates memory and selects algorithms
         rows = min(max(2, samples), max(2, int(2 * _LONGEST_PASS / timed(2))))
         fastest = min(timed(rows) for _ in range(_PASSES))
     return rows * (1 + BACKWARD) * max(1, forward_flops) / fastest

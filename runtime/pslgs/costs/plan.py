@@ -1,4 +1,4 @@
-"""`plan`: what a job will do and cost, before anything runs."""
+"""`plan`: predict what a job will do and cost."""
 
 import time
 from collections.abc import Callable
@@ -34,7 +34,7 @@ _UNREAD = AvailableData()
 
 def plan(
     job: SplitTrainingJob,
-    outlook: Environment,
+    environment: Environment,
     data: AvailableData = _UNREAD,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Plan:
@@ -42,31 +42,31 @@ def plan(
 
     Args:
         job: The job.
-        outlook: Links, memory, speeds, and sizes where there are no data.
-        data: Of the clients, as far as they can be read here.
-        clock: Returns seconds; measures the speeds that are not given.
+        environment: Links, memory and speeds, and sizes of datasets that cannot be read.
+        data: The clients' data, as far as they can be read here.
+        clock: Returns seconds; used to measure speeds that are not given.
 
     Raises:
         InputError: the job cannot be run as it is, or too little is known of its clients and their data.
     """
-    subject = examine(job.spec, outlook, data)
-    strategies = _strategies(subject)
+    planned = examine(job.spec, environment, data)
+    strategies = _strategies(planned)
     own = next(each for each in strategies if each.strategy == job.spec.sampling.strategy)
-    conditions = _conditions(outlook, subject, round(own.largest_local_batch), clock)
-    costing = Costing(subject.task.objective, job.spec.transport.compression, own, conditions)
-    cuts = tuple(cut_figures(*each, costing) for each in _cuts(subject, all_cuts=outlook.all_cuts))
-    planned = _plan(job, outlook, _Findings(subject, strategies, cuts, costing))
-    assumption = _assumption(outlook, data)
-    return replace(planned, advice=(*assumption, *advise(job.spec, subject.distribution, planned)))
+    conditions = _conditions(environment, planned, round(own.largest_local_batch), clock)
+    costing = Costing(planned.task.objective, job.spec.transport.compression, own, conditions)
+    cuts = tuple(cut_figures(*each, costing) for each in _cuts(planned, all_cuts=environment.all_cuts))
+    predicted = _plan(job, environment, _Findings(planned, strategies, cuts, costing))
+    assumption = _assumption(environment, data)
+    return replace(predicted, advice=(*assumption, *advise(job.spec, planned.distribution, predicted)))
 
 
 def expected_epochs(
     distribution: DataDistribution, batch_size: int, sampling: SamplingSpec, rng: np.random.Generator
 ) -> tuple[EpochStatistics, ...]:
-    """Return what every strategy makes of an epoch, pooled data last.
+    """Return the expected epoch of each strategy, that of pooled data last.
 
-    Strategies that plans say nothing of are left out, and those that would take long and that the job does
-    not use.
+    Strategies without an expectation are left out, and those whose expectation would take long to compute
+    unless the job uses them.
 
     Args:
         distribution: Which client holds what.
@@ -79,52 +79,52 @@ def expected_epochs(
     return tuple(each for each in expected if each is not None)
 
 
-def _strategies(subject: PlannedJob) -> tuple[EpochStatistics, ...]:
-    sampling, distribution = subject.spec.sampling, subject.distribution
+def _strategies(planned: PlannedJob) -> tuple[EpochStatistics, ...]:
+    sampling, distribution = planned.spec.sampling, planned.distribution
     batch_size = min(sampling.global_batch_size, distribution.samples)
     return expected_epochs(distribution, batch_size, sampling, generator(sampling.seed, Purpose.SCHEDULE))
 
 
 def _conditions(
-    outlook: Environment, subject: PlannedJob, samples: int, clock: Callable[[], float]
+    environment: Environment, planned: PlannedJob, samples: int, clock: Callable[[], float]
 ) -> Conditions:
-    client, server = outlook.client_flops, outlook.server_flops
+    client, server = environment.client_flops, environment.server_flops
     if client is None or server is None:
-        anatomy = subject.anatomy
-        flops = anatomy.client_flops + anatomy.server_flops
-        measured = measured_flops(subject.network, subject.task.input_shape, flops, samples, clock)
+        profile = planned.profile
+        flops = profile.client_flops + profile.server_flops
+        measured = measured_flops(planned.network, planned.task.input_shape, flops, samples, clock)
         client, server = client or measured, server or measured
-    return Conditions(outlook.link, client, server)
+    return Conditions(environment.link, client, server)
 
 
-def _cuts(subject: PlannedJob, *, all_cuts: bool) -> list[Candidate]:
-    """List the cuts to compare in the order of the network; the job's own is always among them."""
-    chosen = subject.spec.model.cut_layer or ""
-    own = Candidate(chosen, subject.anatomy)
-    if subject.model is None:
+def _cuts(planned: PlannedJob, *, all_cuts: bool) -> list[Candidate]:
+    """Return the cuts to compare in the order of the network, the job's own among them."""
+    chosen = planned.spec.model.cut_layer or ""
+    own = Candidate(chosen, planned.profile)
+    if planned.model is None:
         return [own]
-    layers = every_layer(subject.model) if all_cuts else stages(subject.model, chosen)
+    layers = every_layer(planned.model) if all_cuts else stages(planned.model, chosen)
     found = [
         own if each.layer == chosen else each
-        for each in candidates(subject.model, subject.task.input_shape, layers)
+        for each in candidates(planned.model, planned.task.input_shape, layers)
     ]
-    if own not in found:  # under another name, or not to be looked at without computing
-        found = [each for each in found if each.anatomy != own.anatomy] + [own]
+    if own not in found:  # it has another name, or its profile needs real tensors
+        found = [each for each in found if each.profile != own.profile] + [own]
     return found if all_cuts else deduplicate_cuts(found, chosen)
 
 
 class _Findings(NamedTuple):
-    """What was found out on the way to a plan."""
+    """Intermediate results of a plan."""
 
-    subject: PlannedJob
+    planned: PlannedJob
     strategies: tuple[EpochStatistics, ...]
     cuts: tuple[CutFigures, ...]
     costing: Costing
 
 
-def _plan(job: SplitTrainingJob, outlook: Environment, findings: _Findings) -> Plan:
-    subject, strategies, cuts, costing = findings
-    spec, distribution, conditions = subject.spec, subject.distribution, costing.conditions
+def _plan(job: SplitTrainingJob, environment: Environment, findings: _Findings) -> Plan:
+    planned, strategies, cuts, costing = findings
+    spec, distribution, conditions = planned.spec, planned.distribution, costing.conditions
     chosen = spec.model.cut_layer or ""
     own = next(cut for cut in cuts if cut.layer == chosen)
     return Plan(
@@ -134,30 +134,30 @@ def _plan(job: SplitTrainingJob, outlook: Environment, findings: _Findings) -> P
         global_batch_size=min(spec.sampling.global_batch_size, distribution.samples),
         clients=len(distribution.sizes),
         samples=distribution.samples,
-        classes=subject.task.objective.classes,
+        classes=planned.task.objective.classes,
         samples_from=distribution.origin,
-        input_shape=subject.task.input_shape,
-        input_shape_from=subject.input_shape_from,
-        bandwidth=outlook.link.uplink,
-        latency=outlook.link.latency,
+        input_shape=planned.task.input_shape,
+        input_shape_from=planned.input_shape_from,
+        bandwidth=environment.link.uplink,
+        latency=environment.link.latency,
         compression=spec.transport.compression,
         client_flops=conditions.client_flops,
         server_flops=conditions.server_flops,
-        client_speed_measured=outlook.client_flops is None,
-        server_speed_measured=outlook.server_flops is None,
-        client_memory=outlook.client_memory,
+        client_speed_measured=environment.client_flops is None,
+        server_speed_measured=environment.server_flops is None,
+        client_memory=environment.client_memory,
         strategies=strategies,
         cuts=cuts,
         cut_layer=chosen,
-        recommendation=recommend(cuts, chosen, outlook.client_memory),
-        step_seconds_by_compression=compressed_step_seconds(subject.anatomy, costing),
+        recommendation=recommend(cuts, chosen, environment.client_memory),
+        step_seconds_by_compression=compressed_step_seconds(planned.profile, costing),
         training_seconds=spec.epochs * costing.strategy.steps * own.step.total,
         training_bytes=spec.epochs * own.bytes_per_epoch,
     )
 
 
-def _assumption(outlook: Environment, data: AvailableData) -> tuple[Advice, ...]:
-    if data.datasets or outlook.dataset_sizes:
+def _assumption(environment: Environment, data: AvailableData) -> tuple[Advice, ...]:
+    if data.datasets or environment.dataset_sizes:
         return ()
     reason = f" ({data.obstacle})" if data.obstacle else ""
     return (

@@ -1,4 +1,4 @@
-"""Links, memory and speeds as people write them: ``100Mbps``, ``20ms``, ``2GiB``, ``50G``."""
+"""Parsing and printing of quantities with units: ``100Mbps``, ``20ms``, ``2GiB``, ``50G``."""
 
 import math
 import re
@@ -21,7 +21,7 @@ def parse_bandwidth(text: str) -> float:
     """Return bits per second.
 
     Raises:
-        InputError: the text is no bandwidth above 0.
+        InputError: the text is not a bandwidth above 0.
     """
     return _positive(_quantity(text, "--bandwidth", _BANDWIDTHS, "100Mbps"), text, "--bandwidth")
 
@@ -30,7 +30,7 @@ def parse_latency(text: str) -> float:
     """Return seconds.
 
     Raises:
-        InputError: the text is no time.
+        InputError: the text is not a time.
     """
     return _quantity(text, "--latency", _TIMES, "20ms")
 
@@ -39,7 +39,7 @@ def parse_memory(text: str) -> int:
     """Return bytes.
 
     Raises:
-        InputError: the text is no amount of memory above 0.
+        InputError: the text is not an amount of memory above 0.
     """
     option = "--client-memory"
     return math.floor(_positive(_quantity(text, option, _MEMORY, "2GiB"), text, option))
@@ -49,16 +49,16 @@ def parse_speed(text: str, option: str) -> float:
     """Return floating-point operations per second; ``option`` is where the text comes from.
 
     Raises:
-        InputError: the text is no speed above 0.
+        InputError: the text is not a speed above 0.
     """
     return _positive(_quantity(text, option, _SPEEDS, "50G"), text, option)
 
 
 def parse_sizes(text: str) -> tuple[int, ...]:
-    """Return the samples of each client of ``1000,2000``.
+    """Return the samples of each client in a text such as ``1000,2000``.
 
     Raises:
-        InputError: an entry is no whole number.
+        InputError: an entry is not a whole number.
     """
     entries = [entry.strip() for entry in text.split(",")]
     if not all(entry.isdecimal() for entry in entries):

@@ -1,4 +1,4 @@
-"""A plan on a terminal of 100 columns: three tables, and what follows from them."""
+"""Prints a plan on a terminal of 100 columns: three tables, recommendation and advice."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,11 +14,11 @@ from pslgs.sampling.schedule_statistics import EpochStatistics
 
 COLUMNS = 100
 
-_OWN = "green"  # the row of what the job says
+_OWN = "green"  # style of the rows with the job's own strategy and cut
 
 
 def rendered(plan: Plan) -> RenderableType:
-    """Lay a plan out."""
+    """Return a plan for a terminal."""
     return Group(
         Text(_headline(plan), style="bold"),
         *(Text(f"  {line}") for line in _circumstances(plan)),

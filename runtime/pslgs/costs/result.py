@@ -1,4 +1,4 @@
-"""The figures of a plan, plain values that become JSON as they are."""
+"""The result of a plan: plain values, and their JSON document."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from pslgs.sampling.schedule_statistics import EpochStatistics
 
 @dataclass(frozen=True, slots=True)
 class CutFigures:
-    """What a cut after one layer costs.
+    """Costs of a cut after one layer.
 
     Attributes:
-        layer: Dotted name; empty where the builder returns the two parts.
-        smashed_shapes: Of the tensors that cross for one sample.
-        smashed_bytes: Of one sample, uncompressed.
-        input_ratio: Smashed data by the input, both uncompressed.
-        bytes_up: From all clients together in a step: smashed data, labels, client gradients.
-        bytes_down: To all of them: parameters, cut gradient.
-        bytes_per_epoch: Both, without evaluations.
-        client_parameters: Numbers that the client part is made of, buffers included.
-        server_parameters: Likewise.
-        client_flops: Of a forward of one sample.
-        server_flops: Likewise.
-        activation_bytes: Saved for the backward of the largest local batch of an epoch.
+        layer: Dotted name; empty if the model's builder returns the two parts.
+        smashed_shapes: Shapes of the tensors that cross the cut for one sample.
+        smashed_bytes: Bytes of the smashed data of one sample, uncompressed.
+        input_ratio: Elements of the smashed data per element of the input.
+        bytes_up: Bytes from all clients in a step: smashed data, labels, client gradients.
+        bytes_down: Bytes to all clients in a step: parameters, cut gradient.
+        bytes_per_epoch: Bytes in both directions in an epoch, without evaluations.
+        client_parameters: Number of elements of the client part, buffers included.
+        server_parameters: Number of elements of the server part, buffers included.
+        client_flops: Operations of the client part's forward of one sample.
+        server_flops: Operations of the server part's forward of one sample.
+        activation_bytes: Bytes that the largest local batch of an epoch saves for its backward.
         client_bytes: Memory of a client: Python and torch, activations, parameters and gradients.
-        step: Predicted.
+        step: Predicted time of a step.
     """
 
     layer: str
@@ -49,11 +49,11 @@ class CutFigures:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """Something to think about before the job is run.
+    """Advice on a field of the manifest.
 
     Attributes:
-        path: The field that it is about, as in the manifest.
-        text: What is so, and what can be done.
+        path: Path of the field.
+        text: What is the case, and what can be done.
     """
 
     path: str
@@ -62,7 +62,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A cut layer, and why it was chosen, in words."""
+    """The recommended cut layer, and the reason in sentences."""
 
     layer: str
     reason: str
@@ -70,35 +70,35 @@ class Recommendation:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a job will do and cost, predicted.
+    """Predictions of what a job will do and cost.
 
     Attributes:
-        job: Its name.
-        strategy: Its sampling strategy, one of ``strategies``.
-        epochs: To train.
-        global_batch_size: B; the clients' samples where they are fewer.
-        clients: K.
-        samples: N, of all clients.
-        classes: M; None where labels are no classes.
-        samples_from: Where the numbers of samples and classes come from.
-        input_shape: Of one sample.
-        input_shape_from: Where it comes from.
-        bandwidth: Of a client's link in each direction, bits per second.
-        latency: Of a client's link one way, seconds.
-        compression: Of smashed data and cut gradients.
+        job: Name of the job.
+        strategy: Name of its sampling strategy, one of ``strategies``.
+        epochs: Number of epochs.
+        global_batch_size: B, or N if that is smaller.
+        clients: K, number of clients.
+        samples: N, number of samples of all clients.
+        classes: M, number of classes; None if labels are no classes.
+        samples_from: Source of the numbers of samples and classes, in words.
+        input_shape: Shape of one sample.
+        input_shape_from: Source of that shape, in words.
+        bandwidth: Bandwidth of a client's link in each direction, in bits per second.
+        latency: Latency of a client's link, one way, in seconds.
+        compression: Compression of smashed data and cut gradients.
         client_flops: Floating-point operations per second of a client.
-        server_flops: Likewise of the server.
-        client_speed_measured: Whether it is that of this machine, measured, and was not given.
-        server_speed_measured: Likewise.
-        client_memory: Bytes that a client has; None where that is unknown.
-        strategies: All of them, the yardstick last.
-        cuts: Those looked at, in the order of the network.
-        cut_layer: The job's own.
-        recommendation: The cut that suits best.
-        step_seconds_by_compression: Of a step cut as the job says.
-        training_seconds: All epochs, cut as the job says; without evaluations.
-        training_bytes: Likewise, all clients together in both directions.
-        advice: What to think about before the job is run.
+        server_flops: Floating-point operations per second of the server.
+        client_speed_measured: Whether the client's speed was measured on this machine instead of given.
+        server_speed_measured: Whether the server's speed was measured on this machine instead of given.
+        client_memory: Memory of a client in bytes; None if unknown.
+        strategies: Expected epoch of each strategy, pooled data last.
+        cuts: Costs of the compared cuts, in the order of the network.
+        cut_layer: Cut layer of the job.
+        recommendation: The recommended cut.
+        step_seconds_by_compression: Compression -> seconds of a step with the job's cut.
+        training_seconds: Seconds of all epochs with the job's cut, without evaluations.
+        training_bytes: Bytes of all clients in both directions in all epochs, without evaluations.
+        advice: Advice on the job.
     """
 
     job: str
@@ -130,12 +130,12 @@ class Plan:
 
     @property
     def own_strategy(self) -> EpochStatistics:
-        """What the job's own strategy makes of an epoch."""
+        """Expected epoch of the job's strategy."""
         return next(each for each in self.strategies if each.strategy == self.strategy)
 
     @property
     def own_cut(self) -> CutFigures:
-        """What the job's own cut costs."""
+        """Costs of the job's cut."""
         return next(each for each in self.cuts if each.layer == self.cut_layer)
 
 
@@ -143,11 +143,11 @@ _ADAPTER: Final = TypeAdapter(Plan)
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """Turn a plan into what JSON can say."""
+    """Return a plan as a JSON document."""
     document: dict[str, Any] = _ADAPTER.dump_python(plan, mode="json")
     return document
 
 
 def plan_from_document(document: object) -> Plan:
-    """Undo `to_document`."""
+    """Return the plan that `plan_document` made a document of."""
     return _ADAPTER.validate_python(document)

@@ -173,20 +173,20 @@ class Conditions:
 
 
 def step_time(
-    anatomy: NetworkProfile, traffic: StepTraffic, local_batch: float, batch: float, conditions: Conditions
+    profile: NetworkProfile, traffic: StepTraffic, local_batch: float, batch: float, conditions: Conditions
 ) -> StepTime:
     """Predict a step from the operations of a network; it waits for the client with the largest local batch.
 
     Args:
-        anatomy: The cut network.
+        profile: The cut network.
         traffic: What a step transfers.
         local_batch: Samples of that client.
         batch: Samples of the global batch.
         conditions: Links and computing speeds.
     """
-    forward = local_batch * anatomy.client_flops / conditions.client_flops
+    forward = local_batch * profile.client_flops / conditions.client_flops
     backward = BACKWARD * forward
-    server = batch * (1 + BACKWARD) * anatomy.server_flops / conditions.server_flops
+    server = batch * (1 + BACKWARD) * profile.server_flops / conditions.server_flops
     client = client_time(conditions.link, traffic, local_batch, forward, backward)
     return StepTime(
         parameters=client.parameters,

@@ -1,4 +1,4 @@
-"""The bytes of a step: payloads as the protocol has them, without frame headers, TLS and evaluations."""
+"""Traffic of a step: bytes of the protocol's payloads, without frame headers, TLS and evaluations."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,14 @@ from pslgs.transport.codec import codec_for
 
 @dataclass(frozen=True, slots=True)
 class StepTraffic:
-    """What travels in a step, in bytes.
+    """Bytes that a step transfers.
 
     Attributes:
-        parameters: The client part, down to each active client.
-        gradient: Of the client part, up from each active client.
-        sample_up: Smashed data and labels of a sample, as they are encoded.
-        sample_down: The cut gradient of a sample, as it is encoded.
-        sample_raw: Smashed data of a sample before they are encoded, by which slices are cut.
+        parameters: Parameters of the client part, to each active client.
+        gradient: Gradient of the client part, from each active client.
+        sample_up: Encoded smashed data and label of a sample, from its client.
+        sample_down: Encoded cut gradient of a sample, to its client.
+        sample_raw: Smashed data of a sample before encoding, which decides the number of slices.
     """
 
     parameters: int = 0
@@ -32,25 +32,25 @@ class StepTraffic:
     sample_raw: int = 0
 
     def up(self, samples: float, clients: float) -> int:
-        """Count the bytes from ``clients`` that contribute ``samples`` together to the server."""
+        """Return the bytes to the server from ``clients`` clients with ``samples`` samples in all."""
         return round(samples * self.sample_up + clients * self.gradient)
 
     def down(self, samples: float, clients: float) -> int:
-        """Count the bytes from the server to ``clients`` that contribute ``samples`` together."""
+        """Return the bytes from the server to ``clients`` clients with ``samples`` samples in all."""
         return round(samples * self.sample_down + clients * self.parameters)
 
 
 def step_traffic(
     layout: SmashedLayout, objective: Objective, compression: Compression, *, parameters: int, gradients: int
 ) -> StepTraffic:
-    """Return what a step transfers.
+    """Return the traffic of a step.
 
     Args:
-        layout: Of the smashed data.
-        objective: Tells what labels look like.
-        compression: Of smashed data and cut gradients.
-        parameters: Numbers in the client part, its buffers included.
-        gradients: Numbers in the client part that are trained.
+        layout: Layout of the smashed data.
+        objective: The loss, which decides width and type of labels.
+        compression: Compression of smashed data and cut gradients.
+        parameters: Number of elements of the client part, buffers included.
+        gradients: Number of trained elements of the client part.
 
     Raises:
         InputError: the compression cannot carry such smashed data.
@@ -66,7 +66,7 @@ def step_traffic(
 
 
 def task_traffic(task: TrainingSetup, client_part: nn.Module, compression: Compression) -> StepTraffic:
-    """Return what a step of a training transfers.
+    """Return the traffic of a step of a training.
 
     Raises:
         InputError: the compression cannot carry the smashed data.
@@ -81,7 +81,7 @@ def task_traffic(task: TrainingSetup, client_part: nn.Module, compression: Compr
 
 
 def averaging_traffic(task: TrainingSetup, network: SplitNetwork) -> StepTraffic:
-    """Return what a round of federated averaging transfers: the whole network, down and up."""
+    """Return the traffic of a round of federated averaging: the whole network in both directions."""
     parts = network.client_part, network.server_part
     size = sum(map(parameter_elements, parts)) * task.layout.dtype.itemsize
     return StepTraffic(parameters=size, gradient=size)

@@ -14,10 +14,10 @@ from pslgs.reporting.formatting import count
 
 
 class ComparisonView(Watcher):
-    """Shows a bar for all cells and one for each under way; without a terminal, a line a cell."""
+    """Shows a bar for all trials and one per running trial; without a terminal, a line per finished trial."""
 
     def __init__(self, console: Console, folder: Path) -> None:
-        """Take the console, and the comparison's folder, to be named once it is begun."""
+        """Create it for a console, and the comparison's folder, which is printed at the start."""
         self._console = console
         self._folder = folder
         self._bars = Progress(
@@ -40,24 +40,26 @@ class ComparisonView(Watcher):
         self._bars.stop()
 
     @override
-    def begin(self, cells: Sequence[Trial], finished: Sequence[Trial]) -> None:
-        """Show what there is to do."""
+    def begin(self, trials: Sequence[Trial], finished: Sequence[Trial]) -> None:
+        """Print the number of trials and set up the bars."""
         done = f", {len(finished):,} of them finished already" if finished else ""
-        self._console.print(f"{count(len(cells), 'simulation')}{done}; folder {self._folder}", soft_wrap=True)
-        self._bars.update(self._whole, total=len(cells), completed=len(finished))
+        self._console.print(
+            f"{count(len(trials), 'simulation')}{done}; folder {self._folder}", soft_wrap=True
+        )
+        self._bars.update(self._whole, total=len(trials), completed=len(finished))
 
     @override
-    def show(self, cell: Trial, step: int, steps: int) -> None:
-        """Show where a cell is."""
-        if cell not in self._tasks:
-            self._tasks[cell] = self._bars.add_task(cell.name, total=steps or None)
-        self._bars.update(self._tasks[cell], completed=step, total=steps or None)
+    def show(self, trial: Trial, step: int, steps: int) -> None:
+        """Update the bar of a trial."""
+        if trial not in self._tasks:
+            self._tasks[trial] = self._bars.add_task(trial.name, total=steps or None)
+        self._bars.update(self._tasks[trial], completed=step, total=steps or None)
 
     @override
-    def finish(self, cell: Trial, seconds: float) -> None:
-        """Show that a cell is finished."""
+    def finish(self, trial: Trial, seconds: float) -> None:
+        """Remove the bar of a finished trial, or print a line."""
         self._bars.advance(self._whole)
-        if (task := self._tasks.pop(cell, None)) is not None:
+        if (task := self._tasks.pop(trial, None)) is not None:
             self._bars.remove_task(task)
         if not self._console.is_terminal:
-            self._console.print(Text(f"{cell.name} in {seconds:.1f} s"), soft_wrap=True)
+            self._console.print(Text(f"{trial.name} in {seconds:.1f} s"), soft_wrap=True)

@@ -32,20 +32,20 @@ def plan(  # noqa: PLR0913 - what a notebook or the command line may want to cha
 
     Args:
         job: The manifest.
-        clients: How many; a partition is over so many then.
-        bandwidth: Of a client's link in each direction.
-        latency: Of a client's link, one way.
-        client_memory: That a client has, such as ``2GiB``.
+        clients: Number of clients; a partition is made among so many.
+        bandwidth: Bandwidth of a client's link in each direction, such as ``100Mbps``.
+        latency: Latency of a client's link, one way, such as ``20ms``.
+        client_memory: Memory of a client, such as ``2GiB``; None if unknown.
         client_flops: Speed of a client, such as ``50G`` (FLOP/s); None to measure this machine.
-        server_flops: Likewise of the server.
+        server_flops: Speed of the server, such as ``5T`` (FLOP/s); None to measure this machine.
         dataset_sizes: Samples of each client, such as ``1000,2000``, or one number; data are not read then.
-        all_cuts: Look at every layer.
+        all_cuts: Whether to compare cuts after all layers.
         cache: Folder for converted datasets.
 
     Raises:
         InputError: the job or one of the arguments cannot be used.
     """
-    outlook = Environment(
+    environment = Environment(
         link=Link.symmetric(read.parse_bandwidth(bandwidth), read.parse_latency(latency)),
         client_memory=read.parse_memory(client_memory) if client_memory else None,
         client_flops=read.parse_speed(client_flops, "--client-flops") if client_flops else None,
@@ -54,11 +54,11 @@ def plan(  # noqa: PLR0913 - what a notebook or the command line may want to cha
         clients=clients,
         all_cuts=all_cuts,
     )
-    dealt = _dealt(job, clients)
-    return planning.plan(dealt, outlook, _readable(dealt.spec, outlook, cache.expanduser()))
+    varied = _with_clients(job, clients)
+    return planning.plan(varied, environment, _readable(varied.spec, environment, cache.expanduser()))
 
 
-def _dealt(job: SplitTrainingJob, clients: int | None) -> SplitTrainingJob:
+def _with_clients(job: SplitTrainingJob, clients: int | None) -> SplitTrainingJob:
     overrides = client_overrides(job.spec, clients)
     if not overrides:
         return job
@@ -66,12 +66,12 @@ def _dealt(job: SplitTrainingJob, clients: int | None) -> SplitTrainingJob:
     return parse_job(with_overrides(document, overrides))
 
 
-def _readable(spec: JobSpec, outlook: Environment, cache: Path) -> AvailableData:
-    """Open the clients' data; a plan can do without them, and often they lie elsewhere."""
-    if outlook.dataset_sizes:
+def _readable(spec: JobSpec, environment: Environment, cache: Path) -> AvailableData:
+    """Open the clients' data, which a plan can do without if they are elsewhere."""
+    if environment.dataset_sizes:
         return AvailableData()
     try:
-        names = [site.client_id for site in sites(spec, outlook.clients)]
+        names = [site.client_id for site in sites(spec, environment.clients)]
         return AvailableData(open_all_training_data(spec.data, names, seed=spec.sampling.seed, cache=cache))
     except InputError as error:
         return AvailableData(obstacle="; ".join(map(str, error.violations)))
