@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from pslgs.server.run_checkpoint import usable
+from pslgs.server.run_checkpoint import prepare_run_folder
 from pslgs.spec.errors import InputError
 
 
@@ -31,11 +31,11 @@ def folder() -> Iterator[Path]:
 
 
 def test_a_missing_run_folder_is_made(tmp_path: Path) -> None:
-    assert usable(tmp_path / "of" / "digits").is_dir()
+    assert prepare_run_folder(tmp_path / "of" / "digits").is_dir()
 
 
 @pytest.mark.parametrize("name", [pytest.param(".", id="it-exists"), pytest.param("run", id="it-is-missing")])
 def test_a_run_folder_that_may_not_be_written_is_told(name: str, folder: Path) -> None:
     with an_ordinary_user() as user, pytest.raises(InputError) as refused:
-        usable(folder / name)
+        prepare_run_folder(folder / name)
     assert f"is not writable for user {user}; change its owner, or that of the volume" in str(refused.value)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pslgs.cli.container import leaving
 from pslgs.process.signals import StoppedEarly
 from pslgs.process.termination_message import LIMIT_BYTES, Ending, TerminationMessage
-from pslgs.server.main import described
+from pslgs.server.main import describe_ending
 from pslgs.spec import ExitCode, InputError, Violation
 from pslgs.telemetry.status import Status
 
@@ -35,7 +35,7 @@ def test_any_message_makes_valid_json_of_bounded_size(message: str) -> None:
 def test_a_long_message_is_cut_and_the_rest_is_kept(letter: str) -> None:
     status = Status(started=1.0, epochs=3, clients_expected=2, clients={"live": ("a", "b"), "lost": ()})
     words = TerminationMessage(
-        Ending(ExitCode.BAD_INPUT, letter * 10_000), lambda ending: described(status, ending)
+        Ending(ExitCode.BAD_INPUT, letter * 10_000), lambda ending: describe_ending(status, ending)
     )
     encoded = words.encode()
     said = json.loads(encoded)

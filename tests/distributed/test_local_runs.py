@@ -138,6 +138,6 @@ def test_a_damaged_checkpoint_is_passed_over_and_told_of(tmp_path):
     before = load_file(run / "model.safetensors")
     resumed = pslgs("run", job, "--output", "run", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, described(resumed, run)
-    assert f"passed over a damaged checkpoint, {newest.relative_to(tmp_path)}" in resumed.stderr
+    assert f"ignored a damaged checkpoint, {newest.relative_to(tmp_path)}" in resumed.stderr
     after = load_file(run / "model.safetensors")
     assert all(torch.equal(tensor, before[name]) for name, tensor in after.items())

@@ -339,14 +339,14 @@ def control(**body: Any) -> Frame:
     return decode_frames(encode_frame(wire.Header(**body)))[0]
 
 
-Accept = Callable[[Session, wire.Tensor, memoryview], Event | None]
+Receive = Callable[[Session, wire.Tensor, memoryview], Event | None]
 
 
-def deliver(accept: Accept, session: FakeSession, frames: Iterable[Frame]) -> Event | None:
-    """Hand chunks to a runner's ``accept`` as the session handler would; return its last answer."""
+def deliver(receive: Receive, session: FakeSession, frames: Iterable[Frame]) -> Event | None:
+    """Hand chunks to a runner's ``receive`` as the session handler would; return its last answer."""
     event: Event | None = None
     for frame in frames:
-        event = accept(session, frame.header.tensor, frame.payload)
+        event = receive(session, frame.header.tensor, frame.payload)
     return event
 
 

@@ -35,13 +35,13 @@ async def test_chunks_of_an_attempt_that_was_given_up_are_counted_as_late():
         runner = StepRunner(server.context)
         order(runner, server, FIRST, {"a": 2, "b": 2})
         labels, smashed = forward_answer(server, FIRST, [0, 1])
-        deliver(runner.accept, a, [labels])
+        deliver(runner.receive, a, [labels])
         give_up(runner, server, FIRST)
 
-        assert deliver(runner.accept, a, [smashed]) is None
+        assert deliver(runner.receive, a, [smashed]) is None
         assert server.counted(IGNORED, reason="late") == 1
         order(runner, server, SECOND, {"a": 4})
-        deliver(runner.accept, a, [smashed])
+        deliver(runner.receive, a, [smashed])
         assert server.counted(IGNORED, reason="late") == 2
 
 
@@ -51,11 +51,11 @@ async def test_chunks_of_an_attempt_that_was_answered_are_counted_as_replayed():
         runner = StepRunner(server.context)
         order(runner, server, FIRST, {"a": 2, "b": 2})
         answer = forward_answer(server, FIRST, [0, 1])
-        assert deliver(runner.accept, a, answer) is not None
+        assert deliver(runner.receive, a, answer) is not None
         give_up(runner, server, FIRST)
         order(runner, server, SECOND, {"a": 4})
 
-        deliver(runner.accept, a, answer * 50)
+        deliver(runner.receive, a, answer * 50)
         assert server.counted(IGNORED, reason="replayed") == 100
         assert server.counted(IGNORED, reason="late") == 0
 
@@ -66,9 +66,9 @@ async def test_chunks_of_a_client_that_has_no_part_in_the_step_are_counted_as_la
         server.connect("b")
         runner = StepRunner(server.context)
         order(runner, server, FIRST, {"b": 2})
-        deliver(runner.accept, a, forward_answer(server, FIRST, [0, 1]))
+        deliver(runner.receive, a, forward_answer(server, FIRST, [0, 1]))
         assert server.counted(IGNORED, reason="late") == 2
-        deliver(runner.accept, a, forward_answer(server, ExchangeId(9, 1), [0, 1]))
+        deliver(runner.receive, a, forward_answer(server, ExchangeId(9, 1), [0, 1]))
         assert server.counted(IGNORED, reason="unasked") == 2
 
 
@@ -76,15 +76,15 @@ async def test_answers_to_an_evaluation_are_counted_alike():
     async with fake_server() as server:
         a, exchange = server.connect("a"), ExchangeId(3, 0)
         runner = EvaluationRunner(server.context, None, 8)
-        runner.order(messages.OrderEvaluation(exchange, LocalBatch("a", a.number, 0, 2)))
+        runner.order_range(messages.OrderEvaluation(exchange, LocalBatch("a", a.number, 0, 2)))
         answer = forward_answer(server, exchange, [0, 1])
         for chunk in answer:
-            runner.accept(a, chunk.header.tensor, chunk.payload)
+            runner.receive(a, chunk.header.tensor, chunk.payload)
         await settle()
         for chunk in answer:
-            runner.accept(a, chunk.header.tensor, chunk.payload)
+            runner.receive(a, chunk.header.tensor, chunk.payload)
         for chunk in forward_answer(server, ExchangeId(9, 0), [0, 1]):
-            runner.accept(a, chunk.header.tensor, chunk.payload)
+            runner.receive(a, chunk.header.tensor, chunk.payload)
         assert server.counted(IGNORED, reason="replayed") == 2
         assert server.counted(IGNORED, reason="unasked") == 2
 
@@ -183,7 +183,7 @@ async def test_a_client_without_samples_that_floods_is_dropped():
         )
         [chunk] = forward_answer(server, ExchangeId(7, 1), [])[:1]
         for _ in range(IGNORED_LIMIT):
-            driver.accept(session, chunk.header.tensor, chunk.payload)
+            driver.receive(session, chunk.header.tensor, chunk.payload)
         with pytest.raises(ProtocolViolation, match="unasked 2001"):
-            driver.accept(session, chunk.header.tensor, chunk.payload)
+            driver.receive(session, chunk.header.tensor, chunk.payload)
         assert server.counted(IGNORED, reason="unasked") == IGNORED_LIMIT + 1

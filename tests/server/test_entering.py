@@ -16,8 +16,8 @@ from pslgs.server.hello_checks import (
     DIMENSIONS_LIMIT,
     SHAPE_LIMIT,
     ImplausibleClaim,
-    check_size_of_sample,
-    no_agreement,
+    check_sample_size,
+    describe_disagreement,
 )
 from pslgs.server.label_statistics import LabelStatistics
 from pslgs.server.session_handler import SessionHandler, StartupGate
@@ -81,7 +81,7 @@ class Entrance:
         self._numbers += 1
         session = FakeSession(client, self._numbers)
         said = {"job_digest": DIGEST, "samples": 3, "label_counts": [1, 1, 1], "input_shape": SHAPE} | hello
-        self.attending[client] = asyncio.create_task(self.startup_gate.attend(session, wire.Hello(**said)))
+        self.attending[client] = asyncio.create_task(self.startup_gate.handle(session, wire.Hello(**said)))
         await settle()
         return session
 
@@ -156,7 +156,7 @@ def test_label_counts_are_refused_where_there_are_no_classes():
 async def test_another_jobs_client_proposes_no_shape():
     async with entrance() as hall:
         await hall.come("a", job_digest=b"other", input_shape=[63])
-        assert hall.startup_gate.shapes.summary() == []
+        assert hall.startup_gate.shapes.counts() == []
         assert hall.counters.refused == ["JobMismatch"]
 
 
@@ -186,7 +186,7 @@ async def test_a_shape_that_the_model_refuses_refuses_only_who_stated_it():
         await settle()
         assert session.ended == (grpc.StatusCode.FAILED_PRECONDITION, "spec.model.inputShape: is not for it")
         assert hall.counters.refused == ["ShapeMismatch"]
-        assert hall.startup_gate.shapes.summary() == [(SHAPE, 1)]
+        assert hall.startup_gate.shapes.counts() == [(SHAPE, 1)]
         assert not hall.attending["b"].done()
 
 
@@ -195,7 +195,7 @@ async def test_a_shape_goes_with_the_client_that_stated_it():
         session = await hall.come("a", input_shape=[63])
         session.leave()
         await settle()
-        assert hall.startup_gate.shapes.summary() == []
+        assert hall.startup_gate.shapes.counts() == []
         assert isinstance(hall.error_of("a"), StreamEnded)
 
 
@@ -206,7 +206,7 @@ async def test_a_client_that_connects_twice_has_one_voice_and_one_stream():
         assert older.ended is not None
         assert older.ended[0] is grpc.StatusCode.ALREADY_EXISTS
         assert newer.ended is None
-        assert hall.startup_gate.shapes.summary() == [(SHAPE, 1)]
+        assert hall.startup_gate.shapes.counts() == [(SHAPE, 1)]
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ async def test_a_client_that_waits_may_only_fail(frame, error):
 
 async def test_clients_are_waited_for_until_they_agree():
     async with entrance(expected=4) as hall:
-        agreement = asyncio.create_task(hall.startup_gate.shapes.agreement())
+        agreement = asyncio.create_task(hall.startup_gate.shapes.wait_for_agreement())
         for name in "abc":
             assert not agreement.done()
             await hall.come(name)
@@ -246,11 +246,11 @@ async def test_clients_are_waited_for_until_they_agree():
 )
 def test_the_model_is_not_tried_on_implausible_samples(shape):
     with pytest.raises(ImplausibleClaim, match=r"^spec\.model\.inputShape: .*set it in the manifest"):
-        check_size_of_sample(shape)
+        check_sample_size(shape)
 
 
 def test_the_model_is_tried_on_samples_up_to_the_limit():
-    check_size_of_sample((SHAPE_LIMIT,))
+    check_sample_size((SHAPE_LIMIT,))
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_the_model_is_tried_on_samples_up_to_the_limit():
     ],
 )
 def test_a_missing_agreement_is_explained(shapes, message):
-    assert no_agreement(shapes, 5) == message
+    assert describe_disagreement(shapes, 5) == message
 
 
 # What clients say of the names of classes

@@ -36,7 +36,7 @@ from server.fakes import (
     tiny_spec,
 )
 
-TICKET = ExchangeId(step=1, attempt=0)
+EXCHANGE = ExchangeId(step=1, attempt=0)
 
 
 def smashed_data(client: str, first: int, rows: int) -> tuple[torch.Tensor, list[int]]:
@@ -63,7 +63,7 @@ class Answering(FakeSession):
         already = len(self.sent_frames)
         await super().send_encoded(message, kind)
         for frame in self.sent_frames[already:]:
-            deliver(self.driver.accept, self, self.answer(frame))
+            deliver(self.driver.receive, self, self.answer(frame))
 
     def answer(self, frame: Frame) -> list[Frame]:
         header = frame.header
@@ -126,7 +126,7 @@ async def evaluating(clients: int, samples: int, batch: int, timeout: int = 30) 
             held = batch // clients + (i < batch % clients)
             classes = (held, *[0] * (CLASSES - 1))
             driver.post(messages.Joined(name, session.number, held, samples, classes))
-        yield Evaluating(server, driver, server.context.tasks.create_task(driver.conduct()))
+        yield Evaluating(server, driver, server.context.tasks.create_task(driver.run()))
 
 
 async def test_clients_that_answer_at_once_are_not_lost_because_the_server_scores_slowly():
@@ -216,7 +216,7 @@ async def test_the_parameters_are_read_once_for_all_clients_of_an_evaluation():
         runner = EvaluationRunner(server.context, None, 8)
         sessions = [server.connect(f"client-{i}") for i in range(10)]
         for local_batch in local_batches(server, {session.client_id: 2 for session in sessions}):
-            runner.order(messages.OrderEvaluation(TICKET, local_batch))
+            runner.order_range(messages.OrderEvaluation(EXCHANGE, local_batch))
         await settle()
         assert thread.reads == 1
         sent = {sent_tensor(session, wire.Tensor.PARAMETERS) for session in sessions}
@@ -228,7 +228,7 @@ async def test_an_order_whose_evaluation_was_abandoned_meanwhile_is_not_sent():
     async with fake_server(torch_thread=ManualTorchThread(held=True)) as server:
         session = server.connect("a")
         runner = EvaluationRunner(server.context, None, 8)
-        runner.order(messages.OrderEvaluation(TICKET, *local_batches(server, {"a": 2})))
+        runner.order_range(messages.OrderEvaluation(EXCHANGE, *local_batches(server, {"a": 2})))
         await settle()
         runner.abandon()
         server.torch.work()
@@ -243,20 +243,20 @@ async def test_a_client_is_charged_from_when_its_order_is_ready_and_anew_when_it
         if not reads:
             session.reads.clear()
         runner = EvaluationRunner(server.context, None, 8)
-        runner.order(messages.OrderEvaluation(TICKET, *local_batches(server, {"a": 2})))
+        runner.order_range(messages.OrderEvaluation(EXCHANGE, *local_batches(server, {"a": 2})))
         await settle()
         assert server.requests == []
         server.torch.work()
         await settle()
-        sent = [messages.RequestSent("a", TICKET)] if reads else []
-        assert server.requests == [messages.RequestsReady(TICKET), *sent]
+        sent = [messages.RequestSent("a", EXCHANGE)] if reads else []
+        assert server.requests == [messages.RequestsReady(EXCHANGE), *sent]
 
 
 async def test_the_memory_of_a_lost_client_takes_nothing_more():
     async with fake_server() as server:
         session = server.connect("a")
         runner = EvaluationRunner(server.context, None, 8)
-        runner.order(messages.OrderEvaluation(TICKET, *local_batches(server, {"a": 2})))
+        runner.order_range(messages.OrderEvaluation(EXCHANGE, *local_batches(server, {"a": 2})))
         await settle()
-        runner.drop(messages.DropEvaluation(TICKET, "a"))
-        assert deliver(runner.accept, session, forward_answer(server, TICKET, [0, 1])) is None
+        runner.drop_range(messages.DropEvaluation(EXCHANGE, "a"))
+        assert deliver(runner.receive, session, forward_answer(server, EXCHANGE, [0, 1])) is None

@@ -13,13 +13,13 @@ from server.fakes import (
     settle,
 )
 
-TICKET = ExchangeId(step=1, attempt=1)
+EXCHANGE = ExchangeId(step=1, attempt=1)
 SAMPLES = {"fast": 2, "slow": 2}
 
 
 def order_forward(server: FakeServer, runner: StepRunner) -> None:
     runner.order_forward(
-        [messages.OrderForward(TICKET, 1, local_batch, 0) for local_batch in local_batches(server, SAMPLES)]
+        [messages.OrderForward(EXCHANGE, 1, local_batch, 0) for local_batch in local_batches(server, SAMPLES)]
     )
 
 
@@ -32,7 +32,10 @@ async def test_orders_are_ready_once_the_parameters_are_read():
         assert server.requests == []
         server.torch.work()
         await settle()
-        assert server.requests == [RequestsReady(TICKET), *(RequestSent(name, TICKET) for name in SAMPLES)]
+        assert server.requests == [
+            RequestsReady(EXCHANGE),
+            *(RequestSent(name, EXCHANGE) for name in SAMPLES),
+        ]
 
 
 async def test_an_order_is_sent_once_its_client_has_taken_all_of_it():
@@ -42,10 +45,10 @@ async def test_an_order_is_sent_once_its_client_has_taken_all_of_it():
         server.sessions["slow"].reads.clear()
         order_forward(server, StepRunner(server.context))
         await settle()
-        assert server.requests == [RequestsReady(TICKET), RequestSent("fast", TICKET)]
+        assert server.requests == [RequestsReady(EXCHANGE), RequestSent("fast", EXCHANGE)]
         server.sessions["slow"].reads.set()
         await settle()
-        assert server.requests[2:] == [RequestSent("slow", TICKET)]
+        assert server.requests[2:] == [RequestSent("slow", EXCHANGE)]
 
 
 async def test_an_order_that_is_taken_back_while_it_is_sent_is_not_said_to_be_sent():
@@ -56,11 +59,11 @@ async def test_an_order_that_is_taken_back_while_it_is_sent_is_not_said_to_be_se
         order_forward(server, runner)
         await settle()
         runner.abandon(
-            messages.AbandonAttempt(TICKET, 1, local_batches(server, SAMPLES), "client_lost", "it went")
+            messages.AbandonAttempt(EXCHANGE, 1, local_batches(server, SAMPLES), "client_lost", "it went")
         )
         server.sessions["slow"].reads.set()
         await settle()
-        assert RequestSent("slow", TICKET) not in server.requests
+        assert RequestSent("slow", EXCHANGE) not in server.requests
 
 
 async def test_cut_gradients_are_sent_once_each_client_has_taken_its_own():
@@ -71,11 +74,11 @@ async def test_cut_gradients_are_sent_once_each_client_has_taken_its_own():
         order_forward(server, runner)
         await settle()
         for session in server.sessions.values():
-            deliver(runner.accept, session, forward_answer(server, TICKET, [0, 1]))
-        runner.run_server_step(messages.RunServerStep(TICKET, 1, local_batches(server, SAMPLES)))
+            deliver(runner.receive, session, forward_answer(server, EXCHANGE, [0, 1]))
+        runner.run_server_step(messages.RunServerStep(EXCHANGE, 1, local_batches(server, SAMPLES)))
         await settle()
         server.requests.clear()
         server.sessions["slow"].reads.clear()
-        runner.send_cut_gradients(messages.SendCutGradients(TICKET, local_batches(server, SAMPLES)))
+        runner.send_cut_gradients(messages.SendCutGradients(EXCHANGE, local_batches(server, SAMPLES)))
         await settle()
-        assert server.requests == [RequestsReady(TICKET), RequestSent("fast", TICKET)]
+        assert server.requests == [RequestsReady(EXCHANGE), RequestSent("fast", EXCHANGE)]

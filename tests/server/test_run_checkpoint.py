@@ -1,4 +1,4 @@
-"""Putting a run's checkpoint back: what is refused, what is passed over, and what it is told."""
+"""Restoring the checkpoint of a run: which ones are refused, and which are ignored for an older one."""
 
 import hashlib
 import json
@@ -29,10 +29,10 @@ def store(tmp_path: Path, spec: JobSpec) -> CheckpointStore:
     """The checkpoints of steps 1 and 2."""
     made = CheckpointStore(tmp_path / "checkpoints", keep=2)
     label_statistics = LabelStatistics(CLASSES)
-    label_statistics.count("a", [1, 2, 3])
+    label_statistics.record("a", [1, 2, 3])
     for step in (1, 2):
         rest = run_checkpoint.snapshot(
-            coordinator_state(spec, step), label_statistics.known(), spec, PROGRESS
+            coordinator_state(spec, step), label_statistics.by_client(), spec, PROGRESS
         )
         run_checkpoint.save(made, step, trained_model(spec, step), rest)
     return made
@@ -61,7 +61,7 @@ def test_a_checkpoint_comes_back_as_it_was(store, spec):
     back, model, label_statistics = restored(store, spec)
     assert back.checkpoint.step == back.state.step == 2
     assert back.state == coordinator_state(spec, 2)
-    assert label_statistics.known() == {"a": (1, 2, 3)}
+    assert label_statistics.by_client() == {"a": (1, 2, 3)}
     expected = trained_model(spec, 2)
     for name, tensor in expected.named_tensors().items():
         assert torch.equal(tensor, model.named_tensors()[name]), name
@@ -122,7 +122,7 @@ def test_a_resealed_checkpoint_that_does_not_fit_is_passed_over_for_the_older(
     resealed(newest)
     back, model, _ = restored(store, spec)
     assert back.checkpoint.step == back.state.step == 1
-    assert f"passed over a checkpoint that does not fit the job, {newest}" in caplog.text
+    assert f"ignored a checkpoint that does not fit the job, {newest}" in caplog.text
     for name, tensor in trained_model(spec, 1).named_tensors().items():
         assert torch.equal(tensor, model.named_tensors()[name]), name
 

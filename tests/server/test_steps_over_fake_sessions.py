@@ -24,12 +24,12 @@ from server.fakes import (
     tiny_spec,
 )
 
-TICKET = ExchangeId(step=1, attempt=1)
+EXCHANGE = ExchangeId(step=1, attempt=1)
 
 
 def forward_orders(server: FakeServer, samples: dict[str, int]) -> list[messages.OrderForward]:
     return [
-        messages.OrderForward(TICKET, 1, local_batch, 0) for local_batch in local_batches(server, samples)
+        messages.OrderForward(EXCHANGE, 1, local_batch, 0) for local_batch in local_batches(server, samples)
     ]
 
 
@@ -48,23 +48,23 @@ async def test_a_step_goes_from_its_orders_to_a_record_of_its_update():
             assert sent_tensor(session, wire.Tensor.PARAMETERS) == bytes(tensor_bytes(before))
 
         for name, session in sessions.items():
-            event = deliver(runner.accept, session, forward_answer(server, TICKET, [1] * samples[name]))
-            assert event == messages.SmashedDataReceived(name, TICKET)
-        runner.run_server_step(messages.RunServerStep(TICKET, 1, local_batches(server, samples)))
+            event = deliver(runner.receive, session, forward_answer(server, EXCHANGE, [1] * samples[name]))
+            assert event == messages.SmashedDataReceived(name, EXCHANGE)
+        runner.run_server_step(messages.RunServerStep(EXCHANGE, 1, local_batches(server, samples)))
         await settle()
-        assert server.events == [messages.ServerStepDone(TICKET)]
+        assert server.events == [messages.ServerStepDone(EXCHANGE)]
 
-        runner.send_cut_gradients(messages.SendCutGradients(TICKET, local_batches(server, samples)))
+        runner.send_cut_gradients(messages.SendCutGradients(EXCHANGE, local_batches(server, samples)))
         await settle()
         gradient = np.frombuffer(sent_tensor(sessions["b"], wire.Tensor.CUT_GRADIENT), dtype=np.float32)
         assert gradient.shape == (5 * server.task.layout.features,)
         assert np.any(gradient)
 
         for session in sessions.values():
-            deliver(runner.accept, session, gradient_answer(server, TICKET, torch.ones(len(before))))
-        runner.apply_update(messages.ApplyUpdate(TICKET, 1, local_batches(server, samples)))
+            deliver(runner.receive, session, gradient_answer(server, EXCHANGE, torch.ones(len(before))))
+        runner.apply_update(messages.ApplyUpdate(EXCHANGE, 1, local_batches(server, samples)))
         await settle()
-        assert server.events[-1] == messages.UpdateDone(TICKET)
+        assert server.events[-1] == messages.UpdateDone(EXCHANGE)
         (record,) = server.records(StepRecord)
         assert (record.batch_size, record.allocation) == (8, {"a": (0, 3), "b": (0, 5)})
         step = record.learning_rate * 2  # the sum of both clients' ones
@@ -78,19 +78,19 @@ async def test_an_attempt_abandoned_before_the_torch_thread_comes_to_it_is_not_c
         runner = StepRunner(server.context)
         runner.order_forward(forward_orders(server, samples))
         await settle()
-        deliver(runner.accept, session, forward_answer(server, TICKET, [0, 1]))
+        deliver(runner.receive, session, forward_answer(server, EXCHANGE, [0, 1]))
         server.torch.held = True
-        runner.run_server_step(messages.RunServerStep(TICKET, 1, local_batches(server, samples)))
+        runner.run_server_step(messages.RunServerStep(EXCHANGE, 1, local_batches(server, samples)))
         await settle()
         runner.abandon(
-            messages.AbandonAttempt(TICKET, 1, local_batches(server, samples), "client_lost", "it went")
+            messages.AbandonAttempt(EXCHANGE, 1, local_batches(server, samples), "client_lost", "it went")
         )
         server.torch.work()
         await settle()
         assert server.events == []
         assert bodies(session)[-1] == "abort"
         assert [record.reason for record in server.records(AbortRecord)] == ["it went"]
-        late = deliver(runner.accept, session, forward_answer(server, TICKET, [0, 1]))
+        late = deliver(runner.receive, session, forward_answer(server, EXCHANGE, [0, 1]))
         assert late is None
 
 
@@ -118,14 +118,14 @@ async def to_the_backward_phase(server: FakeServer, samples: dict[str, int]) -> 
     for name, count in samples.items():
         smashed = torch.ones(count, server.task.layout.features)
         data = torch.frombuffer(bytearray(encoding.encode(smashed)), dtype=torch.uint8)
-        answer = forward_answer(server, TICKET, [1] * count)
+        answer = forward_answer(server, EXCHANGE, [1] * count)
         labels = [each for each in answer if each.header.tensor.kind == wire.Tensor.LABELS]
-        deliver(runner.accept, server.sessions[name], labels)
+        deliver(runner.receive, server.sessions[name], labels)
         header = wire.Tensor(
             kind=wire.Tensor.SMASHED_DATA, step=1, attempt=1, first=0, samples=count, offset=0
         )
-        runner.accept(server.sessions[name], header, memoryview(bytes(data.numpy())))
-    runner.run_server_step(messages.RunServerStep(TICKET, 1, local_batches(server, samples)))
+        runner.receive(server.sessions[name], header, memoryview(bytes(data.numpy())))
+    runner.run_server_step(messages.RunServerStep(EXCHANGE, 1, local_batches(server, samples)))
     await settle()
     return runner
 
@@ -139,7 +139,7 @@ async def test_cut_gradients_are_encoded_in_the_torch_thread(compression):
             server.connect(name)
         runner = await to_the_backward_phase(server, samples)
         server.torch.held = True
-        runner.send_cut_gradients(messages.SendCutGradients(TICKET, local_batches(server, samples)))
+        runner.send_cut_gradients(messages.SendCutGradients(EXCHANGE, local_batches(server, samples)))
         await settle()
         assert not sent_tensor(server.sessions["a"], wire.Tensor.CUT_GRADIENT)
         server.torch.work()
@@ -154,7 +154,7 @@ async def test_cut_gradients_without_compression_do_not_wait_for_the_torch_threa
         server.connect("a")
         runner = await to_the_backward_phase(server, {"a": 2})
         server.torch.held = True
-        runner.send_cut_gradients(messages.SendCutGradients(TICKET, local_batches(server, {"a": 2})))
+        runner.send_cut_gradients(messages.SendCutGradients(EXCHANGE, local_batches(server, {"a": 2})))
         await settle()
         assert sent_tensor(server.sessions["a"], wire.Tensor.CUT_GRADIENT)
 
@@ -171,11 +171,11 @@ async def test_the_quality_of_a_batch_is_computed_in_the_torch_thread(monkeypatc
 
         monkeypatch.setattr(server.context.label_statistics, "quality", noted)
         runner = await to_the_backward_phase(server, {"a": 2})
-        runner.send_cut_gradients(messages.SendCutGradients(TICKET, local_batches(server, {"a": 2})))
+        runner.send_cut_gradients(messages.SendCutGradients(EXCHANGE, local_batches(server, {"a": 2})))
         await settle()
         gradient = torch.ones(len(server.context.model.parameters()))
-        deliver(runner.accept, session, gradient_answer(server, TICKET, gradient))
-        runner.apply_update(messages.ApplyUpdate(TICKET, 1, local_batches(server, {"a": 2})))
+        deliver(runner.receive, session, gradient_answer(server, EXCHANGE, gradient))
+        runner.apply_update(messages.ApplyUpdate(EXCHANGE, 1, local_batches(server, {"a": 2})))
         await settle()
         assert server.records(StepRecord)
     assert places == [True]

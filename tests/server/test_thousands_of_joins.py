@@ -51,7 +51,7 @@ class Joining:
             hello = wire.Hello(
                 input_shape=[INPUTS], samples=SAMPLES, label_counts=[SAMPLES // CLASSES] * CLASSES
             )
-            attend = self.session_handler.attend(session, hello, ready)
+            attend = self.session_handler.handle(session, hello, ready)
             self.attended.append(self.server.context.tasks.create_task(attend))
             if i % A_TURN == 0:
                 await asyncio.sleep(0)
@@ -95,7 +95,7 @@ async def joining(clients: int) -> AsyncIterator[Joining]:
                 driver, context.connections, context.label_statistics, (INPUTS,), SAMPLES, context.clock
             )
             run = Joining(server, driver, coordinator, session_handler)
-            conducting = context.tasks.create_task(driver.conduct())
+            conducting = context.tasks.create_task(driver.run())
             watching = context.tasks.create_task(run.watch())
             yield run
             watching.cancel()

@@ -25,7 +25,7 @@ from server.fakes import (
     tiny_spec,
 )
 
-TICKET = ExchangeId(step=1, attempt=1)
+EXCHANGE = ExchangeId(step=1, attempt=1)
 SAMPLES = {"a": 3, "b": 5}
 BROKEN = pytest.mark.parametrize("value", [nan, inf, -inf, 3e38], ids=str)
 
@@ -40,20 +40,20 @@ class Step:
 
     async def forward(self, smashed: torch.Tensor, labels=None) -> None:
         self.runner.order_forward(
-            [messages.OrderForward(TICKET, 1, local_batch, 0) for local_batch in self.local_batches]
+            [messages.OrderForward(EXCHANGE, 1, local_batch, 0) for local_batch in self.local_batches]
         )
         await settle()
-        self._deliver("a", forward_answer(self.server, TICKET, [0, 1, 2]))
-        self._deliver("b", forward_answer(self.server, TICKET, labels or [0, 1, 2, 0, 1], smashed))
-        self.runner.run_server_step(messages.RunServerStep(TICKET, 1, self.local_batches))
+        self._deliver("a", forward_answer(self.server, EXCHANGE, [0, 1, 2]))
+        self._deliver("b", forward_answer(self.server, EXCHANGE, labels or [0, 1, 2, 0, 1], smashed))
+        self.runner.run_server_step(messages.RunServerStep(EXCHANGE, 1, self.local_batches))
         await settle()
 
     async def backward(self, gradient: torch.Tensor) -> None:
-        self.runner.send_cut_gradients(messages.SendCutGradients(TICKET, self.local_batches))
+        self.runner.send_cut_gradients(messages.SendCutGradients(EXCHANGE, self.local_batches))
         await settle()
-        self._deliver("a", gradient_answer(self.server, TICKET))
-        self._deliver("b", gradient_answer(self.server, TICKET, gradient))
-        self.runner.apply_update(messages.ApplyUpdate(TICKET, 1, self.local_batches))
+        self._deliver("a", gradient_answer(self.server, EXCHANGE))
+        self._deliver("b", gradient_answer(self.server, EXCHANGE, gradient))
+        self.runner.apply_update(messages.ApplyUpdate(EXCHANGE, 1, self.local_batches))
         await settle()
 
     @property
@@ -65,11 +65,11 @@ class Step:
         """What the coordinator was told of a fault, after everything else."""
         event = self.server.events[-1]
         assert isinstance(event, messages.NumericFaultFound)
-        assert event.exchange == TICKET
+        assert event.exchange == EXCHANGE
         return event.fault
 
     def _deliver(self, client, frames) -> None:
-        deliver(self.runner.accept, self.sessions[client], frames)
+        deliver(self.runner.receive, self.sessions[client], frames)
 
 
 def begin(server: FakeServer) -> Step:
@@ -134,12 +134,12 @@ async def test_one_value_in_float_labels_is_its_senders_fault(value):
         labels[0, 0] = value
         step = begin(server)
         step.runner.order_forward(
-            [messages.OrderForward(TICKET, 1, local_batch, 0) for local_batch in step.local_batches]
+            [messages.OrderForward(EXCHANGE, 1, local_batch, 0) for local_batch in step.local_batches]
         )
         await settle()
-        step._deliver("a", forward_answer(server, TICKET, torch.zeros((3, width)).tolist()))
-        step._deliver("b", forward_answer(server, TICKET, labels.tolist()))
-        step.runner.run_server_step(messages.RunServerStep(TICKET, 1, step.local_batches))
+        step._deliver("a", forward_answer(server, EXCHANGE, torch.zeros((3, width)).tolist()))
+        step._deliver("b", forward_answer(server, EXCHANGE, labels.tolist()))
+        step.runner.run_server_step(messages.RunServerStep(EXCHANGE, 1, step.local_batches))
         await settle()
         assert step.fault.clients.keys() == {"b"}
         assert "labels" in step.fault.clients["b"]
@@ -150,7 +150,7 @@ async def test_ordinary_numbers_are_nobodys_fault():
         step = begin(server)
         await step.forward(ordinary(server))
         await step.backward(torch.ones(server.task.client_gradient_elements))
-        assert server.events[-1] == messages.UpdateDone(TICKET)
+        assert server.events[-1] == messages.UpdateDone(EXCHANGE)
         assert len(server.records(StepRecord)) == 1
 
 
@@ -194,12 +194,12 @@ async def test_a_value_that_is_no_number_in_an_evaluation_is_its_senders_fault_a
     async with fake_server() as server:
         session, exchange = server.connect("b"), ExchangeId(step=0, attempt=0)
         runner, (local_batch,) = EvaluationRunner(server.context, None, 8), local_batches(server, {"b": 5})
-        runner.order(messages.OrderEvaluation(exchange, local_batch))
+        runner.order_range(messages.OrderEvaluation(exchange, local_batch))
         await settle()
         smashed = ordinary(server)
         smashed[1, 1] = nan
-        deliver(runner.accept, session, forward_answer(server, exchange, [0, 1, 2, 0, 1], smashed))
-        runner.score(messages.ScoreEvaluation(exchange, "b"))
+        deliver(runner.receive, session, forward_answer(server, exchange, [0, 1, 2, 0, 1], smashed))
+        runner.score_range(messages.ScoreEvaluation(exchange, "b"))
         await settle()
         event = server.events[-1]
         assert isinstance(event, messages.NumericFaultFound)

@@ -1,4 +1,4 @@
-"""Counts and logs what clients do wrong: each thing is counted, and a client is logged once a minute."""
+"""Counts and logs faults of clients: every fault is counted, and each client is logged once a minute."""
 
 import logging
 from collections import Counter
@@ -13,7 +13,7 @@ WINDOW_SECONDS = 60.0
 IGNORED_LIMIT = 2000
 """Ignored frames in a window after which a client's stream is ended.
 
-An honest client sends what is queued when its order is taken back: a few tens of frames of 1 MiB.
+An honest client sends only what is queued when its request is cancelled: some tens of frames of 1 MiB.
 """
 
 CLIENTS_LIMIT = 1000
@@ -27,22 +27,22 @@ class FaultCounters(Protocol):
     """The metrics that count faults of clients."""
 
     def count_refused_client(self, reason: str) -> None:
-        """Count a client that was not let in."""
+        """Count a client that was refused."""
 
     def count_ignored_answer(self, reason: str) -> None:
-        """Count a frame that nobody waits for."""
+        """Count an unexpected frame."""
 
 
 @dataclass(slots=True)
 class _Window:
-    """What one client did since ``opened``."""
+    """Faults of one client since ``opened``."""
 
     opened: float
     refused: Counter[str] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)
 
     def unlogged(self) -> str:
-        """Describe what came after the first of each kind, which was logged at once; empty if nothing did."""
+        """Describe the faults after the first of each kind, which was logged at once; maybe empty."""
         return "; ".join(
             f"{what} {count.total() - 1} more times ({_by_reason(count)} in all)"
             for what, count in (("refused", self.refused), ("ignored", self.ignored))
@@ -51,7 +51,7 @@ class _Window:
 
 
 class ClientFaults:
-    """The one place where refusals and ignored answers are counted and logged."""
+    """Counts and logs refused clients and ignored answers."""
 
     def __init__(self, counters: FaultCounters, clock: Callable[[], float]) -> None:
         self._counters = counters
@@ -59,12 +59,12 @@ class ClientFaults:
         self._windows: dict[str, _Window] = {}
 
     def refused(self, client: str, reason: str, problem: str) -> None:
-        """Note that a client was not let in.
+        """Record that a client was refused.
 
         Args:
-            client: Its id, or its host as long as its id is not proved.
+            client: Its id, or its host if its id is not authenticated.
             reason: One word, a label of the metric.
-            problem: What it was told.
+            problem: The message that it got.
         """
         self._counters.count_refused_client(reason)
         window = self._window(client)
@@ -73,7 +73,7 @@ class ClientFaults:
         window.refused[reason] += 1
 
     def ignored(self, client: str, reason: str) -> None:
-        """Note that a frame of a client was dropped because nobody waits for it.
+        """Record that an unexpected frame of a client was dropped.
 
         Args:
             client: Its id.
@@ -86,10 +86,10 @@ class ClientFaults:
         window.ignored[reason] += 1
 
     def check_flood(self, client: str) -> None:
-        """Check that a client has not sent too much that nobody waits for.
+        """Check that a client has not sent too many unexpected frames.
 
         Raises:
-            ProtocolViolation: it has.
+            ProtocolViolation: it has sent more than `IGNORED_LIMIT` within the window.
         """
         window = self._windows.get(client)
         if window and window.ignored.total() > IGNORED_LIMIT and not self._is_over(window):
@@ -99,22 +99,22 @@ class ClientFaults:
             )
 
     def flush(self) -> None:
-        """Log what was only counted in windows that are over, and forget them."""
+        """Close the windows that are over, and log their faults that were only counted."""
         while self._windows:
-            # Windows stand in the order in which they were opened.
+            # Windows are in the order in which they were opened.
             client, window = next(iter(self._windows.items()))
             if not self._is_over(window):
                 return
-            self._close(client)
+            self._close_window(client)
 
     def _window(self, client: str) -> _Window:
         if client not in self._windows and len(self._windows) >= CLIENTS_LIMIT:
             client = _OTHERS
         if client in self._windows and self._is_over(self._windows[client]):
-            self._close(client)
+            self._close_window(client)
         return self._windows.setdefault(client, _Window(self._clock()))
 
-    def _close(self, client: str) -> None:
+    def _close_window(self, client: str) -> None:
         unlogged = self._windows.pop(client).unlogged()
         if unlogged:
             _logger.warning("client %s, within %.0f s: %s", one_line(client), WINDOW_SECONDS, unlogged)

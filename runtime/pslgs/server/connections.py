@@ -1,4 +1,4 @@
-"""Open sessions of the clients, and what is being sent on each."""
+"""The open sessions of clients, and the frames that are being sent on them."""
 
 import asyncio
 from collections import Counter
@@ -12,11 +12,11 @@ from pslgs.transport.errors import StreamEnded
 from pslgs.transport.grpc_server import Session
 
 Sending = Callable[[Session], Coroutine[Any, Any, None]]
-"""Sends one or more frames on a stream."""
+"""Sends one or more frames on a session."""
 
 
 class ClientConnections:
-    """Sends to many clients at once; a slow one delays nobody but itself."""
+    """Sends to many clients concurrently, so that a slow client does not delay others."""
 
     def __init__(self, tasks: asyncio.TaskGroup) -> None:
         self._tasks = tasks
@@ -25,22 +25,22 @@ class ClientConnections:
         self._bytes: Counter[tuple[str, str]] = Counter()
 
     def connect(self, session: Session) -> None:
-        """Take in a new stream."""
+        """Add a session."""
         self._sessions[session.number] = session
         session.count_into(self._bytes)
 
     def disconnect(self, session: Session) -> None:
-        """Forget a stream that is over."""
+        """Remove a session that has ended."""
         self.interrupt(session.number)
         self._sessions.pop(session.number, None)
 
     def send(self, number: int, sending: Sending, sent: Callable[[], None] = lambda: None) -> None:
-        """Send on a stream after all that was handed over before; nothing happens if it is over.
+        """Send frames on a session after all earlier ones; nothing if the session has ended.
 
         Args:
-            number: The session's.
+            number: Number of the session.
             sending: Sends the frames.
-            sent: Called once the stream has taken the last of them.
+            sent: Called once the last frame was passed to the transport.
         """
         session = self._sessions.get(number)
         if session is not None:
@@ -49,32 +49,32 @@ class ClientConnections:
             self._sending[number] = [*earlier, task]
 
     def broadcast(self, sending: Sending) -> None:
-        """Send on all streams."""
+        """Send on all sessions."""
         for number in list(self._sessions):
             self.send(number, sending)
 
     def interrupt(self, number: int) -> None:
-        """Stop what is being sent on a stream, between two frames."""
+        """Cancel what is being sent on a session, between two frames."""
         for task in self._sending.pop(number, []):
             task.cancel()
 
     def end(self, number: int, status: grpc.StatusCode, reason: str) -> None:
-        """End a stream, telling the client why."""
+        """End a session with a status and a reason for the client."""
         session = self._sessions.get(number)
         if session is not None:
             self.interrupt(number)
             session.end(status, reason)
 
     async def flush(self, seconds: float) -> None:
-        """Wait until all is sent, but no longer than ``seconds``; what then is not sent is dropped."""
+        """Wait at most ``seconds`` until everything is sent; drop the rest."""
         sending = [task for tasks in self._sending.values() for task in tasks]
         if sending:
             await asyncio.wait(sending, timeout=seconds)
         for number in list(self._sending):
             self.interrupt(number)
 
-    def bytes_so_far(self) -> Counter[tuple[str, str]]:
-        """Count the bytes since the start by direction (sent, received) and kind."""
+    def byte_counts(self) -> Counter[tuple[str, str]]:
+        """Return the number of bytes since the start by direction (sent, received) and kind."""
         return self._bytes.copy()
 
 
@@ -83,6 +83,6 @@ async def _deliver(
 ) -> None:
     if earlier:
         await asyncio.wait(earlier)
-    with suppress(StreamEnded):  # whoever reads from the stream tells the coordinator
+    with suppress(StreamEnded):  # the session handler posts `Left` to the coordinator
         await sending(session)
         sent()

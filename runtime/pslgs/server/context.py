@@ -17,8 +17,8 @@ from pslgs.training.setup import TrainingSetup
 from pslgs.training.torch_thread import TorchThread
 from pslgs.transport.codec import TensorCodec
 
-Tell = Callable[[Event], None]
-"""Tells the coordinator of an event."""
+PostEvent = Callable[[Event], None]
+"""Posts an event to the coordinator."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,14 +29,14 @@ class ServerContext:
         task: The definition of the training.
         model: The network and its optimizer; only used in the torch thread, except for `ServerModel.empty`.
         torch: The torch thread.
-        encoding: Of smashed data and cut gradients on the wire.
-        connections: The clients' streams.
+        encoding: Encoding of smashed data and cut gradients.
+        connections: The sessions of the clients.
         label_statistics: The clients' label counts.
-        recorder: Takes the records.
-        faults: Counts what clients do wrong.
-        tasks: Holds what goes on beside; an error in it ends the server.
-        post: Tells the coordinator.
-        clock: Seconds, never going back.
+        recorder: Writes the records.
+        faults: Counts faults of clients.
+        tasks: Group of the background tasks; an error in one of them ends the server.
+        post: Posts an event to the coordinator.
+        clock: Monotonic time in seconds.
     """
 
     task: TrainingSetup
@@ -48,16 +48,16 @@ class ServerContext:
     recorder: RunRecorder
     faults: ClientFaults
     tasks: asyncio.TaskGroup
-    post: Tell
+    post: PostEvent
     clock: Callable[[], float]
 
     def request(self, exchange: ExchangeId, local_batch: LocalBatch, sending: Sending) -> None:
-        """Send a client what it is to answer, and post the coordinator once all of it is sent."""
+        """Send a request to a client, and post `RequestSent` once it is sent completely."""
         sent = partial(self.post, RequestSent(local_batch.client, exchange))
         self.connections.send(local_batch.session, sending, sent)
 
     async def encode(self, rows: Tensor) -> memoryview:
-        """Encode rows of a cut gradient in the torch thread, or at once where nothing has to be computed."""
+        """Encode rows of a cut gradient in the torch thread, or at once if no computation is needed."""
         if self.encoding.shares_memory(rows):
             return self.encoding.encode(rows)
         return await self.torch.run(self.encoding.encode, rows)

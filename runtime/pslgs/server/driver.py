@@ -23,15 +23,15 @@ from pslgs.transport.peer_text import one_line
 from pslgs.transport.v1 import training_pb2 as wire
 
 SaveNow = Callable[[int], str | None]
-"""Writes a checkpoint of a step, in the torch thread; returns why it could not, if so.
+"""Writes a checkpoint of a step, in the torch thread; returns the error message if it cannot be written.
 
 Raises `NonFiniteStateError`.
 """
 
 TURN_SECONDS = 0.005
-"""How long events are handled in a row before streams and timers get their turn."""
+"""Maximum time for which events are handled in a row before other tasks of the event loop run."""
 
-_SHOWN = {
+_STATUS_PHASES = {
     Phase.WAITING: status.Phase.WAITING,
     Phase.EVALUATION: status.Phase.EVALUATING,
 }
@@ -44,7 +44,7 @@ _END_STATUSES = {
 
 
 class CoordinatorDriver:
-    """Tells the coordinator what happens, and has its effects carried out."""
+    """Passes events to the coordinator, and executes the effects that it returns."""
 
     def __init__(
         self,
@@ -53,16 +53,16 @@ class CoordinatorDriver:
         evaluations: EvaluationRunner,
         prepare_checkpoint: Callable[[], SaveNow],
     ) -> None:
-        """Take what is needed.
+        """Make a driver.
 
         Args:
-            context: What effects are carried out with.
-            coordinator: Decides.
-            evaluations: Carries out evaluations.
-            prepare_checkpoint: Fixes the coordinator's state for a checkpoint that the torch thread writes.
+            context: The server's parts.
+            coordinator: Decides which effects to execute.
+            evaluations: Executes evaluations.
+            prepare_checkpoint: Copies the coordinator's state for a checkpoint that the torch thread writes.
         """
         self._finished: messages.Finish | None = None
-        self._shown = Phase.WAITING
+        self._last_phase = Phase.WAITING
         self._context = context
         self._coordinator = coordinator
         self._steps = StepRunner(context)
@@ -70,19 +70,19 @@ class CoordinatorDriver:
         self._drawer = ScheduleDrawer(context.tasks, self.post)
         self._prepare_checkpoint = prepare_checkpoint
         context.recorder.follow_clients(JobClients(coordinator))
-        # Bounded by the streams: each has at most one Joined, one Left and one complete answer in here, since
-        # its next answer is ordered only after the coordinator has been told of the last one.
+        # Bounded by the number of sessions: each has at most one Joined, one Left and one complete answer in
+        # the queue, since its next answer is requested only after the coordinator has handled the last one.
         self._events: asyncio.Queue[messages.Event] = asyncio.Queue()
-        self._perform: dict[type, Callable[[Any], None]] = {
+        self._handlers: dict[type, Callable[[Any], None]] = {
             messages.DrawSchedule: self._drawer.draw,
             messages.RunServerStep: self._steps.run_server_step,
             messages.SendCutGradients: self._steps.send_cut_gradients,
             messages.ApplyUpdate: self._steps.apply_update,
             messages.AbandonAttempt: self._steps.abandon,
-            messages.OrderEvaluation: evaluations.order,
-            messages.ScoreEvaluation: evaluations.score,
-            messages.DropEvaluation: evaluations.drop,
-            messages.EvaluateAtServer: evaluations.at_server,
+            messages.OrderEvaluation: evaluations.order_range,
+            messages.ScoreEvaluation: evaluations.score_range,
+            messages.DropEvaluation: evaluations.drop_range,
+            messages.EvaluateAtServer: evaluations.evaluate_at_server,
             messages.ConcludeEvaluation: evaluations.conclude,
             messages.AbandonEvaluation: evaluations.abandon,
             messages.SaveCheckpoint: self._save_checkpoint,
@@ -91,44 +91,44 @@ class CoordinatorDriver:
         }
 
     def post(self, event: messages.Event) -> None:
-        """Tell the coordinator of an event, after all that it has been told before."""
+        """Queue an event for the coordinator."""
         self._events.put_nowait(event)
 
-    async def conduct(self) -> messages.Finish:
-        """Carry out what the coordinator says until the run is over; return how it ended."""
+    async def run(self) -> messages.Finish:
+        """Handle events until the coordinator finishes; return how the run ended."""
         turn_began = self._context.clock()
         while self._finished is None:
             event = await self._events.get()
             if self._context.clock() - turn_began > TURN_SECONDS:
-                await asyncio.sleep(0)  # getting from a queue that is not empty lets nothing else run
+                await asyncio.sleep(0)  # getting from a queue that is not empty does not yield
                 turn_began = self._context.clock()
-            self._perform_all(self._coordinator.handle(event, self._context.clock()))
-            self._show(ticked=isinstance(event, messages.Tick))
+            self._execute(self._coordinator.handle(event, self._context.clock()))
+            self._update_status(ticked=isinstance(event, messages.Tick))
         return self._finished
 
-    def accept(self, session: Session, header: wire.Tensor, payload: memoryview) -> None:
-        """Take in a chunk of a client's answer; one that nobody waits for is counted and dropped.
+    def receive(self, session: Session, header: wire.Tensor, payload: memoryview) -> None:
+        """Receive a chunk of a client's answer; an unexpected one is counted and dropped.
 
         Raises:
-            ProtocolViolation: the chunk is not what comes next, or too many came that nobody waits for.
+            ProtocolViolation: the chunk is out of order, or the client sent too many unexpected ones.
         """
         runner = self._steps if header.attempt else self._evaluations
-        event = runner.accept(session, header, payload)
+        event = runner.receive(session, header, payload)
         if event is not None:
             self.post(event)
         self._context.faults.check_flood(session.client_id)
 
     def tick(self) -> None:
-        """Note that time has passed."""
+        """Update counters, and post a tick to the coordinator."""
         self._context.faults.flush()
-        self._context.recorder.count_bytes(self._context.connections.bytes_so_far())
+        self._context.recorder.update_byte_counters(self._context.connections.byte_counts())
         self.post(messages.Tick())
 
-    def _perform_all(self, effects: list[messages.Effect]) -> None:
+    def _execute(self, effects: list[messages.Effect]) -> None:
         orders = [effect for effect in effects if isinstance(effect, messages.OrderForward)]
         for effect in effects:
             if not isinstance(effect, messages.OrderForward):
-                self._perform.get(type(effect), self._report)(effect)
+                self._handlers.get(type(effect), self._report)(effect)
         if orders:
             self._steps.order_forward(orders)
 
@@ -170,17 +170,17 @@ class CoordinatorDriver:
         recorder.write(CheckpointRecord(recorder.now(), step, self._context.clock() - begun, error))
         self.post(done)
 
-    def _show(self, *, ticked: bool) -> None:
+    def _update_status(self, *, ticked: bool) -> None:
         if self._finished is not None:
             return
-        phase, before = self._coordinator.phase, self._shown
-        self._shown = phase
+        phase, before = self._coordinator.phase, self._last_phase
+        self._last_phase = phase
         message = self._message(phase, before) if ticked or phase is not before else None
-        shown = _SHOWN.get(phase, status.Phase.TRAINING)
-        self._context.recorder.show(shown, self._coordinator.total_steps(), message)
+        shown = _STATUS_PHASES.get(phase, status.Phase.TRAINING)
+        self._context.recorder.set_phase(shown, self._coordinator.total_steps(), message)
 
     def _message(self, phase: Phase, before: Phase) -> str | None:
-        """Return what the status says of a phase; None where what it says may stay."""
+        """Return the status message of a phase; None to keep the present one."""
         match phase:
             case Phase.WAITING:
                 return self._coordinator.missing_requirement() or "for the expected clients"

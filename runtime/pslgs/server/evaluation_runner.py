@@ -1,4 +1,4 @@
-"""Execute evaluations on the server's data or with the clients."""
+"""Executes evaluations on the server's data or with the clients."""
 
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,70 +22,70 @@ if TYPE_CHECKING:
 
 
 class EvaluationRunner:
-    """Carries out the effects of one evaluation after another.
+    """Executes the effects of one evaluation after another.
 
-    What is in memory is what the coordinator has ordered and not yet been told to be scored or dropped.
+    In memory are the ranges that were ordered and that are not yet scored or dropped.
     """
 
     def __init__(self, context: ServerContext, data: ClientDataset | None, batch_size: int) -> None:
-        """Evaluate with what ``context`` holds.
+        """Make a runner.
 
         Args:
             context: The server's parts.
             data: The server's own evaluation data; None where it has none.
-            batch_size: Samples of ``data`` that are loaded at once.
+            batch_size: Number of samples of ``data`` that are loaded at once.
         """
         self._context = context
         self._data = data
         self._batch_size = batch_size
-        self._intakes: dict[str, StepBuffers] = {}
-        self._answered: dict[str, StepBuffers] = {}
+        self._receiving: dict[str, StepBuffers] = {}
+        self._received: dict[str, StepBuffers] = {}
         self._scores: dict[str, Score] = {}
         self._parameters: asyncio.Task[list[bytes]] | None = None
-        self._under_way: messages.ExchangeId | None = None
+        self._exchange: messages.ExchangeId | None = None
         self._replies = ReplyHistory()
 
-    def order(self, effect: messages.OrderEvaluation) -> None:
-        """Take memory for a range of a client's evaluation samples, and ask for its smashed data."""
-        if self._under_way != effect.exchange:
+    def order_range(self, effect: messages.OrderEvaluation) -> None:
+        """Allocate memory for a range of a client's evaluation samples, and request its smashed data."""
+        if self._exchange != effect.exchange:
             self._begin(effect.exchange)
         context, client = self._context, effect.local_batch.client
-        self._intakes[client] = StepBuffers(context, effect.exchange, [effect.local_batch])
+        self._receiving[client] = StepBuffers(context, effect.exchange, [effect.local_batch])
         context.tasks.create_task(self._send_order(effect))
 
-    def accept(self, session: Session, header: wire.Tensor, payload: memoryview) -> messages.Event | None:
-        """Take in a chunk of a client's answer; return the event if it completed one.
+    def receive(self, session: Session, header: wire.Tensor, payload: memoryview) -> messages.Event | None:
+        """Receive a chunk of a client's answer; return an event if the answer is complete.
 
-        A chunk that nobody waits for is counted and dropped.
+        An unexpected chunk is counted and dropped.
 
         Raises:
-            ProtocolViolation: the chunk is not what comes next.
+            ProtocolViolation: the chunk is out of order.
         """
         exchange, name = messages.ExchangeId(header.step, header.attempt), session.client_id
-        buffers = self._intakes.get(name)
+        buffers = self._receiving.get(name)
         client = buffers.client(name) if buffers is not None and buffers.exchange == exchange else None
         if client is None:
             reason = self._replies.classify(name, Pass.FORWARD, exchange)
             self._context.faults.ignored(name, reason)
             return None
-        if not client.accept(header, payload):
+        if not client.receive(header, payload):
             return None
         self._replies.complete(name, Pass.FORWARD, exchange)
-        self._answered[name] = self._intakes.pop(name)
+        self._received[name] = self._receiving.pop(name)
         return messages.EvaluationAnswered(name, exchange)
 
-    def score(self, effect: messages.ScoreEvaluation) -> None:
-        """Run the server part on the range that a client has answered."""
-        buffers = self._answered.pop(effect.client)
+    def score_range(self, effect: messages.ScoreEvaluation) -> None:
+        """Run the server part on the range that a client has sent."""
+        buffers = self._received.pop(effect.client)
         self._context.tasks.create_task(self._score(effect.client, buffers))
 
-    def drop(self, effect: messages.DropEvaluation) -> None:
-        """Free the memory of the range that a lost client was asked for."""
-        self._intakes.pop(effect.client, None)
-        self._answered.pop(effect.client, None)
+    def drop_range(self, effect: messages.DropEvaluation) -> None:
+        """Free the memory of the range that was requested of a lost client."""
+        self._receiving.pop(effect.client, None)
+        self._received.pop(effect.client, None)
 
     def conclude(self, effect: messages.ConcludeEvaluation) -> None:
-        """Record what the clients' answers add up to."""
+        """Record the evaluation over all scored ranges."""
         answered = {name: score for name, score in sorted(self._scores.items()) if name not in effect.missing}
         clients = {
             name: ClientEvaluation(score.samples, score.loss, score.accuracy)
@@ -94,19 +94,19 @@ class EvaluationRunner:
         self._record(effect.exchange, effect.epoch, sum(answered.values(), Score()), clients, effect.missing)
         self.abandon()
 
-    def at_server(self, effect: messages.EvaluateAtServer) -> None:
+    def evaluate_at_server(self, effect: messages.EvaluateAtServer) -> None:
         """Evaluate the server's own data."""
         self._begin(effect.exchange)
         self._context.tasks.create_task(self._evaluate_at_server(effect))
 
     def abandon(self, _effect: messages.AbandonEvaluation | None = None) -> None:
-        """Forget the evaluation under way."""
-        self._under_way = self._parameters = None
-        self._intakes, self._answered, self._scores = {}, {}, {}
+        """Drop the evaluation in progress."""
+        self._exchange = self._parameters = None
+        self._receiving, self._received, self._scores = {}, {}, {}
 
     def _begin(self, exchange: messages.ExchangeId) -> None:
         self.abandon()
-        self._under_way = exchange
+        self._exchange = exchange
         self._replies.begin(exchange)
 
     async def _send_order(self, effect: messages.OrderEvaluation) -> None:
@@ -118,7 +118,7 @@ class EvaluationRunner:
             samples=local_batch.samples,
         )
         frames = await self._parameter_frames(exchange) if local_batch.offset == 0 else []
-        if self._under_way != exchange:
+        if self._exchange != exchange:
             return
 
         async def send(session: Session) -> None:
@@ -144,7 +144,7 @@ class EvaluationRunner:
         exchange = buffers.exchange
         score = await self._context.torch.run(self._decode_and_score, buffers)
         del buffers
-        if self._under_way != exchange:
+        if self._exchange != exchange:
             return
         if isinstance(score, NumericFault):
             self._context.post(messages.NumericFaultFound(exchange, score))
@@ -167,7 +167,7 @@ class EvaluationRunner:
             count = min(self._batch_size, self._data.samples - first)
             score = partial(score_samples, context.model, context.task.objective, self._data, first, count)
             total = total + await context.torch.run(score)
-            if self._under_way != effect.exchange:
+            if self._exchange != effect.exchange:
                 return
         self._record(effect.exchange, effect.epoch, total, {}, ())
         self.abandon()

@@ -1,4 +1,4 @@
-"""Checks what a client says of itself before anything is done with it.
+"""Checks of a client's Hello message, made before anything is done with its contents.
 
 The names of the errors are the reasons that ``pslgs_clients_refused_total`` counts.
 """
@@ -14,16 +14,16 @@ from pslgs.transport.peer_text import one_line
 from pslgs.transport.v1.training_pb2 import Hello
 
 SHAPE_LIMIT = 2**24
-"""Numbers of a sample whose shape only clients say; the model is tried on three such samples."""
+"""Maximum elements of a sample whose shape only clients state; the model is tried on three such samples."""
 
 DIMENSIONS_LIMIT = 8
 
-_NAMES_SHOWN = 150
-"""Characters of a list of class names in a message."""
+_TEXT_LIMIT = 150
+"""Maximum characters of a shape or a list of class names in a message."""
 
 
 class JobMismatch(InputError):
-    """The client's manifest is of another job."""
+    """The client's manifest is that of another job."""
 
 
 class ShapeMismatch(InputError):
@@ -35,7 +35,7 @@ class ClassesMismatch(InputError):
 
 
 class ImplausibleClaim(InputError):
-    """What the client claims to hold is too much, or contradicts itself."""
+    """The client's report of its data exceeds a limit or contradicts itself."""
 
 
 def check_digest(hello: Hello, digest: bytes) -> None:
@@ -48,17 +48,17 @@ def check_digest(hello: Hello, digest: bytes) -> None:
         raise JobMismatch.at("", "this client's manifest is of another job; give it the server's manifest")
 
 
-def check_size_of_sample(shape: tuple[int, ...]) -> None:
-    """Check that the model may be tried on samples of a shape that only clients state.
+def check_sample_size(shape: tuple[int, ...]) -> None:
+    """Check that a shape of samples that only clients state is within the limits.
 
     Raises:
-        ImplausibleClaim: it may not.
+        ImplausibleClaim: it has too many dimensions or elements, or none.
     """
     if not 0 < len(shape) <= DIMENSIONS_LIMIT or not 0 < math.prod(shape) <= SHAPE_LIMIT:
         raise ImplausibleClaim.at(
             "spec.model.inputShape",
-            f"samples of the shape {shown(shape)} are not taken on a client's word, at most {SHAPE_LIMIT:,} "
-            "numbers are; set it in the manifest",
+            f"samples of the shape {format_shape(shape)} are not taken on a client's word, at most "
+            f"{SHAPE_LIMIT:,} numbers are; set it in the manifest",
         )
 
 
@@ -71,16 +71,16 @@ def check_shape(shape: Sequence[int], expected: tuple[int, ...]) -> None:
     if tuple(shape) != expected:
         raise ShapeMismatch.at(
             "spec.data.train",
-            f"this client's samples have the shape {shown(shape)}, the job's {list(expected)}; transform "
-            "them alike or set spec.model.inputShape",
+            f"this client's samples have the shape {format_shape(shape)}, the job's {list(expected)}; "
+            "transform them alike or set spec.model.inputShape",
         )
 
 
 def check_claims(hello: Hello, label_statistics: LabelStatistics, max_samples: int) -> None:
-    """Check how much a client claims to hold against spec.data.maxSamplesPerClient, and its label counts.
+    """Check a client's numbers of samples against spec.data.maxSamplesPerClient, and its label counts.
 
     Raises:
-        ImplausibleClaim: it is too much, or the label counts contradict the samples.
+        ImplausibleClaim: there are too many samples, or the label counts contradict them.
     """
     claimed = max(hello.samples, hello.evaluation_samples)
     if claimed > max_samples:
@@ -95,32 +95,32 @@ def check_claims(hello: Hello, label_statistics: LabelStatistics, max_samples: i
 
 
 def classes_mismatch(names: Sequence[str], agreed: Sequence[str], whose: str) -> ClassesMismatch:
-    """Make the error of a client whose class names are not the agreed ones, which are ``whose``."""
+    """Return the error of a client with other class names than the agreed ones, which are ``whose``."""
     problem = (
-        f"this client's classes ({_listed(names)}) are not {whose} ({_listed(agreed)}); name all classes in "
-        "the manifest"
+        f"this client's classes ({_format_names(names)}) are not {whose} ({_format_names(agreed)}); name all "
+        "classes in the manifest"
     )
     return ClassesMismatch.at("spec.data.train.classes", problem)
 
 
-def shown(shape: Sequence[int]) -> str:
-    """Write a shape that a peer sent."""
-    return one_line(str(list(shape[: 2 * DIMENSIONS_LIMIT])), _NAMES_SHOWN)
+def format_shape(shape: Sequence[int]) -> str:
+    """Format a shape that a peer sent."""
+    return one_line(str(list(shape[: 2 * DIMENSIONS_LIMIT])), _TEXT_LIMIT)
 
 
-def _listed(names: Sequence[str]) -> str:
-    return one_line(", ".join(names), _NAMES_SHOWN)
+def _format_names(names: Sequence[str]) -> str:
+    return one_line(", ".join(names), _TEXT_LIMIT)
 
 
-def no_agreement(shapes: Sequence[tuple[tuple[int, ...], int]], patience: float) -> str:
-    """Say why the model could not be tried: no client came, or clients state different shapes of samples.
+def describe_disagreement(shapes: Sequence[tuple[tuple[int, ...], int]], patience: float) -> str:
+    """Explain why there is no shape of samples: no client came, or clients state different shapes.
 
     Args:
-        shapes: What is stated, with the number of clients, most frequent first.
-        patience: Seconds that were waited.
+        shapes: The stated shapes with their numbers of clients, most frequent first.
+        patience: Duration of the wait in seconds.
     """
     waited = f"within {patience} s (spec.faultTolerance.quorumTimeoutSeconds)"
     if not shapes:
         return f"no client came {waited}"
-    stated = one_line("; ".join(f"{shown(shape)} by {count}" for shape, count in shapes[:10]))
+    stated = one_line("; ".join(f"{format_shape(shape)} by {count}" for shape, count in shapes[:10]))
     return f"clients did not agree on the shape of a sample {waited}: {stated}; set spec.model.inputShape"

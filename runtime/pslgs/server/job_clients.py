@@ -1,4 +1,4 @@
-"""The coordinator's clients as metrics and status see them."""
+"""View of the coordinator's clients for metrics and status."""
 
 from typing_extensions import override
 
@@ -7,7 +7,7 @@ from pslgs.telemetry.client_view import LIVE, ClientView
 
 
 class JobClients(ClientView):
-    """Reads the membership and the epoch of a coordinator, and keeps nothing of its own."""
+    """Reads the membership and the epoch of a coordinator; has no state of its own."""
 
     def __init__(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator

@@ -1,4 +1,4 @@
-"""Class counts of all clients' data, and the quality of a global batch."""
+"""Label counts of all clients' data, and the quality of a global batch."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from pslgs.sampling.deviation import BatchQuality, batch_quality
 
 
 class LabelStatistics:
-    """The label counts of every client that ever joined, as it said last."""
+    """The label counts that every client reported when it joined last."""
 
     def __init__(self, classes: int | None) -> None:
         self._classes = classes
@@ -17,7 +17,7 @@ class LabelStatistics:
         self._pooled: NDArray[np.int64] = np.zeros(classes or 0, dtype=np.int64)
 
     def violation(self, samples: int, counts: Sequence[int]) -> str | None:
-        """Say what is wrong with a client's label counts; None where nothing is."""
+        """Describe what is wrong with a client's label counts; None if they are valid."""
         if self._classes is None:
             return f"{len(counts)} label counts came for a task without classes" if counts else None
         if len(counts) != self._classes or sum(counts) != samples:
@@ -27,19 +27,19 @@ class LabelStatistics:
             )
         return None
 
-    def count(self, client: str, counts: Sequence[int]) -> None:
-        """Note a client's samples of each class."""
+    def record(self, client: str, counts: Sequence[int]) -> None:
+        """Record a client's number of samples of each class, in place of earlier ones."""
         if self._classes is None:
             return
         self._pooled = self._pooled + np.subtract(counts, self._counts.get(client, 0))
         self._counts[client] = tuple(counts)
 
-    def known(self) -> dict[str, tuple[int, ...]]:
+    def by_client(self) -> dict[str, tuple[int, ...]]:
         """Return the label counts by client, for a checkpoint."""
         return dict(self._counts)
 
     def quality(self, labels: NDArray[np.int64]) -> BatchQuality:
-        """Judge a global batch by its labels, as class numbers; shape (B,).
+        """Return the quality of a global batch by its labels, as class numbers; shape (B,).
 
         May be called in any thread, since a client that joins replaces the pooled counts as a whole.
         """

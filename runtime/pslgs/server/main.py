@@ -24,7 +24,7 @@ from pslgs.server import run_checkpoint
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.options import ServerOptions
 from pslgs.server.recorder import RunRecorder, open_recorder
-from pslgs.server.run_checkpoint import CHECKPOINTS, usable
+from pslgs.server.run_checkpoint import CHECKPOINTS, prepare_run_folder
 from pslgs.server.session_handler import Shape, StartupGate
 from pslgs.server.statements import ClassNames, Statements
 from pslgs.server.training_server import TrainingServer
@@ -45,56 +45,58 @@ T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
 
-async def run_server(job: SplitTrainingJob, options: ServerOptions, words: TerminationMessage) -> Ending:
-    """Run the server of a job to its end; one that was interrupted goes on from its last checkpoint.
+async def run_server(
+    job: SplitTrainingJob, options: ServerOptions, termination: TerminationMessage
+) -> Ending:
+    """Run the server of a job to its end; an interrupted run continues from its last checkpoint.
 
-    /healthz and /status answer from the beginning, also while the checkpoint is read.  /readyz answers yes
-    while clients can connect.  The process's last words are its status.
+    /healthz and /status answer from the beginning, also while the checkpoint is read.  /readyz succeeds only
+    while clients can connect.  The termination message contains the final status.
 
     Raises:
-        InputError: the manifest, what it names, or the checkpoints cannot be used; this user may not write
-            the run folder; or a port is in use.
+        InputError: the manifest, its files or the checkpoints cannot be used; this user may not write to the
+            run folder; or a port is in use.
         OSError: the run folder cannot be written for another reason.
     """
     registry = ProcessRegistry()
-    run = usable(options.run)
+    run = prepare_run_folder(options.run)
     recorder = open_recorder(job, options, registry)
-    words.describe = lambda ending: described(recorder.status, ending)
+    termination.describe = lambda ending: describe_ending(recorder.status, ending)
     torch = TorchThread()
     try:
         with stop_reason(with_parent=options.with_parent) as stop:
-            async with _reporting(options, recorder, registry) as front:
+            async with _serve_http(options, recorder, registry) as http_port:
                 store = CheckpointStore(run / CHECKPOINTS, job.spec.checkpoint.keep)
-                with _failures_recorded(recorder):
+                with _recording_bad_input(recorder):
                     checkpoint = await _unless_stopped(torch.run(run_checkpoint.load, store), stop)
                     if isinstance(checkpoint, Finish):
                         return Ending(checkpoint.exit_code, checkpoint.message)
-                    _go_on(recorder, checkpoint, job.spec)
+                    _resume_records(recorder, checkpoint, job.spec)
                 faults = ClientFaults(recorder.metrics, time.monotonic)
                 startup_gate = _startup_gate(job, options, faults)
-                async with _listening(options, startup_gate, faults, front):
-                    production = TrainingServer(job, options, recorder, faults, torch, store, checkpoint)
-                    with _failures_recorded(recorder):
-                        finish = await production.run(startup_gate, stop)
+                async with _serve_grpc(options, startup_gate, faults, http_port):
+                    server = TrainingServer(job, options, recorder, faults, torch, store, checkpoint)
+                    with _recording_bad_input(recorder):
+                        finish = await server.run(startup_gate, stop)
         return Ending(finish.exit_code, finish.message)
     finally:
         torch.close()
         recorder.close()
 
 
-def described(status: Status, ending: Ending) -> dict[str, object]:
-    """Make the last words of a server: its status after the ending, clients as counts."""
+def describe_ending(status: Status, ending: Ending) -> dict[str, object]:
+    """Return the termination message of a server: its final status, with clients as counts."""
     counts = {state: len(names) for state, names in status.clients.items()}
     return {**status.ended(*ending).to_json(), **ending.to_json(), "clients": counts}
 
 
 @dataclass(slots=True)
-class _Front:
+class _HttpPort:
     """The HTTP port.
 
     Attributes:
-        port: The port that answers.
-        ready: Whether clients can connect, which /readyz answers.
+        port: The port that is listened at.
+        ready: Whether clients can connect, as /readyz reports.
     """
 
     port: int = 0
@@ -102,18 +104,18 @@ class _Front:
 
 
 @asynccontextmanager
-async def _reporting(
+async def _serve_http(
     options: ServerOptions, recorder: RunRecorder, registry: CollectorRegistry
-) -> AsyncIterator[_Front]:
-    """Answer HTTP, and note every moment that the event loop runs."""
-    front = _Front()
+) -> AsyncIterator[_HttpPort]:
+    """Serve HTTP, and record heartbeats of the event loop."""
+    http_port = _HttpPort()
     host, port = options.http
-    http = HttpServer(host, port, registry, lambda: recorder.status, lambda: front.ready, time.time)
+    http = HttpServer(host, port, registry, lambda: recorder.status, lambda: http_port.ready, time.time)
     recorder.beat()
-    front.port = _open(http, f"{host}:{port}")
+    http_port.port = _start_http(http, f"{host}:{port}")
     try:
         async with in_background(_beat(recorder)):
-            yield front
+            yield http_port
     finally:
         http.stop()
 
@@ -124,19 +126,19 @@ async def _beat(recorder: RunRecorder) -> None:
         await asyncio.sleep(TICK_SECONDS)
 
 
-def _go_on(recorder: RunRecorder, checkpoint: Checkpoint | None, spec: JobSpec) -> None:
-    """Continue the accounts from a checkpoint, or begin them.
+def _resume_records(recorder: RunRecorder, checkpoint: Checkpoint | None, spec: JobSpec) -> None:
+    """Continue journal and status from a checkpoint, or begin them.
 
     Raises:
-        InputError: the job may not go on from that checkpoint.
+        InputError: the job cannot continue from that checkpoint.
     """
     if checkpoint is None:
-        recorder.go_on_after(0, {"figures": {}, "journal_bytes": 0})
+        recorder.resume_after(0, {"figures": {}, "journal_bytes": 0})
         return
     for damage in checkpoint.damaged:
-        _logger.warning("passed over a damaged checkpoint, %s", damage)
-    _logger.info("going on from the checkpoint of step %d", checkpoint.step)
-    recorder.go_on_after(checkpoint.step, checkpoint.state.get("progress"))
+        _logger.warning("ignored a damaged checkpoint, %s", damage)
+    _logger.info("resuming from the checkpoint of step %d", checkpoint.step)
+    recorder.resume_after(checkpoint.step, checkpoint.state.get("progress"))
     run_checkpoint.check_resumable(checkpoint.step, checkpoint.state, spec)
 
 
@@ -152,35 +154,35 @@ async def _unless_stopped(work: Coroutine[Any, Any, T], stop: asyncio.Future[str
 
 
 @contextmanager
-def _failures_recorded(recorder: RunRecorder) -> Iterator[None]:
-    """Record as the end of the run that the input cannot be used."""
+def _recording_bad_input(recorder: RunRecorder) -> Iterator[None]:
+    """Record unusable input as the end of the run."""
     try:
         yield
     except InputError as error:
-        # The clients that wait are told by the end of their streams, the operator by this record.
+        # Waiting clients learn it from the status of their streams, the operator from this record.
         recorder.finish(recorder.status.step, ExitCode.BAD_INPUT, str(error))
         raise
 
 
 @asynccontextmanager
-async def _listening(
-    options: ServerOptions, startup_gate: StartupGate, faults: ClientFaults, front: _Front
+async def _serve_grpc(
+    options: ServerOptions, startup_gate: StartupGate, faults: ClientFaults, http_port: _HttpPort
 ) -> AsyncIterator[None]:
-    """Let clients connect."""
+    """Serve clients over gRPC."""
     identity = renewed_from(options.identity) if options.identity else None
-    wire = GrpcServer(options.listen, identity, startup_gate.attend, on_refused=faults.refused)
+    grpc_server = GrpcServer(options.listen, identity, startup_gate.handle, on_refused=faults.refused)
     try:
-        port = await wire.start()
+        port = await grpc_server.start()
     except OSError as error:
         raise _unavailable(options.listen, error) from error
-    front.ready = True
-    _logger.info("clients connect to port %d, metrics are on port %d", port, front.port)
-    _write_endpoints(options.run, {"grpc": port, "http": front.port})
+    http_port.ready = True
+    _logger.info("clients connect to port %d, metrics are on port %d", port, http_port.port)
+    _write_endpoints(options.run, {"grpc": port, "http": http_port.port})
     try:
         yield
     finally:
-        front.ready = False
-        await wire.stop(GRACE_SECONDS)
+        http_port.ready = False
+        await grpc_server.stop(GRACE_SECONDS)
 
 
 def _startup_gate(job: SplitTrainingJob, options: ServerOptions, faults: ClientFaults) -> StartupGate:
@@ -192,7 +194,7 @@ def _startup_gate(job: SplitTrainingJob, options: ServerOptions, faults: ClientF
     return StartupGate(job_digest(job.spec), shapes, class_names, faults)
 
 
-def _open(http: HttpServer, address: str) -> int:
+def _start_http(http: HttpServer, address: str) -> int:
     try:
         return http.start()
     except OSError as error:
@@ -206,6 +208,6 @@ def _unavailable(address: str, error: OSError) -> InputError:
 
 
 def _write_endpoints(run: Path, ports: dict[str, int]) -> None:
-    """Tell whoever started this process where it listens; the file appears whole."""
+    """Write the ports into the run folder; the file appears complete."""
     with replacing(run / ENDPOINTS_FILE) as new:
         new.write_text(json.dumps(ports), encoding="utf-8")

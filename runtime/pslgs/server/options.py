@@ -1,4 +1,4 @@
-"""What a server process is told beside the manifest."""
+"""Options of a server process that are not part of the manifest."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +9,18 @@ CLIENT_SERIES: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Where a server listens, and where it keeps what it makes.
+    """Addresses, folders and device of a server.
 
     Attributes:
-        listen: ``host:port`` for the clients; port 0 lets the system choose.
+        listen: ``host:port`` for gRPC; port 0 lets the system choose.
         http: Host and port of /metrics, /healthz, /readyz and /status.
         identity: Folder with the server's certificate; None for no TLS.
-        run: Folder of journal, checkpoints and model.
+        run: Folder for journal, checkpoints and model.
         cache: Folder for converted datasets.
-        expected_clients: How many clients the start waits for.
+        expected_clients: Number of clients that the start waits for.
         device: ``auto``, ``cpu``, ``cuda`` …
-        client_series: Clients that get metrics of their own; further ones count in the totals only.
-        with_parent: Whether to stop when the process that started this one ends.
+        client_series: Maximum number of clients with metrics of their own; others count in the totals only.
+        with_parent: Whether to stop when the parent process ends.
     """
 
     listen: str

@@ -19,7 +19,7 @@ from pslgs.transport.v1 import training_pb2 as wire
 
 @dataclass(slots=True)
 class _Slice:
-    """A slice of smashed data on its way in."""
+    """A slice of smashed data that is being received."""
 
     first: int
     rows: Tensor
@@ -31,7 +31,7 @@ class ClientBuffers:
     """One client's answers in an exchange: its labels, its smashed data slice by slice, its gradient."""
 
     def __init__(self, task: TrainingSetup, encoding: TensorCodec, smashed: Tensor, labels: Tensor) -> None:
-        """Expect as many rows as ``smashed`` (rows, features) and ``labels`` (rows, label width) have."""
+        """Receive into ``smashed`` (rows, features) and ``labels`` (rows, label width)."""
         self._task = task
         self._encoding = encoding
         self._smashed = smashed
@@ -39,23 +39,23 @@ class ClientBuffers:
         self._label_assembly = Assembly(codec.tensor_bytes(labels))
         self._labels_complete = False
         self._slices = slice_rows(len(smashed), task.layout.bytes_per_sample)
-        self._arrived: list[_Slice] = []
-        self._arriving: _Slice | None = None
+        self._received: list[_Slice] = []
+        self._current: _Slice | None = None
         self._gradient: Tensor | None = None
         self._gradient_assembly: Assembly | None = None
 
-    def accept(self, header: wire.Tensor, payload: memoryview) -> bool:
-        """Take in a chunk; post whether it completed the forward answer or the gradient.
+    def receive(self, header: wire.Tensor, payload: memoryview) -> bool:
+        """Receive a chunk; return whether it completed the smashed data or the gradient.
 
         Raises:
-            ProtocolViolation: the chunk is not what comes next.
+            ProtocolViolation: the chunk is out of order.
         """
         match header.kind:
             case wire.Tensor.LABELS:
                 if self._label_assembly.accept(header.offset, payload):
                     self._check_labels()
             case wire.Tensor.SMASHED_DATA:
-                return self._accept_smashed(header, payload)
+                return self._receive_smashed(header, payload)
             case wire.Tensor.CLIENT_GRADIENT if self._gradient_assembly is not None:
                 return self._gradient_assembly.accept(header.offset, payload)
             case _:
@@ -71,32 +71,32 @@ class ClientBuffers:
         """Return the gradient, a vector; it must be complete.
 
         Raises:
-            LookupError: it was not asked for.
+            LookupError: it was not expected.
         """
         if self._gradient is None:
             raise LookupError("no gradient was asked for")
         return self._gradient
 
     def decode(self) -> None:
-        """Decode what has arrived into the rows that it was expected for."""
-        for arrived in self._arrived:
-            self._encoding.decode(arrived.buffer, arrived.rows)
-        self._arrived.clear()
+        """Decode the received slices into their rows."""
+        for received in self._received:
+            self._encoding.decode(received.buffer, received.rows)
+        self._received.clear()
 
-    def _accept_smashed(self, header: wire.Tensor, payload: memoryview) -> bool:
-        arriving = self._arriving or self._next_slice()
+    def _receive_smashed(self, header: wire.Tensor, payload: memoryview) -> bool:
+        current = self._current or self._next_slice()
         if not self._labels_complete or (header.first, header.samples) != (
-            arriving.first,
-            len(arriving.rows),
+            current.first,
+            len(current.rows),
         ):
             raise ProtocolViolation(
                 f"Smashed data of {header.samples} samples from {header.first} on came where those from "
-                f"{arriving.first} on were due, after the labels."
+                f"{current.first} on were due, after the labels."
             )
-        self._arriving = arriving
-        if arriving.assembly.accept(header.offset, payload):
-            self._arrived.append(arriving)
-            self._arriving = None
+        self._current = current
+        if current.assembly.accept(header.offset, payload):
+            self._received.append(current)
+            self._current = None
             return not self._slices
         return False
 
@@ -119,10 +119,10 @@ class StepBuffers:
     """The answers of all clients to one exchange.
 
     Attributes:
-        exchange: That they answer to.
-        local_batches: Whose answers are expected, in the order of their rows.
-        smashed: Of the whole global batch; shape (B, features).
-        labels: Likewise; shape (B, label width).
+        exchange: The exchange.
+        local_batches: The expected local batches, in the order of their rows.
+        smashed: Smashed data of the whole global batch; shape (B, features).
+        labels: Labels of the whole global batch; shape (B, label width).
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class StepBuffers:
         }
 
     def client(self, name: str) -> ClientBuffers | None:
-        """Return where a client's answers go; None where none are expected of it."""
+        """Return the buffers of a client; None if no answer is expected of it."""
         return self._clients.get(name)
 
     def expect_gradients(self) -> None:

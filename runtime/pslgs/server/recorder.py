@@ -1,4 +1,4 @@
-"""Record what happens: journal, metrics, status and log."""
+"""Records the events of a run in journal, metrics, status and log."""
 
 import logging
 import time
@@ -30,11 +30,11 @@ _logger = logging.getLogger(__name__)
 
 
 class RunRecorder:
-    """Keeps the three accounts of a run equal.
+    """Writes each record to the journal, the metrics, the status and the log.
 
     Attributes:
         status: What /status shows.
-        now: The clock of all records, Unix time in seconds.
+        now: Returns the time of records, Unix time in seconds.
     """
 
     def __init__(
@@ -43,31 +43,31 @@ class RunRecorder:
         self.status = status
         self.now = now
         self.metrics = metrics
-        self._fresh = status
+        self._initial = status
         self._journal = journal
         self._counted: Counter[tuple[str, str]] = Counter()
 
     def progress(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps of the accounts, as JSON: figures, and bytes of the journal."""
+        """Return what a checkpoint contains of the records, as JSON: figures, and bytes of the journal."""
         return {"figures": kept_figures(self.status), "journal_bytes": self._journal.size}
 
-    def go_on_after(self, step: int, progress: Mapping[str, Any] | None) -> None:
-        """Forget what happened after the checkpoint of ``step``, because it will happen again.
+    def resume_after(self, step: int, progress: Mapping[str, Any] | None) -> None:
+        """Remove the records after the checkpoint of ``step``, because these steps will be repeated.
 
         Args:
-            step: Step of the checkpoint; 0 where there is none.
-            progress: `progress` when it was made; None where an earlier version made it.
+            step: Step of the checkpoint; 0 without one.
+            progress: Result of `progress` for that checkpoint; None if an earlier version wrote it.
 
         Raises:
             OSError: the journal cannot be read or written.
         """
         kept = progress if isinstance(progress, Mapping) else {}
         records = self._journal.truncate_after(step, kept.get("journal_bytes"))
-        resumed = resumed_status(self._fresh, records, kept.get("figures"))
+        resumed = resumed_status(self._initial, records, kept.get("figures"))
         self.status = replace(resumed, heartbeat=self.status.heartbeat, notice=self.status.notice)
 
     def write(self, record: Record) -> None:
-        """Take in a record."""
+        """Write a record."""
         self._journal.append(record)
         self.metrics.observe(record)
         self.status = next_status(self.status, record)
@@ -75,24 +75,24 @@ class RunRecorder:
         _log(record)
 
     def follow_clients(self, clients: ClientView) -> None:
-        """Show these clients from now on, in the metrics and in the status."""
+        """Report these clients in the metrics and in the status from now on."""
         self.metrics.follow_clients(clients)
         self.status = replace(self.status, clients=ClientNames(clients))
 
     def beat(self) -> None:
-        """Note that the event loop runs."""
+        """Record a heartbeat of the event loop."""
         now = self.now()
         self.metrics.set_heartbeat(now)
         self.status = replace(self.status, heartbeat=now)
 
-    def show(self, phase: Phase, steps: int, message: str | None) -> None:
-        """Show what is under way, how many steps there are in all, and what is lacking, if anything."""
+    def set_phase(self, phase: Phase, steps: int, message: str | None) -> None:
+        """Set phase, total number of steps and message of the status; None keeps the present message."""
         if message is not None or phase is not self.status.phase or steps != self.status.steps:
             self.status = replace(self.status, phase=phase, steps=steps, message=message or "")
             self.metrics.set_phase(phase)
 
     def finish(self, step: int, exit_code: ExitCode, message: str) -> None:
-        """Take in that the run ended after ``step``."""
+        """Record that the run ended after ``step``."""
         self.write(FinishRecord(self.now(), step, exit_code.name, message))
 
     def close(self) -> None:
@@ -100,15 +100,15 @@ class RunRecorder:
         self._journal.close()
 
     def notice(self, text: str) -> None:
-        """Tell of something that is so for the whole run."""
+        """Show a notice in the status for the whole run, and log it."""
         self.status = replace(self.status, notice=text)
         _logger.warning("%s", text)
 
-    def count_bytes(self, so_far: Counter[tuple[str, str]]) -> None:
-        """Bring the byte counters up to date."""
-        for (direction, kind), count in (so_far - self._counted).items():
+    def update_byte_counters(self, counts: Counter[tuple[str, str]]) -> None:
+        """Update the metrics to the bytes since the start, by direction and kind."""
+        for (direction, kind), count in (counts - self._counted).items():
             self.metrics.count_wire_bytes(direction, kind, count)
-        self._counted = so_far
+        self._counted = counts
 
 
 def _log(record: Record) -> None:
@@ -132,7 +132,7 @@ def _log(record: Record) -> None:
 
 
 def open_recorder(job: SplitTrainingJob, options: ServerOptions, registry: CollectorRegistry) -> RunRecorder:
-    """Open the accounts of a process that starts; of an earlier journal only the end is read.
+    """Open journal, metrics and status of a new process; only the end of an existing journal is read.
 
     Raises:
         OSError: the journal cannot be opened or written.
@@ -143,5 +143,5 @@ def open_recorder(job: SplitTrainingJob, options: ServerOptions, registry: Colle
     )
     quorum = spec.fault_tolerance.quorum(expected)
     metrics = ServerMetrics(registry, JobSeries(labels, spec.epochs, quorum, options.client_series))
-    fresh = Status(started=time.time(), epochs=spec.epochs, clients_expected=expected)
-    return RunRecorder(Journal(options.run / FILE_NAME), metrics, fresh, time.time)
+    initial = Status(started=time.time(), epochs=spec.epochs, clients_expected=expected)
+    return RunRecorder(Journal(options.run / FILE_NAME), metrics, initial, time.time)

@@ -27,11 +27,11 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Restored:
-    """A checkpoint that was put back.
+    """A checkpoint that was restored.
 
     Attributes:
-        checkpoint: Which one; older than the one asked for where that did not fit.
-        state: What the coordinator remembers.
+        checkpoint: The checkpoint; an older one than requested if that did not fit.
+        state: State of the coordinator.
     """
 
     checkpoint: Checkpoint
@@ -44,13 +44,13 @@ def snapshot(
     spec: JobSpec,
     progress: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return what of a checkpoint is not tensors, the optimizer's settings left out, as JSON.
+    """Return the part of a checkpoint without tensors and optimizer settings, as JSON.
 
     Args:
-        state: What the coordinator remembers.
+        state: State of the coordinator.
         label_counts: Client -> its samples of each class.
         spec: The job; the fields that define the training are kept, to be compared on resume.
-        progress: What the accounts of the run keep; see `RunRecorder.progress`.
+        progress: Result of `RunRecorder.progress`.
     """
     return {
         "coordinator": state.to_json(),
@@ -62,7 +62,7 @@ def snapshot(
 
 
 class NonFiniteStateError(ArithmeticError):
-    """The state is not finite, so no checkpoint of it is written; the message says what of it."""
+    """The state is not finite, so no checkpoint of it is written; the message names the tensor."""
 
 
 def save(store: CheckpointStore, step: int, model: ServerModel, rest: Mapping[str, Any]) -> None:
@@ -70,7 +70,7 @@ def save(store: CheckpointStore, step: int, model: ServerModel, rest: Mapping[st
 
     Raises:
         NonFiniteStateError: the model or its optimizer is not finite.
-        CheckpointError: it cannot be written.  In either case the earlier ones are intact.
+        CheckpointError: it cannot be written.  In both cases earlier checkpoints stay intact.
     """
     state = model.state()
     optimizer = {f"optimizer.{name}": tensor for name, tensor in state.optimizer.items()}
@@ -84,10 +84,10 @@ def save(store: CheckpointStore, step: int, model: ServerModel, rest: Mapping[st
 
 
 def load(store: CheckpointStore, unusable: Iterable[Damage] = ()) -> Checkpoint | None:
-    """Read the newest intact checkpoint that is not among ``unusable``; None where there are none at all.
+    """Read the newest intact checkpoint that is not ``unusable``; None if there are no checkpoints.
 
     Raises:
-        InputError: there are checkpoints, and none of them can be used.
+        InputError: none of the existing checkpoints can be used.
     """
     try:
         return store.load_latest(unusable)
@@ -96,15 +96,15 @@ def load(store: CheckpointStore, unusable: Iterable[Damage] = ()) -> Checkpoint 
 
 
 def check_resumable(step: int, state: Mapping[str, Any], spec: JobSpec) -> None:
-    """Check that a job may go on from a checkpoint.
+    """Check that a job may continue from a checkpoint.
 
     Args:
         step: Step of the checkpoint.
-        state: All of it that is no tensor.
-        spec: The job as it is now.
+        state: The part of the checkpoint without tensors.
+        spec: The present job.
 
     Raises:
-        InputError: it defines another training, or has fewer epochs than were trained; every field is named.
+        InputError: the job defines another training, or has fewer epochs than have begun; names each field.
     """
     if "definition" in state:
         violations = definition_changes(state["definition"], spec)
@@ -130,7 +130,7 @@ def restore(
     model: ServerModel,
     label_statistics: LabelStatistics,
 ) -> Restored:
-    """Put a checkpoint back, or where it does not fit the model an older one; before training begins.
+    """Restore a checkpoint before training begins, or an older one if it does not fit the model.
 
     Raises:
         InputError: none of the checkpoints can be used.
@@ -138,30 +138,30 @@ def restore(
     while True:
         check_resumable(checkpoint.step, checkpoint.state, spec)
         try:
-            return Restored(checkpoint, _put_back(checkpoint, model, label_statistics))
+            return Restored(checkpoint, _restore_one(checkpoint, model, label_statistics))
         except CheckpointError as error:
             unfit = Damage(checkpoint.path, str(error))
-        _logger.warning("passed over a checkpoint that does not fit the job, %s", unfit)
+        _logger.warning("ignored a checkpoint that does not fit the job, %s", unfit)
         older = load(store, [*checkpoint.damaged, unfit])
         if older is None:
             raise InputError.at("", f"there is no checkpoint but {unfit}")
         checkpoint = older
 
 
-def _put_back(
+def _restore_one(
     checkpoint: Checkpoint, model: ServerModel, label_statistics: LabelStatistics
 ) -> CoordinatorState:
-    """Put one checkpoint back.
+    """Restore one checkpoint.
 
     Raises:
-        CheckpointError: it does not fit the model, or something is missing in it.
+        CheckpointError: it does not fit the model, or is incomplete.
     """
     try:
         tensors, state = checkpoint.tensors, checkpoint.state
         coordinator = CoordinatorState.from_json(state["coordinator"])
         model.load_state(ModelState(tensors["model"], tensors["optimizer"], state["optimizer"]))
         for client, counts in state["label_counts"].items():
-            label_statistics.count(client, counts)
+            label_statistics.record(client, counts)
     except InputError as error:
         raise CheckpointError("; ".join(each.problem for each in error.violations)) from error
     except KeyError as error:
@@ -172,7 +172,7 @@ def _put_back(
 
 
 def _epochs_begun(state: Mapping[str, Any]) -> int:
-    """Count the epochs of which a step was taken; 0 where the state does not say."""
+    """Return the number of epochs with at least one step; 0 if the state does not tell."""
     try:
         epoch = state["coordinator"]["epoch"]
         return int(epoch["epoch"]) - (0 if epoch["offsets"] else 1)
@@ -192,7 +192,7 @@ def write_model(tensors: Mapping[str, Tensor], run: Path) -> None:
     """
     with replacing(run / MODEL_FILE) as new:
         save_weights(tensors, new)
-        # Who fetches it from a volume is seldom the user who trained it.
+        # The user who copies it from a volume is usually not the one who trained it.
         new.chmod(_READABLE_BY_ALL)
 
 
@@ -200,23 +200,23 @@ CHECKPOINTS: Final = "checkpoints"
 """Name of the folder of the checkpoints in the run folder."""
 
 
-def usable(run: Path) -> Path:
-    """Make the folder if it is missing, and return it.
+def prepare_run_folder(run: Path) -> Path:
+    """Create the run folder if it is missing, and return it.
 
     Raises:
-        InputError: this user may not write there.
-        OSError: it cannot be made for another reason.
+        InputError: this user may not write to it.
+        OSError: it cannot be created for another reason.
     """
     try:
         run.mkdir(parents=True, exist_ok=True)
     except PermissionError as error:
-        raise _refused(run) from error
+        raise _not_writable(run) from error
     if not os.access(run, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
-        raise _refused(run)
+        raise _not_writable(run)
     return run
 
 
-def _refused(run: Path) -> InputError:
+def _not_writable(run: Path) -> InputError:
     return InputError.at(
         "",
         f"the run folder '{run}' is not writable for user {os.geteuid()}; change its owner, or that of the "

@@ -1,4 +1,4 @@
-"""Draws schedules in a thread of their own, so that the event loop never waits for a draw."""
+"""Draws schedules in a separate thread, so that the event loop never waits for a draw."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 async def in_daemon_thread(call: Callable[[], T]) -> T:
-    """Wait for a call in a new thread that neither a cancelled wait nor the end of the process waits for."""
+    """Await a call in a new daemon thread; neither cancellation nor the end of the process waits for it."""
     outcome: Future[T] = Future()
-    outcome.set_running_or_notify_cancel()  # from now on, a cancelled wait leaves it alone
+    outcome.set_running_or_notify_cancel()  # from now on, cancelling the wait does not cancel it
 
     def work() -> None:
         try:
@@ -27,10 +27,10 @@ async def in_daemon_thread(call: Callable[[], T]) -> T:
 
 
 class ScheduleDrawer:
-    """Makes one draw at a time, the latest that was asked for, and tells the coordinator of its schedule.
+    """Makes one draw at a time, the one requested last, and posts its schedule to the coordinator.
 
-    A draw cannot be interrupted.  One that another has replaced is finished and dropped before the other
-    begins, so that there is memory for one schedule only, however often clients come and go.
+    A draw cannot be interrupted.  One that was replaced is finished and dropped before the next one begins,
+    so that memory is needed for one schedule only, however often clients join and leave.
     """
 
     def __init__(self, tasks: asyncio.TaskGroup, post: Callable[[Event], None]) -> None:
@@ -40,13 +40,13 @@ class ScheduleDrawer:
         self._drawing: asyncio.Task[None] | None = None
 
     def draw(self, effect: DrawSchedule) -> None:
-        """Make a draw, in place of any other that has not been told of."""
+        """Make a draw, in place of any earlier one that is not finished."""
         self._requested = effect
         if self._drawing is None:
             self._drawing = self._tasks.create_task(self._draw_requested())
 
     def close(self) -> None:
-        """Do not wait for the draw under way."""
+        """Stop waiting for the draw in progress."""
         if self._drawing is not None:
             self._drawing.cancel()
 

@@ -1,4 +1,4 @@
-"""Handle one client's session: check its Hello, then receive its tensors."""
+"""Handles sessions of clients: checks their Hello messages, then receives their tensors."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from pslgs.server.connections import ClientConnections
 from pslgs.server.driver import CoordinatorDriver
 from pslgs.server.hello_checks import check_claims, check_digest, check_shape
 from pslgs.server.label_statistics import LabelStatistics
-from pslgs.server.statements import ClassNames, Statements, refuse, until
+from pslgs.server.statements import ClassNames, Statements, refuse, wait_until
 from pslgs.spec.errors import InputError
 from pslgs.transport.errors import ClientFailed, ProtocolViolation, StreamEnded, TryLater, refusal_reason
 from pslgs.transport.grpc_server import Session
@@ -20,7 +20,7 @@ from pslgs.transport.v1 import training_pb2 as wire
 
 
 class SessionHandler:
-    """Lets clients in, and passes on what they send."""
+    """Handles the sessions of clients after the model is built."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a server that a client meets
         self,
@@ -39,30 +39,30 @@ class SessionHandler:
         self._rejoin_backoff = RejoinBackoff()
         self._clock = clock
 
-    async def attend(self, session: Session, hello: wire.Hello, named: asyncio.Future[None]) -> None:
-        """Attend a client of this job from its Hello on.
+    async def handle(self, session: Session, hello: wire.Hello, named: asyncio.Future[None]) -> None:
+        """Handle the session of a client of this job until it ends.
 
         Args:
-            session: Its stream.
-            hello: Its first message.
-            named: Resolved once the names of its classes are those of the job.
+            session: The session.
+            hello: The client's first message.
+            named: Resolved once the client's class names are those of the job.
 
         Raises:
-            InputError: what it says of itself does not fit the job; its stream ends with that message.
-            TryLater: it was lost too often to join now.
-            ProtocolViolation: it broke the protocol, and is lost.
-            ClientFailed: it cannot go on, and is lost.
-            StreamEnded: it left, and is lost.
+            InputError: the Hello does not fit the job; the stream ends with that message.
+            TryLater: the client was lost too often to join now.
+            ProtocolViolation: the client violated the protocol.
+            ClientFailed: the client reported that it cannot continue.
+            StreamEnded: the stream ended.
         """
         check_shape(hello.input_shape, self._input_shape)
         check_claims(hello, self._label_statistics, self._max_samples)
         if not named.done():
-            await until(session, named)
+            await wait_until(session, named)
         self._check_rejoin(session.client_id)
-        await self._serve(session, hello)
+        await self._receive_all(session, hello)
 
-    async def _serve(self, session: Session, hello: wire.Hello) -> None:
-        self._label_statistics.count(session.client_id, hello.label_counts)
+    async def _receive_all(self, session: Session, hello: wire.Hello) -> None:
+        self._label_statistics.record(session.client_id, hello.label_counts)
         self._connections.connect(session)
         try:
             await session.send(wire.Header(welcome=wire.Welcome(input_shape=self._input_shape)))
@@ -76,7 +76,7 @@ class SessionHandler:
                 )
             )
             while True:
-                self._take(session, await session.receive())
+                self._handle_frame(session, await session.receive())
         except (StreamEnded, ProtocolViolation, ClientFailed) as error:
             self._driver.post(Left(session.client_id, session.number, str(error)))
             raise
@@ -84,10 +84,10 @@ class SessionHandler:
             self._rejoin_backoff.record_loss(session.client_id, self._clock())
             self._connections.disconnect(session)
 
-    def _take(self, session: Session, frame: Frame) -> None:
+    def _handle_frame(self, session: Session, frame: Frame) -> None:
         match frame.header.WhichOneof("body"):
             case "tensor":
-                self._driver.accept(session, frame.header.tensor, frame.payload)
+                self._driver.receive(session, frame.header.tensor, frame.payload)
             case "failure":
                 raise ClientFailed(one_line(frame.header.failure.message))
             case body:
@@ -106,21 +106,21 @@ Shape = tuple[int, ...]
 
 
 class StartupGate:
-    """Takes clients in from the first moment on, and hands them to their session_handler once there is one.
+    """Accepts clients while the server starts, and passes them to the session handler once there is one.
 
     Attributes:
-        shapes: What the waiting clients say of the shape of a sample.
-        class_names: What the connected clients say of the names of classes.
-        session_handler: To be resolved by the server.
+        shapes: The shapes of samples that the waiting clients state.
+        class_names: The class names that the connected clients state.
+        session_handler: Resolved by the server once the model is built.
     """
 
     def __init__(
         self, digest: bytes, shapes: Statements[Shape], class_names: ClassNames, faults: ClientFaults
     ) -> None:
-        """Make a startup_gate; to be done while an event loop runs.
+        """Make a gate; requires a running event loop.
 
         Args:
-            digest: Of the job; nothing else is looked at that a client of another job says.
+            digest: Digest of the job; clients with another one are refused.
             shapes: Collects the shapes.
             class_names: Collects the names of classes.
             faults: Counts the clients that are refused.
@@ -131,8 +131,8 @@ class StartupGate:
         self._digest = digest
         self._faults = faults
 
-    async def attend(self, session: Session, hello: wire.Hello) -> None:
-        """Attend a client; see `SessionHandler.attend` for what else it raises.
+    async def handle(self, session: Session, hello: wire.Hello) -> None:
+        """Handle the session of a client; see `SessionHandler.handle` for further errors.
 
         Raises:
             InputError: the client's manifest is of another job.
@@ -142,8 +142,8 @@ class StartupGate:
             with self.class_names.stating(session, tuple(hello.class_names)) as named:
                 if not self.session_handler.done():
                     with self.shapes.stating(session, tuple(hello.input_shape)):
-                        await until(session, self.session_handler)
-                await self.session_handler.result().attend(session, hello, named)
+                        await wait_until(session, self.session_handler)
+                await self.session_handler.result().handle(session, hello, named)
         except (InputError, TryLater) as error:
             self._faults.refused(session.client_id, refusal_reason(error), str(error))
             raise

@@ -1,4 +1,4 @@
-"""What the connected clients state of their data, and clients that wait until they agree."""
+"""Statements of the connected clients about their data, and the wait until clients agree."""
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterator
@@ -22,11 +22,11 @@ Value = TypeVar("Value", bound=Hashable)
 
 @dataclass(slots=True, eq=False)
 class Statement(Generic[Value]):
-    """What a client states on one stream.
+    """A value that a client states on one session.
 
     Attributes:
-        session: The stream.
-        value: What is stated.
+        session: The session.
+        value: The value.
         settled: Resolved once the client need not wait any longer.
     """
 
@@ -36,7 +36,7 @@ class Statement(Generic[Value]):
 
 
 class Statements(Generic[Value]):
-    """The statements of the connected clients, one of each; a newer stream of a client counts."""
+    """The statements of the connected clients, one each, that of its newest session."""
 
     def __init__(self, agreement: Agreement[Value], clock: Callable[[], float]) -> None:
         self._agreement = agreement
@@ -46,9 +46,9 @@ class Statements(Generic[Value]):
 
     @contextmanager
     def stating(self, session: Session, value: Value) -> Iterator[Statement[Value]]:
-        """Count what a client states for as long as the block runs.
+        """Count a client's statement while the block runs.
 
-        An older stream of the client that still waits is ended; one that has joined is the coordinator's.
+        An older session of the client is ended if it still waits; if it has joined, the coordinator ends it.
         """
         client = session.client_id
         older = self._open.get(client)
@@ -65,10 +65,10 @@ class Statements(Generic[Value]):
                 self._agreement.withdraw(client)
 
     def agreed(self) -> Agreed[Value] | None:
-        """Return what holds now; None where nothing does."""
+        """Return the value that clients agree on now; None if there is none."""
         return self._agreement.agreed(self._clock())
 
-    async def agreement(self) -> Agreed[Value]:
+    async def wait_for_agreement(self) -> Agreed[Value]:
         """Wait until clients agree."""
         while (agreed := self.agreed()) is None:
             with suppress(TimeoutError):
@@ -76,8 +76,8 @@ class Statements(Generic[Value]):
             self._changed.clear()
         return agreed
 
-    def summary(self) -> list[tuple[Value, int]]:
-        """List the values with the number of their clients, most frequent first."""
+    def counts(self) -> list[tuple[Value, int]]:
+        """List the stated values with their numbers of clients, most frequent first."""
         return self._agreement.counts()
 
     def open(self) -> list[Statement[Value]]:
@@ -85,18 +85,18 @@ class Statements(Generic[Value]):
         return list(self._open.values())
 
 
-def _settled() -> asyncio.Future[None]:
+def _resolved_future() -> asyncio.Future[None]:
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     future.set_result(None)
     return future
 
 
-async def until(session: Session, settled: asyncio.Future[Any]) -> None:
-    """Wait until ``settled`` is resolved; a client has nothing to send meanwhile.
+async def wait_until(session: Session, settled: asyncio.Future[Any]) -> None:
+    """Wait until ``settled`` is resolved; the client must not send anything meanwhile.
 
     Raises:
-        StreamEnded: the client left, or its stream was ended.
-        ClientFailed: the client cannot go on.
+        StreamEnded: the stream ended.
+        ClientFailed: the client reported that it cannot continue.
         ProtocolViolation: the client sent something.
     """
     receiving = asyncio.ensure_future(session.receive())
@@ -113,13 +113,13 @@ async def until(session: Session, settled: asyncio.Future[Any]) -> None:
 
 
 def refuse(session: Session, faults: ClientFaults, error: InputError) -> None:
-    """End a stream because of what its client stated, and count that."""
+    """Refuse a client because of its statement: end its session and count the refusal."""
     faults.refused(session.client_id, refusal_reason(error), str(error))
     session.end(status_of(error), str(error))
 
 
 class ClassNames:
-    """Lets those clients join whose classes have the names that clients agree on."""
+    """Admits the clients whose class names are those that clients agree on."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class ClassNames:
         faults: ClientFaults,
         manifest: tuple[str, ...] | None = None,
     ) -> None:
-        """Take the names in the manifest, None where clients have to agree on them."""
+        """Make it with the names in the manifest; None if clients have to agree on them."""
         self._statements = statements
         self._manifest = manifest
         self._faults = faults
@@ -136,9 +136,9 @@ class ClassNames:
 
     @contextmanager
     def stating(self, session: Session, names: tuple[str, ...]) -> Iterator[asyncio.Future[None]]:
-        """Count the names that a client states while the block runs; yield what it has to wait for.
+        """Count a client's class names while the block runs; yield a future that it has to wait for.
 
-        A client whose data have no names waits for nothing.
+        The future is already resolved for a client whose data have no class names.
 
         Raises:
             ClassesMismatch: the names are not those of the manifest.
@@ -146,7 +146,7 @@ class ClassNames:
         if not names or self._manifest is not None:
             if names and names != self._manifest:
                 raise classes_mismatch(names, self._manifest or (), "those of the manifest")
-            yield _settled()
+            yield _resolved_future()
             return
         with self._statements.stating(session, names) as statement:
             self._waiting[session.number] = statement
@@ -157,7 +157,7 @@ class ClassNames:
                 self._waiting.pop(session.number, None)
 
     def review(self) -> None:
-        """Apply what is agreed now: to clients that wait, and to all whenever it has changed."""
+        """Admit or refuse waiting clients by the present agreement, and end joined ones if it has changed."""
         agreed = self._statements.agreed()
         if agreed is None:
             self._applied = None
@@ -166,7 +166,7 @@ class ClassNames:
             self._applied = agreed
             for statement in self._statements.open():
                 if statement.settled.done() and statement.value != agreed.value:
-                    self._overrule(statement, agreed)
+                    self._end_session(statement, agreed)
         for number, statement in list(self._waiting.items()):
             if statement.value == agreed.value:
                 del self._waiting[number]
@@ -175,8 +175,8 @@ class ClassNames:
                 del self._waiting[number]
                 refuse(statement.session, self._faults, self._error(statement, agreed))
 
-    def _overrule(self, statement: Statement[tuple[str, ...]], agreed: Agreed[tuple[str, ...]]) -> None:
-        """End the stream of a client that joined under other names; it may return unless these are proved."""
+    def _end_session(self, statement: Statement[tuple[str, ...]], agreed: Agreed[tuple[str, ...]]) -> None:
+        """End the session of a client that joined with other names; it may return unless these are proved."""
         error = self._error(statement, agreed)
         if agreed.proved:
             refuse(statement.session, self._faults, error)

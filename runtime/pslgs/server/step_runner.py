@@ -1,4 +1,4 @@
-"""Execute a step: orders, server step, cut gradients, update; and time its phases."""
+"""Executes steps: orders, server step, cut gradients and update; and times their phases."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ from pslgs.transport.v1 import training_pb2 as wire
 
 
 class StepTimer:
-    """Times the phases of an attempt, and each client's answers in them.
+    """Measures the phases of an attempt, and the response times of the clients.
 
     Attributes:
-        seconds: Phase -> duration of the phases that are over.
+        seconds: Phase -> duration in seconds, of the phases that have ended.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -37,27 +37,27 @@ class StepTimer:
         self._since = clock()
         self._answers: dict[str, list[float]] = {}
 
-    def lap(self, phase: str) -> None:
-        """Note that ``phase`` is over and the next one begins."""
+    def end_phase(self, phase: str) -> None:
+        """Record that ``phase`` has ended and the next one begins."""
         now = self._clock()
         self.seconds[phase] = now - self._since
         self._since = now
 
-    def answered(self, client: str) -> None:
-        """Note that a client's answer in the present phase is complete."""
+    def record_reply(self, client: str) -> None:
+        """Record that a client's reply in the present phase is complete."""
         self._answers.setdefault(client, []).append(self._clock() - self._since)
 
     def response_seconds(self) -> dict[str, tuple[float, float]]:
-        """Return client -> time until its smashed data, its gradient were complete."""
+        """Return client -> seconds until its smashed data and until its gradient were complete."""
         return {client: (times[0], times[1]) for client, times in self._answers.items() if len(times) == 2}
 
 
 @dataclass(slots=True, eq=False)
 class _Attempt:
-    """An attempt under way, seen by those who carry it out."""
+    """State of the attempt in progress."""
 
     buffers: StepBuffers
-    watch: StepTimer
+    timer: StepTimer
     result: ServerStepResult | None = None
     abandoned: bool = False
 
@@ -71,7 +71,7 @@ class _Updated(NamedTuple):
 
 
 class StepRunner:
-    """Carries out the effects of one attempt after another."""
+    """Executes the effects of one attempt after another."""
 
     def __init__(self, context: ServerContext) -> None:
         self._context = context
@@ -91,13 +91,13 @@ class StepRunner:
         else:
             self._send_orders(self._parameters, orders)
 
-    def accept(self, session: Session, header: wire.Tensor, payload: memoryview) -> messages.Event | None:
-        """Take in a chunk of a client's answer; return the event if it completed one.
+    def receive(self, session: Session, header: wire.Tensor, payload: memoryview) -> messages.Event | None:
+        """Receive a chunk of a client's answer; return an event if the answer is complete.
 
-        A chunk that nobody waits for is counted and dropped.
+        An unexpected chunk is counted and dropped.
 
         Raises:
-            ProtocolViolation: the chunk is not what comes next.
+            ProtocolViolation: the chunk is out of order.
         """
         attempt, exchange = self._attempt, messages.ExchangeId(header.step, header.attempt)
         of = Pass.BACKWARD if header.kind == wire.Tensor.CLIENT_GRADIENT else Pass.FORWARD
@@ -110,10 +110,10 @@ class StepRunner:
             reason = self._replies.classify(session.client_id, of, exchange)
             self._context.faults.ignored(session.client_id, reason)
             return None
-        if not client.accept(header, payload):
+        if not client.receive(header, payload):
             return None
         self._replies.complete(session.client_id, of, exchange)
-        attempt.watch.answered(session.client_id)
+        attempt.timer.record_reply(session.client_id)
         if header.kind == wire.Tensor.CLIENT_GRADIENT:
             return messages.ClientGradientReceived(session.client_id, exchange)
         return messages.SmashedDataReceived(session.client_id, exchange)
@@ -121,13 +121,13 @@ class StepRunner:
     def run_server_step(self, effect: messages.RunServerStep) -> None:
         """Run the server part."""
         attempt = self._current(effect.exchange)
-        attempt.watch.lap("forward_wait")
+        attempt.timer.end_phase("forward_wait")
         self._context.tasks.create_task(self._run_server_step(attempt, effect.exchange))
 
     def send_cut_gradients(self, effect: messages.SendCutGradients) -> None:
         """Send every active client its rows of the cut gradient."""
         attempt = self._current(effect.exchange)
-        attempt.watch.lap("server")
+        attempt.timer.end_phase("server")
         attempt.buffers.expect_gradients()
         if attempt.result is None:
             raise LookupError("the server part has not run")
@@ -143,11 +143,11 @@ class StepRunner:
     def apply_update(self, effect: messages.ApplyUpdate) -> None:
         """Apply the optimizer step."""
         attempt = self._current(effect.exchange)
-        attempt.watch.lap("backward_wait")
+        attempt.timer.end_phase("backward_wait")
         self._context.tasks.create_task(self._apply_update(attempt, effect))
 
     def abandon(self, effect: messages.AbandonAttempt) -> None:
-        """Forget an attempt, here and at its clients."""
+        """Drop an attempt, here and at its clients."""
         if self._attempt is not None and self._attempt.buffers.exchange == effect.exchange:
             self._attempt.abandoned = True
             self._attempt = None
@@ -205,7 +205,7 @@ class StepRunner:
             self._context.post(messages.NumericFaultFound(effect.exchange, updated))
             return
         self._parameters = updated.parameters
-        attempt.watch.lap("update")
+        attempt.timer.end_phase("update")
         self._context.recorder.write(self._record(attempt, effect, updated))
         self._attempt = None
         self._context.post(messages.UpdateDone(effect.exchange))
@@ -226,8 +226,8 @@ class StepRunner:
             loss=attempt.result.loss if attempt.result else float("nan"),
             learning_rate=updated.learning_rate,
             quality=updated.quality,
-            seconds=attempt.watch.seconds,
-            response_seconds=attempt.watch.response_seconds(),
+            seconds=attempt.timer.seconds,
+            response_seconds=attempt.timer.response_seconds(),
         )
 
     def _sending_gradient(self, exchange: messages.ExchangeId, gradient: Tensor) -> Sending:

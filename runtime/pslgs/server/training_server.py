@@ -1,4 +1,4 @@
-"""Build the parts of a server once the model is known, and train to the end."""
+"""Builds the parts of a server once the model is known, and trains to the end."""
 
 import asyncio
 import time
@@ -17,10 +17,10 @@ from pslgs.process.task_group import task_group
 from pslgs.server import run_checkpoint
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.connections import ClientConnections
-from pslgs.server.context import ServerContext, Tell
+from pslgs.server.context import PostEvent, ServerContext
 from pslgs.server.driver import CoordinatorDriver, SaveNow
 from pslgs.server.evaluation_runner import EvaluationRunner
-from pslgs.server.hello_checks import ShapeMismatch, check_size_of_sample, no_agreement
+from pslgs.server.hello_checks import ShapeMismatch, check_sample_size, describe_disagreement
 from pslgs.server.label_statistics import LabelStatistics
 from pslgs.server.options import ServerOptions
 from pslgs.server.recorder import RunRecorder
@@ -48,7 +48,7 @@ _FLUSH_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Built:
-    """What is there once the model is built and the checkpoint, if any, is put back."""
+    """The model and the state of the run after restoring the checkpoint, if there is one."""
 
     task: TrainingSetup
     model: ServerModel
@@ -57,9 +57,9 @@ class _Built:
 
 
 class TrainingServer:
-    """One job at its server."""
+    """Trains one job at its server."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - everything that is opened before it
+    def __init__(  # noqa: PLR0913, PLR0917 - resources opened before it
         self,
         job: SplitTrainingJob,
         options: ServerOptions,
@@ -103,22 +103,22 @@ class TrainingServer:
         built = await self._torch.run(self._build, task, network, data, device)
         if built.restored and built.restored.checkpoint is not self._checkpoint:
             older = built.restored.checkpoint
-            self._recorder.go_on_after(older.step, older.state.get("progress"))
+            self._recorder.resume_after(older.step, older.state.get("progress"))
         async with task_group() as tasks:
-            return await self._lead(tasks, built, data, startup_gate, stop)
+            return await self._train(tasks, built, data, startup_gate, stop)
 
     async def _agreed_task(
         self, network: SplitNetwork, startup_gate: StartupGate, stop: asyncio.Future[str]
     ) -> TrainingSetup | Finish:
-        """Wait until clients agree on a shape of samples that the network can take.
+        """Wait until clients agree on a shape of samples that the network accepts.
 
         Raises:
-            InputError: more than half of the expected clients state a shape that it cannot take.
+            InputError: the shape that more than half of the clients state cannot be used.
         """
         patience = self._spec.fault_tolerance.quorum_timeout_seconds
         deadline = time.monotonic() + patience
         while True:
-            agreement = asyncio.ensure_future(startup_gate.shapes.agreement())
+            agreement = asyncio.ensure_future(startup_gate.shapes.wait_for_agreement())
             either: list[asyncio.Future[Any]] = [agreement, stop]
             left = max(0.0, deadline - time.monotonic())
             await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
@@ -126,17 +126,19 @@ class TrainingServer:
                 agreement.cancel()
                 if stop.done():
                     return Finish(ExitCode.INTERRUPTED, stop.result())
-                return Finish(ExitCode.QUORUM_LOST, no_agreement(startup_gate.shapes.summary(), patience))
+                return Finish(
+                    ExitCode.QUORUM_LOST, describe_disagreement(startup_gate.shapes.counts(), patience)
+                )
             agreed = agreement.result()
             try:
-                check_size_of_sample(agreed.value)
+                check_sample_size(agreed.value)
                 return await self._torch.run(task_of, self._spec, network, agreed.value)
             except InputError as error:
                 if agreed.proved:
                     raise
                 startup_gate.refuse_shape(agreed.value, ShapeMismatch(*error.violations))
 
-    async def _lead(
+    async def _train(
         self,
         tasks: asyncio.TaskGroup,
         built: _Built,
@@ -158,7 +160,7 @@ class TrainingServer:
         driver = CoordinatorDriver(context, coordinator, evaluations, prepare)
         startup_gate.session_handler.set_result(self._session_handler(driver, context))
         beside = [tasks.create_task(_tick(driver, startup_gate)), tasks.create_task(_stop(driver, stop))]
-        finish = await driver.conduct()
+        finish = await driver.run()
         for task in beside:
             task.cancel()
         if finish.exit_code is ExitCode.FINISHED:
@@ -176,7 +178,7 @@ class TrainingServer:
             context.clock,
         )
 
-    def _context(self, tasks: asyncio.TaskGroup, built: _Built, post: Tell) -> ServerContext:
+    def _context(self, tasks: asyncio.TaskGroup, built: _Built, post: PostEvent) -> ServerContext:
         layout = built.task.layout
         return ServerContext(
             task=built.task,
@@ -213,9 +215,9 @@ class TrainingServer:
         return _Built(task, model, label_statistics, restored)
 
     def _prepare_checkpoint(self, coordinator: Coordinator, built: _Built) -> SaveNow:
-        """Fix what the coordinator remembers now; the torch thread writes it when it comes to it."""
+        """Copy the present state of the coordinator, for a checkpoint that the torch thread writes later."""
         state, progress = coordinator.state(time.monotonic()), self._recorder.progress()
-        label_counts = built.label_statistics.known()
+        label_counts = built.label_statistics.by_client()
 
         def save(step: int) -> str | None:
             rest = run_checkpoint.snapshot(state, label_counts, self._spec, progress)

@@ -148,7 +148,7 @@ def test_a_suspended_job_frees_its_pods_and_goes_on_where_it_was(own_cluster, na
 
     suspend(own_cluster, namespace, suspended=False)
     own_cluster.wait_for(namespace, "stj/nap", is_true("Ready"), seconds=240)
-    assert f"going on from the checkpoint of step {saved}" in own_cluster.logs(namespace, "job/nap-server")
+    assert f"resuming from the checkpoint of step {saved}" in own_cluster.logs(namespace, "job/nap-server")
     found = own_cluster.wait_for(namespace, "stj/nap", lambda job: step(job) > saved, seconds=30)
     told = [each.reason for each in own_cluster.events(namespace, "nap")]
     assert told == ["Accepted", "Started", "TrainingStarted", "Suspended", "Resumed", "Started"]
