@@ -1,4 +1,4 @@
-"""A manifest in a file, and the command line without a process."""
+"""Manifest files, and the command line run in the test's own process."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +29,7 @@ def job(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bad_job(tmp_path: Path) -> Path:
-    """A file with a manifest that is wrong in two places."""
+    """A file with a manifest that has two violations."""
     path = tmp_path / "bad.yaml"
     path.write_text(MANIFEST.replace("epochs: 3", "epoch: 3"))
     return path

@@ -1,4 +1,4 @@
-"""What a command's exception becomes: a sentence, an exit code, and a traceback only for those who ask."""
+"""Exceptions of commands become error lines and exit codes; tracebacks are printed with --debug only."""
 
 from typing import Annotated
 
@@ -26,12 +26,12 @@ app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 
 @app.callback()
 def options(*, debug: Annotated[bool, typer.Option("--debug")] = False) -> None:
-    """Stand in for the options of all commands."""
+    """Global options of the test command."""
 
 
 @app.command("fail", cls=Command)
 def fail(name: str) -> None:
-    """Stand in for a command that fails."""
+    """Raise the error of that name."""
     raise ERRORS[name]
 
 
@@ -40,7 +40,7 @@ def run(*arguments: str) -> Result:
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "told"),
+    ("name", "code", "stderr"),
     [
         pytest.param("input", 2, "error: spec.epochs: is 0\nerror: nothing was started\n", id="bad-input"),
         pytest.param(
@@ -66,27 +66,27 @@ def run(*arguments: str) -> Result:
         ),
     ],
 )
-def test_an_exception_becomes_a_sentence_and_an_exit_code(name: str, code: int, told: str) -> None:
+def test_an_exception_becomes_an_error_line_and_an_exit_code(name: str, code: int, stderr: str) -> None:
     result = run("fail", name)
     assert result.exit_code == code
-    assert result.stderr == told
+    assert result.stderr == stderr
 
 
-def test_an_exit_code_that_a_command_chose_is_kept() -> None:
+def test_the_exit_code_of_a_command_is_kept() -> None:
     assert run("fail", "exit").exit_code == ExitCode.INTERRUPTED
 
 
-def test_a_reader_that_went_away_is_not_told() -> None:
+def test_a_broken_pipe_is_not_reported() -> None:
     result = run("fail", "pipe")
     assert (result.exit_code, result.stderr) == (1, "")
 
 
-def test_an_abort_stays_an_abort() -> None:
+def test_an_abort_is_reported_by_typer() -> None:
     result = run("fail", "abort")
     assert (result.exit_code, result.stderr) == (1, "Aborted!\n")
 
 
-def test_a_usage_error_shows_the_usage() -> None:
+def test_a_usage_error_prints_the_usage() -> None:
     result = run("fail", "usage")
     assert result.exit_code == 2
     assert "choose another port" in result.stderr
@@ -94,12 +94,12 @@ def test_a_usage_error_shows_the_usage() -> None:
 
 
 @pytest.mark.parametrize(("name", "code"), [("input", 2), ("fault", 1)], ids=["bad-input", "fault"])
-def test_the_traceback_is_shown_to_those_who_ask(name: str, code: int) -> None:
+def test_the_traceback_is_printed_with_debug(name: str, code: int) -> None:
     result = run("--debug", "fail", name)
     assert result.exit_code == code
     assert result.stderr.startswith("Traceback")
     assert "error: " in result.stderr
 
 
-def test_a_traceback_is_not_shown_unasked() -> None:
+def test_no_traceback_is_printed_without_debug() -> None:
     assert "Traceback" not in run("fail", "fault").stderr

@@ -1,4 +1,4 @@
-"""The command ``pslgs`` as a user starts it."""
+"""The command ``pslgs``: entry points, version, help and start-up imports."""
 
 import json
 import subprocess
@@ -20,7 +20,9 @@ Pslgs = Callable[..., Result]
         pytest.param([sys.executable, "-m", "pslgs.cli"], id="module"),
     ],
 )
-def test_a_bad_manifest_ends_a_process_with_code_2_and_two_sentences(entry: list[str], bad_job: Path) -> None:
+def test_a_bad_manifest_exits_with_code_2_and_a_line_for_each_violation(
+    entry: list[str], bad_job: Path
+) -> None:
     command = [*entry, "validate", str(bad_job)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 2
@@ -31,7 +33,7 @@ def test_a_bad_manifest_ends_a_process_with_code_2_and_two_sentences(entry: list
     ]
 
 
-def test_starting_imports_nothing_slow() -> None:
+def test_starting_the_command_imports_no_slow_modules() -> None:
     code = "import json, sys, pslgs.cli.main; print(json.dumps(list(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
     slow = {"torch", "torchvision", "grpc", "sklearn", "matplotlib", "pyarrow", "numpy", "rich"}
@@ -46,7 +48,7 @@ def test_without_arguments_the_help_is_printed(pslgs: Pslgs) -> None:
     assert "validate" in pslgs().output
 
 
-def test_a_mistyped_command_is_told(pslgs: Pslgs) -> None:
+def test_a_mistyped_command_is_refused_with_a_suggestion(pslgs: Pslgs) -> None:
     result = pslgs("validat")
     assert result.exit_code == 2
     assert "Did you mean 'validate'?" in result.stderr

@@ -1,4 +1,4 @@
-"""What `pslgs run` refuses: one sentence with the field's path, exit code 2, and nothing started."""
+"""`pslgs run` refuses bad input with the field's path and exit code 2, before it starts a process."""
 
 import shutil
 import socket
@@ -91,14 +91,14 @@ def test_a_bad_input_is_refused_before_anything_starts(folder, overrides, path, 
     assert not (folder / "runs").exists()
 
 
-def test_several_clients_of_the_same_samples_are_refused(folder):
+def test_several_clients_with_the_same_samples_are_refused(folder):
     overrides = [argument for each in numpy_data("high.npz") for argument in ("--set", each)]
     result = invoke("--clients", "3", *overrides)
     assert result.exit_code == ExitCode.BAD_INPUT
     assert "error: spec.data: gives each of the 3 clients the same samples" in result.stderr
 
 
-def test_no_clients_are_refused(folder):
+def test_zero_clients_are_refused(folder):
     assert invoke("--clients", "0").exit_code == ExitCode.BAD_INPUT
 
 
@@ -111,7 +111,7 @@ def test_a_port_in_use_is_refused(folder):
     assert "error: --metrics-port: port" in result.stderr
 
 
-def test_a_folder_that_holds_a_run_is_not_overwritten(folder):
+def test_a_folder_with_a_run_is_not_overwritten(folder):
     (folder / "old").mkdir()
     (folder / "old" / "job.yaml").touch()
     result = invoke("--output", "old")
@@ -119,7 +119,7 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(folder):
     assert "--resume" in result.stderr
 
 
-def test_a_resume_that_changes_the_training_is_refused_and_leaves_the_folder_as_it_was(folder):
+def test_a_resume_with_another_training_is_refused_and_leaves_the_folder_unchanged(folder):
     run = folder / "old"
     run.mkdir()
     (run / "job.yaml").write_text("as it was")
@@ -143,7 +143,7 @@ def test_a_resume_that_changes_the_training_is_refused_and_leaves_the_folder_as_
     assert not (run / "machine.json").exists()
 
 
-def test_a_resume_of_nothing_is_refused(folder):
+def test_a_resume_without_a_run_is_refused(folder):
     result = invoke("--output", "nothing", "--resume")
     assert result.exit_code == ExitCode.BAD_INPUT
     assert "there is no run in nothing" in result.stderr

@@ -25,7 +25,7 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(manifest):
     Path("out/job.yaml").touch()
     result = run(app, ["simulate", manifest, "--output", "out"])
     assert result.exit_code == 2
-    assert "out holds a run already" in result.stderr
+    assert "out has a run already" in result.stderr
 
 
 def test_json_is_all_that_is_printed_and_has_no_nan(manifest):

@@ -6,7 +6,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from pslgs.launch.progress import ProgressView
-from pslgs.launch.simulate_job import train_in_folder
+from pslgs.launch.simulate_job import simulate_in_folder
 from pslgs.reporting.page import write_report
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.setup import Simulation, SimulationOptions, parse_mix
@@ -22,7 +22,7 @@ def simulated(tmp_path):
         simulation = Simulation(job(), STRATEGIES[strategy], options)
         shown = io.StringIO()
         with ProgressView(Console(file=shown)) as view:
-            train_in_folder(simulation, tmp_path, [f"client-{i}" for i in range(8)], view)
+            simulate_in_folder(simulation, tmp_path, [f"client-{i}" for i in range(8)], view)
         return tmp_path, shown.getvalue()
 
     return run

@@ -1,1 +1,1 @@
-"""The command ``pslgs``: each command in a module of its own, errors told in one place."""
+"""The command line ``pslgs``: one module per command."""

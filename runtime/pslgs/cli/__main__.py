@@ -1,4 +1,4 @@
-"""``python -m pslgs.cli``, the command ``pslgs`` for a Python that has no scripts on its path."""
+"""Entry point of ``python -m pslgs.cli``, equivalent to the command ``pslgs``."""
 
 from pslgs.cli.main import main
 

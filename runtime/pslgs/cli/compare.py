@@ -1,72 +1,82 @@
-"""``pslgs compare``: simulate a job with several strategies and compare them."""
+"""``pslgs compare``: simulate several sampling strategies on one job and compare them."""
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from pslgs.cli.options import DeviceOption, FormatOption, JobArgument, OutputFormat, SetOption, print_json
-from pslgs.cli.simulate import RecalibrateOption
+from pslgs.cli.options import (
+    CacheOption,
+    DeviceOption,
+    FormatOption,
+    JobArgument,
+    OutputFormat,
+    PartitionOption,
+    ProfileOption,
+    RecalibrateOption,
+    ScheduleOnlyOption,
+    SetOption,
+    VirtualClientsOption,
+    print_json,
+)
 from pslgs.process.machine import DATASET_CACHE
-from pslgs.simulation.job_variants import PAPER_STRATEGIES, Skew
+from pslgs.simulation.job_variants import PAPER_STRATEGIES
 from pslgs.spec import load_job
 from pslgs.spec.training import Baseline, SamplingStrategy
 
-_RUNS = Path("runs")
+StrategiesOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME,…", help=f"Strategies and baselines: {', '.join((*SamplingStrategy, *Baseline))}."
+    ),
+]
+SeedsOption = Annotated[
+    int,
+    typer.Option(min=1, help="Number of simulations per strategy, with consecutive seeds from the job's on."),
+]
+TargetAccuracyOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Accuracy for which to report when it is first reached; default: 95 % of the best strategy's.",
+    ),
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Number of simulations at a time; default: one per core, or one on a GPU."),
+]
+SimulationThreadsOption = Annotated[int, typer.Option(min=1, help="Number of cores per simulation.")]
+ComparisonFolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the comparison; default: one under runs/, named after the job. Simulations that the "
+        "folder has already are not repeated."
+    ),
+]
+_DEFAULT_STRATEGIES: Final = ",".join(PAPER_STRATEGIES)
 
 
 def compare(  # noqa: PLR0913, PLR0917 - the options of a command
     job: JobArgument,
-    strategies: Annotated[
-        str, typer.Option(metavar="NAME,…", help=f"Of {', '.join((*SamplingStrategy, *Baseline))}.")
-    ] = ",".join(PAPER_STRATEGIES),
-    seeds: Annotated[
-        int,
-        typer.Option(
-            min=1, help="Number of simulations of each strategy, with seeds counted from the job's own."
-        ),
-    ] = 3,
-    clients: Annotated[int | None, typer.Option(min=1, help="Number of virtual clients.")] = None,
-    partition: Annotated[
-        Skew | None, typer.Option(help="How unequal the clients are: two classes per client, five, or IID.")
-    ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME[:WEIGHT],…",
-            help="Links and machines to model: lan, wifi, lte, satellite or a YAML file; lan:0.8,lte:0.2.",
-        ),
-    ] = None,
-    schedule_only: Annotated[  # noqa: FBT002 - an option of a command
-        bool, typer.Option("--schedule-only", help="Draw the batches without training.")
-    ] = False,
-    target_accuracy: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0,
-            max=1.0,
-            help="Accuracy whose first time is reported; 95 % of the best strategy's if not given.",
-        ),
-    ] = None,
+    strategies: StrategiesOption = _DEFAULT_STRATEGIES,
+    seeds: SeedsOption = 3,
+    clients: VirtualClientsOption = None,
+    partition: PartitionOption = None,
+    profile: ProfileOption = None,
+    schedule_only: ScheduleOnlyOption = False,  # noqa: FBT002
+    target_accuracy: TargetAccuracyOption = None,
     recalibrate: RecalibrateOption = 0,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Simulations at a time; without it, one on each core, on a GPU one."),
-    ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Number of cores of each simulation.")] = 1,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the comparison, also of one to go on with; without it, one under runs/."
-        ),
-    ] = None,
+    jobs: JobsOption = None,
+    threads: SimulationThreadsOption = 1,
+    output: ComparisonFolderOption = None,
     device: DeviceOption = "auto",
-    cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = DATASET_CACHE,
+    cache: CacheOption = DATASET_CACHE,
     output_format: FormatOption = OutputFormat.TEXT,
     overrides: SetOption = None,
 ) -> None:
-    """Simulate a job with several strategies and seeds, and report what skew costs and allocation brings."""
+    """Simulate a job with several strategies and seeds, and compare accuracy, deviation and cost."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
     from rich.console import Console
 
@@ -74,11 +84,13 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
     from pslgs.comparison.report import REPORT, comparison_document
     from pslgs.comparison.tables import show
     from pslgs.launch.compare_progress import ComparisonView
-    from pslgs.launch.sites import sites
+    from pslgs.launch.local_clients import local_clients
+    from pslgs.launch.run_folder import RUNS
 
     manifest = load_job(job, overrides or ())
     own_data = manifest.spec.data.train.is_per_client
-    folder = output or _RUNS / f"{manifest.metadata.name}-compared"
+    names = [each.client_id for each in local_clients(manifest.spec, clients)] if own_data else None
+    folder = output or RUNS / f"{manifest.metadata.name}-compared"
     console = Console(highlight=False, stderr=output_format is OutputFormat.JSON)
     with ComparisonView(console, folder) as view:
         comparison = comparing.compare(
@@ -91,7 +103,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
             schedule_only=schedule_only,
             target_accuracy=target_accuracy,
             recalibration_batches=recalibrate,
-            client_ids=[site.client_id for site in sites(manifest.spec, clients)] if own_data else None,
+            client_ids=names,
             cache=cache.expanduser(),
             threads=threads,
             device=device,

@@ -1,4 +1,4 @@
-"""Options and start-up that the entry points of both containers share."""
+"""Options and start-up that ``pslgs server`` and ``pslgs client``, the containers' commands, share."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ import resource
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -17,60 +17,68 @@ from pslgs.process.signals import StoppedEarly, stopping_early
 from pslgs.process.termination_message import Ending, TerminationMessage
 from pslgs.spec import ExitCode, InputError, Tls
 
-KIB_PER_MIB = 1024
+CONTAINER_CACHE: Final = Path("/tmp/pslgs")  # noqa: S108 - a container's scratch space
+_KIB_PER_MIB = 1024
 
 IdentityOption = Annotated[
-    Path | None, typer.Option(help="Folder with tls.crt, tls.key and ca.crt; needed unless TLS is disabled.")
+    Path | None,
+    typer.Option(help="Folder with tls.crt, tls.key and ca.crt; required unless TLS is disabled."),
 ]
-ThreadsOption = Annotated[int, typer.Option(min=0, help="Cores to compute with; 0 takes all.")]
-CacheOption = Annotated[Path, typer.Option(help="Folder for converted datasets.")]
+ThreadsOption = Annotated[
+    int, typer.Option(min=0, help="Number of cores to compute with; 0 uses all available cores.")
+]
 TerminationMessageOption = Annotated[
     Path | None,
-    typer.Option(help="File for the last words, JSON: exit code, message and, of a server, its status."),
+    typer.Option(
+        help="File for the termination message: JSON with exit code, message and, for a server, its status."
+    ),
 ]
 WithParentOption = Annotated[
-    bool, typer.Option("--with-parent", help="Stop when the process that started this one ends.", hidden=True)
+    bool, typer.Option("--with-parent", help="Stop when the parent process ends.", hidden=True)
 ]
 
 
 @contextmanager
-def leaving(path: Path | None) -> Iterator[TerminationMessage]:
-    """Write the process's last words to ``path`` when the block ends, whatever ends it."""
-    words = TerminationMessage()
+def write_termination_message(path: Path | None) -> Iterator[TerminationMessage]:
+    """Provide the process's termination message, and write it to ``path`` however the block ends.
+
+    An exception, or a signal before the process handles signals itself, sets the message's ending.
+    """
+    message = TerminationMessage()
     try:
         with stopping_early():
-            yield words
+            yield message
     except StoppedEarly as stopped:
-        words.ending = Ending(ExitCode.INTERRUPTED, str(stopped))
+        message.ending = Ending(ExitCode.INTERRUPTED, str(stopped))
         raise
     except Exception as error:
-        words.ending = ending_of(error)
+        message.ending = ending_of(error)
         raise
     finally:
         if path is not None:
-            words.write_to(path)
+            message.write_to(path)
 
 
-def run_process(work: Coroutine[Any, Any, Ending], threads: int) -> Ending:
-    """Run a container's work on ``threads`` cores, logging to stderr."""
+def run_process(main: Coroutine[Any, Any, Ending], threads: int) -> Ending:
+    """Run a container's main coroutine with torch on ``threads`` cores (0: all), and log to stderr."""
     from pslgs.training.torch_thread import configure_torch
 
-    # gRPC would tell of every connection that a peer closes; what matters of it we tell ourselves.
+    # gRPC would log every connection that a peer closes; the transport logs those that matter.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
     configure_torch(threads or available_cores())
     try:
-        return asyncio.run(work)
+        return asyncio.run(main)
     finally:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        logging.getLogger(__name__).info("peak memory %d MiB", peak // KIB_PER_MIB)
+        logging.getLogger(__name__).info("peak memory %d MiB", peak // _KIB_PER_MIB)
 
 
-def endpoint(address: str) -> tuple[str, int]:
-    """Take ``HOST:PORT`` apart; an IPv6 host stands in brackets.
+def parse_endpoint(address: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT``; an IPv6 host is written in brackets.
 
     Raises:
-        InputError: it has another form.
+        InputError: the address has another form.
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
@@ -79,10 +87,10 @@ def endpoint(address: str) -> tuple[str, int]:
 
 
 def required_identity(folder: Path | None, tls: Tls) -> Path | None:
-    """Return the folder of the certificate, None where the manifest disables TLS.
+    """Return the folder of the process's certificate, or None if the manifest disables TLS.
 
     Raises:
-        InputError: the manifest asks for TLS and there is no folder.
+        InputError: the manifest requires TLS and no folder was given.
     """
     if tls is Tls.DISABLED:
         return None

@@ -1,4 +1,4 @@
-"""How a command that fails tells it: one line for each thing wrong, and an exit code."""
+"""Error reporting of the commands: one line for each error on stderr, and an exit code."""
 
 import traceback
 from typing import Any
@@ -12,33 +12,33 @@ from pslgs.spec.exit_codes import ExitCode
 
 
 class Command(TyperCommand):
-    """A command whose exceptions become lines on stderr, with their tracebacks after ``pslgs --debug``."""
+    """A command that reports its exceptions on stderr, with tracebacks only after ``pslgs --debug``."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer keeps the base class of its contexts private
-        """Run the command; this is the outermost frame, so a user gets a sentence for any exception."""
+        """Run the command; any exception other than those of typer is reported and becomes an exit code."""
         try:
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
             raise
-        except Exception as error:
+        except Exception as error:  # the outermost frame: users get a message whatever was raised
             if ctx.find_root().params.get("debug"):
                 traceback.print_exception(error)
-            raise typer.Exit(told(error)) from error
+            raise typer.Exit(report_error(error)) from error
 
 
-def told(error: Exception) -> ExitCode:
-    """Print on stderr what went wrong, and choose the exit code for it."""
-    exit_code, sentences = ending_of(error)
-    for sentence in sentences.splitlines():
-        hint = " (pslgs --debug … shows the traceback)" if exit_code is ExitCode.INTERNAL_ERROR else ""
-        typer.echo(f"error: {sentence}{hint}", err=True)
+def report_error(error: Exception) -> ExitCode:
+    """Print an error on stderr, and return the exit code for it."""
+    exit_code, message = ending_of(error)
+    hint = " (pslgs --debug … shows the traceback)" if exit_code is ExitCode.INTERNAL_ERROR else ""
+    for line in message.splitlines():
+        typer.echo(f"error: {line}{hint}", err=True)
     return exit_code
 
 
 def ending_of(error: Exception) -> Ending:
-    """Say in a sentence what went wrong, or in one line for each thing wrong with the input."""
+    """Return exit code and message for an error; the message has a line for each violation of the input."""
     if isinstance(error, InputError):
         return Ending(ExitCode.BAD_INPUT, str(error))
-    what = " ".join(str(error).split())
-    sentence = f"{type(error).__name__}: {what}" if what else type(error).__name__
-    return Ending(ExitCode.INTERNAL_ERROR, sentence)
+    details = " ".join(str(error).split())
+    name = type(error).__name__
+    return Ending(ExitCode.INTERNAL_ERROR, f"{name}: {details}" if details else name)

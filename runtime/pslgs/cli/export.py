@@ -1,25 +1,24 @@
-"""``pslgs export``: the model of a run, whole and under its original parameter names."""
+"""``pslgs export``: write the trained model under its original parameter names."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pslgs.cli.report import RunArgument
+from pslgs.cli.options import RunArgument
 from pslgs.spec import InputError
 
 
 def export(
     run: RunArgument,
-    output: Annotated[Path | None, typer.Option(help="File to write; model.safetensors here.")] = None,
+    output: Annotated[Path, typer.Option(help="File to write.")] = Path("model.safetensors"),
 ) -> None:
-    """Write the model of a run, or of its last checkpoint if the run has not ended, as safetensors."""
+    """Write the model of a run's latest checkpoint as a safetensors file."""
     from pslgs.splitting.split_network import save_weights
     from pslgs.training.checkpoint import CheckpointStore
 
     checkpoint = CheckpointStore(run / "checkpoints", keep=1).load_latest()
     if checkpoint is None:
-        raise InputError.at("", f"{run} has no checkpoint yet; name the folder of a run that has reached one")
-    target = output or Path("model.safetensors")
-    save_weights(checkpoint.tensors["model"], target)
-    typer.echo(f"{target}: the model after step {checkpoint.step}")
+        raise InputError.at("", f"{run} has no checkpoint yet; name the folder of a run that has one")
+    save_weights(checkpoint.tensors["model"], output)
+    typer.echo(f"{output}: the model after step {checkpoint.step}")

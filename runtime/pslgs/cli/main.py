@@ -1,7 +1,7 @@
 """The entry point of ``pslgs``.
 
-A command is added in two lines: the import of its module and its ``app.command``.  What is slow to
-import (torch) is imported inside the commands, so that ``pslgs --help`` answers at once.
+A new command needs two lines here: the import of its module and its ``app.command``.  Commands import slow
+modules, such as torch, in their functions, so that ``pslgs --help`` stays fast.
 """
 
 import sys
@@ -49,16 +49,17 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with 
 @app.callback()
 def options(
     *,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print the tracebacks of errors.")] = False,
     show_version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    """Options of all commands; they stand before the command's name."""
+    """Global options, written before the command's name."""
 
 
 def main() -> None:
-    """Run the command line and exit with an `ExitCode`."""
-    # A manifest's package.module:function may lie in the working folder.
+    """Run the command that ``sys.argv`` names, and exit with an `ExitCode`."""
+    # A manifest may name a package.module:function of the working folder.
     sys.path.insert(0, str(Path.cwd()))
     app()

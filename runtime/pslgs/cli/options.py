@@ -1,4 +1,4 @@
-"""Options that several commands share: the manifest, --set and --format."""
+"""Arguments and options that several commands share."""
 
 import json
 from collections.abc import Mapping
@@ -8,28 +8,67 @@ from typing import Annotated, Any
 
 import typer
 
-JobArgument = Annotated[Path, typer.Argument(metavar="JOB.YAML", help="The manifest, a SplitTrainingJob.")]
+from pslgs.simulation.job_variants import Skew
 
-DeviceOption = Annotated[
-    str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N; auto takes the GPU if there is one.")
+JobArgument = Annotated[
+    Path, typer.Argument(metavar="JOB.YAML", help="Manifest of the job, a SplitTrainingJob.")
 ]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")]
 
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Set a field, e.g. spec.epochs=3; can be repeated."),
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Set a field of the manifest, e.g. spec.epochs=3; repeatable."
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE", help="Device: auto, cpu, cuda or cuda:N; auto selects a GPU if there is one."
+    ),
+]
+CacheOption = Annotated[Path, typer.Option(help="Folder that caches converted datasets.")]
+RunFolderOption = Annotated[
+    Path | None, typer.Option(help="Folder of the run; default: a new one under runs/, named after the job.")
+]
+
+VirtualClientsOption = Annotated[int | None, typer.Option(min=1, help="Number of virtual clients.")]
+PartitionOption = Annotated[
+    Skew | None,
+    typer.Option(
+        help="Label skew of the clients: severe (two classes each), mild (five classes each) or iid."
+    ),
+]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME[:WEIGHT],…",
+        help="Network and device profiles to model: lan, wifi, lte, satellite or a YAML file, with optional "
+        "weights, e.g. lan:0.8,lte:0.2.",
+    ),
+]
+ScheduleOnlyOption = Annotated[
+    bool, typer.Option("--schedule-only", help="Draw the batches without training.")
+]
+RecalibrateOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="BATCHES",
+        help="Number of global batches to re-estimate BatchNorm statistics from, for a second score of each "
+        "evaluation; 0 disables it.",
+    ),
 ]
 
 
 class OutputFormat(StrEnum):
-    """For people or for programs."""
+    """Format of a command's output."""
 
     TEXT = "text"
     JSON = "json"
 
 
-FormatOption = Annotated[
-    OutputFormat, typer.Option("--format", help="Print text for people or JSON for programs.")
-]
+FormatOption = Annotated[OutputFormat, typer.Option("--format", help="Output format.")]
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -1,11 +1,10 @@
-"""``pslgs plan``: what a job will do and cost, before anything runs."""
+"""``pslgs plan``: predict what a job will do and cost before it runs."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pslgs.cli.options import FormatOption, JobArgument, OutputFormat, SetOption, print_json
+from pslgs.cli.options import CacheOption, FormatOption, JobArgument, OutputFormat, SetOption, print_json
 from pslgs.process.machine import DATASET_CACHE
 from pslgs.spec import load_job
 
@@ -16,27 +15,30 @@ def plan(  # noqa: PLR0913, PLR0917 - the options of a command
     bandwidth: Annotated[
         str, typer.Option(help="Bandwidth of a client's link in each direction.")
     ] = "100Mbps",
-    latency: Annotated[str, typer.Option(help="Latency of a client's link, one way.")] = "20ms",
-    client_memory: Annotated[str | None, typer.Option(help="Memory of a client, such as 2GiB.")] = None,
+    latency: Annotated[str, typer.Option(help="One-way latency of a client's link.")] = "20ms",
+    client_memory: Annotated[
+        str | None,
+        typer.Option(help="Memory of a client, e.g. 2GiB; cuts that need more are not recommended."),
+    ] = None,
     client_flops: Annotated[
         str | None,
-        typer.Option(help="Speed of a client, such as 50G (FLOP/s); measured on this machine if not given."),
+        typer.Option(help="Speed of a client in FLOP/s, e.g. 50G; default: measured on this machine."),
     ] = None,
     server_flops: Annotated[
         str | None,
-        typer.Option(help="Speed of the server, such as 5T (FLOP/s); measured on this machine if not given."),
+        typer.Option(help="Speed of the server in FLOP/s, e.g. 2T; default: measured on this machine."),
     ] = None,
     dataset_sizes: Annotated[
         str | None,
         typer.Option(
-            help="Samples of each client, such as 1000,2000. One number is the size of the common dataset if "
-            "the job has a partition, and else of each client. The job's data are not read."
+            help="Number of samples of each client, e.g. 1000,2000, or a single number: of every client, or, "
+            "with a partition, of the whole dataset. The job's data are not read then."
         ),
     ] = None,
-    all_cuts: Annotated[  # noqa: FBT002 - an option of a command
+    all_cuts: Annotated[  # noqa: FBT002
         bool, typer.Option("--all-cuts", help="Compare cuts after all layers instead of about a dozen.")
     ] = False,
-    cache: Annotated[Path, typer.Option(help="Folder for converted datasets.")] = DATASET_CACHE,
+    cache: CacheOption = DATASET_CACHE,
     output_format: FormatOption = OutputFormat.TEXT,
     overrides: SetOption = None,
 ) -> None:
@@ -49,7 +51,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the options of a command
 
     manifest = load_job(job, overrides or ())
     with Console(stderr=True).status("Reading the data and profiling the network"):
-        found = plan_job.plan(
+        result = plan_job.plan(
             manifest,
             clients=clients,
             bandwidth=bandwidth,
@@ -62,6 +64,6 @@ def plan(  # noqa: PLR0913, PLR0917 - the options of a command
             cache=cache,
         )
     if output_format is OutputFormat.JSON:
-        print_json(plan_document(found))
+        print_json(plan_document(result))
     else:
-        show(found, Console(highlight=False))
+        show(result, Console(highlight=False))

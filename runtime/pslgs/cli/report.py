@@ -1,20 +1,20 @@
-"""``pslgs report``: the report of a run, finished or not."""
+"""``pslgs report``: write the HTML report of a run."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+from pslgs.cli.options import RunArgument
 
 
 def report(
     run: RunArgument,
     output: Annotated[
-        Path | None, typer.Option(help="File to write; report.html in the run's folder.")
+        Path | None, typer.Option(help="File to write; default: report.html in the run's folder.")
     ] = None,
 ) -> None:
-    """Write a run's report, one HTML file that needs nothing else."""
+    """Write the report of a run, finished or not, as one self-contained HTML file."""
     from pslgs.reporting.page import write_report
 
     target = output or run / "report.html"

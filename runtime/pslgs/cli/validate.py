@@ -1,4 +1,4 @@
-"""``pslgs validate``: everything that is wrong with a manifest, at once, before anything runs."""
+"""``pslgs validate``: check a manifest, and report all of its violations at once."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +12,13 @@ from pslgs.spec import ExitCode, InputError, JobSpec, Partition, PartitionScheme
 def validate(
     job: JobArgument, overrides: SetOption = None, output_format: FormatOption = OutputFormat.TEXT
 ) -> None:
-    """Check a manifest: its fields, values and what they mean together."""
+    """Check the fields and values of a manifest, and their combination."""
     try:
         manifest = load_job(job, overrides or ())
     except InputError as error:
         if output_format is OutputFormat.TEXT:
             raise
-        print_json(_refusal(job, error))
+        print_json(_violations_document(job, error))
         raise typer.Exit(ExitCode.BAD_INPUT) from error
     if output_format is OutputFormat.JSON:
         print_json({"file": str(job), "valid": True, "violations": [], "summary": summary(manifest)})
@@ -29,7 +29,7 @@ def validate(
 
 
 def summary(job: SplitTrainingJob) -> Mapping[str, str]:
-    """Say in a few words what a job will do."""
+    """Summarize a job: a short text for each aspect of it, by name."""
     spec = job.spec
     return {
         "job": job.metadata.name,
@@ -41,7 +41,7 @@ def summary(job: SplitTrainingJob) -> Mapping[str, str]:
     }
 
 
-def _refusal(job: Path, error: InputError) -> dict[str, object]:
+def _violations_document(job: Path, error: InputError) -> dict[str, object]:
     violations = [{"path": each.path, "problem": each.problem} for each in error.violations]
     return {"file": str(job), "valid": False, "violations": violations}
 

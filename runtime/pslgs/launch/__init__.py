@@ -1,1 +1,1 @@
-"""A whole job on this machine: checks, certificates, processes, progress, report."""
+"""Whole jobs on this machine: preflight checks, certificates, processes and live progress."""

@@ -14,10 +14,14 @@ from pslgs.reporting.formatting import count
 
 
 class ComparisonView(Watcher):
-    """Shows a bar for all trials and one per running trial; without a terminal, a line per finished trial."""
+    """Shows the progress of a comparison; a context manager.
+
+    On a terminal it shows a bar for all trials, and one for each that is running.  Elsewhere it prints a line
+    for each finished trial.
+    """
 
     def __init__(self, console: Console, folder: Path) -> None:
-        """Create it for a console, and the comparison's folder, which is printed at the start."""
+        """Show the progress on ``console``; ``folder`` is that of the comparison, printed at the start."""
         self._console = console
         self._folder = folder
         self._bars = Progress(
@@ -29,7 +33,7 @@ class ComparisonView(Watcher):
             transient=True,
             disable=not console.is_terminal,
         )
-        self._whole = self._bars.add_task("simulations", total=None)
+        self._total = self._bars.add_task("simulations", total=None)
         self._tasks: dict[Trial, TaskID] = {}
 
     def __enter__(self) -> "ComparisonView":
@@ -46,7 +50,7 @@ class ComparisonView(Watcher):
         self._console.print(
             f"{count(len(trials), 'simulation')}{done}; folder {self._folder}", soft_wrap=True
         )
-        self._bars.update(self._whole, total=len(trials), completed=len(finished))
+        self._bars.update(self._total, total=len(trials), completed=len(finished))
 
     @override
     def show(self, trial: Trial, step: int, steps: int) -> None:
@@ -58,7 +62,7 @@ class ComparisonView(Watcher):
     @override
     def finish(self, trial: Trial, seconds: float) -> None:
         """Remove the bar of a finished trial, or print a line."""
-        self._bars.advance(self._whole)
+        self._bars.advance(self._total)
         if (task := self._tasks.pop(trial, None)) is not None:
             self._bars.remove_task(task)
         if not self._console.is_terminal:

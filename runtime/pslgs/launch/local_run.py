@@ -1,4 +1,4 @@
-"""A run on this machine: certificates, ports and processes, from start to report."""
+"""Run a job on this machine: issue certificates, start server and clients, and supervise them to the end."""
 
 import asyncio
 import socket
@@ -7,31 +7,84 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pslgs.identity.authority import CertificateAuthority
+from pslgs.launch.local_clients import LocalClient
 from pslgs.launch.processes import Child, Entry
 from pslgs.launch.progress import ProgressView, fetch_status
 from pslgs.launch.run_folder import JOB_FILE, Cores
-from pslgs.launch.sites import Site
 from pslgs.process.signals import stop_reason
 from pslgs.process.task_group import task_group
 from pslgs.spec import ExitCode, InputError, JobSpec, Tls
 
-_LIFETIME = timedelta(days=365)
+_CERTIFICATE_LIFETIME: Final = timedelta(days=365)
+_POLL_SECONDS: Final = 0.25
+_SERVER_GRACE_SECONDS: Final = 30.0
+_CLIENT_GRACE_SECONDS: Final = 10.0
+_CLIENT_EXIT_SECONDS: Final = 2.0
+"""Time that clients have to exit by themselves after the server has ended."""
+_PERMANENT_FAILURES: Final = frozenset({ExitCode.BAD_INPUT, ExitCode.REFUSED})
+"""Exit codes of a client that cannot take part in the job."""
 
 
-def issue(folder: Path, name: str, clients: Iterable[str]) -> None:
-    """Make an authority and put identities into ``folder``: ``server`` and one named after each client."""
-    now = datetime.now(UTC)
-    authority = CertificateAuthority.create(name, now, _LIFETIME)
-    authority.issue_server(["localhost", "127.0.0.1"], now, _LIFETIME).save(folder / "server")
-    for client in clients:
-        authority.issue_client(client, now, _LIFETIME).save(folder / client)
+@dataclass(frozen=True, slots=True)
+class LocalRun:
+    """A job to run, and how to run it on this machine.
+
+    Attributes:
+        name: Name of the job.
+        spec: Section ``spec`` of the manifest.
+        clients: The clients to start.
+        folder: Folder of the run, which contains the manifest.
+        cache: Folder that caches converted datasets.
+        cores: Number of cores of each process.
+        http_port: Port of the server's metrics and status.
+        entry: Entry point of the processes, which accepts the commands ``server`` and ``client``.
+        device: Name of the server's device, see `choose_device`; clients compute on the CPU.
+    """
+
+    name: str
+    spec: JobSpec
+    clients: Sequence[LocalClient]
+    folder: Path
+    cache: Path
+    cores: Cores
+    http_port: int
+    entry: Entry
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Result of a run.
+
+    Attributes:
+        exit_code: Exit code of the run.
+        messages: Warnings of the server, or, of a run that failed, messages of the process that caused it.
+    """
+
+    exit_code: int
+    messages: Sequence[str]
+
+
+async def run_locally(run: LocalRun, view: ProgressView) -> Outcome:
+    """Start the server and the clients, show their progress, and wait for their end.
+
+    On SIGINT or SIGTERM the server is stopped; it saves a checkpoint and ends the clients' sessions.
+    """
+    with tempfile.TemporaryDirectory(prefix="pslgs-") as identities, stop_reason(with_parent=False) as stop:
+        _issue_certificates(Path(identities), run.name, [client.client_id for client in run.clients])
+        server, clients = _children(run, Path(identities), free_port())
+        try:
+            code = await _supervise(run, view, stop, server, clients)
+            return _outcome(code, server, clients)
+        finally:
+            await asyncio.gather(*(child.stop(_CLIENT_GRACE_SECONDS) for child in (server, *clients)))
 
 
 def free_port() -> int:
-    """Find a port of the loopback interface that nobody listens at."""
+    """Return a TCP port of the loopback interface that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -39,10 +92,14 @@ def free_port() -> int:
 
 
 def check_port(port: int, option: str) -> None:
-    """Make sure that nobody listens at a port of the loopback interface.
+    """Check that a TCP port of the loopback interface is free.
+
+    Args:
+        port: The port.
+        option: Option that the port was given with, for the error message.
 
     Raises:
-        InputError: somebody does.
+        InputError: the port cannot be listened at.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -54,122 +111,76 @@ def check_port(port: int, option: str) -> None:
             ) from error
 
 
-_POLL_SECONDS = 0.25
-_SERVER_GRACE_SECONDS = 30.0
-_CLIENT_GRACE_SECONDS = 10.0
-_FAREWELL_SECONDS = 2.0
-"""For clients that the server has told of the end; one that looks for the server is stopped after it."""
-
-_LASTING = frozenset({ExitCode.BAD_INPUT, ExitCode.REFUSED})
-
-
-@dataclass(frozen=True, slots=True)
-class LocalRun:
-    """What is to be run.
-
-    Attributes:
-        name: Of the job.
-        spec: What is wanted.
-        sites: The clients.
-        folder: Of the run; the manifest is in it.
-        cache: For converted datasets.
-        cores: Of each process.
-        http_port: Of metrics and status.
-        entry: Entry point of the processes, which take the commands ``server`` and ``client``.
-        device: Name of the server's device, see `choose_device`; clients compute on the CPU.
-    """
-
-    name: str
-    spec: JobSpec
-    sites: Sequence[Site]
-    folder: Path
-    cache: Path
-    cores: Cores
-    http_port: int
-    entry: Entry
-    device: str = "auto"
+def _issue_certificates(folder: Path, name: str, clients: Iterable[str]) -> None:
+    """Create a certificate authority, and save identities in subfolders: ``server``, and each client's id."""
+    now = datetime.now(UTC)
+    authority = CertificateAuthority.create(name, now, _CERTIFICATE_LIFETIME)
+    authority.issue_server(["localhost", "127.0.0.1"], now, _CERTIFICATE_LIFETIME).save(folder / "server")
+    for client in clients:
+        authority.issue_client(client, now, _CERTIFICATE_LIFETIME).save(folder / client)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended: an exit code, and what the process that decided it warned of or said last."""
-
-    exit_code: int
-    last_words: Sequence[str]
-
-
-async def run_locally(plan: LocalRun, view: ProgressView) -> Outcome:
-    """Start the server and the clients, show their progress, and see them to their end.
-
-    Ctrl-C stops the server, which keeps what was reached and tells the clients.
-    """
-    with tempfile.TemporaryDirectory(prefix="pslgs-") as scratch, stop_reason(with_parent=False) as stop:
-        issue(Path(scratch), plan.name, [site.client_id for site in plan.sites])
-        server, clients = _children(plan, Path(scratch), free_port())
-        try:
-            async with task_group() as tasks:
-                running = tasks.create_task(server.tend(0))
-                tended = [tasks.create_task(each.tend(plan.spec.backoff_limit)) for each in clients]
-                stopping = tasks.create_task(_stop(server, stop))
-                watching = tasks.create_task(_watch(plan.http_port, view))
-                failing = tasks.create_task(_first_failure(tended))
-                either: list[asyncio.Future[Any]] = [running, failing]
-                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-                if not running.done():
-                    await server.stop(_SERVER_GRACE_SECONDS)
-                for beside in (stopping, watching, failing):
-                    beside.cancel()
-                await asyncio.wait(tended, timeout=_FAREWELL_SECONDS)
-                for client in tended:
-                    client.cancel()
-            return _outcome(await running, server, clients)
-        finally:
-            await asyncio.gather(*(child.stop(_CLIENT_GRACE_SECONDS) for child in (server, *clients)))
-
-
-def _children(plan: LocalRun, identities: Path, port: int) -> tuple[Child, list[Child]]:
-    job, logs = str(plan.folder / JOB_FILE), plan.folder / "logs"
+def _children(run: LocalRun, identities: Path, port: int) -> tuple[Child, list[Child]]:
+    """Define the processes of the server, which listens at ``port``, and of the clients."""
+    job, logs = str(run.folder / JOB_FILE), run.folder / "logs"
     logs.mkdir(exist_ok=True)
-    shared = ["--cache", str(plan.cache)]
 
-    def identity(name: str) -> list[str]:
-        return [] if plan.spec.transport.tls is Tls.DISABLED else ["--identity", str(identities / name)]
+    def child(log: str, cores: int, identity: str, *command: str) -> Child:
+        tls = () if run.spec.transport.tls is Tls.DISABLED else ("--identity", str(identities / identity))
+        return Child(run.entry, [*command, *tls, "--cache", str(run.cache)], logs / log, cores)
 
-    server = Child(
-        plan.entry,
-        [
-            *("server", job, "--run", str(plan.folder), "--clients", str(len(plan.sites))),
-            *("--device", plan.device),
-            *("--listen", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{plan.http_port}"),
-            *identity("server"),
-            *shared,
-        ],
-        logs / "server.log",
-        plan.cores.server,
+    server = child(
+        *("server.log", run.cores.server, "server"),
+        *("server", job, "--run", str(run.folder), "--clients", str(len(run.clients))),
+        *("--device", run.device),
+        *("--listen", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{run.http_port}"),
     )
     clients = [
-        Child(
-            plan.entry,
-            [
-                *("client", job, "--id", site.client_id, "--server", f"127.0.0.1:{port}"),
-                *([] if site.share is None else ["--share", str(site.share)]),
-                *identity(site.client_id),
-                *shared,
-            ],
-            logs / f"{site.client_id}.log",
-            plan.cores.client,
+        child(
+            *(f"{client.client_id}.log", run.cores.client, client.client_id),
+            *("client", job, "--id", client.client_id, "--server", f"127.0.0.1:{port}"),
+            *(() if client.partition_index is None else ("--share", str(client.partition_index))),
         )
-        for site in plan.sites
+        for client in run.clients
     ]
     return server, clients
 
 
-async def _stop(server: Child, stop: asyncio.Future[str]) -> None:
+async def _supervise(
+    run: LocalRun, view: ProgressView, stop: asyncio.Future[str], server: Child, clients: Sequence[Child]
+) -> int:
+    """Run the processes until the server has ended, and return its exit code.
+
+    The server is stopped once a client has ended with a permanent failure.
+    """
+    async with task_group() as tasks:
+        server_run = tasks.create_task(server.run_with_restarts(0))
+        restarts = run.spec.backoff_limit
+        client_runs = [tasks.create_task(client.run_with_restarts(restarts)) for client in clients]
+        failing = tasks.create_task(_wait_for_permanent_failure(client_runs))
+        auxiliary: list[asyncio.Task[None]] = [
+            tasks.create_task(_stop_on_request(server, stop)),
+            tasks.create_task(_show_progress(run.http_port, view)),
+            failing,
+        ]
+        awaited: list[asyncio.Future[Any]] = [server_run, failing]
+        await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        if not server_run.done():
+            await server.stop(_SERVER_GRACE_SECONDS)
+        for task in auxiliary:
+            task.cancel()
+        await asyncio.wait(client_runs, timeout=_CLIENT_EXIT_SECONDS)
+        for client_run in client_runs:
+            client_run.cancel()
+        return await server_run
+
+
+async def _stop_on_request(server: Child, stop: asyncio.Future[str]) -> None:
     await asyncio.shield(stop)
     await server.stop(_SERVER_GRACE_SECONDS)
 
 
-async def _watch(port: int, view: ProgressView) -> None:
+async def _show_progress(port: int, view: ProgressView) -> None:
     while True:
         status = await asyncio.to_thread(fetch_status, port)
         if status is not None:
@@ -177,19 +188,19 @@ async def _watch(port: int, view: ProgressView) -> None:
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _first_failure(tended: Sequence[asyncio.Task[int]]) -> None:
-    """Return once a client has ended for a reason that will not go away; wait forever if none does."""
-    for ended in asyncio.as_completed(tended):
-        if await ended in _LASTING:
+async def _wait_for_permanent_failure(client_runs: Sequence[asyncio.Task[int]]) -> None:
+    """Return when a client has ended with a permanent failure; wait until cancelled if none does."""
+    for ended in asyncio.as_completed(client_runs):
+        if await ended in _PERMANENT_FAILURES:
             return
     await asyncio.Event().wait()
 
 
 def _outcome(code: int, server: Child, clients: Sequence[Child]) -> Outcome:
-    """Name the cause: a client that cannot take part is why the server was stopped."""
+    """Return the outcome: that of a client with a permanent failure if there is one, or else the server's."""
     for client in clients:
-        if client.exit_code in _LASTING:
-            return Outcome(client.exit_code or code, client.last_words())
-    good = code in {ExitCode.FINISHED, ExitCode.INTERRUPTED}
-    words = server.warnings() if good else server.last_words()
-    return Outcome(code if code >= 0 else ExitCode.INTERNAL_ERROR, words)
+        if client.exit_code in _PERMANENT_FAILURES:
+            return Outcome(client.exit_code or code, client.failure_messages())
+    succeeded = code in {ExitCode.FINISHED, ExitCode.INTERRUPTED}
+    messages = server.warnings() if succeeded else server.failure_messages()
+    return Outcome(code if code >= 0 else ExitCode.INTERNAL_ERROR, messages)

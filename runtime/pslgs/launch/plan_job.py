@@ -8,7 +8,7 @@ from pslgs.costs.inputs import AvailableData, Environment
 from pslgs.costs.result import Plan
 from pslgs.costs.time_model import Link
 from pslgs.data.loading import open_all_training_data
-from pslgs.launch.sites import client_overrides, sites
+from pslgs.launch.local_clients import local_clients, partition_overrides
 from pslgs.process.machine import DATASET_CACHE
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import JobSpec, SplitTrainingJob
@@ -32,15 +32,16 @@ def plan(  # noqa: PLR0913 - what a notebook or the command line may want to cha
 
     Args:
         job: The manifest.
-        clients: Number of clients; a partition is made among so many.
-        bandwidth: Bandwidth of a client's link in each direction, such as ``100Mbps``.
-        latency: Latency of a client's link, one way, such as ``20ms``.
+        clients: Number of clients, among which a partition divides the dataset; None for the manifest's.
+        bandwidth: Bandwidth of a client's link in each direction.
+        latency: One-way latency of a client's link.
         client_memory: Memory of a client, such as ``2GiB``; None if unknown.
-        client_flops: Speed of a client, such as ``50G`` (FLOP/s); None to measure this machine.
-        server_flops: Speed of the server, such as ``5T`` (FLOP/s); None to measure this machine.
-        dataset_sizes: Samples of each client, such as ``1000,2000``, or one number; data are not read then.
-        all_cuts: Whether to compare cuts after all layers.
-        cache: Folder for converted datasets.
+        client_flops: Speed of a client in FLOP/s, such as ``50G``; None to measure this machine.
+        server_flops: Speed of the server in FLOP/s; None to measure this machine.
+        dataset_sizes: Number of samples of each client, such as ``1000,2000``, or a single number; the job's
+            data are not read then.
+        all_cuts: Whether to compare cuts after all layers instead of about a dozen.
+        cache: Folder that caches converted datasets.
 
     Raises:
         InputError: the job or one of the arguments cannot be used.
@@ -54,24 +55,18 @@ def plan(  # noqa: PLR0913 - what a notebook or the command line may want to cha
         clients=clients,
         all_cuts=all_cuts,
     )
-    varied = _with_clients(job, clients)
-    return planning.plan(varied, environment, _readable(varied.spec, environment, cache.expanduser()))
+    if overrides := partition_overrides(job.spec, clients):
+        document = job.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        job = parse_job(with_overrides(document, overrides))
+    return planning.plan(job, environment, _available_data(job.spec, environment, cache.expanduser()))
 
 
-def _with_clients(job: SplitTrainingJob, clients: int | None) -> SplitTrainingJob:
-    overrides = client_overrides(job.spec, clients)
-    if not overrides:
-        return job
-    document = job.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return parse_job(with_overrides(document, overrides))
-
-
-def _readable(spec: JobSpec, environment: Environment, cache: Path) -> AvailableData:
-    """Open the clients' data, which a plan can do without if they are elsewhere."""
+def _available_data(spec: JobSpec, environment: Environment, cache: Path) -> AvailableData:
+    """Open the clients' data, which are optional for a plan because they are often on other machines."""
     if environment.dataset_sizes:
         return AvailableData()
     try:
-        names = [site.client_id for site in sites(spec, environment.clients)]
+        names = [client.client_id for client in local_clients(spec, environment.clients)]
         return AvailableData(open_all_training_data(spec.data, names, seed=spec.sampling.seed, cache=cache))
     except InputError as error:
         return AvailableData(obstacle="; ".join(map(str, error.violations)))

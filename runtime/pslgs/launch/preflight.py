@@ -1,11 +1,11 @@
-"""Everything that can be known to be wrong before a process is started."""
+"""Checks that find errors in a job before its processes are started."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from pslgs.data.client_dataset import ClientDataset
 from pslgs.data.loading import EVALUATION, TRAINING, open_all_training_data, open_evaluation_data
-from pslgs.launch.sites import Site
+from pslgs.launch.local_clients import LocalClient
 from pslgs.sampling.batch_size import batch_size_violation
 from pslgs.server.run_checkpoint import CHECKPOINTS, check_resumable
 from pslgs.spec import EvaluationPlace, InputError, JobSpec
@@ -15,28 +15,27 @@ from pslgs.training.device import choose_device
 from pslgs.training.setup import build_setup
 
 
-def preflight(spec: JobSpec, clients: Sequence[Site], cache: Path, device: str = "auto") -> None:
-    """Check the device, open all data, build and cut the model, and try the one on the other.
+def preflight(spec: JobSpec, clients: Sequence[LocalClient], cache: Path, device: str = "auto") -> None:
+    """Check the device, open all data, build and split the network, and check that each dataset fits it.
 
     Raises:
-        InputError: with the first thing that is wrong.
+        InputError: a check failed; the error is that of the first one.
     """
     choose_device(device)
-    names = [site.client_id for site in clients]
-    held = open_all_training_data(spec.data, names, seed=spec.sampling.seed, cache=cache)
-    pooled = sum(data.samples for data in held)
-    too_large = batch_size_violation(spec.sampling.global_batch_size, pooled)
-    if too_large is not None:
-        raise InputError(too_large)
-    task, _ = build_setup(spec, spec.model.input_shape or held[0].input_shape)
-    for data in held:
-        check_dataset(task, data, TRAINING)
+    names = [client.client_id for client in clients]
+    training = open_all_training_data(spec.data, names, seed=spec.sampling.seed, cache=cache)
+    violation = batch_size_violation(spec.sampling.global_batch_size, sum(data.samples for data in training))
+    if violation is not None:
+        raise InputError(violation)
+    setup, _ = build_setup(spec, spec.model.input_shape or training[0].input_shape)
+    for data in training:
+        check_dataset(setup, data, TRAINING)
     for data in _evaluation_data(spec, clients, cache):
-        check_dataset(task, data, EVALUATION)
+        check_dataset(setup, data, EVALUATION)
 
 
 def check_resume(folder: Path, spec: JobSpec) -> None:
-    """Check that a job may go on with the run in a folder; a run without a checkpoint takes any.
+    """Check that a job may resume the run in a folder; a run without a checkpoint accepts any job.
 
     Raises:
         InputError: the job defines another training than the run's, or has fewer epochs than were trained, or
@@ -51,7 +50,7 @@ def check_resume(folder: Path, spec: JobSpec) -> None:
         check_resumable(*latest, spec)
 
 
-def _evaluation_data(spec: JobSpec, clients: Sequence[Site], cache: Path) -> list[ClientDataset]:
+def _evaluation_data(spec: JobSpec, clients: Sequence[LocalClient], cache: Path) -> list[ClientDataset]:
     evaluation = spec.data.evaluation
     if evaluation is None:
         return []
@@ -60,10 +59,10 @@ def _evaluation_data(spec: JobSpec, clients: Sequence[Site], cache: Path) -> lis
     return [
         open_evaluation_data(
             spec.data,
-            client_id=site.client_id,
-            partition_index=site.share,
+            client_id=client.client_id,
+            partition_index=client.partition_index,
             seed=spec.sampling.seed,
             cache=cache,
         )
-        for site in clients
+        for client in clients
     ]

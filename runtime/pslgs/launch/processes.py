@@ -1,4 +1,4 @@
-"""Starts the processes of a run and sees to it that none outlives it."""
+"""Child processes of a run: started from a fork server, restarted, stopped, and their logs read."""
 
 import asyncio
 import multiprocessing
@@ -14,10 +14,14 @@ from pslgs.spec import DataFormat, ExitCode, JobSpec
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
 
-_LAST_WORDS = 20
-_RETRY_SECONDS = 1.0
-_WARNING = " WARNING "
-_FINAL: Final = {
+Entry = Callable[[], None]
+"""The command line's entry point: a function of a module that reads its arguments from ``sys.argv``."""
+
+_RESTART_SECONDS: Final = 1.0
+_WARNING: Final = " WARNING "
+_ERROR: Final = "error: "
+_TAIL_LINES: Final = 20
+_NOT_RESTARTED: Final = {
     ExitCode.FINISHED,
     ExitCode.BAD_INPUT,
     ExitCode.QUORUM_LOST,
@@ -29,122 +33,132 @@ _FINAL: Final = {
     ExitCode.DROPPED,
     ExitCode.INTERRUPTED,
 }
+"""Exit codes after which a process would end in the same way again, or has nothing left to do."""
+
 _PRELOADED: Final = ("pslgs.client.main", "pslgs.server.main", "torch._dynamo")
 _context = multiprocessing.get_context("forkserver")
 
-Entry = Callable[[], None]
-"""The command line's entry point: a function of a module that reads its arguments from ``sys.argv``."""
 
+def start_fork_server(entry: Entry, *modules: str) -> None:
+    """Start the process from which child processes are forked, and import modules in it in advance.
 
-def warm_up(entry: Entry, *modules: str) -> None:
-    """Start the process from which all others are forked; it imports what they need once for all of them.
-
-    Importing torch takes seconds, so a run of many clients starts many times faster than with new
-    interpreters, and the clients share the memory of what is imported.
+    Importing torch takes seconds.  Forked processes start without importing it again, and share its memory.
 
     Args:
-        entry: The entry point of the processes.
-        modules: Further modules to import.
+        entry: The entry point of the child processes.
+        modules: Names of modules to import, in addition to those that all processes need.
     """
-    # Server and clients take turns on the same cores: a thread that waits gives its core away.
+    # Server and clients take turns on the same cores, so waiting threads must not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _context.set_forkserver_preload([*_PRELOADED, entry.__module__, *modules])
     forkserver.ensure_running()
 
 
-def needed_modules(spec: JobSpec) -> list[str]:
-    """Name the modules that the processes of a job will import, and that take long."""
+def modules_to_preload(spec: JobSpec) -> list[str]:
+    """Return the names of slow modules that the processes of a job will import."""
     formats = {source.format for source in (spec.data.train, spec.data.evaluation) if source}
-    wanted = {
+    needed = {
         "torchvision": spec.data.transforms or spec.model.architecture not in {"mlp", "cnn"},
         "pslgs.data.scikit_learn": DataFormat.SCIKIT_LEARN in formats,
         "pslgs.data.parquet": DataFormat.PARQUET in formats,
     }
-    return [name for name, needed in wanted.items() if needed]
+    return [name for name, is_needed in needed.items() if is_needed]
 
 
 class Child:
-    """A process of this run; it enters through the same command as one in a container.
+    """A server or client process, which runs the same command as a container.
 
-    It is in a session of its own, so Ctrl-C reaches it only through us; and it stops by itself if we die.
+    It has a session of its own, so that Ctrl-C does not reach it, and stops by itself when this process ends.
+    Its output is appended to a log file.
     """
 
     def __init__(self, entry: Entry, command: Sequence[str], log: Path, cores: int) -> None:
+        """Define a process, which `start` starts.
+
+        Args:
+            entry: Its entry point.
+            command: Command and options, without ``--threads`` and ``--with-parent``.
+            log: File for its output.
+            cores: Number of cores that it computes with.
+        """
         self._entry = entry
         self._command = (*command, "--threads", str(cores), "--with-parent")
         self._log = log
-        self._said_before = log.stat().st_size if log.exists() else 0
+        self._log_offset = log.stat().st_size if log.exists() else 0
         self._process: ForkServerProcess | None = None
         self._ended: asyncio.Future[int] | None = None
 
     @property
     def exit_code(self) -> int | None:
-        """Its exit code, negative for a signal; None while it runs."""
+        """Exit code, negative for a signal; None while the process runs."""
         return self._process.exitcode if self._process else None
 
     def start(self) -> None:
-        """Start it; what it says goes to its log file."""
-        process = _context.Process(target=_enter, args=(self._entry, self._command, str(self._log)))
+        """Start the process."""
+        process = _context.Process(target=_run_command, args=(self._entry, self._command, str(self._log)))
         process.start()
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[int] = loop.create_future()
 
-        def note_end() -> None:
+        def set_ended() -> None:
             loop.remove_reader(process.sentinel)
             process.join()
             ended.set_result(process.exitcode or 0)
 
-        loop.add_reader(process.sentinel, note_end)
+        loop.add_reader(process.sentinel, set_ended)
         self._process, self._ended = process, ended
 
     async def ended(self) -> int:
-        """Wait for its end and return its exit code, negative for a signal.
+        """Wait for the end of the process, and return its exit code, negative for a signal.
 
         Raises:
-            LookupError: it was not started.
+            LookupError: the process was not started.
         """
         if self._ended is None:
             raise LookupError("the process was not started")
         return await asyncio.shield(self._ended)
 
-    async def tend(self, restarts: int) -> int:
-        """Start it again when it dies of something that need not happen again, up to ``restarts`` times."""
+    async def run_with_restarts(self, restarts: int) -> int:
+        """Run the process to its end, restart it up to ``restarts`` times, and return its last exit code.
+
+        It is restarted only after exit codes that may be transient.
+        """
         self.start()
-        while (code := await self.ended()) not in _FINAL and restarts > 0:
+        while (code := await self.ended()) not in _NOT_RESTARTED and restarts > 0:
             restarts -= 1
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(_RESTART_SECONDS)
             self.start()
         return code
 
-    async def stop(self, seconds: float) -> None:
-        """Ask it to stop, and end it if it has not after ``seconds``."""
+    async def stop(self, grace_seconds: float) -> None:
+        """Send SIGTERM to the process if it runs, SIGKILL after ``grace_seconds``, and wait for its end."""
         if self._process is None or self._process.exitcode is not None:
             return
         self._process.terminate()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(grace_seconds):
                 await self.ended()
         except TimeoutError:
             self._process.kill()
             await self.ended()
 
     def warnings(self) -> list[str]:
-        """Return what it has warned of since it was started."""
-        return [line.split(_WARNING, 1)[1] for line in self._lines() if _WARNING in line]
+        """Return the warnings in the log of this run."""
+        return [line.split(_WARNING, 1)[1] for line in self._log_lines() if _WARNING in line]
 
-    def last_words(self) -> list[str]:
-        """Return what is wrong as far as its log says so, or else the log's last lines."""
-        errors = [line for line in self._lines() if line.startswith("error: ")]
-        return errors or self.warnings() or self._lines()[-_LAST_WORDS:]
+    def failure_messages(self) -> list[str]:
+        """Return the errors in the log of this run, or else its warnings, or else its last lines."""
+        errors = [line for line in self._log_lines() if line.startswith(_ERROR)]
+        return errors or self.warnings() or self._log_lines()[-_TAIL_LINES:]
 
-    def _lines(self) -> list[str]:
+    def _log_lines(self) -> list[str]:
         with self._log.open(encoding="utf-8", errors="replace") as log:
-            log.seek(self._said_before)
+            log.seek(self._log_offset)
             return log.read().splitlines()
 
 
-def _enter(entry: Entry, command: Sequence[str], log: str) -> None:
-    """Run a command in the new process, as a shell would have started it."""
+def _run_command(entry: Entry, command: Sequence[str], log: str) -> None:
+    """Run a command in the new process, in a new session and with its output appended to ``log``."""
     os.setsid()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):

@@ -1,10 +1,10 @@
-"""The live progress of a run on a terminal, or a line now and then where there is none."""
+"""Live progress of a run: a progress bar on a terminal, or lines of text elsewhere."""
 
 import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.live import Live
@@ -12,22 +12,25 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-_PATIENCE_SECONDS = 2.0
+_TIMEOUT_SECONDS: Final = 2.0
 
 
 def fetch_status(port: int) -> Mapping[str, Any] | None:
-    """Ask a server on this machine for its status; None while it does not answer."""
+    """Return the status of a server on this machine; None if it does not answer."""
     url = f"http://127.0.0.1:{port}/status"
     try:
-        with urllib.request.urlopen(url, timeout=_PATIENCE_SECONDS) as answer:
-            status: Mapping[str, Any] = json.load(answer)
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
+            status: Mapping[str, Any] = json.load(response)
             return status
     except (urllib.error.URLError, OSError, ValueError):
         return None
 
 
 class ProgressView:
-    """Shows one status after another."""
+    """Shows the latest status of a run; a context manager.
+
+    On a terminal it updates a progress bar in place.  Elsewhere it prints a line for each epoch and message.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -40,8 +43,8 @@ class ProgressView:
         )
         self._task = self._bar.add_task("Starting", total=1.0)
         self._live = Live(console=console, refresh_per_second=4, transient=True)
-        self._epoch_told = 0
-        self._message_told = ""
+        self._shown_epoch = 0
+        self._shown_message = ""
 
     def __enter__(self) -> "ProgressView":
         if self._console.is_terminal:
@@ -53,34 +56,20 @@ class ProgressView:
             self._live.stop()
 
     def show(self, status: Mapping[str, Any]) -> None:
-        """Show where the run is."""
+        """Show a status, as returned by `fetch_status`."""
         if self._console.is_terminal:
             self._bar.update(self._task, completed=status["progress"], description=_headline(status))
             self._live.update(_table(status, self._bar))
             return
         message = status["message"]
-        if message and message != self._message_told:
+        if message and message != self._shown_message:
             self._console.print(Text(f"{status['phase']}: {message}"), soft_wrap=True)
-        if status["epoch"] != self._epoch_told and status["step"]:
+        if status["epoch"] != self._shown_epoch and status["step"]:
             self._console.print(
-                Text(f"{_headline(status)}, {', '.join(f'{k} {v}' for k, v in facts(status).items())}"),
+                Text(f"{_headline(status)}, {', '.join(_figures(status))}"),
                 soft_wrap=True,
             )
-        self._message_told, self._epoch_told = message, status["epoch"]
-
-
-def facts(status: Mapping[str, Any]) -> dict[str, str]:
-    """Put the figures of a status into words, those that are known."""
-    bound = f" (bound {status['deviationBound']:.2f})" if status["deviationBound"] is not None else ""
-    clients = status["clients"]
-    shown = {
-        "loss": _number(status["loss"], "{:.4f}"),
-        "accuracy": _number(status["accuracy"], "{:.2%}"),
-        "deviation": _number(status["deviation"], "{:.3f}") + bound,
-        "samples/s": _number(status["samplesPerSecond"], "{:,.0f}"),
-        "clients": f"{len(clients.get('live', []))}/{status['clientsExpected']}",
-    }
-    return {name: words for name, words in shown.items() if words}
+        self._shown_message, self._shown_epoch = message, status["epoch"]
 
 
 def _headline(status: Mapping[str, Any]) -> str:
@@ -92,13 +81,27 @@ def _table(status: Mapping[str, Any], bar: Progress) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row(bar)
     figures = Table.grid(padding=(0, 3))
-    figures.add_row(*(Text(f"{name} {words}") for name, words in facts(status).items()))
+    figures.add_row(*(Text(figure) for figure in _figures(status)))
     table.add_row(figures)
     lost = status["clients"].get("lost", [])
     notes = [status["message"], f"lost: {', '.join(lost)}" if lost else ""]
     for note in filter(None, notes):
         table.add_row(Text(note, style="yellow"))
     return table
+
+
+def _figures(status: Mapping[str, Any]) -> list[str]:
+    """Format the figures of a status that are known, each with its name."""
+    bound = f" (bound {status['deviationBound']:.2f})" if status["deviationBound"] is not None else ""
+    clients = status["clients"]
+    shown = {
+        "loss": _number(status["loss"], "{:.4f}"),
+        "accuracy": _number(status["accuracy"], "{:.2%}"),
+        "deviation": _number(status["deviation"], "{:.3f}") + bound,
+        "samples/s": _number(status["samplesPerSecond"], "{:,.0f}"),
+        "clients": f"{len(clients.get('live', []))}/{status['clientsExpected']}",
+    }
+    return [f"{name} {value}" for name, value in shown.items() if value]
 
 
 def _number(value: float | None, form: str) -> str:

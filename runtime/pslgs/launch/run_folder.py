@@ -1,4 +1,4 @@
-"""The folder of a run: which one it is, and what stands in it before the server starts."""
+"""The folder of a run: choose it, and write what the server needs in it before it starts."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -16,34 +16,48 @@ RUNS = Path("runs")
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """How many cores each process computes with; part of what makes two runs equal to the last bit."""
+    """Number of cores of each process; bit-identical runs need the same numbers.
+
+    Attributes:
+        server: Number of the server's cores.
+        client: Number of each client's cores.
+    """
 
     server: int
     client: int
 
 
 def choose_folder(name: str, output: Path | None, *, resume: bool) -> Path:
-    """Choose the folder of a run: ``output``, or else one under ``runs/`` named after the job.
+    """Return the folder of a run: ``output``, or by default one under ``runs/`` named after the job.
 
     Raises:
-        InputError: the folder holds a run and it is not to be resumed, or the reverse.
+        InputError: the folder has a run and ``resume`` is false, or it has none and ``resume`` is true.
     """
     if output is None:
-        taken = _numbered(name)
-        free = RUNS / (name if not taken else f"{name}-{len(taken) + 1}")
-        output = taken[-1] if resume and taken else free
-    holds_run = (output / JOB_FILE).exists()
-    if resume and not holds_run:
-        raise InputError.at("--resume", f"there is no run in {output}; start it without --resume")
-    if holds_run and not resume:
+        existing = _existing_runs(name)
+        new = RUNS / (name if not existing else f"{name}-{len(existing) + 1}")
+        output = existing[-1] if resume and existing else new
+    has_run = (output / JOB_FILE).exists()
+    if resume and not has_run:
+        raise InputError.at("--resume", f"there is no run in {output}; start one without --resume")
+    if has_run and not resume:
         raise InputError.at(
-            "--output", f"{output} holds a run already; go on with it (--resume), or name another folder"
+            "--output", f"{output} has a run already; resume it with --resume, or name another folder"
         )
     return output
 
 
 def prepare_folder(folder: Path, document: object, clients: int) -> Cores:
-    """Write the manifest into the folder; return the cores, those of the first start where there was one.
+    """Create the folder, and write the manifest and the numbers of cores into it.
+
+    Args:
+        folder: Folder of the run.
+        document: The manifest.
+        clients: Number of clients, which share this machine's cores.
+
+    Returns:
+        The numbers of cores; those of the first start if the run is resumed.
+
 
     Raises:
         OSError: the folder cannot be written.
@@ -60,8 +74,8 @@ def prepare_folder(folder: Path, document: object, clients: int) -> Cores:
     return cores
 
 
-def _numbered(name: str) -> list[Path]:
-    """List the runs of that name, the newest last."""
+def _existing_runs(name: str) -> list[Path]:
+    """List the folders under ``runs/`` of a job's runs, the newest last."""
     found: list[Path] = []
     while (folder := RUNS / (name if not found else f"{name}-{len(found) + 1}")).exists():
         found.append(folder)

@@ -1,9 +1,10 @@
-"""Simulate a job in a run folder, with live progress."""
+"""Simulate a job in a run folder, and show its progress."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from pslgs.launch.progress import ProgressView
 from pslgs.launch.run_folder import prepare_folder
@@ -16,22 +17,21 @@ from pslgs.telemetry.journal import FILE_NAME, Journal
 from pslgs.telemetry.records import Record
 from pslgs.telemetry.status import Status, next_status
 
-MODEL_FILE = "model.safetensors"
-_SECONDS_BETWEEN_SHOWS = 0.2
+_SHOW_SECONDS: Final = 0.2
 
 
-def train_in_folder(
+def simulate_in_folder(
     simulation: Simulation, folder: Path, clients: Sequence[str], view: ProgressView
 ) -> SimulationResult:
-    """Simulate a job with a folder as `pslgs run` leaves it: manifest, journal, model.
+    """Simulate a job, and write the files of a run into a folder: manifest, journal and model.
 
-    The cores are those that a run of so many clients would have on this machine.
+    The numbers of cores are those of a run with the same number of clients on this machine.
 
     Raises:
         InputError: the job or its data cannot be used.
         OSError: the folder cannot be written.
     """
-    cores = prepare_folder(folder, document_of(simulation), len(clients))
+    cores = prepare_folder(folder, _document(simulation), len(clients))
     options = replace(simulation.options, threads=Threads(cores.server, cores.client))
     with Journal(folder / FILE_NAME) as journal:
         status = Status(
@@ -40,20 +40,20 @@ def train_in_folder(
             len(clients),
             clients={"live": tuple(clients), "lost": ()},
         )
-        result = run_simulation(replace(simulation, options=options), _Watcher(journal, view, status).take)
+        result = run_simulation(replace(simulation, options=options), _Recorder(journal, view, status).record)
     if result.model is not None:
         write_model(result.model, folder)
     return result
 
 
-def document_of(simulation: Simulation) -> object:
-    """Write the job as a manifest that tells the strategy, a baseline too, though no run would take that."""
+def _document(simulation: Simulation) -> object:
+    """Return the manifest of a simulation; its strategy may be a baseline, which runs do not accept."""
     document = simulation.job.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return with_overrides(document, [f"spec.sampling.strategy={simulation.strategy.name}"])
 
 
-class _Watcher:
-    """Writes each record into the journal, and shows now and then where the simulation is."""
+class _Recorder:
+    """Writes records into the journal, and shows the status at intervals of at least `_SHOW_SECONDS`."""
 
     def __init__(self, journal: Journal, view: ProgressView, status: Status) -> None:
         self._journal = journal
@@ -61,11 +61,11 @@ class _Watcher:
         self._status = status
         self._shown = 0.0
 
-    def take(self, record: Record, steps: int) -> None:
-        """Take in a record; ``steps`` are those in all."""
+    def record(self, record: Record, steps: int) -> None:
+        """Write a record; ``steps`` is the number of steps of the whole simulation."""
         self._journal.append(record)
         self._status = replace(next_status(self._status, record), steps=steps)
         now = time.monotonic()
-        if now - self._shown > _SECONDS_BETWEEN_SHOWS:
+        if now - self._shown > _SHOW_SECONDS:
             self._view.show(self._status.to_json())
             self._shown = now
