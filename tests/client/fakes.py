@@ -1,4 +1,4 @@
-"""A client without gRPC, threads, files or time, for unit tests of how it carries out orders.
+"""A client without gRPC, threads, files or clock, for unit tests of how it executes orders.
 
 async with fake_client() as client:
     client.feed(forward(samples=3), *client.parameters())
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pslgs.client.compute import ClientModel
 from pslgs.client.loading import LoadingThreads, LocalData, Prefetcher
-from pslgs.client.order_loop import attend
+from pslgs.client.order_loop import execute_orders
 from pslgs.client.tasks import ClientContext
 from pslgs.data.client_dataset import Batch, ClientDataset, DatasetOwner
 from pslgs.data.transforms import build_pipeline
@@ -40,18 +40,18 @@ NOT_FINITE = 8
 
 
 class FakeConnection(FakeSession):
-    """A client's connection: a test feeds what the server sends, and reads what the client sent."""
+    """Connection of a client, with methods to feed frames of the server and to read those of the client."""
 
     def __init__(self) -> None:
         super().__init__("the server")
 
 
 class Rows:
-    """Ten rows of four numbers, of which a test may damage some.
+    """Ten rows of four numbers; a test can make one of them unusable.
 
     Attributes:
-        damaged: The number of a row that cannot be read; None for none.
-        not_finite: The number of a row with a NaN in it.
+        damaged: Index of a row that cannot be read; None for none.
+        not_finite: Index of a row that contains NaN; None for none.
     """
 
     class_names = None
@@ -73,11 +73,12 @@ class Rows:
 
 
 class ManualLoading(LoadingThreads):
-    """Loads batches in the event loop, at once or, while ``held``, when the test says so.
+    """Loads batches in the event loop: at once, or, while ``held``, after `release`.
 
     Attributes:
         held: Whether loads wait for `release`.
-        loads: The epoch, offset and number of samples of every load that was asked for.
+        loads: Epoch, offset and number of samples of each requested load.
+        cancelled: Number of loads that were cancelled.
     """
 
     def __init__(self) -> None:
@@ -97,19 +98,19 @@ class ManualLoading(LoadingThreads):
         return dataset.collate(epoch, offset, dataset.decode(epoch, offset, count, lambda: False))
 
     def release(self) -> None:
-        """Let the loads that wait, and those that come, take place."""
+        """Let waiting and later loads proceed."""
         self.held = False
         self._released.set()
 
 
 @dataclass
 class FakeClient:
-    """What a client works with, and what a test sees of it.
+    """A client under test, with its parts.
 
     Attributes:
-        data: Its samples, held by ``rows`` and ``evaluation_rows``.
+        data: Its datasets, which load from ``rows`` and ``evaluation_rows``.
         part: The client part of the network.
-        attending: Carries out the orders that are fed.
+        execution: Task that executes the orders.
     """
 
     task: TrainingSetup
@@ -124,10 +125,10 @@ class FakeClient:
     loading: ManualLoading
     connection: FakeConnection
     registry: CollectorRegistry
-    attending: asyncio.Task[Ending]
+    execution: asyncio.Task[Ending]
 
     def feed(self, *frames: Frame) -> None:
-        """Have the server send frames."""
+        """Deliver frames as if the server had sent them."""
         self.connection.feed(*frames)
 
     def parameters(self, step: int = 1, attempt: int = 1) -> list[Frame]:
@@ -153,7 +154,7 @@ class FakeClient:
 async def fake_client(
     spec: JobSpec | None = None, *, evaluates: bool = True, connection: FakeConnection | None = None
 ) -> AsyncIterator[FakeClient]:
-    """Build a client of a tiny model that attends to a fake connection; it is cancelled at the end."""
+    """Run a client of a tiny model on a fake connection; it is cancelled at the end."""
     spec = spec or tiny_spec()
     torch.manual_seed(0)
     task, network = build_setup(spec, (INPUTS,))
@@ -168,7 +169,7 @@ async def fake_client(
         Prefetcher(evaluation, loading, lambda _: None) if evaluates else None,
     )
     connection = connection or FakeConnection()
-    attending = asyncio.create_task(attend(ClientContext(data, model, thread, connection)))
+    execution = asyncio.create_task(execute_orders(ClientContext(data, model, thread, connection)))
     client = FakeClient(
         task=task,
         part=network.client_part,
@@ -182,22 +183,22 @@ async def fake_client(
         loading=loading,
         connection=connection,
         registry=registry,
-        attending=attending,
+        execution=execution,
     )
     try:
         yield client
     finally:
-        data.training.drop()
+        data.training.discard()
         if data.evaluation:
-            data.evaluation.drop()
-        attending.cancel()
+            data.evaluation.discard()
+        execution.cancel()
         with suppress(asyncio.CancelledError, Exception):
-            await attending
+            await execution
         await settle()
 
 
 def forward(samples: int, offset: int = 0, following: int = 0, step: int = 1, attempt: int = 1) -> Frame:
-    """Return the order of a local batch in epoch 1; ``following`` samples come after it."""
+    """Return the order of a step on a local batch of epoch 1; the next batch has ``following`` samples."""
     order = wire.Forward(
         step=step,
         attempt=attempt,
@@ -221,7 +222,7 @@ def abort(step: int = 1, attempt: int = 1) -> Frame:
 
 
 def finish(exit_code: int = 0, reason: str = "all epochs are done") -> Frame:
-    """Return the end of the job."""
+    """Return the message that ends the job."""
     return control(finish=wire.Finish(exit_code=exit_code, reason=reason))
 
 

@@ -1,4 +1,4 @@
-"""What a client's HTTP port says follows its event loop and its connection."""
+"""A client's health endpoints report the state of its event loop and of its connection."""
 
 import asyncio
 import io
@@ -11,7 +11,7 @@ from server.fakes import ManualClock, settle
 
 
 def statuses(health: ClientHealth, clock: ManualClock) -> dict[str, str]:
-    """Ask the pages as a probe would, from outside the event loop."""
+    """Return the HTTP status of each health endpoint, requested outside the event loop as by a probe."""
     application = make_application(
         CollectorRegistry(), health.status, lambda: health.connected, clock, HEARTBEAT_BOUND_SECONDS
     )
@@ -25,7 +25,7 @@ def statuses(health: ClientHealth, clock: ManualClock) -> dict[str, str]:
 async def test_a_client_is_healthy_while_its_event_loop_runs():
     clock = ManualClock()
     health = ClientHealth("a", clock)
-    beating = asyncio.create_task(health.keep_beating(0.0))
+    beating = asyncio.create_task(health.run_heartbeat(0.0))
     for _ in range(3):
         clock.now += 2 * HEARTBEAT_BOUND_SECONDS
         await settle()
@@ -33,10 +33,10 @@ async def test_a_client_is_healthy_while_its_event_loop_runs():
     beating.cancel()
 
 
-async def test_a_client_whose_event_loop_is_stuck_is_not_healthy():
+async def test_a_client_with_a_blocked_event_loop_is_unhealthy():
     clock = ManualClock()
     health = ClientHealth("a", clock)
-    beating = asyncio.create_task(health.keep_beating(0.0))
+    beating = asyncio.create_task(health.run_heartbeat(0.0))
     await settle()
     clock.now += HEARTBEAT_BOUND_SECONDS  # while nothing in the event loop runs
     assert statuses(health, clock)["/healthz"] == "503"

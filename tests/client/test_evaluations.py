@@ -1,4 +1,4 @@
-"""A client's part in an evaluation, over fakes."""
+"""A client executes evaluation orders, with fakes for connection, loading and torch thread."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from pslgs.transport.v1 import training_pb2 as wire
 from server.fakes import settle
 
 
-async def test_ranges_are_answered_one_after_another_with_parameters_for_the_first():
+async def test_ranges_are_evaluated_with_the_parameters_of_the_first_order():
     async with fake_client() as client:
         client.feed(evaluate(0, 6), *client.parameters(attempt=0))
         await settle()
@@ -24,7 +24,7 @@ async def test_ranges_are_answered_one_after_another_with_parameters_for_the_fir
         assert sent(client.connection, wire.Tensor.SMASHED_DATA) == b"".join(part.tobytes() for part in whole)
 
 
-async def test_the_next_range_is_loaded_ahead():
+async def test_the_next_range_is_prefetched():
     async with fake_client() as client:
         client.feed(evaluate(0, 6), *client.parameters(attempt=0))
         await settle()
@@ -34,7 +34,7 @@ async def test_the_next_range_is_loaded_ahead():
         assert client.loading.loads == [(None, 0, 6), (None, 6, 4)]
 
 
-async def test_a_step_gives_up_what_an_evaluation_loaded_ahead():
+async def test_a_step_discards_the_batch_that_an_evaluation_prefetched():
     async with fake_client() as client:
         client.feed(evaluate(0, 6), *client.parameters(attempt=0))
         await settle()
@@ -47,7 +47,7 @@ async def test_a_step_gives_up_what_an_evaluation_loaded_ahead():
         assert client.loading.cancelled == 1
 
 
-async def test_an_aborted_evaluation_sends_nothing_more():
+async def test_an_aborted_evaluation_sends_nothing():
     async with fake_client() as client:
         client.torch.held = True
         client.feed(evaluate(0, 6), *client.parameters(attempt=0), abort(attempt=0))
@@ -58,27 +58,27 @@ async def test_an_aborted_evaluation_sends_nothing_more():
         assert kinds(client.connection) == []
 
 
-async def test_a_damaged_evaluation_sample_is_told_to_the_server():
+async def test_a_damaged_evaluation_sample_is_reported_to_the_server():
     async with fake_client() as client:
         client.evaluation_rows.damaged = 2
         client.feed(evaluate(0, 6), *client.parameters(attempt=0))
         await settle()
         assert "damaged row 2" in client.connection.sent_frames[-1].header.failure.message
         with pytest.raises(InputError, match="damaged row 2"):
-            client.attending.result()
+            client.execution.result()
 
 
-async def test_an_evaluation_of_a_client_without_samples_for_it_breaks_the_protocol():
+async def test_an_evaluation_order_for_a_client_without_evaluation_data_violates_the_protocol():
     async with fake_client(evaluates=False) as client:
         client.feed(evaluate(0, 1))
         await settle()
         with pytest.raises(ProtocolViolation, match="without evaluation samples"):
-            client.attending.result()
+            client.execution.result()
 
 
-async def test_other_tensors_than_parameters_break_the_protocol():
+async def test_tensors_other_than_parameters_violate_the_protocol():
     async with fake_client() as client:
         client.feed(evaluate(0, 6), *client.cut_gradient(6, attempt=0))
         await settle()
         with pytest.raises(ProtocolViolation, match="not asked for"):
-            client.attending.result()
+            client.execution.result()

@@ -1,4 +1,4 @@
-"""Batches are loaded in threads of their own, at most one of them ahead of its order."""
+"""Batches are loaded in separate threads, and at most one is prefetched."""
 
 import asyncio
 from itertools import count
@@ -18,10 +18,10 @@ ROWS = 64
 
 
 class ManyRows(Rows):
-    """Rows that are decoded when a test allows it.
+    """Rows whose decoding a test can delay.
 
     Attributes:
-        gate: Called with the number of each row before it is decoded.
+        gate: Called with the index of each row before it is decoded.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ def threads():
 
 
 @pytest.mark.parametrize("samples", [1, 7, 8, 31, ROWS])
-async def test_threads_load_the_batch_that_one_thread_loads(samples, rows, threads):
+async def test_several_threads_load_the_same_batch_as_one_thread(samples, rows, threads):
     data = dataset(rows)
     offset = (ROWS - samples) // 2
     batch = await threads.load(data, 2, offset, samples)
@@ -63,7 +63,7 @@ async def test_threads_load_the_batch_that_one_thread_loads(samples, rows, threa
     assert torch.equal(batch.labels, expected.labels)
 
 
-async def test_several_threads_decode_one_batch_at_a_time(rows, threads):
+async def test_several_threads_decode_one_batch_in_parallel(rows, threads):
     data = dataset(rows)
     together = Barrier(4, timeout=60)
     rows.gate = lambda index: together.wait() if index % 16 == 0 else None
@@ -79,7 +79,7 @@ async def test_one_thread_decodes_in_order(rows):
     assert decoded == list(range(ROWS))
 
 
-async def test_once_a_sample_is_damaged_the_other_threads_stop_before_their_next(rows, threads):
+async def test_after_a_damaged_sample_the_other_threads_stop_before_their_next_sample(rows, threads):
     data, go_on = dataset(rows), Event()
     decoded: list[int] = []
     rows.damaged = 0
@@ -97,7 +97,7 @@ async def test_once_a_sample_is_damaged_the_other_threads_stop_before_their_next
     assert set(decoded) <= {16, 32, 48}
 
 
-async def test_a_load_that_is_given_up_stops_before_its_next_sample(rows):
+async def test_a_cancelled_load_stops_before_its_next_sample(rows):
     data, one = dataset(rows), LoadingThreads(1)
     begun, go_on = asyncio.Event(), Event()
     loop = asyncio.get_running_loop()
@@ -118,7 +118,7 @@ async def test_a_load_that_is_given_up_stops_before_its_next_sample(rows):
     assert decoded == [0]
 
 
-async def test_closing_stops_what_is_being_loaded(rows):
+async def test_closing_stops_running_loads(rows):
     data, one = dataset(rows), LoadingThreads(1)
     begun = asyncio.Event()
     loop, closing = asyncio.get_running_loop(), one._closing
@@ -138,7 +138,7 @@ async def test_closing_stops_what_is_being_loaded(rows):
 
 
 class Prefetched:
-    """A prefetcher of ten rows, with what it was told."""
+    """A prefetcher of ten rows, with the durations that it reported."""
 
     def __init__(self) -> None:
         self.rows = Rows()
@@ -154,7 +154,7 @@ async def prefetched() -> Prefetched:
     return Prefetched()
 
 
-async def test_a_batch_that_was_loaded_ahead_is_handed_out_once(prefetched):
+async def test_a_prefetched_batch_is_taken_once(prefetched):
     prefetched.prefetcher.prefetch(1, 4, 3)
     for _ in range(2):
         batch = await prefetched.prefetcher.take(1, 4, 3)
@@ -163,7 +163,7 @@ async def test_a_batch_that_was_loaded_ahead_is_handed_out_once(prefetched):
     assert prefetched.seconds == [2, 2]
 
 
-async def test_a_part_of_what_was_loaded_ahead_serves_a_smaller_batch(prefetched):
+async def test_a_smaller_batch_is_taken_from_a_prefetched_one(prefetched):
     prefetched.prefetcher.prefetch(0, 4, 5)
     batch = await prefetched.prefetcher.take(0, 5, 3)
     expected = prefetched.data.batch(0, 5, 3)
@@ -177,7 +177,7 @@ async def test_a_part_of_what_was_loaded_ahead_serves_a_smaller_batch(prefetched
     [(2, 4, 3), (None, 4, 3), (1, 3, 3), (1, 4, 4), (1, 6, 2), (1, 8, 1)],
     ids=["epoch", "in order", "earlier", "longer", "later", "elsewhere"],
 )
-async def test_any_other_batch_is_loaded_and_the_one_ahead_given_up(wanted, prefetched):
+async def test_any_other_batch_is_loaded_and_the_prefetched_one_discarded(wanted, prefetched):
     prefetched.loading.held = True
     prefetched.prefetcher.prefetch(1, 4, 3)
     await settle()
@@ -190,18 +190,18 @@ async def test_any_other_batch_is_loaded_and_the_one_ahead_given_up(wanted, pref
     assert prefetched.seconds == [2]
 
 
-async def test_at_most_one_batch_is_ahead(prefetched):
+async def test_at_most_one_batch_is_prefetched(prefetched):
     prefetched.loading.held = True
     for offset in range(SAMPLES - 1):
         prefetched.prefetcher.prefetch(1, offset, 1)
         await settle()
         assert prefetched.loading.cancelled == offset
-    prefetched.prefetcher.drop()
+    prefetched.prefetcher.discard()
     await settle()
     assert prefetched.loading.cancelled == SAMPLES - 1
 
 
-async def test_giving_up_a_batch_while_waiting_for_it_stops_its_load(prefetched):
+async def test_cancelling_a_take_cancels_the_load_of_the_prefetched_batch(prefetched):
     prefetched.loading.held = True
     prefetched.prefetcher.prefetch(1, 0, 4)
     taking = asyncio.create_task(prefetched.prefetcher.take(1, 0, 4))
@@ -211,7 +211,7 @@ async def test_giving_up_a_batch_while_waiting_for_it_stops_its_load(prefetched)
     assert prefetched.loading.cancelled == 1
 
 
-async def test_a_batch_that_could_not_be_loaded_ahead_says_so_when_it_is_taken(prefetched):
+async def test_the_error_of_a_prefetch_is_raised_when_the_batch_is_taken(prefetched):
     prefetched.rows.damaged = 2
     prefetched.prefetcher.prefetch(None, 0, 4)
     await settle()

@@ -1,75 +1,148 @@
-"""A client that lost its server connects again, no sooner than the server asked it to."""
+"""A client reconnects after lost connections and interrupted servers until the job ends."""
 
 import asyncio
-from pathlib import Path
-from types import SimpleNamespace
+from contextlib import asynccontextmanager
+from itertools import repeat
 
 import grpc
 import pytest
 
-from pslgs.client import main, reconnecting
+from client.fakes import FakeConnection, fake_client, finish, forward, kinds
 from pslgs.client.health import ClientHealth
-from pslgs.client.main import ClientOptions
+from pslgs.client.main import run_until_stopped
+from pslgs.client.order_loop import execute_orders
+from pslgs.client.reconnecting import run_with_reconnects
+from pslgs.client.tasks import ClientContext
 from pslgs.process.termination_message import Ending
-from pslgs.spec.exit_codes import ExitCode
-from pslgs.transport.client_connection import BACK_OFF_LIMIT_SECONDS
-from pslgs.transport.errors import StreamEnded, TryLater
-from pslgs.transport.grpc_server import Session
-from pslgs.transport.v1.training_pb2 import Finish, Header, Hello
-from transport.loopback import serving
+from pslgs.spec import ExitCode, InputError
+from pslgs.transport.errors import ProtocolViolation, Unreachable, stream_ended
+from server.fakes import settle
 
-pytestmark = pytest.mark.timeout(60)
-
-
-@pytest.fixture
-def waits(monkeypatch):
-    """Seconds that the client would have waited between connections."""
-    waited: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waited.append(seconds)
-
-    monkeypatch.setattr(reconnecting, "asyncio", SimpleNamespace(sleep=sleep))
-    return waited
+LOST = stream_ended(grpc.StatusCode.UNAVAILABLE, "The connection was lost.")
+INTERRUPTED = Ending(ExitCode.INTERRUPTED, "stopped by SIGTERM")
+FINISHED = Ending(ExitCode.FINISHED, "all epochs are done")
 
 
-async def taking_part(address: str) -> Ending:
-    options = ClientOptions("client-0", address, None, Path("cache"), cores=1)
-    health = ClientHealth("client-0", lambda: 0.0)
-    return await main._serve(None, None, Hello(client_id="client-0"), None, options, health)
+class Job:
+    """A job that ends each connection with the next of its outcomes."""
+
+    def __init__(self, *outcomes: Ending | Exception) -> None:
+        self.outcomes = list(outcomes)
+        self.health = ClientHealth("a", lambda: 0.0)
+        self.connected: list[bool] = []
+        self.closed = 0
+
+    @asynccontextmanager
+    async def connect(self):
+        if isinstance(self.outcomes[0], Unreachable):
+            raise self.outcomes[0]
+        try:
+            yield FakeConnection()
+        finally:
+            self.closed += 1
+
+    async def execute_orders(self, _connection) -> Ending:
+        self.connected.append(self.health.connected)
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def run(self, *, reconnect: bool = False) -> Ending:
+        return await run_with_reconnects(
+            self.connect,
+            self.execute_orders,
+            self.health,
+            repeat(0.0),
+            reconnect_after_interruption=reconnect,
+        )
 
 
-async def ending_after(attendances: list) -> Ending:
-    """Run a client against a server that ends its first streams with errors, and then the job."""
-
-    async def attend(session: Session) -> None:
-        error = attendances.pop(0)
-        if error is not None:
-            raise error
-        await session.send(Header(finish=Finish(exit_code=0, reason="done\nand dusted")))
-
-    async with serving(attend) as served:
-        return await taking_part(served.address)
-
-
-async def test_a_client_waits_as_long_as_the_server_asks(waits):
-    later = TryLater("It may join again in 7.2 s.", 7.25)
-    ending = await ending_after([later, later, None])
-    assert ending == (ExitCode.FINISHED, "done and dusted")
-    assert waits == [7.25, 7.25]
+@pytest.mark.parametrize(
+    ("outcomes", "reconnect", "ending", "connections"),
+    [
+        ([FINISHED], False, FINISHED, 1),
+        ([LOST, LOST, FINISHED], False, FINISHED, 3),
+        ([INTERRUPTED], False, INTERRUPTED, 1),
+        ([INTERRUPTED, FINISHED], True, FINISHED, 2),
+    ],
+    ids=["finished", "lost twice", "interrupted", "interrupted and resumed"],
+)
+async def test_a_client_reconnects_until_the_job_ends(outcomes, reconnect, ending, connections):
+    job = Job(*outcomes)
+    assert await job.run(reconnect=reconnect) == ending
+    assert job.closed == connections
+    assert job.connected == [True] * connections
+    assert not job.health.connected
 
 
-async def test_a_client_that_is_asked_for_nothing_comes_back_soon(waits):
-    lost = StreamEnded(grpc.StatusCode.CANCELLED, "lost")
-    await ending_after([lost, None])
-    assert len(waits) == 1
-    assert 0 < waits[0] < BACK_OFF_LIMIT_SECONDS / 10
+@pytest.mark.parametrize(
+    ("outcome", "exit_code", "words"),
+    [
+        (Unreachable("No server answered."), ExitCode.SERVER_UNREACHABLE, "No server answered"),
+        (stream_ended(grpc.StatusCode.PERMISSION_DENIED, "You are b."), ExitCode.REFUSED, "You are b."),
+        (ProtocolViolation("A chunk came twice."), ExitCode.INTERNAL_ERROR, "A chunk came twice."),
+    ],
+    ids=["unreachable", "refused", "protocol"],
+)
+async def test_a_client_ends_after_a_permanent_failure(outcome, exit_code, words):
+    ending = await Job(outcome).run(reconnect=True)
+    assert ending.exit_code is exit_code
+    assert words in ending.message
 
 
-async def test_an_exit_code_that_does_not_exist_is_no_ending(waits):
-    async def attend(session: Session) -> None:
-        await session.send(Header(finish=Finish(exit_code=99)))
+async def test_damaged_data_end_the_client():
+    with pytest.raises(InputError, match="damaged"):
+        await Job(InputError.at("spec.data.train", "is damaged")).run()
 
-    async with serving(attend) as served, asyncio.timeout(20):
-        ending = await taking_part(served.address)
-    assert ending == (ExitCode.INTERNAL_ERROR, "the server broke the protocol: There is no exit code 99.")
+
+async def test_a_step_that_a_lost_connection_interrupted_is_executed_on_the_next_one():
+    connections = [FakeConnection(), FakeConnection()]
+    remaining = iter(connections)
+
+    @asynccontextmanager
+    async def connect():
+        yield next(remaining)
+
+    async with fake_client() as client:
+
+        def execute(connection):
+            return execute_orders(ClientContext(client.data, client.model, client.torch, connection))
+
+        health = ClientHealth("a", lambda: 0.0)
+        job = asyncio.create_task(
+            run_with_reconnects(connect, execute, health, repeat(0.0), reconnect_after_interruption=False)
+        )
+        connections[0].feed(forward(4, following=3), *client.parameters())
+        await settle()
+        connections[0].leave()
+        connections[1].feed(forward(4, attempt=2), *client.parameters(attempt=2))
+        connections[1].feed(*client.cut_gradient(4, attempt=2))
+        await settle()
+        assert kinds(connections[1]) == ["labels", "smashed_data", "client_gradient"]
+        connections[1].feed(finish())
+        assert await job == FINISHED
+
+
+async def test_a_stop_signal_cancels_the_work():
+    async with fake_client() as client:
+        client.loading.held = True
+        client.feed(forward(4))
+        stop = asyncio.get_running_loop().create_future()
+
+        async def work() -> Ending:
+            return await client.execution
+
+        stopped = asyncio.create_task(run_until_stopped(work(), stop))
+        await settle()
+        stop.set_result("stopped by SIGTERM")
+        assert await stopped == INTERRUPTED
+        assert client.execution.cancelled()
+        assert client.loading.cancelled == 1
+
+
+async def test_work_that_ends_by_itself_returns_its_own_ending():
+    async def work() -> Ending:
+        return FINISHED
+
+    assert await run_until_stopped(work(), asyncio.get_running_loop().create_future()) == FINISHED

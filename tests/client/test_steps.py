@@ -1,4 +1,4 @@
-"""A client's part in a step, over a connection, loads and a torch thread that a test has in its hands."""
+"""A client executes training steps, with fakes for connection, loading and torch thread."""
 
 import grpc
 import pytest
@@ -14,7 +14,7 @@ ANSWER = ["labels", "smashed_data"]
 STEP = [*ANSWER, "client_gradient"]
 
 
-async def test_a_step_goes_from_its_order_to_the_client_gradient():
+async def test_a_step_answers_its_order_with_smashed_data_and_then_the_client_gradient():
     async with fake_client() as client:
         client.feed(forward(4), *client.parameters())
         await settle()
@@ -38,7 +38,7 @@ async def test_a_batch_is_loaded_while_its_parameters_arrive():
         assert kinds(client.connection) == []
 
 
-async def test_a_batch_that_is_loaded_late_is_waited_for():
+async def test_the_forward_pass_waits_for_a_slow_load():
     async with fake_client() as client:
         client.loading.held = True
         client.feed(forward(4), *client.parameters())
@@ -49,7 +49,7 @@ async def test_a_batch_that_is_loaded_late_is_waited_for():
         assert kinds(client.connection) == ANSWER
 
 
-async def test_the_next_batch_is_loaded_once_the_forward_pass_is_computed():
+async def test_the_next_batch_is_prefetched_after_the_forward_pass():
     async with fake_client() as client:
         client.connection.reads.clear()  # nothing is sent
         client.feed(forward(4, following=3), *client.parameters())
@@ -73,7 +73,7 @@ async def test_the_backward_pass_does_not_wait_for_the_next_batch():
         assert client.loads_observed() == 1
 
 
-async def test_a_batch_that_was_loaded_ahead_is_not_loaded_again():
+async def test_a_prefetched_batch_is_not_loaded_again():
     async with fake_client() as client:
         client.feed(forward(4, following=3), *client.parameters(), *client.cut_gradient(4))
         await settle()
@@ -85,7 +85,7 @@ async def test_a_batch_that_was_loaded_ahead_is_not_loaded_again():
 
 
 @pytest.mark.parametrize("phase", ["loading", "parameters", "forward", "sending", "gradient", "backward"])
-async def test_after_an_abort_in_any_phase_the_next_attempt_is_answered_whole(phase):
+async def test_after_an_abort_in_any_phase_the_next_attempt_is_executed_completely(phase):
     async with fake_client() as client:
         match phase:
             case "loading":
@@ -123,7 +123,7 @@ async def test_after_an_abort_in_any_phase_the_next_attempt_is_answered_whole(ph
         assert labels_sent(client.connection) == client.training.batch(1, 0, 5).labels.tolist()
 
 
-async def test_an_aborted_load_is_given_up():
+async def test_an_abort_cancels_the_load():
     async with fake_client() as client:
         client.loading.held = True
         client.feed(forward(4))
@@ -133,14 +133,14 @@ async def test_an_aborted_load_is_given_up():
         assert client.loading.cancelled == 1
 
 
-async def test_an_abort_of_another_attempt_changes_nothing():
+async def test_an_abort_of_another_attempt_is_ignored():
     async with fake_client() as client:
         client.feed(forward(4, attempt=2), abort(attempt=1), *client.parameters(attempt=2))
         await settle()
         assert kinds(client.connection) == ANSWER
 
 
-async def test_tensors_of_an_earlier_attempt_are_dropped():
+async def test_tensors_of_an_earlier_attempt_are_ignored():
     async with fake_client() as client:
         client.feed(forward(4, attempt=2), *client.parameters(attempt=1))
         await settle()
@@ -150,7 +150,7 @@ async def test_tensors_of_an_earlier_attempt_are_dropped():
         assert kinds(client.connection) == ANSWER
 
 
-async def test_a_new_order_takes_the_place_of_the_one_under_way():
+async def test_a_new_order_replaces_the_current_one():
     async with fake_client() as client:
         client.loading.held = True
         client.feed(forward(4), *client.parameters(), forward(3, step=2), *client.parameters(step=2))
@@ -182,12 +182,12 @@ async def test_a_new_order_takes_the_place_of_the_one_under_way():
         "gradient twice",
     ],
 )
-async def test_a_server_that_breaks_the_protocol_is_left(frames):
+async def test_a_client_ends_the_session_of_a_server_that_violates_the_protocol(frames):
     async with fake_client() as client:
         client.feed(*frames(client))
         await settle()
         with pytest.raises(ProtocolViolation):
-            client.attending.result()
+            client.execution.result()
 
 
 @pytest.mark.parametrize("ahead", [False, True], ids=["when it is ordered", "ahead"])
@@ -196,7 +196,7 @@ async def test_a_server_that_breaks_the_protocol_is_left(frames):
     [("damaged", "has a damaged row"), ("not_finite", "not finite")],
     ids=["damaged", "not a number"],
 )
-async def test_a_sample_that_cannot_be_used_is_told_to_the_server(attribute, words, ahead):
+async def test_an_unusable_sample_is_reported_to_the_server(attribute, words, ahead):
     async with fake_client() as client:
         order = client.training.order(1).tolist()
         setattr(client.rows, attribute, order[4])
@@ -212,10 +212,10 @@ async def test_a_sample_that_cannot_be_used_is_told_to_the_server(attribute, wor
         assert words in failure.message
         assert str(order[4]) in failure.message
         with pytest.raises(InputError, match=words):
-            client.attending.result()
+            client.execution.result()
 
 
-async def test_a_damaged_sample_ends_the_client_though_the_server_is_gone():
+async def test_a_damaged_sample_ends_the_client_even_if_the_server_is_gone():
     async with fake_client() as client:
         client.rows.damaged = client.training.order(1).tolist()[0]
         client.loading.held = True
@@ -225,10 +225,10 @@ async def test_a_damaged_sample_ends_the_client_though_the_server_is_gone():
         client.loading.release()
         await settle()
         with pytest.raises(InputError, match="damaged row"):
-            client.attending.result()
+            client.execution.result()
 
 
-async def test_a_damaged_sample_that_is_loaded_ahead_and_never_ordered_does_no_harm():
+async def test_a_damaged_sample_that_is_prefetched_but_never_ordered_is_ignored():
     async with fake_client() as client:
         client.rows.damaged = client.training.order(1).tolist()[4]
         client.feed(forward(4, following=3), *client.parameters(), *client.cut_gradient(4))

@@ -60,8 +60,8 @@ def client(  # noqa: PLR0913, PLR0917 - the options of a command
             cores=threads or available_cores(),
             partition_index=share,
             http=parse_endpoint(http) if http else None,
-            patience=patience,
-            stays=stay,
+            connect_timeout_seconds=patience,
+            reconnect_after_interruption=stay,
             with_parent=with_parent,
         )
         message.ending = run_process(run_client(manifest.spec, options), threads)

@@ -1,1 +1,1 @@
-"""The client process: computes the client part on its own data, and keeps nothing between two steps."""
+"""The client process: executes the server's orders on its own data, and keeps no state between steps."""

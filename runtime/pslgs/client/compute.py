@@ -1,4 +1,4 @@
-"""Computations of a client, called in its torch thread."""
+"""The client part of the network, as the torch thread of a client computes with it."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class ClientModel:
-    """The client part, with its inputs and results encoded as they are transmitted."""
+    """The client part of the network; decodes what it receives, and returns encoded results."""
 
     def __init__(
         self, task: TrainingSetup, encoding: TensorCodec, step: ClientStep, metrics: ClientMetrics
@@ -32,21 +32,21 @@ class ClientModel:
         self._backward_seconds = 0.0
 
     def parameter_buffer(self) -> torch.Tensor:
-        """Return a new vector to receive the client part's parameters in."""
+        """Return a new vector for the client part's parameters."""
         elements = parameter_elements(self._step.part)
         return torch.empty(elements, dtype=self._task.layout.dtype)
 
     def gradient_buffer(self, rows: int) -> tuple[torch.Tensor, memoryview]:
-        """Return a new matrix for ``rows`` rows of cut gradient, and the memory to receive it in."""
+        """Return a new matrix for ``rows`` rows of cut gradient, and a buffer for its encoded form."""
         gradient = torch.empty((rows, self._task.layout.features), dtype=self._task.layout.dtype)
         return gradient, self._encoding.destination(gradient)
 
     def slices(self, samples: int) -> list[tuple[int, int]]:
-        """Cut a local batch into slices, (first, samples) each."""
+        """Divide a local batch into slices, each as (first sample, number of samples)."""
         return slice_rows(samples, self._task.layout.bytes_per_sample)
 
     def begin(self, order: wire.Forward, parameters: torch.Tensor, batch: Batch) -> memoryview:
-        """Load the parameters and take the local batch; return its labels."""
+        """Begin a step: load the parameters, keep the local batch, and return its labels."""
         load_vector(self._step.part, parameters)
         self._batch = batch
         self._step.begin(order.epoch, order.offset)
@@ -54,14 +54,14 @@ class ClientModel:
         return self._labels()
 
     def forward(self, first: int, samples: int) -> memoryview:
-        """Return a slice's smashed data."""
+        """Run the forward pass of a slice; return its encoded smashed data."""
         inputs = self._batch.inputs[first : first + samples]
         smashed, seconds = _timed(lambda: self._step.forward(inputs))
         self._forward_seconds += seconds
         return self._encoding.encode(smashed)
 
-    def observe_forward(self) -> None:
-        """Record how long the forward pass of the local batch took."""
+    def record_forward_time(self) -> None:
+        """Record the duration of the forward pass of the local batch, the sum of its slices."""
         self._metrics.observe_forward(self._forward_seconds)
 
     def backward(self, buffer: memoryview, gradient: torch.Tensor) -> None:
@@ -77,16 +77,16 @@ class ClientModel:
         return tensor_bytes(self._step.gradient())
 
     def load_parameters(self, parameters: torch.Tensor) -> None:
-        """Load the parameters for an evaluation."""
+        """Load the parameters that an evaluation uses."""
         load_vector(self._step.part, parameters)
 
     def begin_evaluation(self, batch: Batch) -> memoryview:
-        """Take a range of the evaluation data; return its labels."""
+        """Begin a range of an evaluation: keep its batch, and return its labels."""
         self._batch = batch
         return self._labels()
 
     def evaluate(self, first: int, samples: int) -> memoryview:
-        """Return a slice's smashed data, in evaluation mode."""
+        """Run the forward pass of a slice in evaluation mode; return its encoded smashed data."""
         return self._encoding.encode(self._step.evaluate(self._batch.inputs[first : first + samples]))
 
     def _labels(self) -> memoryview:

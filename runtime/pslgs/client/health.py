@@ -1,19 +1,20 @@
-"""What a client shows on its HTTP port of its own health."""
+"""Health of a client process: heartbeat of its event loop, and whether it is connected."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-BEAT_SECONDS: Final = 1.0
+HEARTBEAT_SECONDS: Final = 1.0
+"""Interval between two heartbeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientStatus:
-    """What a client's /status shows.
+    """The content of a client's /status.
 
     Attributes:
-        client: Its id.
+        client: Id of the client.
         heartbeat: Unix time in seconds at which the event loop last ran.
         connected: Whether a server has admitted it and the stream is open.
     """
@@ -23,33 +24,33 @@ class ClientStatus:
     connected: bool
 
     def to_json(self) -> dict[str, object]:
-        """Return what is shown."""
+        """Return the status as a JSON object."""
         return {"client": self.client, "heartbeat": self.heartbeat, "connected": self.connected}
 
 
 class ClientHealth:
-    """Written by the event loop, read by the threads that answer HTTP requests.
+    """Health of a client; the event loop writes it, and HTTP threads read it.
 
-    The heartbeat stops with the event loop.  It goes on during a computation or a load, however long they
-    take: a slow client is not a dead one, and the server decides how long it waits for an answer.
+    The heartbeat stops if the event loop is blocked.  Computations and loads run in other threads and do
+    not stop it: a slow client is healthy, and the server decides how long it waits for an answer.
 
     Attributes:
-        connected: See `ClientStatus`; also what /readyz says.
+        connected: Whether a server has admitted the client and the stream is open; the result of /readyz.
     """
 
     def __init__(self, client_id: str, now: Callable[[], float]) -> None:
-        """Begin with a first heartbeat; ``now`` gives the Unix time in seconds."""
+        """Record a first heartbeat; ``now`` returns the Unix time in seconds."""
         self.connected = False
         self._client_id = client_id
         self._now = now
         self._heartbeat = now()
 
-    async def keep_beating(self, seconds: float = BEAT_SECONDS) -> None:
-        """Set the heartbeat every so many seconds, until cancelled."""
+    async def run_heartbeat(self, seconds: float = HEARTBEAT_SECONDS) -> None:
+        """Update the heartbeat every ``seconds`` until cancelled."""
         while True:
             self._heartbeat = self._now()
             await asyncio.sleep(seconds)
 
     def status(self) -> ClientStatus:
-        """Return what /status shows."""
+        """Return the content of /status."""
         return ClientStatus(self._client_id, self._heartbeat, self.connected)

@@ -1,4 +1,4 @@
-"""Loads local batches in threads of their own, and one batch ahead of the order for it."""
+"""Load local batches in separate threads, and prefetch one batch."""
 
 import asyncio
 import time
@@ -15,14 +15,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 SAMPLES_PER_PART = 8
-"""Fewer samples than this are not worth another thread."""
+"""Minimum number of samples for each thread that loads a part of a batch."""
 
 
 class LoadingThreads:
-    """The threads that decode and transform samples, so that the torch thread never waits for a prefetch.
+    """Threads that decode and transform samples, so that a prefetch never delays the torch thread.
 
-    Threads suffice, because Pillow, pyarrow and torch release the interpreter's lock while they work; model
-    processes would each need the memory of an interpreter with torch.
+    Threads run in parallel because Pillow, pyarrow and torch release the GIL while they work; processes would
+    each need the memory of an interpreter with torch.
     """
 
     def __init__(self, threads: int) -> None:
@@ -35,9 +35,9 @@ class LoadingThreads:
         return await asyncio.wrap_future(self._executor.submit(call, *args, **kwargs))
 
     async def load(self, dataset: ClientDataset, epoch: int | None, offset: int, count: int) -> Batch:
-        """Load a batch in parts, one for each thread; see `ClientDataset.decode`.
+        """Load a batch, divided among the threads; see `ClientDataset.decode` for the arguments.
 
-        Once a part fails, or the caller is cancelled, the threads stop before their next sample.
+        If a part fails or the caller is cancelled, the threads stop before their next sample.
 
         Raises:
             InputError: a sample is damaged or cannot be transformed.
@@ -65,27 +65,28 @@ class LoadingThreads:
             stopped.set()
 
     def close(self) -> None:
-        """Stop loading, and wait for the samples that are being loaded."""
+        """Stop the threads, and wait until they have finished their current samples."""
         self._closing.set()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Ahead:
+class _PrefetchedBatch:
+    """A batch that is being loaded, or was, before it is requested."""
+
     epoch: int | None
     offset: int
     count: int
     loading: asyncio.Task[Batch]
 
-    def has(self, epoch: int | None, offset: int, count: int) -> bool:
+    def contains(self, epoch: int | None, offset: int, count: int) -> bool:
         return epoch == self.epoch and self.offset <= offset and offset + count <= self.offset + self.count
 
 
 class Prefetcher:
-    """Gives a dataset's batches; at most one is loaded, and held, ahead of its order.
+    """Loads the batches of a dataset, and prefetches at most one of them.
 
-    Because a sample does not depend on the batch in which it comes, a batch that holds more than what is
-    ordered serves as well.
+    A sample does not depend on the batch that it is in, so any part of the prefetched batch can be taken.
     """
 
     def __init__(
@@ -95,44 +96,44 @@ class Prefetcher:
         observe: Callable[[float], None],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Load batches of ``dataset``; ``observe`` is told how many seconds each took."""
+        """Load batches of ``dataset``; ``observe`` is called with the duration of each load in seconds."""
         self.samples = dataset.samples
         self._dataset = dataset
         self._threads = threads
         self._observe = observe
         self._clock = clock
-        self._ahead: _Ahead | None = None
+        self._prefetched: _PrefetchedBatch | None = None
 
     def prefetch(self, epoch: int | None, offset: int, count: int) -> None:
-        """Begin to load a batch that will be taken; what was loaded ahead is dropped.
+        """Start to load a batch in the background, instead of the one that was prefetched before.
 
-        If that fails, `take` says so when it is asked for the batch.
+        An error is raised when the batch is taken.
         """
-        self.drop()
+        self.discard()
         loading = asyncio.create_task(self._load(epoch, offset, count))
-        loading.add_done_callback(_note_error)
-        self._ahead = _Ahead(epoch, offset, count, loading)
+        loading.add_done_callback(_retrieve_error)
+        self._prefetched = _PrefetchedBatch(epoch, offset, count, loading)
 
     async def take(self, epoch: int | None, offset: int, count: int) -> Batch:
-        """Return a batch, and hold none afterwards.
+        """Return a batch, prefetched or loaded now; the prefetched batch is used up or discarded.
 
         Raises:
             InputError: a sample is damaged or cannot be transformed.
         """
-        ahead = self._ahead
-        if ahead is None or not ahead.has(epoch, offset, count):
-            self.drop()  # before loading, so that never two are in memory
+        prefetched = self._prefetched
+        if prefetched is None or not prefetched.contains(epoch, offset, count):
+            self.discard()  # before loading, so that at most one batch is in memory
             return await self._load(epoch, offset, count)
-        self._ahead = None
-        batch = await ahead.loading
-        start = offset - ahead.offset
+        self._prefetched = None
+        batch = await prefetched.loading
+        start = offset - prefetched.offset
         return Batch(batch.inputs[start : start + count], batch.labels[start : start + count])
 
-    def drop(self) -> None:
-        """Give up what is held or being loaded ahead."""
-        if self._ahead is not None:
-            self._ahead.loading.cancel()
-            self._ahead = None
+    def discard(self) -> None:
+        """Discard the prefetched batch, and cancel its load."""
+        if self._prefetched is not None:
+            self._prefetched.loading.cancel()
+            self._prefetched = None
 
     async def _load(self, epoch: int | None, offset: int, count: int) -> Batch:
         begun = self._clock()
@@ -141,14 +142,14 @@ class Prefetcher:
         return batch
 
 
-def _note_error(loading: asyncio.Task[Batch]) -> None:
-    """Mark an error as seen: nobody asks for it if the batch is dropped."""
-    if not loading.cancelled():
-        loading.exception()
-
-
 class LocalData(NamedTuple):
-    """The samples of a client; ``evaluation`` is None where it holds none."""
+    """The datasets of a client; ``evaluation`` is None if it evaluates nothing."""
 
     training: Prefetcher
     evaluation: Prefetcher | None
+
+
+def _retrieve_error(loading: asyncio.Task[Batch]) -> None:
+    """Retrieve the error of a load, or else asyncio logs that of a discarded batch as never retrieved."""
+    if not loading.cancelled():
+        loading.exception()

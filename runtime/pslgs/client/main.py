@@ -1,4 +1,4 @@
-"""The client process: loads its data, connects, follows the server's orders and exits."""
+"""The client process: open the data, build the model, connect and execute the server's orders."""
 
 import asyncio
 import logging
@@ -16,8 +16,8 @@ from prometheus_client import CollectorRegistry
 from pslgs.client.compute import ClientModel
 from pslgs.client.health import ClientHealth
 from pslgs.client.loading import LoadingThreads, LocalData, Prefetcher
-from pslgs.client.order_loop import attend
-from pslgs.client.reconnecting import take_part_in_job
+from pslgs.client.order_loop import execute_orders
+from pslgs.client.reconnecting import run_with_reconnects
 from pslgs.client.tasks import ClientContext
 from pslgs.data.client_dataset import ClientDataset
 from pslgs.data.loading import TRAINING, can_decode_in_threads, open_evaluation_data, open_training_data
@@ -43,19 +43,20 @@ from pslgs.transport.v1 import training_pb2 as wire
 
 @dataclass(frozen=True, slots=True)
 class ClientOptions:
-    """Who a client is, and where it finds its server.
+    """Options of a client process.
 
     Attributes:
-        client_id: Its id, as its certificate says.
-        server: ``host:port``.
-        identity: Folder with its certificate; None for no TLS.
-        cache: Folder for converted datasets.
+        client_id: Id of the client, as in its certificate.
+        server: Address of the server, ``host:port``.
+        identity: Folder with the client's certificate; None disables TLS.
+        cache: Folder that caches converted datasets.
         cores: Number of threads that load samples; torch computes on as many cores.
-        partition_index: Its share of a partitioned dataset, from 0; None without a partition.
-        http: Host and port of /metrics and /healthz; None for none.
-        patience: Seconds after which it gives up looking for its server.
-        stays: Whether to look for the server again after one that was interrupted, and will be resumed.
-        with_parent: Whether to stop when the process that started it ends.
+        partition_index: Index of the client's share of a partition, from 0; None without a partition.
+        http: Host and port to serve /metrics, /healthz, /readyz and /status at; None disables it.
+        connect_timeout_seconds: Seconds after which the client gives up connecting to the server.
+        reconnect_after_interruption: Whether to connect again after the server was interrupted, until it is
+            resumed.
+        with_parent: Whether to stop when the parent process ends.
     """
 
     client_id: str
@@ -65,16 +66,16 @@ class ClientOptions:
     cores: int
     partition_index: int | None = None
     http: tuple[str, int] | None = None
-    patience: float = 300.0
-    stays: bool = False
+    connect_timeout_seconds: float = 300.0
+    reconnect_after_interruption: bool = False
     with_parent: bool = False
 
 
 ORPHAN_GRACE_SECONDS = 10.0
-"""For the server to end the session once the process that started both has ended.
+"""Seconds that a client waits for the server to end its session after their common parent has ended.
 
-A client that left first would be lost to a server that has not noticed yet, and that might take another step
-without it; the resumed run would then differ from an undisturbed one.
+If the client left first, the server could take another step without it before it stops itself, and the
+resumed run would differ from an undisturbed one.
 """
 
 _OpenedData = tuple[ClientDataset, ClientDataset | None]
@@ -82,9 +83,7 @@ _logger = logging.getLogger(__name__)
 
 
 async def run_client(spec: JobSpec, options: ClientOptions) -> Ending:
-    """Serve a job with this client's data until the server says that it is over.
-
-    One that stays outlasts its servers: it keeps its data at hand for the one that resumes the job.
+    """Run a client of a job until the job ends, the server refuses or this process is asked to stop.
 
     Raises:
         InputError: the data, the model or the certificate cannot be used.
@@ -94,20 +93,22 @@ async def run_client(spec: JobSpec, options: ClientOptions) -> Ending:
     torch_thread = TorchThread()
     loading = LoadingThreads(options.cores if can_decode_in_threads(spec.data) else 1)
     try:
-        async with _health_shown(options, registry, health):
+        async with _http_server(options, registry, health):
             with stop_reason(with_parent=options.with_parent, parent_grace=ORPHAN_GRACE_SECONDS) as stop:
-                data = await loading.run(_open, spec, options)
+                data = await loading.run(_open_data, spec, options)
                 metrics = ClientMetrics(registry)
                 model, hello = await torch_thread.run(prepare, spec, options, data, metrics)
-                held = _prefetched(data, loading, metrics)
-                return await until_stopped(_serve(held, model, hello, torch_thread, options, health), stop)
+                local_data = _prefetchers(data, loading, metrics)
+                return await run_until_stopped(
+                    _serve(local_data, model, hello, torch_thread, options, health), stop
+                )
     finally:
         loading.close()
         torch_thread.close()
 
 
-async def until_stopped(work: Coroutine[Any, Any, Ending], stop: asyncio.Future[str]) -> Ending:
-    """Run ``work`` to its end, or cancel it once ``stop`` has the reason why the process should end."""
+async def run_until_stopped(work: Coroutine[Any, Any, Ending], stop: asyncio.Future[str]) -> Ending:
+    """Return the result of ``work``, or cancel it when ``stop``, the reason to stop this process, is set."""
     working = asyncio.create_task(work)
     either: list[asyncio.Future[Any]] = [working, stop]
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -121,7 +122,7 @@ async def until_stopped(work: Coroutine[Any, Any, Ending], stop: asyncio.Future[
 def prepare(
     spec: JobSpec, options: ClientOptions, data: _OpenedData, metrics: ClientMetrics
 ) -> tuple[ClientModel, wire.Hello]:
-    """Build the client part, and the message that describes the client and its data to the server.
+    """Build the client part, and the message that introduces the client and its data to the server.
 
     Raises:
         InputError: the model cannot be used, or the data do not fit it.
@@ -143,7 +144,7 @@ def prepare(
     return ClientModel(task, encoding, step, metrics), hello
 
 
-def _open(spec: JobSpec, options: ClientOptions) -> _OpenedData:
+def _open_data(spec: JobSpec, options: ClientOptions) -> _OpenedData:
     name, index, seed = options.client_id, options.partition_index, spec.sampling.seed
     training = open_training_data(
         spec.data, client_id=name, partition_index=index, seed=seed, cache=options.cache
@@ -156,7 +157,7 @@ def _open(spec: JobSpec, options: ClientOptions) -> _OpenedData:
     return training, evaluation
 
 
-def _prefetched(data: _OpenedData, loading: LoadingThreads, metrics: ClientMetrics) -> LocalData:
+def _prefetchers(data: _OpenedData, loading: LoadingThreads, metrics: ClientMetrics) -> LocalData:
     training, evaluation = data
     return LocalData(
         Prefetcher(training, loading, metrics.observe_load),
@@ -164,7 +165,7 @@ def _prefetched(data: _OpenedData, loading: LoadingThreads, metrics: ClientMetri
     )
 
 
-async def _serve(  # noqa: PLR0913, PLR0917 - a process' parts, put together here
+async def _serve(  # noqa: PLR0913, PLR0917 - assembles the parts of the process
     data: LocalData,
     model: ClientModel,
     hello: wire.Hello,
@@ -173,18 +174,20 @@ async def _serve(  # noqa: PLR0913, PLR0917 - a process' parts, put together her
     health: ClientHealth,
 ) -> Ending:
     identity = renewed_from(options.identity) if options.identity else None
-    rng = random.Random(options.client_id)  # noqa: S311 - spreads attempts over time, no secret
-    return await take_part_in_job(
-        lambda: connect(options.server, identity, hello, timeout_seconds=options.patience, rng=rng),
-        lambda connection: attend(ClientContext(data, model, torch_thread, connection)),
+    rng = random.Random(options.client_id)  # noqa: S311 - jitter of delays, not a secret
+    return await run_with_reconnects(
+        lambda: connect(
+            options.server, identity, hello, timeout_seconds=options.connect_timeout_seconds, rng=rng
+        ),
+        lambda connection: execute_orders(ClientContext(data, model, torch_thread, connection)),
         health,
         back_off(rng),
-        stays=options.stays,
+        reconnect_after_interruption=options.reconnect_after_interruption,
     )
 
 
 @asynccontextmanager
-async def _health_shown(
+async def _http_server(
     options: ClientOptions, registry: CollectorRegistry, health: ClientHealth
 ) -> AsyncIterator[None]:
     if options.http is None:
@@ -194,7 +197,7 @@ async def _health_shown(
     http = HttpServer(host, port, registry, health.status, lambda: health.connected, time.time)
     http.start()
     try:
-        async with in_background(health.keep_beating()):
+        async with in_background(health.run_heartbeat()):
             yield
     finally:
         http.stop()

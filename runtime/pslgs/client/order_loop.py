@@ -1,4 +1,4 @@
-"""Receive the server's orders on one stream and execute them one after another."""
+"""Receive the server's orders on one stream, and execute them."""
 
 import asyncio
 from contextlib import suppress
@@ -14,67 +14,67 @@ from pslgs.transport.peer_text import one_line
 from pslgs.transport.v1 import training_pb2 as wire
 
 
-async def attend(context: ClientContext) -> Ending:
-    """Carry out orders until the server says that the job is over, and how this process should end.
+async def execute_orders(context: ClientContext) -> Ending:
+    """Execute the orders of a connection until the server ends the job; return how this process shall end.
 
     Raises:
-        InputError: this client's data are damaged; the server was told.
+        InputError: this client's data are damaged; the error has been sent to the server.
         ProtocolViolation: the server broke the protocol.
-        StreamEnded: the stream is over.
+        StreamEnded: the stream has ended.
     """
     try:
         async with task_group() as tasks:
-            return await _Orders(context, tasks).follow()
+            return await _OrderLoop(context, tasks).run()
     except InputError as error:
         failure = wire.Failure(exit_code=ExitCode.BAD_INPUT, message=one_line(str(error)))
-        with suppress(StreamEnded):  # the exit code says it as well
+        with suppress(StreamEnded):  # the exit code reports the error as well
             await context.connection.send(wire.Header(failure=failure))
         raise
 
 
-class _Orders:
-    """Carries out one order at a time; a new order, or an abort, cancels the one under way."""
+class _OrderLoop:
+    """Executes one order at a time; a new order, or an abort, cancels the current one."""
 
     def __init__(self, context: ClientContext, tasks: asyncio.TaskGroup) -> None:
         self._context = context
         self._tasks = tasks
-        self._present: OrderTask | None = None
+        self._current: OrderTask | None = None
         self._running: asyncio.Task[None] | None = None
 
-    async def follow(self) -> Ending:
+    async def run(self) -> Ending:
         try:
             while True:
                 frame = await self._context.connection.receive()
                 if frame.header.WhichOneof("body") == "finish":
                     return _ending(frame.header.finish)
-                self._obey(frame)
+                self._handle(frame)
         finally:
-            self._drop()
+            self._cancel()
 
-    def _obey(self, frame: Frame) -> None:
+    def _handle(self, frame: Frame) -> None:
         header = frame.header
         match header.WhichOneof("body"):
             case "forward":
-                self._begin(StepTask(self._context, header.forward))
+                self._start(StepTask(self._context, header.forward))
             case "evaluate":
-                self._begin(EvaluationTask(self._context, header.evaluate))
+                self._start(EvaluationTask(self._context, header.evaluate))
             case "tensor":
                 exchange = (header.tensor.step, header.tensor.attempt)
-                if self._present and self._present.exchange == exchange:
-                    self._present.accept(header.tensor, frame.payload)
+                if self._current and self._current.exchange == exchange:
+                    self._current.receive(header.tensor, frame.payload)
             case "abort":
-                if self._present and self._present.exchange == (header.abort.step, header.abort.attempt):
-                    self._drop()
+                if self._current and self._current.exchange == (header.abort.step, header.abort.attempt):
+                    self._cancel()
 
-    def _begin(self, task: OrderTask) -> None:
-        self._drop()
-        self._present = task
+    def _start(self, task: OrderTask) -> None:
+        self._cancel()
+        self._current = task
         self._running = self._tasks.create_task(task.run())
 
-    def _drop(self) -> None:
+    def _cancel(self) -> None:
         if self._running:
             self._running.cancel()
-        self._present = self._running = None
+        self._current = self._running = None
 
 
 def _ending(finish: wire.Finish) -> Ending:

@@ -1,4 +1,4 @@
-"""Takes part in a job over as many connections and servers as it needs."""
+"""Keep a client connected to its job: reconnect after errors and, if asked to, after an interruption."""
 
 import asyncio
 import logging
@@ -14,22 +14,30 @@ from pslgs.transport.errors import ProtocolViolation, Refused, StreamEnded, Unre
 from pslgs.transport.stream import Stream
 
 Connect = Callable[[], AbstractAsyncContextManager[Stream]]
-Attend = Callable[[Stream], Awaitable[Ending]]
+ExecuteOrders = Callable[[Stream], Awaitable[Ending]]
 
 _logger = logging.getLogger(__name__)
 
 
-async def take_part_in_job(
-    connect: Connect, attend: Attend, health: ClientHealth, delays: Iterator[float], *, stays: bool
+async def run_with_reconnects(
+    connect: Connect,
+    execute_orders: ExecuteOrders,
+    health: ClientHealth,
+    delays: Iterator[float],
+    *,
+    reconnect_after_interruption: bool,
 ) -> Ending:
-    """Connect and carry out orders, again after a lost connection, until the job is over or out of reach.
+    """Connect and execute orders until the job ends or the server refuses; reconnect after lost connections.
 
     Args:
         connect: Opens a connection to the server; see `pslgs.transport.client_connection.connect`.
-        attend: Carries out the orders that come over it; see `pslgs.client.order_loop.attend`.
-        health: Is told whether there is a connection.
-        delays: Seconds to wait before each further connection, unless the server asked for more.
-        stays: Whether to connect again after a server that was interrupted, and will be resumed.
+        execute_orders: Executes the orders of a connection; see `pslgs.client.order_loop.execute_orders`.
+        health: Health of the client, whose attribute ``connected`` is updated.
+        delays: Seconds to wait before each further connection; the server may ask for longer delays.
+        reconnect_after_interruption: Whether to connect again after the server was interrupted.
+
+    Returns:
+        How this process shall end.
 
     Raises:
         InputError: this client's data or certificate cannot be used.
@@ -39,28 +47,28 @@ async def take_part_in_job(
         try:
             async with connect() as connection:
                 health.connected = True
-                ending = await attend(connection)
-            if ending.exit_code is not ExitCode.INTERRUPTED or not stays:
-                _logger.info("the job is over: %s", ending.message)
+                ending = await execute_orders(connection)
+            if ending.exit_code is not ExitCode.INTERRUPTED or not reconnect_after_interruption:
+                _logger.info("the job has ended: %s", ending.message)
                 return ending
-            _logger.info("the server was interrupted (%s); connecting to the next one", ending.message)
+            _logger.info("the server was interrupted (%s); reconnecting", ending.message)
         except Refused as error:
             if error.status is grpc.StatusCode.DATA_LOSS:
-                return _given_up(ExitCode.DROPPED, f"the server dropped this client: {error.details}")
-            return _given_up(ExitCode.REFUSED, f"the server refuses this client: {error.details}")
+                return _failure(ExitCode.DROPPED, f"the server dropped this client: {error.details}")
+            return _failure(ExitCode.REFUSED, f"the server refuses this client: {error.details}")
         except Unreachable as error:
-            return _given_up(ExitCode.SERVER_UNREACHABLE, str(error))
+            return _failure(ExitCode.SERVER_UNREACHABLE, str(error))
         except ProtocolViolation as error:
-            return _given_up(ExitCode.INTERNAL_ERROR, f"the server broke the protocol: {error}")
+            return _failure(ExitCode.INTERNAL_ERROR, f"the server broke the protocol: {error}")
         except StreamEnded as error:
             retry_seconds = error.retry_seconds
-            _logger.warning("lost the server: %s; connecting again", error)
+            _logger.warning("lost the connection: %s; reconnecting", error)
         finally:
             health.connected = False
-        # A server that ends every stream at once must not be called in a hot loop.
+        # The delay also applies if the server ends every stream at once.
         await asyncio.sleep(max(next(delays), retry_seconds))
 
 
-def _given_up(exit_code: ExitCode, reason: str) -> Ending:
+def _failure(exit_code: ExitCode, reason: str) -> Ending:
     _logger.warning("%s", reason)
     return Ending(exit_code, reason)

@@ -1,4 +1,4 @@
-"""Tasks of a client: a local batch forward and backward, or a range of evaluation samples."""
+"""Execution of the server's orders: a training step on a local batch, or a range of an evaluation."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from pslgs.transport.v1 import training_pb2 as wire
 
 
 class ClientContext(NamedTuple):
-    """What orders are carried out with."""
+    """The objects that orders are executed with."""
 
     data: LocalData
     model: ClientModel
@@ -27,33 +27,38 @@ class ClientContext(NamedTuple):
 
 
 class OrderTask(Protocol):
-    """An order being carried out."""
+    """The execution of an order."""
 
     @property
     def exchange(self) -> tuple[int, int]:
         """Step and attempt of the order."""
         ...
 
-    def accept(self, header: wire.Tensor, payload: memoryview) -> None:
-        """Take in a chunk.
+    def receive(self, header: wire.Tensor, payload: memoryview) -> None:
+        """Handle a received chunk of a tensor.
 
         Raises:
-            ProtocolViolation: it is not what comes next.
+            ProtocolViolation: the chunk is not the expected one.
         """
         ...
 
     async def run(self) -> None:
-        """Carry it out.
+        """Execute the order and send the results.
 
         Raises:
             InputError: a sample is damaged.
-            StreamEnded: the stream is over.
+            StreamEnded: the stream has ended.
         """
         ...
 
 
 class IncomingTensor:
-    """A tensor on its way in."""
+    """A tensor that is being received.
+
+    Attributes:
+        tensor: Memory for the decoded tensor.
+        buffer: The encoded tensor, as far as it has been received.
+    """
 
     def __init__(self, tensor: Tensor, buffer: memoryview) -> None:
         self.tensor = tensor
@@ -61,35 +66,35 @@ class IncomingTensor:
         self._assembly = Assembly(buffer)
         self._complete = asyncio.Event()
 
-    def accept(self, header: wire.Tensor, payload: memoryview) -> bool:
-        """Take in a chunk; tell whether the tensor is complete."""
+    def receive(self, header: wire.Tensor, payload: memoryview) -> bool:
+        """Store a received chunk; return whether the tensor is complete."""
         if self._assembly.accept(header.offset, payload):
             self._complete.set()
         return self._complete.is_set()
 
-    async def complete(self) -> None:
+    async def wait(self) -> None:
         """Wait until the tensor is complete."""
         await self._complete.wait()
 
 
-class Answer(NamedTuple):
-    """How the answer to an order is computed; all but ``computed`` is called in the torch thread.
+class AnswerComputation(NamedTuple):
+    """Functions that compute the answer to an order; all but ``on_computed`` run in the torch thread.
 
     Attributes:
-        slices: The slices of the batch, (first, samples) each; at least one.
-        begin: Called first; returns the labels of the batch.
+        slices: The slices of the batch, each as (first sample, number of samples); at least one.
+        begin: Begins the computation; returns the labels of the batch.
         compute: Returns the smashed data of a slice, given its first sample and number of samples.
-        computed: Called when nothing is left to compute, before the last slice is sent.
+        on_computed: Called in the event loop after the last slice was computed and before it is sent.
     """
 
     slices: list[tuple[int, int]]
     begin: Callable[[], memoryview]
     compute: Callable[[int, int], memoryview]
-    computed: Callable[[], None]
+    on_computed: Callable[[], None]
 
 
-async def send_answer(context: ClientContext, exchange: tuple[int, int], answer: Answer) -> None:
-    """Send labels and smashed data; a slice is sent while the next is computed, and at most one waits."""
+async def send_answer(context: ClientContext, exchange: tuple[int, int], answer: AnswerComputation) -> None:
+    """Compute and send labels and smashed data; each slice is sent while the next one is computed."""
     connection = context.connection
     begin, compute, slices = answer.begin, answer.compute, answer.slices
 
@@ -109,17 +114,17 @@ async def send_answer(context: ClientContext, exchange: tuple[int, int], answer:
             data = await context.torch.run(compute, first, samples)
             await task
             task = sending.create_task(send(first, samples, data))
-        answer.computed()
+        answer.on_computed()
 
 
 class StepTask(OrderTask):
-    """This client's part in one attempt at a step."""
+    """Execution of a forward order: one attempt at a training step on a local batch."""
 
     def __init__(self, context: ClientContext, order: wire.Forward) -> None:
-        """Allocate memory for what the server sends.
+        """Allocate memory for the tensors that the server sends.
 
         Raises:
-            ProtocolViolation: the order is for samples that this client does not hold.
+            ProtocolViolation: the client does not have the ordered samples.
         """
         _check_range(context.data.training, order.offset, order.samples)
         _check_range(context.data.training, order.next_offset, order.next_samples, least=0)
@@ -135,13 +140,13 @@ class StepTask(OrderTask):
     def exchange(self) -> tuple[int, int]:  # noqa: D102 - see `OrderTask`
         return self._order.step, self._order.attempt
 
-    def accept(self, header: wire.Tensor, payload: memoryview) -> None:  # noqa: D102
+    def receive(self, header: wire.Tensor, payload: memoryview) -> None:  # noqa: D102
         if header.kind == wire.Tensor.PARAMETERS:
-            self._parameters.accept(header, payload)
+            self._parameters.receive(header, payload)
         elif header.kind == wire.Tensor.CUT_GRADIENT and self._arrived < len(self._gradients):
             if (header.first, header.samples) != self._slices[self._arrived]:
                 raise ProtocolViolation("A slice of the cut gradient came out of order.")
-            self._arrived += self._gradients[self._arrived].accept(header, payload)
+            self._arrived += self._gradients[self._arrived].receive(header, payload)
         else:
             raise ProtocolViolation(f"A tensor of kind {header.kind} was not asked for.")
 
@@ -149,36 +154,36 @@ class StepTask(OrderTask):
         data, model, torch, connection = self._context
         order = self._order
         if data.evaluation is not None:
-            data.evaluation.drop()  # an evaluation that was broken off may have left a batch
-        async with asyncio.TaskGroup() as both:
-            loading = both.create_task(data.training.take(order.epoch, order.offset, order.samples))
-            await self._parameters.complete()
+            data.evaluation.discard()  # an aborted evaluation may have left a prefetched batch
+        async with asyncio.TaskGroup() as tasks:
+            loading = tasks.create_task(data.training.take(order.epoch, order.offset, order.samples))
+            await self._parameters.wait()
         begin = partial(model.begin, order, self._parameters.tensor, loading.result())
-        answer = Answer(self._slices, begin, model.forward, self._computed)
+        answer = AnswerComputation(self._slices, begin, model.forward, self._on_computed)
         await send_answer(self._context, self.exchange, answer)
-        for arrival in self._gradients[:-1]:
-            await arrival.complete()
-            await torch.run(model.backward, arrival.buffer, arrival.tensor)
+        for gradient in self._gradients[:-1]:
+            await gradient.wait()
+            await torch.run(model.backward, gradient.buffer, gradient.tensor)
         last = self._gradients[-1]
-        await last.complete()
-        gradient = await torch.run(model.finish, last.buffer, last.tensor)
-        await connection.send_tensor(wire.Tensor.CLIENT_GRADIENT, *self.exchange, 0, 0, gradient)
+        await last.wait()
+        client_gradient = await torch.run(model.finish, last.buffer, last.tensor)
+        await connection.send_tensor(wire.Tensor.CLIENT_GRADIENT, *self.exchange, 0, 0, client_gradient)
 
-    def _computed(self) -> None:
-        self._context.model.observe_forward()
+    def _on_computed(self) -> None:
+        self._context.model.record_forward_time()
         order = self._order
         if order.next_samples:
             self._context.data.training.prefetch(order.epoch, order.next_offset, order.next_samples)
 
 
 class EvaluationTask(OrderTask):
-    """This client's part in one range of an evaluation."""
+    """Execution of an evaluation order: the forward pass of one range of the evaluation data."""
 
     def __init__(self, context: ClientContext, order: wire.Evaluate) -> None:
-        """Allocate memory for what the server sends.
+        """Allocate memory for the tensors that the server sends.
 
         Raises:
-            ProtocolViolation: the order is for samples that this client does not hold.
+            ProtocolViolation: the client does not have the ordered samples.
         """
         if context.data.evaluation is None:
             raise ProtocolViolation("An evaluation was ordered of a client without evaluation samples.")
@@ -193,24 +198,24 @@ class EvaluationTask(OrderTask):
     def exchange(self) -> tuple[int, int]:  # noqa: D102
         return self._order.step, self._order.attempt
 
-    def accept(self, header: wire.Tensor, payload: memoryview) -> None:  # noqa: D102
+    def receive(self, header: wire.Tensor, payload: memoryview) -> None:  # noqa: D102
         if header.kind != wire.Tensor.PARAMETERS or self._order.first:
             raise ProtocolViolation(f"A tensor of kind {header.kind} was not asked for.")
-        self._parameters.accept(header, payload)
+        self._parameters.receive(header, payload)
 
     async def run(self) -> None:  # noqa: D102
         model, torch, order = self._context.model, self._context.torch, self._order
-        async with asyncio.TaskGroup() as both:
-            loading = both.create_task(self._data.take(None, order.first, order.samples))
+        async with asyncio.TaskGroup() as tasks:
+            loading = tasks.create_task(self._data.take(None, order.first, order.samples))
             if order.first == 0:
-                await self._parameters.complete()
+                await self._parameters.wait()
                 await torch.run(model.load_parameters, self._parameters.tensor)
         slices = model.slices(order.samples)
         begin = partial(model.begin_evaluation, loading.result())
-        answer = Answer(slices, begin, model.evaluate, self._computed)
+        answer = AnswerComputation(slices, begin, model.evaluate, self._on_computed)
         await send_answer(self._context, self.exchange, answer)
 
-    def _computed(self) -> None:
+    def _on_computed(self) -> None:
         following = self._order.first + self._order.samples
         remaining = self._data.samples - following
         if remaining:
@@ -218,7 +223,11 @@ class EvaluationTask(OrderTask):
 
 
 def _check_range(data: Prefetcher, first: int, samples: int, *, least: int = 1) -> None:
-    """Refuse an order for samples that are not there, before any memory is taken for it."""
+    """Check that a dataset has the ordered samples, before memory is allocated for the order.
+
+    Raises:
+        ProtocolViolation: it does not, or fewer than ``least`` samples are ordered.
+    """
     if samples < least or first + samples > data.samples:
         raise ProtocolViolation(
             f"An order is for {samples} samples from {first} on, of a client that holds {data.samples}."
