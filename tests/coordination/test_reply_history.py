@@ -1,4 +1,4 @@
-"""A reply that nobody waits for is classified by what its client has completed before."""
+"""An unexpected reply is classified by what its client has completed before."""
 
 import pytest
 

@@ -20,6 +20,7 @@ import grpc
 import torch
 from prometheus_client import CollectorRegistry
 
+from pslgs.coordination.membership import Membership
 from pslgs.coordination.messages import Event, ExchangeId, LocalBatch, RequestSent, RequestsReady
 from pslgs.process.task_group import task_group
 from pslgs.server.client_faults import ClientFaults
@@ -271,7 +272,7 @@ async def fake_server(
             torch=torch_thread,
             encoding=codec_for(spec.transport.compression, layout.features, layout.dtype),
             connections=ClientConnections(tasks),
-            label_statistics=LabelStatistics(task.objective.classes),
+            label_statistics=LabelStatistics(task.objective.classes, Membership()),
             recorder=RunRecorder(journal, metrics, Status(0.0, spec.epochs, 1), clock),
             faults=ClientFaults(metrics, clock),
             tasks=tasks,

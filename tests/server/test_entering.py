@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from pslgs.coordination.agreement import Agreement
+from pslgs.coordination.membership import Membership
 from pslgs.coordination.messages import Event, Joined, Left
 from pslgs.server import hello_checks
 from pslgs.server.client_faults import ClientFaults
@@ -71,7 +72,7 @@ class Entrance:
 
     def open(self) -> None:
         """Let the server know what it trains."""
-        label_statistics = LabelStatistics(3)
+        label_statistics = LabelStatistics(3, Membership())
         self.startup_gate.session_handler.set_result(
             SessionHandler(self.driver, self.connections, label_statistics, SHAPE, MOST_SAMPLES, self.clock)
         )
@@ -146,8 +147,11 @@ async def test_a_client_that_fits_is_welcomed_and_joins():
 
 
 def test_label_counts_are_refused_where_there_are_no_classes():
-    assert LabelStatistics(None).violation(3, [3]) == "1 label counts came for a task without classes"
-    assert LabelStatistics(None).violation(3, []) is None
+    assert (
+        LabelStatistics(None, Membership()).violation(3, [3])
+        == "1 label counts came for a task without classes"
+    )
+    assert LabelStatistics(None, Membership()).violation(3, []) is None
 
 
 # What clients say of the shape of a sample

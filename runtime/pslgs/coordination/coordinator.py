@@ -29,6 +29,7 @@ from pslgs.coordination.numeric_faults import NumericFault, divergence
 from pslgs.coordination.operation import Drawing, Operation, Phase
 from pslgs.coordination.progress import Progress
 from pslgs.coordination.quorum import Quorum
+from pslgs.coordination.schedule_draw import LabelCounts
 from pslgs.coordination.settings import Settings
 from pslgs.coordination.state import CoordinatorState
 from pslgs.coordination.step_attempt import StepAttempt
@@ -53,8 +54,15 @@ class Coordinator:
         membership: The job's clients.
     """
 
-    def __init__(self, settings: Settings, now: float, state: CoordinatorState | None = None) -> None:
-        self.membership = Membership(state.samples if state else None)
+    def __init__(
+        self,
+        settings: Settings,
+        now: float,
+        state: CoordinatorState | None = None,
+        label_counts: LabelCounts | None = None,
+    ) -> None:
+        """Begin a job, or continue it from the state and the clients' label counts of a checkpoint."""
+        self.membership = Membership(state.samples if state else None, label_counts)
         self._settings = settings
         self._progress = Progress(settings, self.membership, state)
         self._quorum = Quorum(self.membership, settings, now)

@@ -3,6 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from heapq import nsmallest
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +49,26 @@ class Membership:
         changes: Number of joins, returns and losses so far.
         live_samples: Training samples of the members with an open stream.
         pooled_samples: Training samples of all members, lost ones included.
+        pooled_label_counts: Training samples of each class of all members; shape (classes,), or (0,) before
+            any member reported label counts.  Replaced as a whole, so that any thread may read it.
     """
 
-    def __init__(self, samples: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        samples: Mapping[str, int] | None = None,
+        label_counts: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> None:
+        """Restore the members of a checkpoint, all of them lost."""
+        known = label_counts or {}
         self.changes = 0
         self.live_samples = 0
-        self._members = {name: ClientInfo(count) for name, count in (samples or {}).items()}
+        self._members = {
+            name: ClientInfo(count, label_counts=known.get(name, ()))
+            for name, count in (samples or {}).items()
+        }
+        self.pooled_label_counts: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        for member in self._members.values():
+            self._change_label_counts((), member.label_counts)
         self.pooled_samples = sum(member.samples for member in self._members.values())
         self._live: set[str] = set()
         self._lost = set(self._members)
@@ -112,10 +132,15 @@ class Membership:
         """Return how many training samples each member holds, lost ones included."""
         return {name: member.samples for name, member in self._ordered().items()}
 
+    def label_counts(self) -> dict[str, tuple[int, ...]]:
+        """Return the training samples of each class of the members that reported them."""
+        return {name: member.label_counts for name, member in self._ordered().items() if member.label_counts}
+
     def _replace(self, client: str, member: ClientInfo) -> None:
         before = self._members.get(client, ClientInfo(0))
         self.pooled_samples += member.samples - before.samples
         self.live_samples += _live_samples(member) - _live_samples(before)
+        self._change_label_counts(before.label_counts, member.label_counts)
         added_to, removed_from = self._live, self._lost
         if member.session is None:
             added_to, removed_from = removed_from, added_to
@@ -123,6 +148,11 @@ class Membership:
         removed_from.discard(client)
         self._members[client] = member
         self.changes += 1
+
+    def _change_label_counts(self, before: tuple[int, ...], after: tuple[int, ...]) -> None:
+        if before != after:
+            pooled = self.pooled_label_counts if self.pooled_label_counts.size else 0
+            self.pooled_label_counts = pooled + np.subtract(after or 0, before or 0)
 
     def _ordered(self) -> dict[str, ClientInfo]:
         """Return the members in order of their names, sorted only once after any number of joins."""

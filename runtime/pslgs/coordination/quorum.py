@@ -81,7 +81,7 @@ class Quorum:
                 return None
 
     def _may_start(self, now: float) -> bool:
-        """Tell whether the first step may be taken by those who are there.
+        """Tell whether the connected clients may begin to train.
 
         It waits for the expected clients, but after the last join no longer than for any other reply of a
         client.  Clients that the checkpoint knows also get the time that they may need to reconnect: a

@@ -94,7 +94,7 @@ class ClientFaults:
         window = self._windows.get(client)
         if window and window.ignored.total() > IGNORED_LIMIT and not self._is_over(window):
             raise ProtocolViolation(
-                f"More than {IGNORED_LIMIT} frames that nobody waits for came within "
+                f"More than {IGNORED_LIMIT} unexpected frames came within "
                 f"{WINDOW_SECONDS:.0f} s ({_by_reason(window.ignored)})."
             )
 

@@ -1,20 +1,21 @@
-"""Label counts of all clients' data, and the quality of a global batch."""
+"""Check of clients' label counts, and the quality of a global batch by its labels."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pslgs.coordination.membership import Membership
 from pslgs.sampling.deviation import BatchQuality, batch_quality
 
 
 class LabelStatistics:
-    """The label counts that every client reported when it joined last."""
+    """Label counts of the members of a job; reads them from the membership and has no state of its own."""
 
-    def __init__(self, classes: int | None) -> None:
+    def __init__(self, classes: int | None, membership: Membership) -> None:
+        """Make it for a task with ``classes`` classes; None for a task without classes."""
         self._classes = classes
-        self._counts: dict[str, tuple[int, ...]] = {}
-        self._pooled: NDArray[np.int64] = np.zeros(classes or 0, dtype=np.int64)
+        self._membership = membership
 
     def violation(self, samples: int, counts: Sequence[int]) -> str | None:
         """Describe what is wrong with a client's label counts; None if they are valid."""
@@ -27,20 +28,9 @@ class LabelStatistics:
             )
         return None
 
-    def record(self, client: str, counts: Sequence[int]) -> None:
-        """Record a client's number of samples of each class, in place of earlier ones."""
-        if self._classes is None:
-            return
-        self._pooled = self._pooled + np.subtract(counts, self._counts.get(client, 0))
-        self._counts[client] = tuple(counts)
-
-    def by_client(self) -> dict[str, tuple[int, ...]]:
-        """Return the label counts by client, for a checkpoint."""
-        return dict(self._counts)
-
     def quality(self, labels: NDArray[np.int64]) -> BatchQuality:
         """Return the quality of a global batch by its labels, as class numbers; shape (B,).
 
-        May be called in any thread, since a client that joins replaces the pooled counts as a whole.
+        May be called in any thread.
         """
-        return batch_quality(labels, None if self._classes is None else self._pooled)
+        return batch_quality(labels, None if self._classes is None else self._membership.pooled_label_counts)

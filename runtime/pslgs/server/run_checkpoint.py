@@ -11,8 +11,8 @@ from typing import Any, Final
 from torch import Tensor
 
 from pslgs.atomic_file import replacing
+from pslgs.coordination.schedule_draw import LabelCounts
 from pslgs.coordination.state import CoordinatorState
-from pslgs.server.label_statistics import LabelStatistics
 from pslgs.spec.definition import definition_changes, epochs_violation, training_definition
 from pslgs.spec.digest import job_digest
 from pslgs.spec.errors import InputError
@@ -32,10 +32,12 @@ class Restored:
     Attributes:
         checkpoint: The checkpoint; an older one than requested if that did not fit.
         state: State of the coordinator.
+        label_counts: Client -> its samples of each class.
     """
 
     checkpoint: Checkpoint
     state: CoordinatorState
+    label_counts: LabelCounts
 
 
 def snapshot(
@@ -128,7 +130,7 @@ def restore(
     checkpoint: Checkpoint,
     spec: JobSpec,
     model: ServerModel,
-    label_statistics: LabelStatistics,
+    classes: int | None,
 ) -> Restored:
     """Restore a checkpoint before training begins, or an older one if it does not fit the model.
 
@@ -138,7 +140,7 @@ def restore(
     while True:
         check_resumable(checkpoint.step, checkpoint.state, spec)
         try:
-            return Restored(checkpoint, _restore_one(checkpoint, model, label_statistics))
+            return _restore_one(checkpoint, model, classes)
         except CheckpointError as error:
             unfit = Damage(checkpoint.path, str(error))
         _logger.warning("ignored a checkpoint that does not fit the job, %s", unfit)
@@ -148,9 +150,7 @@ def restore(
         checkpoint = older
 
 
-def _restore_one(
-    checkpoint: Checkpoint, model: ServerModel, label_statistics: LabelStatistics
-) -> CoordinatorState:
+def _restore_one(checkpoint: Checkpoint, model: ServerModel, classes: int | None) -> Restored:
     """Restore one checkpoint.
 
     Raises:
@@ -159,16 +159,17 @@ def _restore_one(
     try:
         tensors, state = checkpoint.tensors, checkpoint.state
         coordinator = CoordinatorState.from_json(state["coordinator"])
+        label_counts = {client: tuple(map(int, counts)) for client, counts in state["label_counts"].items()}
+        if any(len(counts) != (classes or 0) for counts in label_counts.values()):
+            raise CheckpointError(f"its label counts are not of {classes or 0} classes")
         model.load_state(ModelState(tensors["model"], tensors["optimizer"], state["optimizer"]))
-        for client, counts in state["label_counts"].items():
-            label_statistics.record(client, counts)
     except InputError as error:
         raise CheckpointError("; ".join(each.problem for each in error.violations)) from error
     except KeyError as error:
         raise CheckpointError(f"{error} is missing in it") from error
     except (AttributeError, TypeError, ValueError) as error:
         raise CheckpointError(f"its state has another form than this version's ({error})") from error
-    return coordinator
+    return Restored(checkpoint, coordinator, label_counts)
 
 
 def _epochs_begun(state: Mapping[str, Any]) -> int:

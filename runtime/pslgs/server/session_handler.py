@@ -62,7 +62,6 @@ class SessionHandler:
         await self._receive_all(session, hello)
 
     async def _receive_all(self, session: Session, hello: wire.Hello) -> None:
-        self._label_statistics.record(session.client_id, hello.label_counts)
         self._connections.connect(session)
         try:
             await session.send(wire.Header(welcome=wire.Welcome(input_shape=self._input_shape)))

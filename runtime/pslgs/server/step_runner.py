@@ -243,7 +243,7 @@ class StepRunner:
 
     def _current(self, exchange: messages.ExchangeId) -> _Attempt:
         if self._attempt is None or self._attempt.buffers.exchange != exchange:
-            raise LookupError(f"no attempt {exchange} is under way")
+            raise LookupError(f"attempt {exchange} is not in progress")
         return self._attempt
 
 

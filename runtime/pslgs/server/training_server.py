@@ -52,7 +52,6 @@ class _Built:
 
     task: TrainingSetup
     model: ServerModel
-    label_statistics: LabelStatistics
     restored: run_checkpoint.Restored | None
 
 
@@ -147,21 +146,23 @@ class TrainingServer:
         stop: asyncio.Future[str],
     ) -> Finish:
         settings = settings_from(self._spec, self._options.expected_clients, RECONNECT_SECONDS)
-        state = built.restored.state if built.restored else None
-        coordinator = Coordinator(settings, time.monotonic(), state)
+        state, label_counts = (
+            (built.restored.state, built.restored.label_counts) if built.restored else (None, None)
+        )
+        coordinator = Coordinator(settings, time.monotonic(), state, label_counts)
         driver: CoordinatorDriver
 
         def post(event: Event) -> None:
             driver.post(event)
 
-        context = self._context(tasks, built, post)
+        context = self._context(tasks, built, coordinator, post)
         evaluations = EvaluationRunner(context, data, settings.evaluation_range)
         prepare = partial(self._prepare_checkpoint, coordinator, built)
         driver = CoordinatorDriver(context, coordinator, evaluations, prepare)
         startup_gate.session_handler.set_result(self._session_handler(driver, context))
-        beside = [tasks.create_task(_tick(driver, startup_gate)), tasks.create_task(_stop(driver, stop))]
+        background = [tasks.create_task(_tick(driver, startup_gate)), tasks.create_task(_stop(driver, stop))]
         finish = await driver.run()
-        for task in beside:
+        for task in background:
             task.cancel()
         if finish.exit_code is ExitCode.FINISHED:
             await self._torch.run(write_model, built.model.named_tensors(), self._options.run)
@@ -178,7 +179,9 @@ class TrainingServer:
             context.clock,
         )
 
-    def _context(self, tasks: asyncio.TaskGroup, built: _Built, post: PostEvent) -> ServerContext:
+    def _context(
+        self, tasks: asyncio.TaskGroup, built: _Built, coordinator: Coordinator, post: PostEvent
+    ) -> ServerContext:
         layout = built.task.layout
         return ServerContext(
             task=built.task,
@@ -186,7 +189,7 @@ class TrainingServer:
             torch=self._torch,
             encoding=codec_for(self._spec.transport.compression, layout.features, layout.dtype),
             connections=ClientConnections(tasks),
-            label_statistics=built.label_statistics,
+            label_statistics=LabelStatistics(built.task.objective.classes, coordinator.membership),
             recorder=self._recorder,
             faults=self._faults,
             tasks=tasks,
@@ -206,18 +209,17 @@ class TrainingServer:
         if data is not None:
             check_dataset(task, data, EVALUATION)
         model = LocalServerModel(task, network, device)
-        label_statistics = LabelStatistics(task.objective.classes)
         restored = None
         if self._checkpoint:
             restored = run_checkpoint.restore(
-                self._store, self._checkpoint, self._spec, model, label_statistics
+                self._store, self._checkpoint, self._spec, model, task.objective.classes
             )
-        return _Built(task, model, label_statistics, restored)
+        return _Built(task, model, restored)
 
     def _prepare_checkpoint(self, coordinator: Coordinator, built: _Built) -> SaveNow:
         """Copy the present state of the coordinator, for a checkpoint that the torch thread writes later."""
         state, progress = coordinator.state(time.monotonic()), self._recorder.progress()
-        label_counts = built.label_statistics.by_client()
+        label_counts = coordinator.membership.label_counts()
 
         def save(step: int) -> str | None:
             rest = run_checkpoint.snapshot(state, label_counts, self._spec, progress)
