@@ -15,7 +15,7 @@ def test_the_batches_are_those_of_the_training(strategy):
     trained, looked = (
         simulate(job(), strategy=strategy, partition="severe", schedule_only=only) for only in (False, True)
     )
-    for name in ("epoch", "batch_size", "active_clients", "largest_local_batch", "bytes_up", "bytes_down"):
+    for name in ("epoch", "batch_size", "active_clients", "largest_share", "bytes_up", "bytes_down"):
         assert (getattr(trained.steps, name) == getattr(looked.steps, name)).all(), name
     assert trained.steps.deviation.tolist() == looked.steps.deviation.tolist()
     assert np.isfinite(trained.steps.loss).all()

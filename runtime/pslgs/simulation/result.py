@@ -21,26 +21,26 @@ class Steps:
     """Figures of the applied steps, arrays of shape (steps,); NaN for what is not known.
 
     Attributes:
-        epoch: Counted from 1.
-        attempt: The attempt that succeeded, counted from 1.
+        epoch: Epoch, counted from 1.
+        attempt: Attempt that succeeded, counted from 1.
         batch_size: Samples of all clients together.
-        active_clients: Clients that contributed some.
-        largest_local_batch: Samples of the client that contributed most.
-        loss: Mean over the batch; NaN where nothing is trained.
-        deviation: L1 distance of the batch's class mix from the pooled one, 0 … 2.
-        deviation_expected: Of a uniform batch of that size.
-        deviation_bound: That a uniform batch exceeds with probability at most 1 % (Serfling, L1 form).
-        bytes_up: Payload from the clients; 0 where the network is not known.
-        bytes_down: Payload to the clients.
-        measured_seconds: Of computing, here.
-        modelled_seconds: Over the links and machines that were assumed; NaN without profiles.
+        active_clients: Number of clients that contributed samples.
+        largest_share: Largest local batch size.
+        loss: Mean loss over the batch; NaN without training.
+        deviation: L1 distance of the batch's class proportions from the pooled ones, 0 … 2.
+        deviation_expected: Expected deviation of a uniform batch of that size.
+        deviation_bound: Deviation that a uniform batch exceeds with probability at most 1 % (Serfling, L1).
+        bytes_up: Payload from all clients to the server.
+        bytes_down: Payload from the server to all clients.
+        measured_seconds: Seconds of computing on this machine.
+        modelled_seconds: Seconds over the assumed links and machines; NaN without profiles.
     """
 
     epoch: Integers
     attempt: Integers
     batch_size: Integers
     active_clients: Integers
-    largest_local_batch: Integers
+    largest_share: Integers
     loss: Floats
     deviation: Floats
     deviation_expected: Floats
@@ -153,7 +153,7 @@ class ResultBuilder:
             "attempt": record.attempt,
             "batch_size": record.batch_size,
             "active_clients": len(samples),
-            "largest_local_batch": max(samples),
+            "largest_share": max(samples),
             "loss": record.loss,
             "deviation": record.deviation,
             "deviation_expected": record.deviation_expected,
