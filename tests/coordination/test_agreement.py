@@ -30,14 +30,14 @@ def test_a_proved_value_outlives_its_clients():
     assert agreement.agreed(100) == Agreed("x", proved=True)
 
 
-def test_more_clients_than_expected_raise_what_proves():
+def test_more_clients_than_expected_raise_the_number_that_proves_a_value():
     agreement = stating(1, 1, a="x", b="y")
     assert agreement.agreed(0) is None
     agreement.state("c", "y", 0)
     assert agreement.agreed(0) == Agreed("y", proved=True)
 
 
-def test_a_quorum_agrees_for_the_time_being_when_nobody_new_comes():
+def test_a_quorum_agrees_provisionally_when_no_new_client_joins():
     agreement = stating(8, 2, a="x", b="x", c="y")
     assert agreement.agreed(PATIENCE) is None
     assert agreement.agreed(PATIENCE + 1) == Agreed("x", proved=False)
@@ -47,11 +47,11 @@ def test_fewer_than_a_quorum_never_agree():
     assert stating(8, 3, a="x", b="x").agreed(1000) is None
 
 
-def test_a_draw_is_no_agreement():
+def test_equally_many_clients_for_two_values_do_not_agree():
     assert stating(8, 1, a="x", b="y").agreed(1000) is None
 
 
-def test_what_holds_for_the_time_being_goes_with_its_last_client():
+def test_a_provisional_agreement_ends_with_its_last_client():
     agreement = stating(8, 1, a="x")
     assert agreement.agreed(1000) == Agreed("x", proved=False)
     agreement.state("b", "y", 1000)
@@ -60,7 +60,7 @@ def test_what_holds_for_the_time_being_goes_with_its_last_client():
     assert agreement.agreed(1000) is None
 
 
-def test_most_clients_change_what_holds_for_the_time_being():
+def test_most_clients_change_a_provisional_agreement():
     agreement = stating(8, 1, a="x")
     assert agreement.agreed(1000) == Agreed("x", proved=False)
     agreement.state("b", "y", 1000)
@@ -77,7 +77,7 @@ def test_a_client_that_connects_again_does_not_prolong_the_patience():
     assert agreement.agreed(40) == Agreed("x", proved=False)
 
 
-def test_a_client_has_one_voice():
+def test_a_client_counts_once():
     agreement = stating(3, 1)
     for value in ("x", "y", "y", "y"):
         agreement.state("a", value, 0)

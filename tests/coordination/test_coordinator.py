@@ -55,7 +55,7 @@ def test_a_start_does_not_wait_for_a_missing_client_for_longer_than_its_time_out
     assert made.coordinator.phase is Phase.FORWARD
 
 
-def test_clients_without_samples_in_a_step_are_left_alone():
+def test_clients_without_samples_in_a_step_get_no_request():
     made = joined()
     made.run()
     assert not [order for order in made.of(messages.OrderForward) if order.local_batch.samples == 0]
@@ -88,7 +88,7 @@ def test_a_client_lost_while_the_update_is_applied_aborts_nothing():
     assert made.coordinator.step > 1
 
 
-def test_a_client_whose_gradient_is_in_may_go():
+def test_a_client_may_leave_once_its_gradient_is_received():
     made = joined()
     advance_to(made, Phase.BACKWARD)
     answered = made.pending[0].client
@@ -147,7 +147,7 @@ def test_several_silent_clients_cost_one_attempt():
     assert len(made.of(messages.ReportLost)) == 2
 
 
-def test_late_and_repeated_answers_are_ignored_and_told():
+def test_late_and_repeated_answers_are_ignored_and_reported():
     made = joined()
     answer = made.pending[0]
     made.deliver()

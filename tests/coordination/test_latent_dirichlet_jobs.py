@@ -67,7 +67,7 @@ def test_delays_are_unknown_in_the_first_epoch_and_measured_from_then_on():
     assert delays["a"] == 2 * SECONDS["a"]
 
 
-def test_delays_known_from_the_start_are_heeded_in_the_first_epoch():
+def test_delays_known_from_the_start_are_used_in_the_first_epoch():
     world(known_delays={"a": 1.0, "d": 5.0})
     assert drawn[-1].delays[[0, 2]].tolist() == [1.0, 5.0]
 

@@ -56,7 +56,7 @@ def test_the_client_is_dropped_and_the_step_is_done_without_it(kind):
     assert not any(client == "a" for _, client, _ in made.used)
 
 
-def test_the_third_time_ends_the_job_whoever_it_was():
+def test_the_third_faulty_client_ends_the_job():
     made = world()
     find(made, messages.RunServerStep, "a")
     made.pending = [event for event in made.pending if getattr(event, "client", None) != "a"]
@@ -155,7 +155,7 @@ def test_a_fault_of_an_attempt_that_is_over_is_ignored():
     ],
     ids=str,
 )
-def test_an_evaluation_leaves_out_whose_values_cannot_be_scored(policy, lost, exit_code):
+def test_an_evaluation_excludes_clients_whose_values_cannot_be_scored(policy, lost, exit_code):
     made = World(
         settings(3, on_non_finite=policy, evaluate_at=EvaluationPlace.CLIENTS, evaluation_range=8, epochs=1),
         HOLDINGS,

@@ -25,7 +25,7 @@ def test_a_client_is_to_blame_for_finite_values_too_large_to_square(others):
     assert fault.clients == {"b": "smashed data with values of up to 3e+38"}
 
 
-def test_ordinary_values_are_nobodys_fault():
+def test_ordinary_values_are_no_fault():
     assert fault_in_received(received(a=0.0, b=1e6, c=1e12)) is None
 
 

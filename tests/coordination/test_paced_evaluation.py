@@ -52,7 +52,7 @@ def test_clients_take_turns():
     assert asked == [(client, offset) for offset in (0, 16, 32) for client in "012"]
 
 
-def test_scoring_counts_against_nobody_however_long_it_takes():
+def test_scoring_time_does_not_count_towards_time_outs():
     made = evaluating(16, 3 * RANGE, client_timeout=1)
     while made.finished is None:
         made.deliver()
@@ -61,7 +61,7 @@ def test_scoring_counts_against_nobody_however_long_it_takes():
     assert made.of(messages.ConcludeEvaluation)[0].missing == ()
 
 
-def test_clients_whose_turn_has_not_come_owe_nothing():
+def test_clients_without_a_request_are_not_overdue():
     made = evaluating(4, RANGE, client_timeout=30)
     made.pending.clear()
     made.tick(31)

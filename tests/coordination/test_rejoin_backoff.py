@@ -64,7 +64,7 @@ def test_one_client_does_not_make_another_wait():
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 300)), max_size=40))
-def test_nobody_waits_longer_than_the_limit_or_is_kept_for_ever(losses):
+def test_no_client_waits_longer_than_the_limit_or_is_kept_for_ever(losses):
     backoff, now = RejoinBackoff(), 0.0
     for client, seconds in losses:
         now += seconds

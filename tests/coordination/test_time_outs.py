@@ -54,7 +54,7 @@ def test_a_time_out_begins_anew_once_the_whole_request_is_sent():
 
 
 @pytest.mark.parametrize("client", ["a", "nobody"], ids=["of an answered request", "to a stranger"])
-def test_word_that_a_request_was_sent_changes_nothing_where_no_answer_is_owed(client):
+def test_a_sent_request_changes_nothing_if_no_answer_is_pending(client):
     made = world()
     made.join_all()
     answered = next(event for event in made.pending if event.client == "a")
@@ -65,7 +65,7 @@ def test_word_that_a_request_was_sent_changes_nothing_where_no_answer_is_owed(cl
     assert [lost.client for lost in made.of(messages.ReportLost)] == ["b"]
 
 
-def test_a_server_that_was_held_up_loses_nobody():
+def test_a_server_that_was_held_up_loses_no_client():
     made = world()
     made.join_all()
     made.tick(20)
@@ -114,7 +114,7 @@ def test_the_duration_of_an_answer_includes_its_sending_but_not_what_the_server_
     assert made.coordinator.state(made.now).delays.measured["a"] == (2.0, 1)
 
 
-def test_without_word_of_its_request_an_answer_is_measured_from_when_it_was_asked_for():
+def test_an_answer_whose_request_was_not_reported_is_measured_from_when_it_was_expected():
     made = world(uses_client_stats=True)
     made.busy = True
     made.join_all()

@@ -29,7 +29,7 @@ def give_up(runner: StepRunner, server: FakeServer, exchange: ExchangeId) -> Non
     runner.abandon(messages.AbandonAttempt(exchange, 1, (), "client_lost", "client b was lost"))
 
 
-async def test_chunks_of_an_attempt_that_was_given_up_are_counted_as_late():
+async def test_chunks_of_an_abandoned_attempt_are_counted_as_late():
     async with fake_server() as server:
         a, _ = server.connect("a"), server.connect("b")
         runner = StepRunner(server.context)
@@ -140,7 +140,7 @@ def test_a_client_is_logged_at_once_and_then_once_a_minute(faults, counters, clo
     assert caplog.messages[2:] == ["ignored an answer of client a: late"]
 
 
-def test_refusals_are_logged_with_what_the_client_was_told(faults, counters, clock, caplog):
+def test_refusals_are_logged_with_the_message_to_the_client(faults, counters, clock, caplog):
     for _ in range(3):
         faults.refused("a", "JobMismatch", "this client's manifest is of\nanother job")
     clock.now = WINDOW_SECONDS
@@ -161,7 +161,7 @@ def test_endlessly_many_names_do_not_make_endlessly_many_lines(faults, counters,
     assert len(counters.counted) == 3 * CLIENTS_LIMIT
 
 
-def test_only_who_sends_too_much_within_a_minute_is_dropped(faults, clock):
+def test_only_a_client_that_sends_too_much_within_a_minute_is_dropped(faults, clock):
     for number in range(IGNORED_LIMIT):
         faults.ignored("a", "late")
         faults.check_flood("a")

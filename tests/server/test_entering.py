@@ -203,7 +203,7 @@ async def test_a_shape_goes_with_the_client_that_stated_it():
         assert isinstance(hall.error_of("a"), StreamEnded)
 
 
-async def test_a_client_that_connects_twice_has_one_voice_and_one_stream():
+async def test_a_client_that_connects_twice_counts_once_and_keeps_one_stream():
     async with entrance(expected=4) as hall:
         older = await hall.come("a", input_shape=[63])
         newer = await hall.come("a")
@@ -276,7 +276,7 @@ def test_a_missing_agreement_is_explained(shapes, message):
 # What clients say of the names of classes
 
 
-async def test_names_of_one_client_make_no_other_client_exit():
+async def test_class_names_of_one_client_do_not_end_other_clients():
     async with entrance(expected=4) as hall:
         hall.open()
         await hall.come("stranger", class_names=["made", "up"])
@@ -295,7 +295,7 @@ async def test_a_client_whose_data_have_no_names_need_not_wait_for_any():
         assert hall.joined() == ["a"]
 
 
-async def test_names_for_the_time_being_go_with_their_last_client():
+async def test_provisional_class_names_end_with_their_last_client():
     async with entrance(expected=8) as hall:
         hall.open()
         stranger = await hall.come("stranger", class_names=["made", "up"])
@@ -316,7 +316,7 @@ async def test_names_for_the_time_being_go_with_their_last_client():
         assert hall.joined() == ["stranger", "a"]
 
 
-async def test_most_clients_overrule_names_for_the_time_being():
+async def test_most_clients_overrule_provisional_class_names():
     async with entrance(expected=4) as hall:
         hall.open()
         stranger = await hall.come("stranger", class_names=["made", "up"])
@@ -333,7 +333,7 @@ async def test_most_clients_overrule_names_for_the_time_being():
 # Clients that come again and again
 
 
-async def test_a_client_that_keeps_joining_and_leaving_is_told_to_come_later():
+async def test_a_client_that_keeps_joining_and_leaving_has_to_wait():
     async with entrance(expected=2) as hall:
         hall.open()
         await hall.come("honest")

@@ -237,7 +237,7 @@ async def test_an_order_whose_evaluation_was_abandoned_meanwhile_is_not_sent():
 
 
 @pytest.mark.parametrize("reads", [True, False], ids=["a client that reads", "a client that does not"])
-async def test_a_client_is_charged_from_when_its_order_is_ready_and_anew_when_it_is_sent(reads):
+async def test_a_time_out_begins_when_the_order_is_ready_and_anew_when_it_is_sent_to_the_client(reads):
     async with fake_server(torch_thread=ManualTorchThread(held=True)) as server:
         session = server.connect("a")
         if not reads:
@@ -252,7 +252,7 @@ async def test_a_client_is_charged_from_when_its_order_is_ready_and_anew_when_it
         assert server.requests == [messages.RequestsReady(EXCHANGE), *sent]
 
 
-async def test_the_memory_of_a_lost_client_takes_nothing_more():
+async def test_chunks_of_a_lost_client_are_not_received():
     async with fake_server() as server:
         session = server.connect("a")
         runner = EvaluationRunner(server.context, None, 8)

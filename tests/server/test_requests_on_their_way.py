@@ -51,7 +51,7 @@ async def test_an_order_is_sent_once_its_client_has_taken_all_of_it():
         assert server.requests[2:] == [RequestSent("slow", EXCHANGE)]
 
 
-async def test_an_order_that_is_taken_back_while_it_is_sent_is_not_said_to_be_sent():
+async def test_an_order_that_is_cancelled_while_it_is_sent_is_not_reported_as_sent():
     async with fake_server() as server:
         server.connect("fast")
         server.connect("slow").reads.clear()

@@ -55,7 +55,7 @@ async def test_a_schedule_is_the_same_as_if_drawn_inline():
     assert np.array_equal(event.result.schedule.pool, effect(1).draw.run().schedule.pool)
 
 
-async def test_the_event_loop_goes_on_while_a_schedule_is_drawn():
+async def test_the_event_loop_runs_while_a_schedule_is_drawn():
     gate, told = Gate(), asyncio.Queue()
     async with task_group() as tasks:
         drawer = ScheduleDrawer(tasks, told.put_nowait)
@@ -67,7 +67,7 @@ async def test_the_event_loop_goes_on_while_a_schedule_is_drawn():
     assert gate.threads == ["schedule"]
 
 
-async def test_a_draw_that_was_replaced_is_not_told_of_and_those_between_are_not_made():
+async def test_a_replaced_draw_is_not_reported_and_those_in_between_are_not_made():
     gate, told = Gate(), asyncio.Queue()
     between: list[int] = []
     async with task_group() as tasks:
@@ -100,7 +100,7 @@ async def test_an_error_of_a_draw_ends_the_server():
             ScheduleDrawer(tasks, lambda _: None).draw(effect(1, fails))
 
 
-async def test_closing_does_not_wait_for_the_draw_under_way():
+async def test_closing_does_not_wait_for_the_draw_in_progress():
     gate = Gate()
     with suppress(asyncio.CancelledError):
         async with asyncio.timeout(SECONDS), task_group() as tasks:

@@ -139,7 +139,7 @@ async def test_the_http_port_answers_while_the_checkpoint_is_read_and_is_not_rea
         writer.close()
 
 
-async def test_the_server_beats_while_the_checkpoint_is_read(monkeypatch, run):
+async def test_the_server_has_a_heartbeat_while_the_checkpoint_is_read(monkeypatch, run):
     reading, ports = Reading(monkeypatch), Ports(monkeypatch)
     async with serving(job(), run):
         await asyncio.to_thread(reading.begun.wait, 60)

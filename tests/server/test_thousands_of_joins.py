@@ -114,7 +114,7 @@ async def cpu_seconds_to_join(clients: int) -> float:
         return time.thread_time() - before
 
 
-async def test_thousands_of_clients_join_in_seconds_and_hold_nobody_up():
+async def test_thousands_of_clients_join_in_seconds_without_a_stall():
     async with joining(CLIENTS) as run:
         before = time.thread_time()
         await run.join(0, CLIENTS)
@@ -130,6 +130,6 @@ async def test_thousands_of_clients_join_in_seconds_and_hold_nobody_up():
     assert longest < MARGIN * 0.02
 
 
-async def test_a_join_costs_the_same_however_many_are_there():
+async def test_a_join_takes_the_same_time_for_any_number_of_clients():
     few, many = await cpu_seconds_to_join(500), await cpu_seconds_to_join(5_000)
     assert many < 2 * 10 * few

@@ -145,7 +145,7 @@ async def test_one_value_in_float_labels_is_its_senders_fault(value):
         assert "labels" in step.fault.clients["b"]
 
 
-async def test_ordinary_numbers_are_nobodys_fault():
+async def test_ordinary_numbers_are_no_fault():
     async with fake_server() as server:
         step = begin(server)
         await step.forward(ordinary(server))
