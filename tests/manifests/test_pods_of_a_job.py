@@ -17,7 +17,7 @@ from pslgs_operator.placement import Placement
 from pslgs_operator.settings import Settings
 
 SETTINGS = Settings(server_image="gpu:1", client_image="edge:1", image_pull_secrets=("pull",))
-WITH_TLS = job(checkpoint={"storage": {"size": "1Gi"}}, server={"gpus": 2})
+WITH_TLS = job(checkpoint={"storage": {"size": "1Gi"}}, server={"gpus": 1})
 WITHOUT = job(transport={"tls": "Disabled"}, data=partition(4))
 
 
@@ -150,7 +150,7 @@ class TestTheServer:
         assert server(job(backoffLimit=1))["spec"]["backoffLimit"] == 1
 
     def test_asks_for_gpus(self):
-        assert container(server(WITH_TLS))["resources"] == {"limits": {"nvidia.com/gpu": 2}}
+        assert container(server(WITH_TLS))["resources"] == {"limits": {"nvidia.com/gpu": 1}}
         assert "--device=cpu" not in container(server(WITH_TLS))["args"]
 
     def test_trains_on_its_cpu_without_them(self):

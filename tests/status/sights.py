@@ -15,11 +15,11 @@ from pslgs_operator.observed import (
     ChildPod,
     Heartbeat,
     JobState,
+    LastWords,
     Node,
     Observed,
     PodPhase,
     ServerReport,
-    TerminationMessage,
     Trouble,
 )
 from pslgs_operator.placement import place_clients
@@ -82,7 +82,7 @@ def client_pod(client: str, attempt: int = 1, **fields: Any) -> ChildPod:
 
 def ended(pod: ChildPod, code: int | None, reason: str = "Error", words: str = "", **fields: Any) -> ChildPod:
     phase = PodPhase.SUCCEEDED if code == 0 else PodPhase.FAILED
-    said = TerminationMessage(code, words, fields.pop("report", None))
+    said = LastWords(code, words, fields.pop("report", None))
     return replace(pod, phase=phase, exit_code=code, end_reason=reason, last_words=said, **fields)
 
 

@@ -17,12 +17,12 @@ from pslgs_operator.observed import (
     ChildPod,
     Heartbeat,
     JobState,
+    LastWords,
     Node,
     Observed,
     PodPhase,
     Refusal,
     ServerReport,
-    TerminationMessage,
     Trouble,
 )
 from pslgs_operator.status.model import ConditionType, JobStatus, Phase, Truth
@@ -72,7 +72,7 @@ def pods(job_name: str, client: str | None) -> st.SearchStrategy[ChildPod]:
         unscheduled=TROUBLES,
         exit_code=st.none() | st.sampled_from([0, 1, 2, 3, 4, 5, 6, 7, 75, 137]),
         end_reason=st.sampled_from(["", "Error", "OOMKilled", "Evicted", "OutOfnvidia.com/gpu"]),
-        last_words=st.none() | st.builds(TerminationMessage, st.none(), WORDS, st.none() | REPORTS),
+        last_words=st.none() | st.builds(LastWords, st.none(), WORDS, st.none() | REPORTS),
         disruption=st.sampled_from(["", "EvictionByEvictionAPI"]),
         deleting=st.booleans(),
     )

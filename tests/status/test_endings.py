@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from manifests.jobs import NOW
-from pslgs_operator.observed import ChildPod, JobState, Observed, PodPhase, TerminationMessage
+from pslgs_operator.observed import ChildPod, JobState, LastWords, Observed, PodPhase
 from pslgs_operator.status.model import Clients, ConditionType, JobStatus, ModelPlace, Phase, Truth
 from status.sights import (
     CLIENTS,
@@ -224,7 +224,7 @@ def test_what_is_over_stays_as_it_ended(kind: ConditionType) -> None:
 
 
 def test_a_lagging_pod_without_words_is_no_reason_to_fail() -> None:
-    quiet = replace(server_pod(), phase=PodPhase.SUCCEEDED, last_words=TerminationMessage(0, ""))
+    quiet = replace(server_pod(), phase=PodPhase.SUCCEEDED, last_words=LastWords(0, ""))
     found = said(assessed(complete(quiet), TRAINED), ConditionType.COMPLETE)
     assert found.message.startswith("the training is finished; the model is")
     assert found.status is Truth.TRUE

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs_operator.observed import ChildPod, PodPhase, TerminationMessage, Trouble
+from pslgs_operator.observed import ChildPod, LastWords, PodPhase, Trouble
 from pslgs_operator.reading.pods import read_pod
 from status.kubernetes import pod, running, terminated, unscheduled, waiting
 
@@ -136,14 +136,14 @@ def test_why_a_pod_has_no_node(reason: str) -> None:
             {"containerStatuses": [terminated(2, "Error", '{"exitCode": 2, "message": "no such layer"}')]},
             2,
             "Error",
-            TerminationMessage(2, "no such layer"),
+            LastWords(2, "no such layer"),
             id="with-last-words",
         ),
         pytest.param(
             {"containerStatuses": [terminated(137, "OOMKilled")]},
             137,
             "OOMKilled",
-            TerminationMessage(137, ""),
+            LastWords(137, ""),
             id="killed",
         ),
         pytest.param(
@@ -153,7 +153,7 @@ def test_why_a_pod_has_no_node(reason: str) -> None:
             },
             None,
             "UnexpectedAdmissionError",
-            TerminationMessage(None, NO_GPU),
+            LastWords(None, NO_GPU),
             id="refused-by-its-node",
         ),
         pytest.param(
@@ -164,7 +164,7 @@ def test_why_a_pod_has_no_node(reason: str) -> None:
             },
             137,
             "Evicted",
-            TerminationMessage(None, "The node was low on resource: memory."),
+            LastWords(None, "The node was low on resource: memory."),
             id="evicted",
         ),
         pytest.param(
@@ -177,14 +177,14 @@ def test_why_a_pod_has_no_node(reason: str) -> None:
             },
             None,
             "Error",
-            TerminationMessage(None, "container fetch failed with exit code 2: no route to host"),
+            LastWords(None, "container fetch failed with exit code 2: no route to host"),
             id="an-init-container-failed-whose-exit-code-is-not-ours",
         ),
         pytest.param({"containerStatuses": [running()]}, None, "", None, id="nothing-known"),
     ],
 )
 def test_how_a_pod_failed(
-    status: dict[str, Any], code: int | None, reason: str, words: TerminationMessage | None
+    status: dict[str, Any], code: int | None, reason: str, words: LastWords | None
 ) -> None:
     found = read_pod(pod({"phase": "Failed", **status}))
     assert (found.exit_code, found.end_reason, found.last_words) == (code, reason, words)
@@ -192,7 +192,7 @@ def test_how_a_pod_failed(
 
 def test_our_container_is_known_among_others() -> None:
     found = seen("Failed", terminated(1, "Error", name="proxy"), terminated(3, "Error", "no quorum"))
-    assert (found.exit_code, found.last_words) == (3, TerminationMessage(3, "no quorum"))
+    assert (found.exit_code, found.last_words) == (3, LastWords(3, "no quorum"))
 
 
 def test_a_pod_that_the_cluster_ended_says_why() -> None:

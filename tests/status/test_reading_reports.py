@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs.telemetry.records import ClientRecord
-from pslgs.telemetry.status import Status, next_status
-from pslgs_operator.observed import ServerReport, TerminationMessage
+from pslgs.telemetry.status import Status
+from pslgs_operator.observed import LastWords, ServerReport
 from pslgs_operator.reading.reports import read_last_words, read_report
 
 ANSWER = {
@@ -43,10 +42,8 @@ def test_an_answer_is_read() -> None:
 
 
 def test_what_the_runtime_writes_is_what_the_operator_reads() -> None:
-    status = Status(started=0, epochs=3, clients_expected=2, steps=10)
-    for client in ("edge-0-0", "edge-1-0"):
-        status = next_status(status, ClientRecord(1.0, 0, client, "joined", "it is new", 9))
-    status = next_status(status, ClientRecord(1.0, 0, "edge-1-0", "lost", "gone", cause="silent"))
+    clients = {"live": ("edge-0-0",), "lost": ("edge-1-0",)}
+    status = Status(started=0, epochs=3, clients_expected=2, steps=10, clients=clients)
     report = read_report(json.dumps(status.to_json()).encode())
     assert report is not None
     assert (report.phase, report.live, report.lost) == ("Starting", ("edge-0-0",), ("edge-1-0",))
@@ -114,20 +111,18 @@ def test_last_words_of_a_server_hold_its_report_with_numbers_of_clients() -> Non
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
-        pytest.param(
-            '{"exitCode": 7, "message": "refused"}', TerminationMessage(1, "refused"), id="a-client's"
-        ),
-        pytest.param("", TerminationMessage(1, ""), id="none"),
+        pytest.param('{"exitCode": 7, "message": "refused"}', LastWords(1, "refused"), id="a-client's"),
+        pytest.param("", LastWords(1, ""), id="none"),
         pytest.param(
             "Traceback …\n  File x\nOSError: no disk\n\n---\n",
-            TerminationMessage(1, "OSError: no disk"),
+            LastWords(1, "OSError: no disk"),
             id="a-log",
         ),
-        pytest.param('{"exitCode": 7, "mess', TerminationMessage(1, '{"exitCode": 7, "mess'), id="cut-off"),
-        pytest.param("x" * 5000, TerminationMessage(1, "x" * 297 + "…"), id="long"),
+        pytest.param('{"exitCode": 7, "mess', LastWords(1, '{"exitCode": 7, "mess'), id="cut-off"),
+        pytest.param("x" * 5000, LastWords(1, "x" * 297 + "…"), id="long"),
     ],
 )
-def test_last_words_are_read(message: str, expected: TerminationMessage) -> None:
+def test_last_words_are_read(message: str, expected: LastWords) -> None:
     assert read_last_words(message, 1) == expected
 
 

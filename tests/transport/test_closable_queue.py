@@ -133,3 +133,14 @@ async def test_a_task_cancelled_before_its_turn_leaves_no_trace():
     await settle()
     await queue.put(1)
     assert await queue.get() == 1
+
+
+async def test_a_task_cancelled_just_before_an_item_comes_ends_as_cancelled():
+    queue: ClosableQueue[int] = ClosableQueue(1)
+    waiting = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await queue.put(1)
+    await asyncio.wait({waiting})
+    assert waiting.cancelled()
+    assert await queue.get() == 1

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -69,7 +70,8 @@ async def _wait_in(waiters: deque[asyncio.Future[None]]) -> None:
         await waiter
     except asyncio.CancelledError:
         if waiter.cancelled():
-            waiters.remove(waiter)
+            with suppress(ValueError):  # another task may have passed over it and removed it meanwhile
+                waiters.remove(waiter)
         else:  # this task was woken, but does not use its turn
             _wake_one(waiters)
         raise
