@@ -1,4 +1,4 @@
-"""Whole runs on this machine, started as a user would, with the tests' own models and data in reach."""
+"""Run the command ``pslgs`` in processes, with the tests on its path, and read the results."""
 
 import json
 import os
@@ -20,7 +20,7 @@ LIMIT_SECONDS = 240
 
 
 def pslgs(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+    """Run the command, and return its result."""
     return subprocess.run(
         [sys.executable, "-m", "pslgs.cli", *arguments],
         cwd=cwd,
@@ -51,7 +51,7 @@ def write_manifest(folder: Path, document: dict) -> str:
 
 
 def records(run: Path) -> list[Record]:
-    """Return what a run tells of itself."""
+    """Return the records of a run's journal."""
     return read(run / "metrics.jsonl")
 
 
@@ -70,12 +70,12 @@ def usage(run: Path) -> Counter[tuple[int, str, int]]:
 
 
 def committed(run: Path) -> int:
-    """Count the committed steps of a run that may not have begun."""
+    """Count the committed steps of a run; 0 if it has no journal yet."""
     return len(steps(run)) if (run / "metrics.jsonl").exists() else 0
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float = LIMIT_SECONDS) -> None:
-    """Wait for something that another process does."""
+    """Poll until a condition on other processes holds; ``what`` describes it in the failure message."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
@@ -83,7 +83,7 @@ def until(condition: Callable[[], bool], what: str, seconds: float = LIMIT_SECON
 
 
 def processes_in(folder: Path) -> list[int]:
-    """Find the processes that work in a folder."""
+    """Return the ids of processes whose working directory is the folder."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -94,6 +94,6 @@ def processes_in(folder: Path) -> list[int]:
 
 
 def described(result: subprocess.CompletedProcess[str], run: Path) -> str:
-    """Say what a run printed and logged, for the message of a failing test."""
+    """Return exit code, output and logs of a run, for failure messages."""
     logs = [f"--- {log.name}\n{log.read_text()[-2000:]}" for log in sorted(run.glob("logs/*.log"))]
     return json.dumps(result.returncode) + "\n" + result.stdout + result.stderr + "\n".join(logs)

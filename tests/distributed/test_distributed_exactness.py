@@ -1,4 +1,4 @@
-"""The main proof over real processes: what they train together equals a plain loop over the same batches."""
+"""Distributed training in processes equals a centralized loop over the same batches."""
 
 import pytest
 import torch

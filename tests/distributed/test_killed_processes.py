@@ -1,4 +1,4 @@
-"""Processes that are killed in the middle of a step, for real."""
+"""Runs survive, or resume after, SIGKILL of a process in the middle of a step."""
 
 import signal
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from distributed import mortal
+from distributed import kill_points
 from distributed.runs import (
     described,
     processes_in,
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    result = pslgs("run", write_manifest(folder, mortal.manifest()), "--output", "run", cwd=folder)
+    result = pslgs("run", write_manifest(folder, kill_points.manifest()), "--output", "run", cwd=folder)
     assert result.returncode == 0, described(result, folder / "run")
     return folder / "run"
 
@@ -39,27 +39,29 @@ def assert_equal_models(one, other):
         assert torch.equal(tensor, second[name]), name
 
 
-def test_two_runs_of_one_job_end_with_the_same_bits(undisturbed, tmp_path):
-    result = pslgs("run", write_manifest(tmp_path, mortal.manifest()), "--output", "run", cwd=tmp_path)
+def test_two_runs_of_one_job_have_bit_identical_models(undisturbed, tmp_path):
+    result = pslgs("run", write_manifest(tmp_path, kill_points.manifest()), "--output", "run", cwd=tmp_path)
     assert result.returncode == 0, described(result, tmp_path / "run")
     assert_equal_models(tmp_path / "run", undisturbed)
 
 
 @pytest.mark.parametrize(
-    ("point", "rehearsals"),  # the server tries its part forward on blank samples before it begins
+    ("point", "rehearsals"),  # the server checks its part with a forward pass on blank samples first
     [("server forward", 1), ("server backward", 0)],
     ids=["forward", "backward"],
 )
-def test_a_server_killed_at_a_random_step_resumes_to_the_same_bits(undisturbed, tmp_path, point, rehearsals):
+def test_a_run_whose_server_is_killed_resumes_to_a_bit_identical_model(
+    undisturbed, tmp_path, point, rehearsals
+):
     after = int(np.random.default_rng(len(point)).integers(len(steps(undisturbed))))
-    job, run = write_manifest(tmp_path, mortal.manifest()), tmp_path / "run"
+    job, run = write_manifest(tmp_path, kill_points.manifest()), tmp_path / "run"
     killed = pslgs(
         *("run", job, "--output", "run"),
         cwd=tmp_path,
-        MORTAL_POINT=point,
-        MORTAL_PROCESS="server",
-        MORTAL_AFTER=str(after + rehearsals),
-        MORTAL_MARK=str(tmp_path / "mark"),
+        KILL_POINT=point,
+        KILL_PROCESS="server",
+        KILL_AFTER=str(after + rehearsals),
+        KILL_MARK=str(tmp_path / "mark"),
     )
     assert killed.returncode == ExitCode.INTERNAL_ERROR, described(killed, run)
     assert len(steps(run)) == after
@@ -69,16 +71,16 @@ def test_a_server_killed_at_a_random_step_resumes_to_the_same_bits(undisturbed, 
     assert usage(run) == usage(undisturbed)
 
 
-def test_a_run_whose_command_is_killed_resumes_to_the_same_bits(undisturbed, tmp_path):
-    job, run = write_manifest(tmp_path, mortal.manifest()), tmp_path / "run"
+def test_a_run_whose_command_is_killed_resumes_to_a_bit_identical_model(undisturbed, tmp_path):
+    job, run = write_manifest(tmp_path, kill_points.manifest()), tmp_path / "run"
     killed = pslgs(
         *("run", job, "--output", "run"),
         cwd=tmp_path,
-        MORTAL_POINT="server backward",
-        MORTAL_PROCESS="server",
-        MORTAL_VICTIM="parent",
-        MORTAL_AFTER="9",
-        MORTAL_MARK=str(tmp_path / "mark"),
+        KILL_POINT="server backward",
+        KILL_PROCESS="server",
+        KILL_VICTIM="parent",
+        KILL_AFTER="9",
+        KILL_MARK=str(tmp_path / "mark"),
     )
     assert killed.returncode == -signal.SIGKILL, described(killed, run)
     until(lambda: isinstance(records(run)[-1], FinishRecord), "the server's end")
@@ -94,16 +96,16 @@ def test_a_run_whose_command_is_killed_resumes_to_the_same_bits(undisturbed, tmp
     [("load", 40), ("client forward", 12), ("load", 45), ("client backward", 12)],
     ids=["loading", "forward", "loading the next batch", "backward"],
 )
-def test_a_killed_client_costs_at_most_one_attempt_and_contributes_again(tmp_path, point, after):
+def test_a_killed_client_aborts_at_most_one_attempt_and_rejoins(tmp_path, point, after):
     waiting = {"onLostClient": "Wait", "clientTimeoutSeconds": 20}
-    job, run = write_manifest(tmp_path, mortal.manifest(faultTolerance=waiting)), tmp_path / "run"
+    job, run = write_manifest(tmp_path, kill_points.manifest(faultTolerance=waiting)), tmp_path / "run"
     result = pslgs(
         *("run", job, "--output", "run"),
         cwd=tmp_path,
-        MORTAL_POINT=point,
-        MORTAL_PROCESS="client-1",
-        MORTAL_AFTER=str(after),
-        MORTAL_MARK=str(tmp_path / "mark"),
+        KILL_POINT=point,
+        KILL_PROCESS="client-1",
+        KILL_AFTER=str(after),
+        KILL_MARK=str(tmp_path / "mark"),
     )
     assert result.returncode == 0, described(result, run)
     assert (tmp_path / "mark").exists()
@@ -120,4 +122,4 @@ def test_a_killed_client_costs_at_most_one_attempt_and_contributes_again(tmp_pat
     later = [step for step in steps(run) if step.time > returned[3].time]
     assert any("client-1" in step.allocation for step in later)
     assert set(usage(run).values()) == {1}
-    assert len(usage(run)) == 6 * mortal.SAMPLES
+    assert len(usage(run)) == 6 * kill_points.SAMPLES

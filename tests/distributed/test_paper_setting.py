@@ -1,4 +1,4 @@
-"""The paper's setting on its data: CIFAR-10 over sixteen clients, each with two of the ten classes."""
+"""The setting of the paper: CIFAR-10 on sixteen clients with two classes each."""
 
 import shutil
 import signal

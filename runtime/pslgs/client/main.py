@@ -110,8 +110,8 @@ async def run_client(spec: JobSpec, options: ClientOptions) -> Ending:
 async def run_until_stopped(work: Coroutine[Any, Any, Ending], stop: asyncio.Future[str]) -> Ending:
     """Return the result of ``work``, or cancel it when ``stop``, the reason to stop this process, is set."""
     working = asyncio.create_task(work)
-    either: list[asyncio.Future[Any]] = [working, stop]
-    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    awaited: list[asyncio.Future[Any]] = [working, stop]
+    await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
     if working.done():
         return working.result()
     await cancel_and_wait(working)

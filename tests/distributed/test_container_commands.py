@@ -1,4 +1,4 @@
-"""The processes of the containers, started as a pod starts them, and what they leave behind."""
+"""`pslgs server` and `pslgs client` with the options of a pod: exit codes and termination messages."""
 
 import json
 import os
@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 
-from distributed import mortal
+from distributed import kill_points
 from distributed.runs import LIMIT_SECONDS, committed, start, until, write_manifest
 from pslgs.identity.authority import CertificateAuthority
 from pslgs.spec import ExitCode
 
 pytestmark = pytest.mark.slow
 DAY = timedelta(days=1)
-QUICK = {"epochs": 2, "data": {"train": {"format": "Custom", "entrypoint": "distributed.mortal:Vectors"}}}
+QUICK = {
+    "epochs": 2,
+    "data": {"train": {"format": "Custom", "entrypoint": "distributed.kill_points:Vectors"}},
+}
 LONG = QUICK | {"epochs": 10_000}
 
 
@@ -25,7 +28,7 @@ class Pods:
 
     def __init__(self, folder: Path, **spec: object) -> None:
         self.folder, self.run = folder, folder / "run"
-        self._job = write_manifest(folder, mortal.manifest(**spec))
+        self._job = write_manifest(folder, kill_points.manifest(**spec))
         self._authority = CertificateAuthority.create("job", datetime.now(UTC), DAY)
         self.processes: dict[str, Any] = {}
 
@@ -49,14 +52,14 @@ class Pods:
             self.processes.pop(name).communicate()
         self.processes[name] = start(
             *(command, self._job, *options, "--identity", f"{name}-id", "--threads", "1"),
-            *("--cache", str(self.folder / "cache"), "--termination-message", f"{name}-words"),
+            *("--cache", str(self.folder / "cache"), "--termination-message", f"{name}-message"),
             cwd=self.folder,
         )
 
     def ended(self, name: str) -> tuple[int, dict]:
-        """Wait for a process's end, and return its exit code and last words."""
+        """Wait for the end of a process, and return its exit code and termination message."""
         code = self.processes[name].wait(LIMIT_SECONDS)
-        return code, json.loads((self.folder / f"{name}-words").read_text())
+        return code, json.loads((self.folder / f"{name}-message").read_text())
 
     def trains(self) -> bool:
         return committed(self.run) > 2
@@ -76,36 +79,36 @@ def pods(tmp_path):
         process.communicate()
 
 
-def test_a_finished_job_is_told_by_all_its_processes(pods):
+def test_all_processes_of_a_finished_job_report_its_end(pods):
     job = pods(**QUICK, server={"gpus": 1})
     job.server(clients=2)
     job.client("edge-0")
     job.client("edge-1")
-    code, words = job.ended("server")
-    assert code == words["exitCode"] == ExitCode.FINISHED
-    assert words["phase"] == "Finished"
-    assert words["clients"] == {"live": 2, "lost": 0}
-    assert words["step"] == words["steps"] > 0
-    assert words["lastCheckpoint"]["step"] == words["step"]
+    code, message = job.ended("server")
+    assert code == message["exitCode"] == ExitCode.FINISHED
+    assert message["phase"] == "Finished"
+    assert message["clients"] == {"live": 2, "lost": 0}
+    assert message["step"] == message["steps"] > 0
+    assert message["lastCheckpoint"]["step"] == message["step"]
     for name in ("edge-0", "edge-1"):
-        assert job.ended(name) == (0, {"exitCode": 0, "message": words["message"]})
+        assert job.ended(name) == (0, {"exitCode": 0, "message": message["message"]})
     assert (job.run / "model.safetensors").stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_a_server_that_is_stopped_says_where_it_was(pods, number):
+def test_a_stopped_server_reports_its_progress(pods, number):
     job = pods(**LONG)
     job.server(clients=1)
     job.client("edge-0")
     until(job.trains, "a step")
     os.kill(job.processes["server"].pid, number)
-    code, words = job.ended("server")
-    assert code == words["exitCode"] == ExitCode.INTERRUPTED
-    assert (words["phase"], words["message"]) == ("Interrupted", f"stopped by {number.name}")
-    assert words["lastCheckpoint"]["step"] == words["step"] > 2
+    code, message = job.ended("server")
+    assert code == message["exitCode"] == ExitCode.INTERRUPTED
+    assert (message["phase"], message["message"]) == ("Interrupted", f"stopped by {number.name}")
+    assert message["lastCheckpoint"]["step"] == message["step"] > 2
 
 
-def test_a_client_leaves_with_a_server_that_is_stopped(pods):
+def test_a_client_exits_when_its_server_is_stopped(pods):
     job = pods(**LONG)
     job.server(clients=1)
     job.client("edge-0")
@@ -114,7 +117,7 @@ def test_a_client_leaves_with_a_server_that_is_stopped(pods):
     assert job.ended("edge-0") == (75, {"exitCode": 75, "message": "stopped by SIGTERM"})
 
 
-def test_a_client_that_is_to_stay_goes_on_with_the_server_that_resumes_the_job(pods):
+def test_a_client_with_stay_reconnects_to_the_resumed_server(pods):
     job = pods(**LONG)
     job.server(clients=1)
     job.client("edge-0", "--stay")
@@ -126,41 +129,45 @@ def test_a_client_that_is_to_stay_goes_on_with_the_server_that_resumes_the_job(p
     assert job.processes["edge-0"].poll() is None
 
 
-def test_a_server_stopped_before_any_client_came_says_so(pods):
+def test_a_server_stopped_before_any_client_joined_reports_so(pods):
     job = pods(**LONG)
     job.server(clients=1)
     until((job.run / "endpoints.json").exists, "the server's start")
     os.kill(job.processes["server"].pid, signal.SIGTERM)
-    code, words = job.ended("server")
-    assert code == words["exitCode"] == ExitCode.INTERRUPTED
-    assert (words["phase"], words["step"], words["clients"]) == ("Interrupted", 0, {"live": 0, "lost": 0})
+    code, message = job.ended("server")
+    assert code == message["exitCode"] == ExitCode.INTERRUPTED
+    assert (message["phase"], message["step"], message["clients"]) == (
+        "Interrupted",
+        0,
+        {"live": 0, "lost": 0},
+    )
 
 
-def test_a_client_that_is_stopped_or_refused_says_so(pods):
+def test_a_stopped_or_refused_client_reports_so(pods):
     # With the shape of samples in the manifest, a client need not wait for another to say the same.
-    model = {"architecture": "distributed.mortal:network", "cutLayer": "0", "inputShape": [16]}
+    model = {"architecture": "distributed.kill_points:network", "cutLayer": "0", "inputShape": [16]}
     job = pods(**LONG | {"model": model})
     job.server(clients=2)
     job.client("edge-0", certified="edge-1")
-    code, words = job.ended("edge-0")
-    assert code == words["exitCode"] == ExitCode.REFUSED
-    assert "for edge-1 and not for edge-0" in words["message"]
+    code, message = job.ended("edge-0")
+    assert code == message["exitCode"] == ExitCode.REFUSED
+    assert "for edge-1 and not for edge-0" in message["message"]
     job.client("edge-2")
     until(lambda: "edge-2" in (job.run / "metrics.jsonl").read_text(), "the client's coming")
     os.kill(job.processes["edge-2"].pid, signal.SIGTERM)
     assert job.ended("edge-2") == (75, {"exitCode": 75, "message": "stopped by SIGTERM"})
 
 
-def test_wrong_data_are_told_by_the_client_and_a_wrong_model_by_the_server(pods):
+def test_bad_data_are_reported_by_the_client_and_a_bad_model_by_the_server(pods):
     data = {"train": {"format": "NumPy", "path": "missing.npz"}}
-    model = {"architecture": "distributed.mortal:network", "cutLayer": "nowhere", "inputShape": [16]}
+    model = {"architecture": "distributed.kill_points:network", "cutLayer": "nowhere", "inputShape": [16]}
     job = pods(**QUICK | {"data": data, "model": model})
     job.server(clients=1)
     job.client("edge-0")
-    code, words = job.ended("edge-0")
-    assert code == words["exitCode"] == ExitCode.BAD_INPUT
-    assert words["message"].startswith("spec.data.train.path: ")
-    code, words = job.ended("server")
-    assert code == words["exitCode"] == ExitCode.BAD_INPUT
-    assert words["message"].startswith("spec.model.cutLayer: ")
-    assert words["phase"] == "Failed"
+    code, message = job.ended("edge-0")
+    assert code == message["exitCode"] == ExitCode.BAD_INPUT
+    assert message["message"].startswith("spec.data.train.path: ")
+    code, message = job.ended("server")
+    assert code == message["exitCode"] == ExitCode.BAD_INPUT
+    assert message["message"].startswith("spec.model.cutLayer: ")
+    assert message["phase"] == "Failed"

@@ -1,8 +1,8 @@
-"""A network and data that end their own process, once, at a chosen point of a step.
+"""A network and a dataset that kill their process, once, at a point of a training step.
 
-The environment says where (``MORTAL_POINT``), in which process (``MORTAL_PROCESS``, a word of its command
-line) and after how many passages (``MORTAL_AFTER``); the file ``MORTAL_MARK`` remembers that it is done.
-With ``MORTAL_VICTIM=parent`` the process that started it is killed in its place.
+Environment variables select the point (``KILL_POINT``), the process (``KILL_PROCESS``, an argument of its
+command line) and the number of passes before (``KILL_AFTER``).  The kill creates the file ``KILL_MARK``, so
+that it is not repeated.  With ``KILL_VICTIM=parent`` the parent process is killed instead.
 """
 
 import multiprocessing
@@ -19,62 +19,62 @@ from torch import nn
 SAMPLES = 200
 CLASSES = 4
 
-_passages: Counter[str] = Counter()
+_passes: Counter[str] = Counter()
 
 
-def pass_by(point: str) -> None:
-    """Die here if this is the place and the time."""
-    mark = Path(os.environ.get("MORTAL_MARK", os.devnull))
-    if os.environ.get("MORTAL_POINT") != point or os.environ["MORTAL_PROCESS"] not in sys.argv:
+def kill_point(point: str) -> None:
+    """Kill the process if the environment selects this point and pass."""
+    mark = Path(os.environ.get("KILL_MARK", os.devnull))
+    if os.environ.get("KILL_POINT") != point or os.environ["KILL_PROCESS"] not in sys.argv:
         return
-    _passages[point] += 1
-    if _passages[point] > int(os.environ["MORTAL_AFTER"]) and not mark.exists():
+    _passes[point] += 1
+    if _passes[point] > int(os.environ["KILL_AFTER"]) and not mark.exists():
         mark.touch()
         os.kill(_victim(), signal.SIGKILL)
 
 
 def _victim() -> int:
     parent = multiprocessing.parent_process()
-    return parent.pid if parent and os.environ.get("MORTAL_VICTIM") == "parent" else os.getpid()
+    return parent.pid if parent and os.environ.get("KILL_VICTIM") == "parent" else os.getpid()
 
 
-class _Passage(torch.autograd.Function):
+class _KillPointFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: torch.Tensor, name: str) -> torch.Tensor:
         ctx.name = name
         if torch.is_grad_enabled() or x.requires_grad:
-            pass_by(f"{name} forward")
+            kill_point(f"{name} forward")
         return x.clone()
 
     @staticmethod
     def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        pass_by(f"{ctx.name} backward")
+        kill_point(f"{ctx.name} backward")
         return gradient, None
 
 
-class Mortal(nn.Module):
-    """Passes its input on, unless it dies."""
+class KillPoint(nn.Module):
+    """Identity with a kill point in the forward and the backward pass of one part of the network."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self._name_of_part = name
+        self._part = name
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.training:
-            x = _Passage.apply(x, self._name_of_part)
+            x = _KillPointFunction.apply(x, self._part)
         return x
 
 
 def network() -> nn.Module:
     return nn.Sequential(
-        nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Dropout(0.2), Mortal("client")),
-        nn.Sequential(nn.Linear(24, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), Mortal("server")),
+        nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Dropout(0.2), KillPoint("client")),
+        nn.Sequential(nn.Linear(24, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), KillPoint("server")),
         nn.Linear(16, CLASSES),
     )
 
 
 class Vectors:
-    """Samples whose class is where they are largest."""
+    """Random vectors; the largest of the first elements is at the index of the class."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(5)
@@ -86,7 +86,7 @@ class Vectors:
         return SAMPLES
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        pass_by("load")
+        kill_point("load")
         return torch.from_numpy(self._vectors[index]), int(self.labels[index])
 
 
@@ -94,11 +94,11 @@ def manifest(**spec) -> dict:
     return {
         "apiVersion": "pslgs.dev/v1alpha1",
         "kind": "SplitTrainingJob",
-        "metadata": {"name": "mortal"},
+        "metadata": {"name": "killable"},
         "spec": {
-            "model": {"architecture": "distributed.mortal:network", "cutLayer": "0"},
+            "model": {"architecture": "distributed.kill_points:network", "cutLayer": "0"},
             "data": {
-                "train": {"format": "Custom", "entrypoint": "distributed.mortal:Vectors"},
+                "train": {"format": "Custom", "entrypoint": "distributed.kill_points:Vectors"},
                 "partition": {"scheme": "ExtendedDirichlet", "clients": 3, "classesPerClient": 2},
             },
             "epochs": 6,
