@@ -4,12 +4,13 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
 from threading import Thread
-from typing import Final, Protocol
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 from typing_extensions import override
 
@@ -17,6 +18,9 @@ from pslgs.comparison.run_trial import Progress, run_trial
 from pslgs.comparison.store import TrialStore
 from pslgs.comparison.trial import ComparisonOptions, Trial
 from pslgs.spec.job import SplitTrainingJob
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _SECONDS_BETWEEN_SHOWS: Final = 0.2
 _PRELOADED: Final = ("pslgs.comparison.run_trial", "sklearn.datasets", "torch._dynamo")
@@ -134,30 +138,45 @@ def run_in_lanes(
             idle.append(lane)
 
 
+class ProcessLane(Executor):
+    """Runs each call in a new process, which ends with the call."""
+
+    @override
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Start a process for a call.
+
+        A pool that replaced its process after each call could start one after the others were terminated,
+        which nothing would end.
+        """
+        pool = ProcessPoolExecutor(1, mp_context=_context(), initializer=_prepare_worker)
+        future = pool.submit(fn, *args, **kwargs)
+        pool.shutdown(wait=False)  # once the call is finished
+        return future
+
+
 @contextmanager
 def process_lanes(number: int) -> Iterator[list[Executor]]:
-    """Start executors of one process each, which is replaced after each trial.
+    """Provide executors with a process for each call.
 
     If the block raises, Ctrl-C included, the processes are terminated.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(_PRELOADED))
     others = multiprocessing.active_children()
-    lanes: list[Executor] = [
-        ProcessPoolExecutor(1, mp_context=context, initializer=_prepare_worker, max_tasks_per_child=1)
-        for _ in range(number)
-    ]
     completed = False
     try:
-        yield lanes
+        yield [ProcessLane() for _ in range(number)]
         completed = True
     finally:
         if not completed:
             for process in multiprocessing.active_children():
                 if process not in others:
                     process.terminate()
-        for lane in lanes:
-            lane.shutdown(cancel_futures=True)
+                    process.join()
+
+
+def _context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_PRELOADED))
+    return context
 
 
 def _seconds(future: Future[float], trial: Trial) -> float:
