@@ -184,6 +184,13 @@ def test_the_progress_of_another_process_is_read_from_the_store(tmp_path):
         assert store.progress(trial) is None
 
 
+def test_the_progress_of_a_terminated_process_is_removed(tmp_path):
+    store = TrialStore(tmp_path / "compared", "")
+    with store.prepared():
+        store.note_progress(Trial("Global", 3), 7, 46)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_input_error_keeps_its_violations_between_processes():
     error = InputError(Violation("spec.a", "is wrong"), Violation("spec.b", "is missing"))
     again = copy.copy(error)  # as pickle does it

@@ -65,6 +65,8 @@ class TrialStore:
             self._check_finished()
             yield
         finally:
+            for file in trials.glob("*.progress"):  # of processes that were terminated
+                file.unlink(missing_ok=True)
             for path in missing:
                 with suppress(OSError):  # it is not empty, or somebody else removed it
                     path.rmdir()
