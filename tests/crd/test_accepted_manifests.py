@@ -108,7 +108,7 @@ def test_classes_keep_their_order_when_they_are_applied_anew(
 def test_kubectl_explains_the_sampling(defined: ApiServer) -> None:
     explained = explanation(defined, "stj.spec.sampling")
     assert "enum: Global, FixedLocal, FixedProportionalLocal, LatentDirichlet" in explained
-    assert "Samples of all clients together in a step." in explained
+    assert "Number of samples in a step, over all clients together." in explained
 
 
 def explanation(server: ApiServer, path: str) -> str:
