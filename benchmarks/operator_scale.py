@@ -24,9 +24,9 @@ from kubernetes.aio.config import load_kube_config
 from cluster.testcluster import access, layout, lifecycle
 from cluster.testcluster.helm import helm_of
 from control_loop.operating import OperatorProcess, operator, training_job
-from pslgs_operator.api.listing import list_versions
-from pslgs_operator.api.requests import MERGE_PATCH, request
-from pslgs_operator.resources import JOBS, NODES, PODS, TRAINING_JOBS, Resource
+from pslgs_operator.api.rest import MERGE_PATCH, request
+from pslgs_operator.gvk import JOBS, NODES, PODS, TRAINING_JOBS, Resource
+from pslgs_operator.informer import list_versions
 
 NAMESPACE = "default"
 USER = "system:serviceaccount:pslgs-system:pslgs-operator"

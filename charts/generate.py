@@ -13,8 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from pslgs_operator.crd.definition import custom_resource_definition
-from pslgs_operator.crd.text import as_yaml
+from pslgs_operator.crd.definition import as_yaml, custom_resource_definition
 
 CHART: Final = Path(__file__).parent / "pslgs"
 _TYPES: Final[Mapping[type, str]] = {

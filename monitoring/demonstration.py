@@ -19,13 +19,13 @@ from pslgs.launch.local_run import free_port
 from pslgs.launch.processes import Child, modules_to_preload, start_fork_server
 from pslgs.spec import parse_job
 from pslgs_operator import names
-from pslgs_operator.address import Address
-from pslgs_operator.job import Job
+from pslgs_operator.endpoint import Endpoint
 from pslgs_operator.manifests.client import client_job
-from pslgs_operator.manifests.fixtures import pod_monitor
 from pslgs_operator.manifests.server import server_job
+from pslgs_operator.manifests.supporting import pod_monitor
 from pslgs_operator.placement import Placement
 from pslgs_operator.settings import Settings
+from pslgs_operator.training_job import TrainingJob
 
 NAMESPACE: Final = "research"
 CLIENTS: Final = 3
@@ -131,12 +131,12 @@ def _processes(folder: Path, grpc: int, http: Sequence[int]) -> tuple[Child, lis
 def _of_job(ports: Sequence[int]) -> dict[str, Any]:
     settings = Settings(pod_monitors=True)
     body = {**MANIFEST, "metadata": {**MANIFEST["metadata"], "uid": "0", "generation": 1}}
-    job = Job.parse(body)
+    job = TrainingJob.parse(body)
     server = Pod("digits-server-x", server_job(job, CLIENTS, None, settings), f"127.0.0.1:{ports[0]}")
     pods = [server]
     for number in range(CLIENTS):
         placed = Placement(f"edge-{number}-0", f"edge-{number}", number)
-        child = client_job(job, placed, Address("digits-server", names.GRPC_PORT), None, settings)
+        child = client_job(job, placed, Endpoint("digits-server", names.GRPC_PORT), None, settings)
         pods.append(Pod(f"{child['metadata']['name']}-x", child, f"127.0.0.1:{ports[number + 1]}"))
     return scrape_config(pod_monitor(job, settings), pods)
 

@@ -6,7 +6,7 @@ from typing import Final
 from monitoring.selecting import JOB
 from monitoring.surface import Described
 from pslgs.server.options import CLIENT_SERIES
-from pslgs_operator.manifests.monitoring import CLIENT_TARGET_LABEL, scrape_annotations
+from pslgs_operator.manifests.podmonitor import CLIENT_TARGET_LABEL, scrape_annotations
 from pslgs_operator.names import CLIENT_ANNOTATION, JOB_LABEL, SERVER
 from pslgs_operator.settings import Settings
 

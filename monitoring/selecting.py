@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pslgs_operator.manifests.monitoring import JOB_TARGET_LABEL
+from pslgs_operator.manifests.podmonitor import JOB_TARGET_LABEL
 
 JOB: Final = JOB_TARGET_LABEL
 

@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from pslgs.launch.local_run import free_port
-from pslgs_operator.audit import INTERVAL, Hearing
-from pslgs_operator.caches import Caches
-from pslgs_operator.cluster import Key
-from pslgs_operator.controller import utc_now
+from pslgs_operator.informer import INTERVAL, WatchHealth
+from pslgs_operator.kube_client import JobKey
+from pslgs_operator.manager import utc_now
 from pslgs_operator.metrics import Metrics, serve_metrics
+from pslgs_operator.store import Stores
 
 _LOOK_SECONDS = 0.5
 
@@ -19,13 +19,13 @@ _LOOK_SECONDS = 0.5
 @asynccontextmanager
 async def operator_stand_in(job: Mapping[str, Any]) -> AsyncIterator[int]:
     """Serve the metrics of an operator that looks after ``job``, which runs; the result is the port."""
-    caches, metrics, port = Caches(), Metrics(), free_port()
+    caches, metrics, port = Stores(), Metrics(), free_port()
     metadata = {**job["metadata"], "uid": "0", "resourceVersion": "1"}
     caches.training_jobs.put({**job, "metadata": metadata, "status": {"phase": "Running"}})
-    hearings = [Hearing(cache, utc_now()) for cache in (caches.training_jobs, caches.pods, caches.nodes)]
+    hearings = [WatchHealth(cache, utc_now()) for cache in (caches.training_jobs, caches.pods, caches.nodes)]
     metrics.watch(caches.training_jobs, hearings, utc_now)
     runner = await serve_metrics(metrics, port)
-    key = Key(metadata["namespace"], metadata["name"])
+    key = JobKey(metadata["namespace"], metadata["name"])
     looking = asyncio.create_task(_look(metrics, key, hearings))
     try:
         yield port
@@ -34,8 +34,8 @@ async def operator_stand_in(job: Mapping[str, Any]) -> AsyncIterator[int]:
         await runner.cleanup()
 
 
-async def _look(metrics: Metrics, key: Key, hearings: Sequence[Hearing]) -> None:
-    async def nothing_to_do(_: Key) -> timedelta | None:
+async def _look(metrics: Metrics, key: JobKey, hearings: Sequence[WatchHealth]) -> None:
+    async def nothing_to_do(_: JobKey) -> timedelta | None:
         return None
 
     reconcile = metrics.measured(nothing_to_do)

@@ -11,9 +11,9 @@ from pslgs.telemetry import records
 from pslgs.telemetry.client_view import NoClients
 from pslgs.telemetry.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
 from pslgs.telemetry.prometheus import ProcessRegistry
-from pslgs_operator.audit import Hearing
-from pslgs_operator.caches import Caches
+from pslgs_operator.informer import WatchHealth
 from pslgs_operator.metrics import Metrics
+from pslgs_operator.store import Stores
 
 _NOW = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -62,10 +62,12 @@ def _client() -> Iterator[Described]:
 
 
 def _operator() -> Iterator[Described]:
-    caches, metrics = Caches(), Metrics()
+    caches, metrics = Stores(), Metrics()
     metadata = {"namespace": "n", "name": "j", "uid": "u", "resourceVersion": "1"}
     caches.training_jobs.put({"metadata": metadata, "status": {"phase": "Running"}})
-    metrics.watch(caches.training_jobs, [Hearing(caches.nodes, _NOW)], lambda: _NOW + timedelta(minutes=1))
+    metrics.watch(
+        caches.training_jobs, [WatchHealth(caches.nodes, _NOW)], lambda: _NOW + timedelta(minutes=1)
+    )
     return _described(metrics.registry)
 
 

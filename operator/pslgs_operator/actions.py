@@ -47,8 +47,8 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteJob:
+class DeleteTrainingJob:
     """Delete the job itself, whose time to live is over."""
 
 
-Action = Apply | IssueServer | IssueClient | Annotate | Delete | DeleteJob
+Action = Apply | IssueServer | IssueClient | Annotate | Delete | DeleteTrainingJob

@@ -9,14 +9,14 @@ import socket
 
 import kopf
 
-from pslgs_operator.api.connecting import login
-from pslgs_operator.process import Process
-from pslgs_operator.resources import Resource
+from pslgs_operator.api.config import login
+from pslgs_operator.gvk import Resource
+from pslgs_operator.informer import tune, watched
+from pslgs_operator.manager import Manager
 from pslgs_operator.settings import Settings
-from pslgs_operator.watching import tune, watched
 
 SETTINGS = Settings.from_environ(os.environ)
-PROCESS = Process(SETTINGS, socket.gethostname())
+PROCESS = Manager(SETTINGS, socket.gethostname())
 
 kopf.on.login()(login)
 

@@ -14,15 +14,14 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from pslgs_operator.audit import Hearing
-from pslgs_operator.cache import Cache
-from pslgs_operator.caches import Listed
-from pslgs_operator.cluster import Key
-from pslgs_operator.status.model import Phase
+from pslgs_operator.informer import WatchHealth
+from pslgs_operator.kube_client import JobKey
+from pslgs_operator.status.types import Phase
+from pslgs_operator.store import ListedJob, Store
 
 _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
-Reconcile = Callable[[Key], Awaitable[timedelta | None]]
+Reconcile = Callable[[JobKey], Awaitable[timedelta | None]]
 
 
 class Metrics:
@@ -43,14 +42,16 @@ class Metrics:
             self._results.labels(result)
         ProcessCollector(registry=self.registry)
 
-    def watch(self, jobs: Cache[Listed], hearings: Iterable[Hearing], now: Callable[[], datetime]) -> None:
+    def watch(
+        self, jobs: Store[ListedJob], hearings: Iterable[WatchHealth], now: Callable[[], datetime]
+    ) -> None:
         """Tell from now on how many jobs there are, and how well the watches hear."""
         self.registry.register(_State(jobs, tuple(hearings), now))
 
     def measured(self, reconcile: Reconcile) -> Reconcile:
         """Count and time every call."""
 
-        async def measure(key: Key) -> timedelta | None:
+        async def measure(key: JobKey) -> timedelta | None:
             began, result = perf_counter(), "error"
             try:
                 again = await reconcile(key)
@@ -65,8 +66,8 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _State(Collector):
-    jobs: Cache[Listed]
-    hearings: tuple[Hearing, ...]
+    jobs: Store[ListedJob]
+    hearings: tuple[WatchHealth, ...]
     now: Callable[[], datetime]
 
     def collect(self) -> Iterator[Metric]:

@@ -1,10 +1,10 @@
-"""The user's pod template, laid over the generated one as Kubernetes' strategic merge does it."""
+"""Lay the user's pod template over the generated one, as a strategic merge patch does."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from pslgs.spec import JobSpec, Violation
+from pslgs.spec import JobSpec, PodTemplate, Violation
 
 MERGE_KEYS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -28,7 +28,7 @@ _REPLACED_ITEMS: Final = frozenset({"volumes"})
 """Items that are not merged, because two kinds of volume in one would be refused."""
 
 
-def laid_over(generated: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
+def strategic_merge(generated: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
     """Merge ``template`` into ``generated``; a null removes a field, and merging twice is merging once."""
     merged = dict(generated)
     for name, value in template.items():
@@ -41,7 +41,7 @@ def laid_over(generated: Mapping[str, Any], template: Mapping[str, Any]) -> dict
 
 def _merged(name: str, old: object, new: object) -> object:
     if isinstance(new, Mapping):
-        return laid_over(old if isinstance(old, Mapping) else {}, new)
+        return strategic_merge(old if isinstance(old, Mapping) else {}, new)
     if not isinstance(new, list):
         return new
     present = old if isinstance(old, list) else []
@@ -61,7 +61,7 @@ def _merged_by_key(name: str, old: Sequence[Any], new: Sequence[Any]) -> list[An
     items = {item[key]: item for item in old}
     for item in new:
         beneath = {} if name in _REPLACED_ITEMS else items.get(item[key], {})
-        items[item[key]] = laid_over(beneath, item)
+        items[item[key]] = strategic_merge(beneath, item)
     return list(items.values())
 
 
@@ -101,3 +101,22 @@ def _of_list(path: str, name: str, value: object) -> Iterator[Violation]:
             yield Violation(f"{path}[{position}].{key}", "is missing; it says which item is meant")
         else:
             yield from _of_mapping(f"{path}[{position}]", item)
+
+
+def with_user_template(generated: dict[str, Any], user: PodTemplate) -> dict[str, Any]:
+    """Lay the user's template over; our labels, by which pods are found, and the restart policy stay."""
+    merged = strategic_merge(generated, {"metadata": user.metadata, "spec": user.spec})
+    merged["metadata"]["labels"] = merged["metadata"]["labels"] | generated["metadata"]["labels"]
+    merged["metadata"]["annotations"] = (
+        merged["metadata"]["annotations"] | generated["metadata"]["annotations"]
+    )
+    merged["spec"]["restartPolicy"] = generated["spec"]["restartPolicy"]
+    return merged
+
+
+def pinned(template: dict[str, Any], node: str) -> dict[str, Any]:
+    """Let the pod run on this node only, by the scheduler, so that resources and taints are heeded."""
+    here = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [here]}}
+    spec = strategic_merge(template["spec"], {"affinity": {"nodeAffinity": required}, "nodeName": None})
+    return template | {"spec": spec}

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pslgs_operator import names
-from pslgs_operator.job import Job
-from pslgs_operator.observed import ChildJob, Observed, Trouble
+from pslgs_operator.snapshot import ChildJob, Problem, Snapshot
+from pslgs_operator.training_job import TrainingJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +27,24 @@ class Placements:
     """
 
     clients: tuple[Placement, ...]
-    problem: Trouble | None = None
+    problem: Problem | None = None
 
 
-def place_clients(job: Job, observed: Observed) -> Placements:
+def place_clients(job: TrainingJob, snapshot: Snapshot) -> Placements:
     """Place ``perNode`` clients on each matching node, in order of the nodes' names.
 
     With a partition of one dataset, each client gets a share: the one that its Job has, or the lowest that
     is free; there are as many clients as shares, and fewer nodes than that are a problem.
     """
-    clients = tuple(_candidates(job, observed))
+    clients = tuple(_candidates(job, snapshot))
     if not clients:
         return Placements((), _no_matching_nodes(job))
     partition = job.spec.data.partition
     if partition is None:
         return Placements(clients)
-    placed = tuple(_with_shares(clients, observed.clients, partition.clients))
+    placed = tuple(_with_shares(clients, snapshot.clients, partition.clients))
     short = len(placed) < partition.clients
-    begun = observed.server is not None or job.status.training_start_time is not None
+    begun = snapshot.server is not None or job.status.training_start_time is not None
     return Placements(placed, _partition_mismatch(job, len(placed)) if short and not begun else None)
 
 
@@ -53,9 +53,9 @@ def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     return bool(selector) and selector.items() <= labels.items()
 
 
-def _candidates(job: Job, observed: Observed) -> Iterator[Placement]:
+def _candidates(job: TrainingJob, snapshot: Snapshot) -> Iterator[Placement]:
     wanted = job.spec.clients
-    chosen = (node.name for node in observed.nodes if selects(wanted.node_selector, node.labels))
+    chosen = (node.name for node in snapshot.nodes if selects(wanted.node_selector, node.labels))
     for node in sorted(chosen):
         for number in range(wanted.per_node):
             yield Placement(names.client_id(node, number), node, None)
@@ -80,25 +80,25 @@ def _with_shares(
             yield replace(each, share=share)
 
 
-def _no_matching_nodes(job: Job) -> Trouble:
+def _no_matching_nodes(job: TrainingJob) -> Problem:
     labels = ",".join(f"{name}={value}" for name, value in sorted(job.spec.clients.node_selector.items()))
     if not labels:
-        return Trouble(
+        return Problem(
             "NoMatchingNodes",
             "spec.clients.nodeSelector is empty; name the labels of the nodes that hold data",
         )
-    return Trouble(
+    return Problem(
         "NoMatchingNodes",
         f"no node has the labels {labels} of spec.clients.nodeSelector; label the nodes that hold data: "
         f"kubectl label node NAME {labels.replace(',', ' ')}",
     )
 
 
-def _partition_mismatch(job: Job, clients: int) -> Trouble:
+def _partition_mismatch(job: TrainingJob, clients: int) -> Problem:
     per_node = job.spec.clients.per_node
     nodes, partition = clients // per_node, job.spec.data.partition
     wanted = partition.clients if partition else 0
-    return Trouble(
+    return Problem(
         "PartitionMismatch",
         f"spec.data.partition.clients is {wanted}, but {nodes} node{'s' * (nodes != 1)} with "
         f"spec.clients.perNode {per_node} make{'s' * (nodes == 1)} {clients} client{'s' * (clients != 1)}; "

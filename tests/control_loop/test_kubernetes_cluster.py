@@ -2,12 +2,12 @@ import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
 from control_loop.operating import training_job
-from pslgs_operator.api.asking import StatusPages
-from pslgs_operator.api.kubernetes_cluster import KubernetesCluster
-from pslgs_operator.api.listing import list_versions
-from pslgs_operator.api.requests import request
-from pslgs_operator.cluster import RefusedError, UnavailableError
-from pslgs_operator.resources import BY_KIND, EVENTS, SECRETS
+from pslgs_operator.api.client import KubernetesClient
+from pslgs_operator.api.rest import request
+from pslgs_operator.api.server_status import ServerStatusClient
+from pslgs_operator.gvk import BY_KIND, EVENTS, SECRETS
+from pslgs_operator.informer import list_versions
+from pslgs_operator.kube_client import RejectedError, RetryableError
 from reconciling.cluster_contract import Bench, ClusterContract
 
 
@@ -17,17 +17,17 @@ class TestKubernetesCluster(ClusterContract):
         def make_job(name):
             api_server.run.apply(training_job(name, namespace, {"site": "a"}))
 
-        pages = StatusPages.open()
-        yield Bench(KubernetesCluster(client, pages), namespace, make_job)
+        pages = ServerStatusClient.open()
+        yield Bench(KubernetesClient(client, pages), namespace, make_job)
         await pages.close()
 
     async def test_what_breaks_a_rule_is_refused_with_the_reason(self, bench):
-        with pytest.raises(RefusedError, match=r"(?s)Invalid.*metadata.name") as refused:
+        with pytest.raises(RejectedError, match=r"(?s)Invalid.*metadata.name") as refused:
             await bench.cluster.apply(bench.an_object("Not_A_Name"))
         assert refused.value.reason == "Invalid"
 
     async def test_what_the_operator_has_no_right_to_is_refused(self, bench):
-        with pytest.raises(RefusedError) as refused:
+        with pytest.raises(RejectedError) as refused:
             await bench.cluster.delete("Node", bench.namespace, "any")
         assert refused.value.reason == "Forbidden"
 
@@ -47,7 +47,7 @@ async def test_every_kind_has_the_path_that_the_api_server_knows(client, namespa
 
 
 async def test_objects_are_listed_in_chunks_with_their_versions(client, api_server, namespace, monkeypatch):
-    monkeypatch.setattr("pslgs_operator.api.listing._CHUNK", 2)
+    monkeypatch.setattr("pslgs_operator.informer._CHUNK", 2)
     labels = {"pslgs.dev/job": "cifar"}
     made = [
         {
@@ -66,5 +66,5 @@ async def test_objects_are_listed_in_chunks_with_their_versions(client, api_serv
 
 async def test_an_api_server_that_is_not_there_is_unavailable():
     async with ApiClient(Configuration(host="https://127.0.0.1:1")) as nowhere:
-        with pytest.raises(UnavailableError, match="the API server doesn't answer GET /api"):
+        with pytest.raises(RetryableError, match="the API server doesn't answer GET /api"):
             await request(nowhere, "GET", "/api")

@@ -9,9 +9,8 @@ import pytest
 from control_loop.conftest import SERVICE_ACCOUNT
 from control_loop.operating import World, eventually, free_port, operator
 from pslgs_operator import names
-from pslgs_operator.audit import DEAF_AFTER, Hearing
-from pslgs_operator.auditing import Auditor, DeafError
-from pslgs_operator.caches import Caches
+from pslgs_operator.informer import DEAF_AFTER, Auditor, StaleWatchError, WatchHealth
+from pslgs_operator.store import Stores
 
 JOB = "digits"
 SERVER = names.server_name(JOB)
@@ -199,12 +198,12 @@ def test_kopf_can_run_it_by_itself(bare_world, run_operator):
 
 
 async def test_a_watch_that_tells_nothing_is_found_by_the_audit(bare_world, client):
-    """Nobody tells the caches of the two nodes that are there."""
-    now, caches = datetime(2026, 1, 1, tzinfo=UTC), Caches()
-    hearing = Hearing(caches.nodes, agreed=now)
-    auditor = Auditor(client, caches, (hearing,), (None,), lambda _: None, lambda: now)
+    """Nobody tells the stores of the two nodes that are there."""
+    now, stores = datetime(2026, 1, 1, tzinfo=UTC), Stores()
+    hearing = WatchHealth(stores.nodes, agreed=now)
+    auditor = Auditor(client, stores, (hearing,), (None,), lambda _: None, lambda: now)
     await auditor.audit(hearing)
     auditor.check()
     now += 2 * DEAF_AFTER
-    with pytest.raises(DeafError, match="nodes"):
+    with pytest.raises(StaleWatchError, match="nodes"):
         auditor.check()

@@ -10,9 +10,8 @@ from pydantic.fields import FieldInfo
 
 from crd.jobs import DEFINITION, REPOSITORY
 from pslgs.spec import JobSpec
-from pslgs_operator.crd.definition import custom_resource_definition
+from pslgs_operator.crd.definition import as_yaml, custom_resource_definition
 from pslgs_operator.crd.reference import as_markdown
-from pslgs_operator.crd.text import as_yaml
 from spec.fields import all_fields
 
 REFERENCE = REPOSITORY / "docs" / "reference.md"

@@ -8,7 +8,7 @@ import pytest
 from cluster.testcluster.access import ApiServer
 from crd.jobs import Jobs
 from crd.test_definition import NODES
-from pslgs_operator.status.model import JobStatus
+from pslgs_operator.status.types import JobStatus
 
 AT = "2026-01-02T03:04:05Z"
 STATUS: dict[str, Any] = {

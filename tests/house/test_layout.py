@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-ATTICS = {"utils", "util", "common", "helpers", "helper", "misc", "manager"}
+ATTICS = {"utils", "util", "common", "helpers", "helper", "misc"}
 
 
 @pytest.mark.parametrize("folder", ["operator", "runtime", "tests", "tests/**"], ids=str)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pslgs.spec import parse_job
-from pslgs_operator.job import Job
-from pslgs_operator.status.model import JobStatus
+from pslgs_operator.status.types import JobStatus
+from pslgs_operator.training_job import TrainingJob
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 UID = "11111111-2222-3333-4444-555555555555"
@@ -34,10 +34,10 @@ def job(
     status: JobStatus | None = None,
     uid: str = UID,
     **spec: Any,
-) -> Job:
+) -> TrainingJob:
     """A job with these fields of its spec."""
     manifest = parse_job(body(name, namespace, **spec))
-    return Job(name, namespace, uid, 1, status or JobStatus(), manifest)
+    return TrainingJob(name, namespace, uid, 1, status or JobStatus(), manifest)
 
 
 def partition(clients: int) -> dict[str, Any]:

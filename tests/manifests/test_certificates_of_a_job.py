@@ -11,7 +11,7 @@ from pslgs.identity.identity import Identity
 from pslgs.spec.errors import InputError
 from pslgs_operator import names
 from pslgs_operator.actions import IssueClient, IssueServer
-from pslgs_operator.authority import AUTHORITY_LIFETIME, issue_client, issue_server
+from pslgs_operator.certificates import AUTHORITY_LIFETIME, issue_client, issue_server
 
 EXPIRES = NOW + timedelta(days=30)
 SERVER = IssueServer(("digits-server.lab.svc", "10.0.0.1"), EXPIRES)

@@ -5,25 +5,31 @@ import pytest
 from manifests.jobs import UID, clients, job, partition
 from pslgs.spec import job_digest, load_job
 from pslgs_operator import names
-from pslgs_operator.job import Job
-from pslgs_operator.manifests.fixtures import config_map, fixtures, pod_monitor, service, volume_claim
-from pslgs_operator.manifests.network import client_policy, server_policy
+from pslgs_operator.manifests.networkpolicy import client_policy, server_policy
+from pslgs_operator.manifests.supporting import (
+    config_map,
+    pod_monitor,
+    service,
+    supporting_objects,
+    volume_claim,
+)
 from pslgs_operator.settings import Settings
+from pslgs_operator.training_job import TrainingJob
 
 SETTINGS = Settings(pod_monitors=True, pod_monitor_labels={"release": "x"})
 STORED = job(checkpoint={"storage": {"size": "5Gi", "storageClassName": "fast"}})
 
 
-def policy(wanted: Job, role: str) -> list[dict[str, Any]]:
+def policy(wanted: TrainingJob, role: str) -> list[dict[str, Any]]:
     made = (server_policy if role == "server" else client_policy)(wanted, SETTINGS)
     assert made["spec"]["podSelector"]["matchLabels"] == names.selector("digits", role)
     assert made["spec"]["policyTypes"] == ["Ingress"]
     return made["spec"]["ingress"]
 
 
-@pytest.mark.parametrize("which", fixtures(STORED, SETTINGS), ids=lambda which: which[0])
+@pytest.mark.parametrize("which", supporting_objects(STORED, SETTINGS), ids=lambda which: which[0])
 def test_each_is_called_as_it_is_planned_and_belongs_to_the_job(which):
-    made = fixtures(STORED, SETTINGS)[which](STORED, SETTINGS)
+    made = supporting_objects(STORED, SETTINGS)[which](STORED, SETTINGS)
     metadata = made["metadata"]
     assert (made["kind"], metadata["name"]) == which
     assert metadata["namespace"] == "lab"
@@ -128,7 +134,10 @@ def test_the_default_class_is_the_clusters():
 
 @pytest.mark.parametrize("storage", [None, {"claimName": "mine"}], ids=["none", "given"])
 def test_no_claim_is_made_where_none_is_asked_for(storage):
-    kinds = {kind for kind, _ in fixtures(job(checkpoint={"storage": storage} if storage else {}), SETTINGS)}
+    kinds = {
+        kind
+        for kind, _ in supporting_objects(job(checkpoint={"storage": storage} if storage else {}), SETTINGS)
+    }
     assert "PersistentVolumeClaim" not in kinds
 
 

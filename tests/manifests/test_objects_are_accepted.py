@@ -15,15 +15,15 @@ from manifests.jobs import NOW, body, clients, job
 from pslgs.spec import load_job
 from pslgs_operator import names
 from pslgs_operator.actions import IssueClient, IssueServer
-from pslgs_operator.address import Address
-from pslgs_operator.authority import issue_client, issue_server
-from pslgs_operator.job import Job
-from pslgs_operator.manifests.child import expiry_annotation
+from pslgs_operator.certificates import issue_client, issue_server
+from pslgs_operator.endpoint import Endpoint
 from pslgs_operator.manifests.client import client_job
-from pslgs_operator.manifests.fixtures import fixtures, service
+from pslgs_operator.manifests.metadata import expiry_annotation
 from pslgs_operator.manifests.server import server_job
+from pslgs_operator.manifests.supporting import service, supporting_objects
 from pslgs_operator.placement import Placement
 from pslgs_operator.settings import Settings
+from pslgs_operator.training_job import TrainingJob
 
 SETTINGS = Settings()
 TEMPLATE = {
@@ -55,19 +55,19 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 PLACEMENT = Placement("edge-0.example.com-0", "edge-0.example.com", 0)
 
 
-def children(wanted: Job) -> list[dict[str, Any]]:
+def children(wanted: TrainingJob) -> list[dict[str, Any]]:
     """Everything that is made for a job with one client."""
     expires = NOW + timedelta(days=1)
     until = expires if wanted.mutual_tls else None
     return [
-        *(make(wanted, SETTINGS) for make in fixtures(wanted, SETTINGS).values()),
+        *(make(wanted, SETTINGS) for make in supporting_objects(wanted, SETTINGS).values()),
         *secrets(wanted, expires),
         server_job(wanted, 2, until, SETTINGS),
-        client_job(wanted, PLACEMENT, Address("h", 7443), until, SETTINGS),
+        client_job(wanted, PLACEMENT, Endpoint("h", 7443), until, SETTINGS),
     ]
 
 
-def secrets(wanted: Job, expires: datetime) -> list[dict[str, Any]]:
+def secrets(wanted: TrainingJob, expires: datetime) -> list[dict[str, Any]]:
     authority, server = issue_server(wanted, None, IssueServer(("h",), expires), NOW)
     stored = {name: b64decode(content) for name, content in authority["data"].items()}
     return [authority, server, issue_client(wanted, stored, IssueClient(PLACEMENT.client, expires), NOW)]

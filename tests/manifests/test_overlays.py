@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from manifests.jobs import NOW, body, clients, job
 from pslgs.spec import InputError, parse_job
-from pslgs_operator.job import Job
 from pslgs_operator.manifests.server import server_job
-from pslgs_operator.overlay import laid_over, template_violations
+from pslgs_operator.overlay import strategic_merge, template_violations
 from pslgs_operator.settings import Settings
+from pslgs_operator.training_job import TrainingJob
 
 GENERATED = server_job(job(), 2, NOW, Settings())["spec"]["template"]
 
@@ -57,25 +57,25 @@ TEMPLATES = st.fixed_dictionaries(
 
 
 def test_nothing_laid_over_changes_nothing():
-    assert laid_over(GENERATED, {}) == GENERATED
+    assert strategic_merge(GENERATED, {}) == GENERATED
 
 
 @given(template=TEMPLATES)
 def test_a_template_laid_over_twice_is_laid_over_once(template):
-    once = laid_over(GENERATED, template)
-    assert laid_over(once, template) == once
+    once = strategic_merge(GENERATED, template)
+    assert strategic_merge(once, template) == once
 
 
 @given(template=TEMPLATES)
 def test_what_is_generated_is_not_changed_in_place(template):
     before = repr(GENERATED)
-    laid_over(GENERATED, template)
+    strategic_merge(GENERATED, template)
     assert repr(GENERATED) == before
 
 
 @given(template=TEMPLATES)
 def test_every_container_and_volume_of_ours_stays(template):
-    merged = laid_over(GENERATED, template)["spec"]
+    merged = strategic_merge(GENERATED, template)["spec"]
     for name in ("containers", "volumes"):
         ours = [each["name"] for each in GENERATED["spec"][name]]
         assert [each["name"] for each in merged[name]][: len(ours)] == ours
@@ -83,8 +83,8 @@ def test_every_container_and_volume_of_ours_stays(template):
 
 @given(template=TEMPLATES)
 def test_no_null_is_left(template):
-    assert ": None" not in repr(laid_over(GENERATED, template)["spec"].get("nodeSelector"))
-    assert None not in laid_over({}, template.get("spec", {})).values()
+    assert ": None" not in repr(strategic_merge(GENERATED, template)["spec"].get("nodeSelector"))
+    assert None not in strategic_merge({}, template.get("spec", {})).values()
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_no_null_is_left(template):
     ],
 )
 def test_lists_and_mappings_are_merged_as_kubernetes_does(generated, template, merged):
-    assert laid_over(generated, template) == merged
+    assert strategic_merge(generated, template) == merged
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_lists_and_mappings_are_merged_as_kubernetes_does(generated, template, m
 )
 def test_a_template_that_cannot_be_merged_is_refused_with_its_path(spec, path, words):
     with pytest.raises(InputError) as caught:
-        Job.parse(body(clients=clients(template={"spec": spec})))
+        TrainingJob.parse(body(clients=clients(template={"spec": spec})))
     (violation,) = caught.value.violations
     assert violation.path == f"spec.clients.template.spec.{path}"
     assert violation.problem.startswith(words)

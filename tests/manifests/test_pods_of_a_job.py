@@ -9,26 +9,26 @@ from manifests.jobs import NOW, clients, job, partition
 from manifests.pod_security import offences
 from pslgs.cli.main import app
 from pslgs_operator import names
-from pslgs_operator.address import Address
-from pslgs_operator.job import Job
+from pslgs_operator.endpoint import Endpoint
 from pslgs_operator.manifests.client import client_job
 from pslgs_operator.manifests.server import server_job
 from pslgs_operator.placement import Placement
 from pslgs_operator.settings import Settings
+from pslgs_operator.training_job import TrainingJob
 
 SETTINGS = Settings(server_image="gpu:1", client_image="edge:1", image_pull_secrets=("pull",))
 WITH_TLS = job(checkpoint={"storage": {"size": "1Gi"}}, server={"gpus": 1})
 WITHOUT = job(transport={"tls": "Disabled"}, data=partition(4))
 
 
-def server(wanted: Job) -> dict[str, Any]:
+def server(wanted: TrainingJob) -> dict[str, Any]:
     return server_job(wanted, 3, NOW if wanted.mutual_tls else None, SETTINGS)
 
 
-def client(wanted: Job, node: str = "edge-0", share: int | None = None) -> dict[str, Any]:
+def client(wanted: TrainingJob, node: str = "edge-0", share: int | None = None) -> dict[str, Any]:
     expires = NOW if wanted.mutual_tls else None
     placement = Placement(f"{node}-0", node, share)
-    return client_job(wanted, placement, Address("host", 7443), expires, SETTINGS)
+    return client_job(wanted, placement, Endpoint("host", 7443), expires, SETTINGS)
 
 
 def spec(child: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def test_pods_ask_to_be_scraped_where_no_pod_monitor_does_it(settings, of_server
     placement = Placement("edge-0-0", "edge-0", None)
     children = (
         server_job(WITHOUT, 3, None, settings),
-        client_job(WITHOUT, placement, Address("host", 7443), None, settings),
+        client_job(WITHOUT, placement, Endpoint("host", 7443), None, settings),
     )
     asked = [
         {

@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry
 from monitoring import surface
 from pslgs.telemetry.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
 from pslgs.telemetry.records import ClientEvaluation, EvaluationRecord, StepRecord
-from pslgs_operator.audit import Hearing
-from pslgs_operator.caches import Caches
-from pslgs_operator.controller import utc_now
+from pslgs_operator.informer import WatchHealth
+from pslgs_operator.manager import utc_now
 from pslgs_operator.metrics import Metrics
+from pslgs_operator.store import Stores
 from telemetry.fake_clients import FakeClients
 
 OPERATOR = {
@@ -70,13 +70,13 @@ def test_a_thousand_clients_have_no_more_series_than_the_setting_allows(limit):
 
 
 def test_the_series_of_a_deleted_job_are_gone():
-    caches, metrics = Caches(), Metrics()
-    metrics.watch(caches.training_jobs, [Hearing(caches.nodes, utc_now())], utc_now)
+    stores, metrics = Stores(), Metrics()
+    metrics.watch(stores.training_jobs, [WatchHealth(stores.nodes, utc_now())], utc_now)
     body = {"metadata": {"namespace": "n", "name": "j", "uid": "u", "resourceVersion": "1"}}
-    change = caches.training_jobs.put({**body, "status": {"phase": "Failed"}})
+    change = stores.training_jobs.put({**body, "status": {"phase": "Failed"}})
     labels = {"job_namespace": "n", "job_name": "j", "phase": "Failed"}
     assert metrics.registry.get_sample_value("pslgs_job_phase", labels) == 1
     assert change is not None
-    caches.training_jobs.drop(change.key)
+    stores.training_jobs.drop(change.key)
     assert metrics.registry.get_sample_value("pslgs_job_phase", labels) is None
     assert metrics.registry.get_sample_value("pslgs_jobs", {"phase": "Failed"}) == 0

@@ -6,7 +6,7 @@ import subprocess
 import yaml
 from monitoring.surface import surfaces
 
-from pslgs_operator.manifests.monitoring import JOB_TARGET_LABEL
+from pslgs_operator.manifests.podmonitor import JOB_TARGET_LABEL
 
 ENDINGS = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
 PARTS = ("What it means", "How to look", "What to do")

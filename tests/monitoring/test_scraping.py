@@ -6,12 +6,12 @@ from monitoring.demonstration import CHOICE, MANIFEST
 from monitoring.questions import chosen, named
 from monitoring.scraping import Pod, scrape_config
 
-from pslgs_operator.job import Job
-from pslgs_operator.manifests.fixtures import pod_monitor
 from pslgs_operator.manifests.server import server_job
+from pslgs_operator.manifests.supporting import pod_monitor
 from pslgs_operator.settings import Settings
+from pslgs_operator.training_job import TrainingJob
 
-JOB = Job.parse({**MANIFEST, "metadata": {**MANIFEST["metadata"], "uid": "0", "generation": 1}})
+JOB = TrainingJob.parse({**MANIFEST, "metadata": {**MANIFEST["metadata"], "uid": "0", "generation": 1}})
 
 
 def test_a_pod_is_scraped_at_the_port_that_the_monitor_names():

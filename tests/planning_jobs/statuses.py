@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from manifests.jobs import NOW
-from pslgs_operator.status.model import Condition, ConditionType, JobStatus, Truth
+from pslgs_operator.status.types import Condition, ConditionStatus, ConditionType, JobStatus
 
 
 def in_training(began: datetime = NOW) -> JobStatus:
@@ -19,5 +19,5 @@ def failed(ended: datetime = NOW) -> JobStatus:
 
 
 def _ended(kind: ConditionType, ended: datetime) -> JobStatus:
-    condition = Condition(kind, Truth.TRUE, "Because", "", 1, ended)
+    condition = Condition(kind, ConditionStatus.TRUE, "Because", "", 1, ended)
     return JobStatus(conditions={kind: condition}, training_start_time=NOW, completion_time=ended)

@@ -11,9 +11,9 @@ from manifests.jobs import NOW, UID, job, partition
 from planning_jobs.statuses import complete, failed, in_training
 from planning_jobs.world import World, carried_out, planned
 from pslgs_operator.actions import Apply
-from pslgs_operator.observed import JobState
 from pslgs_operator.placement import place_clients
-from pslgs_operator.status.model import JobStatus
+from pslgs_operator.snapshot import ChildJobState
+from pslgs_operator.status.types import JobStatus
 
 NODES = st.sampled_from([f"edge-{number}" for number in range(5)])
 SPECS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
@@ -70,7 +70,7 @@ class History(RuleBasedStateMachine):
     def a_client_fails_for_good(self, which):
         jobs = sorted(name for name, child in self.world.jobs.items() if child.client is not None)
         for name in jobs[which : which + 1]:
-            self.world = self.world.with_job_state(name, JobState.FAILED)
+            self.world = self.world.with_job_state(name, ChildJobState.FAILED)
 
     @precondition(lambda self: self.status.training_start_time is None)
     @rule(spec=SPECS)
@@ -111,12 +111,12 @@ class History(RuleBasedStateMachine):
 
     @invariant()
     def shares_are_unique_and_stay(self):
-        observed = self.world.observed()
-        placements = place_clients(self.job, observed).clients
+        snapshot = self.world.snapshot()
+        placements = place_clients(self.job, snapshot).clients
         shares = {each.client: each.share for each in placements if each.share is not None}
         assert len(set(shares.values())) == len(shares)
         for client, share in shares.items():
-            held = observed.clients[client].share if client in observed.clients else None
+            held = snapshot.clients[client].share if client in snapshot.clients else None
             assert held in {None, share}
 
     @invariant()

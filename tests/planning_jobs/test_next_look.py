@@ -6,11 +6,11 @@ import pytest
 from manifests.jobs import NOW, job
 from planning_jobs.statuses import complete, failed, in_training
 from planning_jobs.world import DEFAULTS, World, carried_out
-from pslgs_operator.job import Job
-from pslgs_operator.observed import Heartbeat, JobState, PodPhase, ServerReport
-from pslgs_operator.plan import next_look
+from pslgs_operator.planner import next_look
 from pslgs_operator.settings import Settings
-from pslgs_operator.status.model import JobStatus
+from pslgs_operator.snapshot import ChildJobState, PodPhase, ServerReply, ServerReport
+from pslgs_operator.status.types import JobStatus
+from pslgs_operator.training_job import TrainingJob
 
 STARTED = carried_out(World(NOW).with_nodes("edge-0"), job(), JobStatus())
 PENDING = replace(
@@ -20,8 +20,8 @@ RESYNC = timedelta(minutes=10)
 HOURLY = Settings(certificate_lifetime=timedelta(hours=1))
 
 
-def looked(world: World, wanted: Job, status: JobStatus, settings: Settings = DEFAULTS) -> timedelta:
-    return next_look(wanted, status, world.observed(), settings, world.now)
+def looked(world: World, wanted: TrainingJob, status: JobStatus, settings: Settings = DEFAULTS) -> timedelta:
+    return next_look(wanted, status, world.snapshot(), settings, world.now)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_a_job_is_looked_at_again_when_something_will_have_to_be_done(world, wan
         pytest.param(PENDING.later(minutes=50), RESYNC, id="due-and-so-done-just-now"),
         pytest.param(
             PENDING.later(minutes=35)
-            .with_job_state("digits-server", JobState.COMPLETE)
-            .with_job_state("digits-client-edge-0-0", JobState.FAILED),
+            .with_job_state("digits-server", ChildJobState.COMPLETE)
+            .with_job_state("digits-client-edge-0-0", ChildJobState.FAILED),
             RESYNC,
             id="over",
         ),
@@ -77,6 +77,6 @@ def test_certificates_are_renewed_in_time(world, expected):
 
 
 def test_a_server_that_falls_silent_is_noticed():
-    heard = Heartbeat(ServerReport("Training"), NOW - timedelta(seconds=10))
-    observed = replace(PENDING.observed(), heartbeat=heard)
-    assert next_look(job(), in_training(), observed, DEFAULTS, NOW) == timedelta(seconds=20)
+    heard = ServerReply(ServerReport("Training"), NOW - timedelta(seconds=10))
+    snapshot = replace(PENDING.snapshot(), server_reply=heard)
+    assert next_look(job(), in_training(), snapshot, DEFAULTS, NOW) == timedelta(seconds=20)

@@ -3,19 +3,19 @@ import pytest
 from manifests.jobs import NOW, clients, job, partition
 from planning_jobs.statuses import in_training
 from planning_jobs.world import World, carried_out
-from pslgs_operator.job import Job
 from pslgs_operator.placement import place_clients
-from pslgs_operator.status.model import JobStatus
+from pslgs_operator.status.types import JobStatus
+from pslgs_operator.training_job import TrainingJob
 
 TWO_NODES = World(NOW).with_nodes("edge-1", "edge-0").with_nodes("gpu-0", zone="a")
 
 
-def placed(world: World, wanted: Job) -> list[tuple[str, int | None]]:
-    return [(each.client, each.share) for each in place_clients(wanted, world.observed()).clients]
+def placed(world: World, wanted: TrainingJob) -> list[tuple[str, int | None]]:
+    return [(each.client, each.share) for each in place_clients(wanted, world.snapshot()).clients]
 
 
-def problem(world: World, wanted: Job) -> str:
-    found = place_clients(wanted, world.observed()).problem
+def problem(world: World, wanted: TrainingJob) -> str:
+    found = place_clients(wanted, world.snapshot()).problem
     return f"{found.reason}: {found.message}" if found else ""
 
 

@@ -9,10 +9,18 @@ import pytest
 from manifests.jobs import NOW, clients, job, partition
 from planning_jobs.statuses import complete, failed, in_training
 from planning_jobs.world import World, carried_out, planned
-from pslgs_operator.actions import Action, Annotate, Apply, Delete, DeleteJob, IssueClient, IssueServer
-from pslgs_operator.observed import JobState, PodPhase
+from pslgs_operator.actions import (
+    Action,
+    Annotate,
+    Apply,
+    Delete,
+    DeleteTrainingJob,
+    IssueClient,
+    IssueServer,
+)
 from pslgs_operator.settings import Settings
-from pslgs_operator.status.model import JobStatus
+from pslgs_operator.snapshot import ChildJobState, PodPhase
+from pslgs_operator.status.types import JobStatus
 
 NEW = JobStatus()
 TWO_NODES = World(NOW).with_nodes("edge-0", "edge-1")
@@ -36,7 +44,7 @@ def _told(action: Action) -> str:
             return f"issue {client}"
         case Annotate(kind, name):
             return f"annotate {kind}/{name}"
-        case DeleteJob():
+        case DeleteTrainingJob():
             return "-job"
 
 
@@ -202,7 +210,7 @@ class TestAChangeOfTheSpec:
         world = carried_out(TWO_NODES, job(), NEW)
         after = carried_out(world, self.changed, in_training())
         assert after.jobs == world.jobs
-        assert after.observed().fixtures["ConfigMap", "digits-manifest"] == self.changed.spec_digest
+        assert after.snapshot().supporting["ConfigMap", "digits-manifest"] == self.changed.spec_digest
 
     def test_during_the_training_is_heeded_when_the_job_is_resumed(self):
         world = carried_out(TWO_NODES, job(), NEW)
@@ -266,19 +274,21 @@ class TestNodes:
 
     @pytest.mark.parametrize("status", [complete(NOW), failed(NOW)], ids=["complete", "failed"])
     def test_none_gets_a_client_after_the_end(self, status):
-        world = carried_out(TWO_NODES, job(), NEW).with_job_state("digits-server", JobState.COMPLETE)
-        jobs = {name: replace(child, state=JobState.COMPLETE) for name, child in world.jobs.items()}
+        world = carried_out(TWO_NODES, job(), NEW).with_job_state("digits-server", ChildJobState.COMPLETE)
+        jobs = {name: replace(child, state=ChildJobState.COMPLETE) for name, child in world.jobs.items()}
         assert (
             planned(replace(world, jobs=jobs).with_nodes("edge-2").without_node("edge-0"), job(), status)
             == ()
         )
 
     def test_none_gets_a_client_between_the_servers_end_and_its_report(self):
-        world = carried_out(TWO_NODES, job(), NEW).with_job_state("digits-server", JobState.COMPLETE)
+        world = carried_out(TWO_NODES, job(), NEW).with_job_state("digits-server", ChildJobState.COMPLETE)
         assert planned(world.with_nodes("edge-2"), job(), in_training()) == ()
 
     def test_a_client_that_failed_for_good_is_left_for_its_logs(self):
-        world = carried_out(TWO_NODES, job(), NEW).with_job_state("digits-client-edge-0-0", JobState.FAILED)
+        world = carried_out(TWO_NODES, job(), NEW).with_job_state(
+            "digits-client-edge-0-0", ChildJobState.FAILED
+        )
         assert planned(world, job(), in_training()) == ()
 
 
@@ -306,7 +316,7 @@ class TestTheEnd:
     world = carried_out(TWO_NODES, job(), NEW)
 
     def test_of_a_failed_job_frees_what_still_runs_and_leaves_the_rest_for_its_logs(self):
-        world = self.world.with_job_state("digits-server", JobState.FAILED)
+        world = self.world.with_job_state("digits-server", ChildJobState.FAILED)
         assert told(planned(world, job(), failed())) == [
             "-Job/digits-client-edge-0-0",
             "-Job/digits-client-edge-1-0",
@@ -316,7 +326,7 @@ class TestTheEnd:
         assert told(planned(self.world, job(), failed()))[0] == "-Job/digits-server"
 
     def test_of_a_complete_job_gives_clients_a_minute_to_go(self):
-        world = self.world.with_job_state("digits-server", JobState.COMPLETE)
+        world = self.world.with_job_state("digits-server", ChildJobState.COMPLETE)
         assert planned(world.later(seconds=59), job(), complete(NOW)) == ()
         assert told(planned(world.later(seconds=60), job(), complete(NOW))) == [
             "-Job/digits-client-edge-0-0",
@@ -326,8 +336,8 @@ class TestTheEnd:
     @pytest.mark.parametrize("status", [complete(NOW), failed(NOW)], ids=["complete", "failed"])
     def test_is_followed_by_the_deletion_of_the_job_after_its_time_to_live(self, status):
         wanted = job(ttlSecondsAfterFinished=30)
-        assert DeleteJob() not in planned(self.world.later(seconds=29), wanted, status)
-        assert planned(self.world.later(seconds=30), wanted, status) == (DeleteJob(),)
+        assert DeleteTrainingJob() not in planned(self.world.later(seconds=29), wanted, status)
+        assert planned(self.world.later(seconds=30), wanted, status) == (DeleteTrainingJob(),)
 
     @pytest.mark.parametrize("status", [complete(NOW), failed(NOW)], ids=["complete", "failed"])
     @pytest.mark.parametrize(
@@ -359,7 +369,7 @@ class TestRenewal:
         assert planned(renewed, job(), in_training(), self.settings) == ()
 
     def test_leaves_alone_what_is_over(self):
-        world = self.world.later(days=20).with_job_state("digits-client-edge-0-0", JobState.FAILED)
+        world = self.world.later(days=20).with_job_state("digits-client-edge-0-0", ChildJobState.FAILED)
         assert "issue edge-0-0" not in told(planned(world, job(), in_training(), self.settings))
 
     @pytest.mark.parametrize(

@@ -7,14 +7,22 @@ from typing import Any
 
 from pslgs.spec import ServiceType
 from pslgs_operator import names
-from pslgs_operator.actions import Action, Annotate, Apply, Delete, DeleteJob, IssueClient, IssueServer
-from pslgs_operator.job import Job
-from pslgs_operator.observed import ChildJob, ChildPod, JobState, Node, Observed, PodPhase
+from pslgs_operator.actions import (
+    Action,
+    Annotate,
+    Apply,
+    Delete,
+    DeleteTrainingJob,
+    IssueClient,
+    IssueServer,
+)
+from pslgs_operator.parse.jobs import read_job
 from pslgs_operator.placement import place_clients
-from pslgs_operator.plan import plan
-from pslgs_operator.reading.jobs import read_job
+from pslgs_operator.planner import plan
 from pslgs_operator.settings import Settings
-from pslgs_operator.status.model import JobStatus
+from pslgs_operator.snapshot import ChildJob, ChildJobState, ChildPod, Node, PodPhase, Snapshot
+from pslgs_operator.status.types import JobStatus
+from pslgs_operator.training_job import TrainingJob
 
 DEFAULTS = Settings()
 
@@ -38,15 +46,15 @@ class World:
     load_balancer: str | None = None
     gone: bool = False
 
-    def observed(self) -> Observed:
+    def snapshot(self) -> Snapshot:
         service = next((each for (kind, _), each in self.objects.items() if kind == "Service"), None)
         kind = service["spec"]["type"] if service else ServiceType.CLUSTER_IP
-        return Observed(
+        return Snapshot(
             nodes=tuple(self.nodes.values()),
             server=next((each for each in self.jobs.values() if each.client is None), None),
             clients={each.client: each for each in self.jobs.values() if each.client is not None},
             pods=tuple(self.pods.values()),
-            fixtures={
+            supporting={
                 which: each["metadata"]["annotations"][names.SPEC_ANNOTATION]
                 for which, each in self.objects.items()
             },
@@ -79,7 +87,7 @@ class World:
                 world = self.without_job(name)
             case Delete(kind, name):
                 world = self.without_object(kind, name)
-            case DeleteJob():
+            case DeleteTrainingJob():
                 world = World(self.now, self.nodes, gone=True)
         return world
 
@@ -114,19 +122,21 @@ class World:
     def without_node(self, name: str) -> "World":
         return replace(self, nodes={each: node for each, node in self.nodes.items() if each != name})
 
-    def with_job_state(self, name: str, state: JobState) -> "World":
+    def with_job_state(self, name: str, state: ChildJobState) -> "World":
         return replace(self, jobs={**self.jobs, name: replace(self.jobs[name], state=state)})
 
     def later(self, **duration: float) -> "World":
         return replace(self, now=self.now + timedelta(**duration))
 
 
-def planned(world: World, job: Job, status: JobStatus, settings: Settings = DEFAULTS) -> tuple[Action, ...]:
-    observed = world.observed()
-    return plan(job, status, observed, place_clients(job, observed), settings, world.now)
+def planned(
+    world: World, job: TrainingJob, status: JobStatus, settings: Settings = DEFAULTS
+) -> tuple[Action, ...]:
+    snapshot = world.snapshot()
+    return plan(job, status, snapshot, place_clients(job, snapshot), settings, world.now)
 
 
-def carried_out(world: World, job: Job, status: JobStatus, settings: Settings = DEFAULTS) -> World:
+def carried_out(world: World, job: TrainingJob, status: JobStatus, settings: Settings = DEFAULTS) -> World:
     """Plan and carry out, over and over, until nothing is left to do."""
     for _ in range(5):
         actions = planned(world, job, status, settings)

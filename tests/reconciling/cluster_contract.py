@@ -1,4 +1,4 @@
-"""What every `Cluster` does, the one in memory and the real one alike."""
+"""What every `KubeClient` does, the one in memory and the real one alike."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pslgs_operator.cluster import Cluster, NamespaceEndingError, UnavailableError
-from pslgs_operator.events import event
+from pslgs_operator.event_recorder import event
+from pslgs_operator.kube_client import KubeClient, NamespaceTerminatingError, RetryableError
 
 OWNER = "11111111-2222-3333-4444-555555555555"
 
@@ -18,7 +18,7 @@ OWNER = "11111111-2222-3333-4444-555555555555"
 class Bench:
     """A cluster to try out, and a namespace in it; ``make_job`` does as a user who applies a job."""
 
-    cluster: Cluster
+    cluster: KubeClient
     namespace: str
     make_job: Callable[[str], None]
 
@@ -66,7 +66,7 @@ class ClusterContract:
         assert changed["metadata"]["annotations"] == {"kept": "yes", "new": "too"}
 
     async def test_nothing_is_made_in_a_namespace_that_is_not_there(self, bench):
-        with pytest.raises(NamespaceEndingError):
+        with pytest.raises(NamespaceTerminatingError):
             await bench.cluster.apply(bench.an_object(namespace="nowhere"))
 
     async def test_a_secret_is_read_by_its_owner_and_by_nobody_else(self, bench):
@@ -103,7 +103,7 @@ class ClusterContract:
 
     async def test_the_status_of_another_job_of_the_same_name_stays(self, bench):
         bench.make_job("cifar")
-        with pytest.raises(UnavailableError):
+        with pytest.raises(RetryableError):
             await bench.cluster.write_status(bench.namespace, "cifar", OWNER, {"phase": "Failed"})
         job = await bench.cluster.job(bench.namespace, "cifar")
         assert job is not None

@@ -8,18 +8,17 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from pslgs_operator.cache import controller
-from pslgs_operator.caches import Caches
-from pslgs_operator.cluster import NamespaceEndingError, RefusedError, UnavailableError
-from pslgs_operator.observed import ServerReport
-from pslgs_operator.resources import BY_KIND
+from pslgs_operator.gvk import BY_KIND
+from pslgs_operator.kube_client import NamespaceTerminatingError, RejectedError, RetryableError
+from pslgs_operator.snapshot import ServerReport
+from pslgs_operator.store import Stores, controller_uid
 
 Objects = dict[tuple[str, str, str], dict[str, Any]]
 
 
 @dataclass
 class FakeCluster:
-    """Implements `pslgs_operator.cluster.Cluster`.
+    """Implements `pslgs_operator.kube_client.Cluster`.
 
     Attributes:
         reports: What the servers' status pages answer, by address.
@@ -41,7 +40,7 @@ class FakeCluster:
 
     async def secret(self, namespace: str, name: str, owner: str) -> Mapping[str, bytes] | None:
         secret = self._read("Secret", namespace, name)
-        if secret is None or controller(secret) not in {None, owner}:
+        if secret is None or controller_uid(secret) not in {None, owner}:
             return None
         return {key: b64decode(value) for key, value in secret["data"].items()}
 
@@ -49,10 +48,10 @@ class FakeCluster:
         kind, metadata = manifest["kind"], manifest["metadata"]
         self._count(f"apply {kind}")
         if metadata["namespace"] in self.ending:
-            raise NamespaceEndingError("it is being terminated")
+            raise NamespaceTerminatingError("it is being terminated")
         for what in (kind, metadata["name"]):
             if what in self.refused:
-                raise RefusedError("Forbidden", self.refused[what])
+                raise RejectedError("Forbidden", self.refused[what])
         return self.keep(manifest)
 
     async def annotate(
@@ -78,7 +77,7 @@ class FakeCluster:
         if found is None:
             return
         if found["metadata"]["uid"] != uid:
-            raise UnavailableError("another one is in its place")
+            raise RetryableError("another one is in its place")
         self.keep({**found, "status": status})
 
     async def post_event(self, event: Mapping[str, Any]) -> None:
@@ -127,9 +126,9 @@ class FakeCluster:
         """Return all objects of a kind by name."""
         return {name: each for (which, _, name), each in self.objects.items() if which == kind}
 
-    def tell(self, caches: Caches) -> None:
+    def tell(self, stores: Stores) -> None:
         """Tell everything, as the watches do in time."""
-        for resource, cache in caches.by_resource.items():
+        for resource, cache in stores.by_resource.items():
             for each in self.of(resource.kind).values():
                 cache.put(each)
             for key in [key for key in cache.all() if (resource.kind, *key) not in self.objects]:
@@ -138,7 +137,7 @@ class FakeCluster:
     def _collect(self, gone: Mapping[str, Any]) -> None:
         metadata = gone["metadata"]
         del self.objects[gone["kind"], metadata.get("namespace", ""), metadata["name"]]
-        for each in [each for each in self.objects.values() if controller(each) == metadata["uid"]]:
+        for each in [each for each in self.objects.values() if controller_uid(each) == metadata["uid"]]:
             self._collect(each)
 
     def _read(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
@@ -150,7 +149,7 @@ class FakeCluster:
         assert call.rpartition(" ")[2] in {*BY_KIND, "status", "event"}
         self.calls[call] += 1
         if self.away:
-            raise UnavailableError("the API server doesn't answer")
+            raise RetryableError("the API server doesn't answer")
 
     @property
     def writes(self) -> int:

@@ -39,7 +39,7 @@ def a_node(name: str, *, version: str = "1", ready: bool = True, **labels: str) 
 def a_training_job(
     name: str = "cifar", *, version: str = "1", generation: int = 1, phase: str = "", **selector: str
 ) -> dict[str, Any]:
-    """Make a SplitTrainingJob as far as the caches look at it."""
+    """Make a SplitTrainingJob as far as the stores look at it."""
     spec = {"clients": {"nodeSelector": selector}}
     job = an_object("SplitTrainingJob", name, job=None, owner=None, uid="job-uid", version=version, spec=spec)
     job["metadata"]["generation"] = generation

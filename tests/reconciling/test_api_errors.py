@@ -1,7 +1,7 @@
 import pytest
 
 from pslgs_operator.api.errors import ApiError, Meaning
-from pslgs_operator.cluster import NamespaceEndingError, RefusedError, UnavailableError
+from pslgs_operator.kube_client import NamespaceTerminatingError, RejectedError, RetryableError
 
 
 def answer(reason="", message="", *, cause="", kind=""):
@@ -18,25 +18,25 @@ WEBHOOK = answer("InternalError", 'Internal error occurred: failed calling webho
 @pytest.mark.parametrize(
     ("status", "body", "meaning", "trouble"),
     [
-        pytest.param(400, answer("BadRequest"), Meaning.REFUSED, RefusedError, id="malformed"),
-        pytest.param(401, answer("Unauthorized"), Meaning.LATER, UnavailableError, id="token renewed"),
-        pytest.param(403, QUOTA, Meaning.REFUSED, RefusedError, id="quota"),
-        pytest.param(403, answer("Forbidden"), Meaning.REFUSED, RefusedError, id="no rights"),
-        pytest.param(403, ENDING, Meaning.ENDING, NamespaceEndingError, id="namespace ends"),
-        pytest.param(404, answer("NotFound", kind="jobs"), Meaning.GONE, RefusedError, id="object gone"),
-        pytest.param(404, NOWHERE, Meaning.ENDING, NamespaceEndingError, id="no namespace"),
-        pytest.param(404, {}, Meaning.GONE, RefusedError, id="kind unknown"),
-        pytest.param(409, answer("Conflict"), Meaning.LATER, UnavailableError, id="conflict"),
-        pytest.param(409, answer("AlreadyExists"), Meaning.LATER, UnavailableError, id="exists"),
-        pytest.param(410, answer("Expired"), Meaning.LATER, UnavailableError, id="expired"),
-        pytest.param(413, {}, Meaning.REFUSED, RefusedError, id="too large"),
-        pytest.param(422, answer("Invalid"), Meaning.REFUSED, RefusedError, id="invalid"),
-        pytest.param(429, answer("TooManyRequests"), Meaning.LATER, UnavailableError, id="too many"),
-        pytest.param(500, WEBHOOK, Meaning.REFUSED, RefusedError, id="broken webhook"),
-        pytest.param(500, answer("InternalError"), Meaning.LATER, UnavailableError, id="internal"),
-        pytest.param(502, {}, Meaning.LATER, UnavailableError, id="proxy"),
-        pytest.param(503, answer("ServiceUnavailable"), Meaning.LATER, UnavailableError, id="starting"),
-        pytest.param(504, answer("Timeout"), Meaning.LATER, UnavailableError, id="timeout"),
+        pytest.param(400, answer("BadRequest"), Meaning.REJECTED, RejectedError, id="malformed"),
+        pytest.param(401, answer("Unauthorized"), Meaning.RETRY, RetryableError, id="token renewed"),
+        pytest.param(403, QUOTA, Meaning.REJECTED, RejectedError, id="quota"),
+        pytest.param(403, answer("Forbidden"), Meaning.REJECTED, RejectedError, id="no rights"),
+        pytest.param(403, ENDING, Meaning.TERMINATING, NamespaceTerminatingError, id="namespace ends"),
+        pytest.param(404, answer("NotFound", kind="jobs"), Meaning.NOT_FOUND, RejectedError, id="gone"),
+        pytest.param(404, NOWHERE, Meaning.TERMINATING, NamespaceTerminatingError, id="no namespace"),
+        pytest.param(404, {}, Meaning.NOT_FOUND, RejectedError, id="kind unknown"),
+        pytest.param(409, answer("Conflict"), Meaning.RETRY, RetryableError, id="conflict"),
+        pytest.param(409, answer("AlreadyExists"), Meaning.RETRY, RetryableError, id="exists"),
+        pytest.param(410, answer("Expired"), Meaning.RETRY, RetryableError, id="expired"),
+        pytest.param(413, {}, Meaning.REJECTED, RejectedError, id="too large"),
+        pytest.param(422, answer("Invalid"), Meaning.REJECTED, RejectedError, id="invalid"),
+        pytest.param(429, answer("TooManyRequests"), Meaning.RETRY, RetryableError, id="too many"),
+        pytest.param(500, WEBHOOK, Meaning.REJECTED, RejectedError, id="broken webhook"),
+        pytest.param(500, answer("InternalError"), Meaning.RETRY, RetryableError, id="internal"),
+        pytest.param(502, {}, Meaning.RETRY, RetryableError, id="proxy"),
+        pytest.param(503, answer("ServiceUnavailable"), Meaning.RETRY, RetryableError, id="starting"),
+        pytest.param(504, answer("Timeout"), Meaning.RETRY, RetryableError, id="timeout"),
     ],
 )  # fmt: skip
 def test_each_answer_has_one_meaning(status, body, meaning, trouble):
@@ -47,7 +47,7 @@ def test_each_answer_has_one_meaning(status, body, meaning, trouble):
 
 def test_a_refusal_says_what_the_api_server_said():
     refused = ApiError.parse(403, QUOTA).as_trouble()
-    assert isinstance(refused, RefusedError)
+    assert isinstance(refused, RejectedError)
     assert (refused.reason, refused.message) == ("Forbidden", "exceeded quota: count/jobs.batch=2")
 
 

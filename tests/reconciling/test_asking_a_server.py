@@ -6,8 +6,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from pslgs_operator.api import asking
-from pslgs_operator.api.asking import StatusPages
+from pslgs_operator.api import server_status
+from pslgs_operator.api.server_status import ServerStatusClient
 
 GOOD = {"phase": "Training", "step": 7, "clients": {"live": ["edge-0-0"], "lost": []}}
 
@@ -34,7 +34,7 @@ async def pages_of(answer):
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     (address,) = runner.addresses
-    pages = StatusPages.open(port=address[1])
+    pages = ServerStatusClient.open(port=address[1])
     try:
         yield pages
     finally:
@@ -71,7 +71,7 @@ async def test_what_is_no_status_is_no_answer(answer):
 
 
 async def test_a_server_that_does_not_answer_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(asking, "_TIMEOUT", aiohttp.ClientTimeout(total=0.1))
+    monkeypatch.setattr(server_status, "_TIMEOUT", aiohttp.ClientTimeout(total=0.1))
     ended = asyncio.Event()
 
     async def never(_):

@@ -2,9 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pslgs_operator.audit import DEAF_AFTER, Hearing, Listing, together
-from pslgs_operator.cache import Cache, ObjectKey
-from pslgs_operator.resources import JOBS
+from pslgs_operator.gvk import JOBS
+from pslgs_operator.informer import DEAF_AFTER, Listing, WatchHealth, merged
+from pslgs_operator.store import ObjectKey, Store
 from reconciling.objects import an_object
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -14,7 +14,7 @@ WHERE = ObjectKey("default", "cifar-server")
 
 @pytest.fixture
 def hearing():
-    return Hearing(Cache(JOBS, lambda _: None), agreed=BEGIN)
+    return WatchHealth(Store(JOBS, lambda _: None), agreed=BEGIN)
 
 
 def listed(version: str, **objects: str) -> Listing:
@@ -75,6 +75,6 @@ def test_what_was_made_after_the_listing_is_kept(hearing):
 
 
 def test_listings_of_several_namespaces_are_as_old_as_the_oldest():
-    both = together([listed("100", a="1"), listed("99", b="2")])
+    both = merged([listed("100", a="1"), listed("99", b="2")])
     assert both.version == "99"
     assert {key.name for key in both.objects} == {"a", "b"}

@@ -1,22 +1,21 @@
-from pslgs_operator.cache import Cache, ObjectKey, is_newer
-from pslgs_operator.caches import Caches
-from pslgs_operator.cluster import Key
-from pslgs_operator.resources import CLAIMS, JOBS, NODES, PODS, SERVICES, TRAINING_JOBS
+from pslgs_operator.gvk import CLAIMS, JOBS, NODES, PODS, SERVICES, TRAINING_JOBS
+from pslgs_operator.kube_client import JobKey
+from pslgs_operator.store import ObjectKey, Store, Stores, is_newer
 from reconciling.objects import a_node, a_training_job, an_object
 
-CIFAR = Key("default", "cifar")
+CIFAR = JobKey("default", "cifar")
 WHERE = ObjectKey("default", "cifar-server")
 
 
 def new_cache():
-    return Cache(JOBS, lambda body: body.get("status"))
+    return Store(JOBS, lambda body: body.get("status"))
 
 
 def test_what_is_put_is_found_by_its_job():
     cache = new_cache()
     cache.put(an_object(status="well"))
     assert {name: entry.value for name, entry in cache.of_job(CIFAR).items()} == {"cifar-server": "well"}
-    assert not cache.of_job(Key("other", "cifar"))
+    assert not cache.of_job(JobKey("other", "cifar"))
 
 
 def test_only_what_matters_is_a_change():
@@ -46,11 +45,11 @@ def test_a_new_object_of_the_same_name_outlives_the_news_of_the_old_ones_end():
 
 
 def test_an_object_whose_label_is_taken_away_leaves_its_job():
-    caches = Caches()
-    caches.jobs.put(an_object(version="1"))
-    change = caches.jobs.put(an_object(version="2", job=None))
-    assert not caches.jobs.of_job(CIFAR)
-    assert caches.concerned(JOBS, change) == {CIFAR}
+    stores = Stores()
+    stores.jobs.put(an_object(version="1"))
+    change = stores.jobs.put(an_object(version="2", job=None))
+    assert not stores.jobs.of_job(CIFAR)
+    assert stores.affected_jobs(JOBS, change) == {CIFAR}
 
 
 def test_versions_are_numbers():
@@ -61,72 +60,75 @@ def test_versions_are_numbers():
 
 
 def test_every_kind_that_is_watched_has_a_cache_of_its_own():
-    for resource, cache in Caches().by_resource.items():
+    for resource, cache in Stores().by_resource.items():
         assert cache.resource is resource
 
 
 def test_a_child_concerns_its_job():
-    caches = Caches()
+    stores = Stores()
     for resource, kind in (
         (JOBS, "Job"),
         (PODS, "Pod"),
         (SERVICES, "Service"),
         (CLAIMS, "PersistentVolumeClaim"),
     ):
-        change = caches.by_resource[resource].put(an_object(kind))
-        assert caches.concerned(resource, change) == {CIFAR}
+        change = stores.by_resource[resource].put(an_object(kind))
+        assert stores.affected_jobs(resource, change) == {CIFAR}
 
 
 def test_a_job_is_looked_at_for_its_spec_and_not_for_the_operators_own_status():
-    caches = Caches()
+    stores = Stores()
 
     def told(**job):
-        return caches.concerned(TRAINING_JOBS, caches.training_jobs.put(a_training_job(**job)))
+        return stores.affected_jobs(TRAINING_JOBS, stores.training_jobs.put(a_training_job(**job)))
 
     assert told() == {CIFAR}
     assert told(version="2", phase="Running") == set()
-    assert caches.training_jobs.all()[ObjectKey(*CIFAR)].value.phase == "Running"
+    assert stores.training_jobs.all()[ObjectKey(*CIFAR)].value.phase == "Running"
     assert told(version="3", generation=2, phase="Running") == {CIFAR}
-    assert caches.concerned(TRAINING_JOBS, caches.training_jobs.drop(ObjectKey(*CIFAR))) == {CIFAR}
+    assert stores.affected_jobs(TRAINING_JOBS, stores.training_jobs.drop(ObjectKey(*CIFAR))) == {CIFAR}
 
 
 class TestNodes:
-    def caches(self):
-        caches = Caches()
-        caches.training_jobs.put(a_training_job("cifar", edge="true"))
-        caches.training_jobs.put(a_training_job("other", edge="no"))
-        caches.training_jobs.put(a_training_job("nowhere"))
-        return caches
+    def stores(self):
+        stores = Stores()
+        stores.training_jobs.put(a_training_job("cifar", edge="true"))
+        stores.training_jobs.put(a_training_job("other", edge="no"))
+        stores.training_jobs.put(a_training_job("nowhere"))
+        return stores
 
-    def told(self, caches, node):
-        return caches.concerned(NODES, caches.nodes.put(node))
+    def told(self, stores, node):
+        return stores.affected_jobs(NODES, stores.nodes.put(node))
 
     def test_a_node_concerns_the_jobs_that_select_it(self):
-        assert self.told(self.caches(), a_node("edge-0", edge="true", zone="a")) == {CIFAR}
+        assert self.told(self.stores(), a_node("edge-0", edge="true", zone="a")) == {CIFAR}
 
     def test_a_node_that_is_relabelled_concerns_both_those_before_and_those_after(self):
-        caches = self.caches()
-        self.told(caches, a_node("edge-0", edge="true"))
-        assert self.told(caches, a_node("edge-0", version="2", edge="no")) == {CIFAR, Key("default", "other")}
+        stores = self.stores()
+        self.told(stores, a_node("edge-0", edge="true"))
+        assert self.told(stores, a_node("edge-0", version="2", edge="no")) == {
+            CIFAR,
+            JobKey("default", "other"),
+        }
 
     def test_a_nodes_heartbeats_concern_nobody(self):
-        caches = self.caches()
-        self.told(caches, a_node("edge-0", edge="true"))
-        assert self.told(caches, a_node("edge-0", version="2", edge="true")) == set()
-        assert self.told(caches, a_node("edge-0", version="3", ready=False, edge="true")) == {CIFAR}
+        stores = self.stores()
+        self.told(stores, a_node("edge-0", edge="true"))
+        assert self.told(stores, a_node("edge-0", version="2", edge="true")) == set()
+        assert self.told(stores, a_node("edge-0", version="3", ready=False, edge="true")) == {CIFAR}
 
     def test_a_node_that_goes_concerns_the_jobs_that_selected_it(self):
-        caches = self.caches()
-        self.told(caches, a_node("edge-0", edge="true"))
-        assert caches.concerned(NODES, caches.nodes.drop(ObjectKey("", "edge-0"))) == {CIFAR}
+        stores = self.stores()
+        self.told(stores, a_node("edge-0", edge="true"))
+        assert stores.affected_jobs(NODES, stores.nodes.drop(ObjectKey("", "edge-0"))) == {CIFAR}
 
     def test_the_servers_node_concerns_its_job(self):
-        caches = self.caches()
-        caches.pods.put(an_object("Pod", "cifar-server-x", spec={"nodeName": "gpu-0"}))
-        assert self.told(caches, a_node("gpu-0")) == {CIFAR}
+        stores = self.stores()
+        stores.pods.put(an_object("Pod", "cifar-server-x", spec={"nodeName": "gpu-0"}))
+        assert self.told(stores, a_node("gpu-0")) == {CIFAR}
 
     def test_a_selector_that_names_nothing_selects_nothing(self):
-        assert Key("default", "nowhere") not in self.told(self.caches(), a_node("edge-0", edge="true"))
+        assert JobKey("default", "nowhere") not in self.told(self.stores(), a_node("edge-0", edge="true"))
 
 
 class TestLastWords:
@@ -134,12 +136,12 @@ class TestLastWords:
 
     words = '{"message": "asked to end", "report": {"phase": "Interrupted", "step": 57}}'
 
-    def caches(self, applied="2026-01-01T00:00:00Z"):
-        caches = Caches()
+    def stores(self, applied="2026-01-01T00:00:00Z"):
+        stores = Stores()
         job = a_training_job()
         job["metadata"]["creationTimestamp"] = applied
-        caches.take_in(TRAINING_JOBS, job)
-        return caches
+        stores.upsert(TRAINING_JOBS, job)
+        return stores
 
     def pod(self, version="2", words=words):
         state = {"terminated": {"exitCode": 75, "message": words}} if words else {"running": {}}
@@ -149,27 +151,27 @@ class TestLastWords:
         return pod
 
     def test_they_are_kept_as_the_news_of_its_end_has_them(self):
-        caches = self.caches()
-        caches.take_in(PODS, self.pod("1", words=None))
-        assert caches.let_go(PODS, self.pod()) == {CIFAR}
-        assert not caches.pods.all()
-        assert caches.departed[CIFAR].last_words.message == "asked to end"
+        stores = self.stores()
+        stores.upsert(PODS, self.pod("1", words=None))
+        assert stores.remove(PODS, self.pod()) == {CIFAR}
+        assert not stores.pods.all()
+        assert stores.last_server_pod[CIFAR].termination_message.message == "asked to end"
 
     def test_they_are_forgotten_with_the_job(self):
-        caches = self.caches()
-        caches.take_in(PODS, self.pod())
-        caches.let_go(PODS, self.pod())
-        caches.let_go(TRAINING_JOBS, a_training_job())
-        assert not caches.departed
+        stores = self.stores()
+        stores.upsert(PODS, self.pod())
+        stores.remove(PODS, self.pod())
+        stores.remove(TRAINING_JOBS, a_training_job())
+        assert not stores.last_server_pod
 
     def test_those_of_an_earlier_job_of_the_name_are_not_heard(self):
-        caches = self.caches(applied="2026-01-01T00:02:00Z")
-        caches.take_in(PODS, self.pod())
-        caches.let_go(PODS, self.pod())
-        assert not caches.departed
+        stores = self.stores(applied="2026-01-01T00:02:00Z")
+        stores.upsert(PODS, self.pod())
+        stores.remove(PODS, self.pod())
+        assert not stores.last_server_pod
 
     def test_a_pod_without_any_leaves_those_of_the_one_before(self):
-        caches = self.caches()
-        caches.take_in(PODS, self.pod(words=None))
-        caches.let_go(PODS, self.pod(words=None))
-        assert not caches.departed
+        stores = self.stores()
+        stores.upsert(PODS, self.pod(words=None))
+        stores.remove(PODS, self.pod(words=None))
+        assert not stores.last_server_pod

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pslgs_operator.cluster import UnavailableError
-from pslgs_operator.complaints import SHARED, Complaints
+from pslgs_operator.kube_client import RetryableError
+from pslgs_operator.pod_warnings import SHARED, PodWarnings
 from reconciling.fake_cluster import FakeCluster
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -24,7 +24,7 @@ class Slow(FakeCluster):
         told = await super().warnings(namespace)
         await self.may_answer.wait()
         if not self.is_there:
-            raise UnavailableError("connection refused")
+            raise RetryableError("connection refused")
         return told
 
     @property
@@ -42,7 +42,7 @@ def complain(cluster: FakeCluster, pod: str, namespace: str) -> None:
     cluster.events.append({"metadata": {"namespace": namespace}, **told})
 
 
-async def together(complaints: Complaints, *namespaces: str):
+async def together(complaints: PodWarnings, *namespaces: str):
     asking = [asyncio.create_task(complaints.of(each, NOW)) for each in namespaces]
     await asyncio.sleep(0)  # all of them have asked
     return asking
@@ -50,7 +50,7 @@ async def together(complaints: Complaints, *namespaces: str):
 
 async def test_all_who_ask_while_the_answer_is_under_way_get_it(cluster):
     complain(cluster, "stuck", "a")
-    asking = await together(Complaints(cluster), *["a"] * 50)
+    asking = await together(PodWarnings(cluster), *["a"] * 50)
     cluster.may_answer.set()
     assert [set(each) for each in await asyncio.gather(*asking)] == [{"stuck"}] * 50
     assert cluster.asked == 1
@@ -59,7 +59,7 @@ async def test_all_who_ask_while_the_answer_is_under_way_get_it(cluster):
 async def test_each_namespace_has_its_own(cluster):
     complain(cluster, "stuck", "a")
     cluster.may_answer.set()
-    complaints = Complaints(cluster)
+    complaints = PodWarnings(cluster)
     assert await complaints.of("a", NOW)
     assert not await complaints.of("b", NOW)
     assert cluster.asked == 2
@@ -67,7 +67,7 @@ async def test_each_namespace_has_its_own(cluster):
 
 async def test_an_answer_that_is_too_old_is_not_given_again(cluster):
     cluster.may_answer.set()
-    complaints = Complaints(cluster)
+    complaints = PodWarnings(cluster)
     assert not await complaints.of("a", NOW)
     complain(cluster, "stuck", "a")
     assert not await complaints.of("a", NOW + SHARED / 2)
@@ -76,7 +76,7 @@ async def test_an_answer_that_is_too_old_is_not_given_again(cluster):
 
 async def test_who_is_cut_short_takes_the_answer_from_nobody(cluster):
     complain(cluster, "stuck", "a")
-    first, second = await together(Complaints(cluster), "a", "a")
+    first, second = await together(PodWarnings(cluster), "a", "a")
     first.cancel()
     await asyncio.sleep(0)
     cluster.may_answer.set()
@@ -85,11 +85,11 @@ async def test_who_is_cut_short_takes_the_answer_from_nobody(cluster):
 
 async def test_all_hear_that_there_is_no_answer_and_the_next_ask_again(cluster):
     cluster.is_there = False
-    complaints = Complaints(cluster)
+    complaints = PodWarnings(cluster)
     asking = await together(complaints, "a", "a")
     cluster.may_answer.set()
     for each in asking:
-        with pytest.raises(UnavailableError):
+        with pytest.raises(RetryableError):
             await each
     cluster.is_there = True
     assert await complaints.of("a", NOW + SHARED) == {}

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from pslgs_operator.events import event
+from pslgs_operator.event_recorder import event
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 

@@ -1,14 +1,14 @@
 from datetime import UTC, datetime, timedelta
 
-from pslgs_operator.memory import Memory
-from pslgs_operator.observed import Refusal
+from pslgs_operator.job_state import TransientState
+from pslgs_operator.snapshot import Rejection
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-QUOTA = Refusal("Job a", "Forbidden", "exceeded quota")
+QUOTA = Rejection("Job a", "Forbidden", "exceeded quota")
 
 
 def test_what_is_refused_is_tried_again_later_each_time_up_to_five_minutes():
-    memory, now, pauses = Memory("u", 1), NOW, []
+    memory, now, pauses = TransientState("u", 1), NOW, []
     for _ in range(7):
         memory.hold({"a": QUOTA}, now)
         assert memory.not_yet(now) == {"a": QUOTA}
@@ -20,7 +20,7 @@ def test_what_is_refused_is_tried_again_later_each_time_up_to_five_minutes():
 
 
 def test_being_looked_at_while_held_is_no_attempt():
-    memory = Memory("u", 1)
+    memory = TransientState("u", 1)
     memory.hold({"a": QUOTA}, NOW)
     for second in range(14):
         memory.hold({"a": QUOTA}, NOW + timedelta(seconds=second))
@@ -28,15 +28,15 @@ def test_being_looked_at_while_held_is_no_attempt():
 
 
 def test_what_is_made_at_last_is_forgotten():
-    memory = Memory("u", 1)
+    memory = TransientState("u", 1)
     memory.hold({"a": QUOTA}, NOW)
     memory.hold({}, NOW)
-    assert memory.refusals == ()
+    assert memory.rejections == ()
     assert memory.next_attempt(NOW) is None
 
 
 def test_another_spec_is_tried_at_once():
-    memory = Memory("u", 1)
+    memory = TransientState("u", 1)
     memory.hold({"a": QUOTA}, NOW)
     memory.see(generation=1)
     assert memory.not_yet(NOW)
@@ -45,8 +45,8 @@ def test_another_spec_is_tried_at_once():
 
 
 def test_refusals_come_in_one_order_whoever_was_first():
-    first, second = Memory("u", 1), Memory("u", 1)
-    other = Refusal("Job b", "Forbidden", "exceeded quota")
+    first, second = TransientState("u", 1), TransientState("u", 1)
+    other = Rejection("Job b", "Forbidden", "exceeded quota")
     first.hold({"a": QUOTA, "b": other}, NOW)
     second.hold({"b": other, "a": QUOTA}, NOW)
-    assert first.refusals == second.refusals == (QUOTA, other)
+    assert first.rejections == second.rejections == (QUOTA, other)

@@ -4,10 +4,10 @@ import pytest
 
 from pslgs.spec.errors import InputError
 from pslgs_operator import names
-from pslgs_operator.actions import Annotate, Apply, Delete, DeleteJob, IssueClient, IssueServer
-from pslgs_operator.cluster import NamespaceEndingError, RefusedError, UnavailableError
-from pslgs_operator.observed import Refusal
-from pslgs_operator.perform import perform
+from pslgs_operator.actions import Annotate, Apply, Delete, DeleteTrainingJob, IssueClient, IssueServer
+from pslgs_operator.executor import execute
+from pslgs_operator.kube_client import NamespaceTerminatingError, RejectedError, RetryableError
+from pslgs_operator.snapshot import Rejection
 
 JOB = "cifar"
 SERVER = names.server_name(JOB)
@@ -45,23 +45,23 @@ SECOND_CLIENT = {str(CERTIFICATES[1]), str(CLIENTS[1])}
 class Cluster:
     """Does everything but what it was told to refuse."""
 
-    def __init__(self, **refusals):
-        self.refusals = refusals
+    def __init__(self, **rejections):
+        self.rejections = rejections
         self.done = []
 
     async def carry_out(self, action):
-        for refused, error in self.refusals.items():
+        for refused, error in self.rejections.items():
             if refused in str(action):
                 raise error
         self.done.append(action)
 
 
-REFUSED = RefusedError("Forbidden", "exceeded quota")
+REFUSED = RejectedError("Forbidden", "exceeded quota")
 
 
 async def test_a_plan_is_carried_out_in_order():
     cluster = Cluster()
-    assert await perform(JOB, PLAN, cluster.carry_out, {}) == {}
+    assert await execute(JOB, PLAN, cluster.carry_out, {}) == {}
     assert cluster.done[:5] == PLAN[:5]
     assert set(map(str, cluster.done)) == set(map(str, PLAN))
     for certificate, job in zip(CERTIFICATES, CLIENTS, strict=True):
@@ -79,7 +79,7 @@ async def test_clients_are_made_beside_each_other_but_not_all_at_once():
             await asyncio.sleep(0)
         under_way -= 1
 
-    await perform(JOB, [client_job(n) for n in range(100)], carry_out, {})
+    await execute(JOB, [client_job(n) for n in range(100)], carry_out, {})
     assert most == 16
 
 
@@ -96,7 +96,7 @@ async def test_clients_are_made_beside_each_other_but_not_all_at_once():
 )  # fmt: skip
 async def test_a_refusal_stops_what_depends_on_it_and_nothing_else(refused, left_undone):
     cluster = Cluster(**{refused: REFUSED})
-    (refusal,) = (await perform(JOB, PLAN, cluster.carry_out, {})).values()
+    (refusal,) = (await execute(JOB, PLAN, cluster.carry_out, {})).values()
     assert (refusal.reason, refusal.message) == ("Forbidden", "exceeded quota")
     assert {*map(str, PLAN)} - {*map(str, cluster.done)} == left_undone
 
@@ -104,50 +104,50 @@ async def test_a_refusal_stops_what_depends_on_it_and_nothing_else(refused, left
 async def test_deleting_goes_on_after_a_refusal():
     delete = Delete("Job", names.client_name(JOB, "gone"))
     cluster = Cluster(ConfigMap=REFUSED)
-    await perform(JOB, [CONFIG, SERVER_JOB, delete, client_job(1)], cluster.carry_out, {})
+    await execute(JOB, [CONFIG, SERVER_JOB, delete, client_job(1)], cluster.carry_out, {})
     assert cluster.done == [delete]
 
 
 async def test_what_is_held_is_not_tried_nor_what_leads_to_it():
-    held = {names.client_name(JOB, "edge-1"): Refusal("Job x", "Forbidden", "lately")}
+    held = {names.client_name(JOB, "edge-1"): Rejection("Job x", "Forbidden", "lately")}
     cluster = Cluster()
-    assert await perform(JOB, PLAN, cluster.carry_out, held) == held
+    assert await execute(JOB, PLAN, cluster.carry_out, held) == held
     assert CERTIFICATES[1] not in cluster.done
     assert CLIENTS[2] in cluster.done
 
 
 async def test_what_is_held_stops_what_depends_on_it():
-    held = {SERVER: Refusal("Job x", "Forbidden", "lately")}
+    held = {SERVER: Rejection("Job x", "Forbidden", "lately")}
     cluster = Cluster()
-    assert await perform(JOB, PLAN, cluster.carry_out, held) == held
+    assert await execute(JOB, PLAN, cluster.carry_out, held) == held
     assert cluster.done == PLAN[:3]
 
 
 async def test_what_was_held_and_is_not_planned_any_more_is_no_refusal():
-    held = {SERVER: Refusal("Job x", "Forbidden", "lately")}
-    assert await perform(JOB, [Delete("Job", SERVER)][:0], Cluster().carry_out, held) == {}
+    held = {SERVER: Rejection("Job x", "Forbidden", "lately")}
+    assert await execute(JOB, [Delete("Job", SERVER)][:0], Cluster().carry_out, held) == {}
 
 
 async def test_a_certificate_that_cannot_be_issued_is_a_refusal():
     cluster = Cluster(IssueServer=InputError.at("", "the host is none"))
-    refusals = await perform(JOB, PLAN, cluster.carry_out, {})
-    assert [refusal.message for refusal in refusals.values()] == ["the host is none"]
+    rejections = await execute(JOB, PLAN, cluster.carry_out, {})
+    assert [refusal.message for refusal in rejections.values()] == ["the host is none"]
 
 
 @pytest.mark.parametrize(
     "trouble",
-    [UnavailableError("away"), NamespaceEndingError("going")],
+    [RetryableError("away"), NamespaceTerminatingError("going")],
     ids=["unavailable", "namespace going"],
 )
 async def test_other_trouble_ends_the_performance(trouble):
     cluster = Cluster(**{names.client_name(JOB, "edge-0"): trouble})
     with pytest.raises(type(trouble)):
-        await perform(JOB, [*PLAN, DeleteJob()], cluster.carry_out, {})
-    assert DeleteJob() not in cluster.done
+        await execute(JOB, [*PLAN, DeleteTrainingJob()], cluster.carry_out, {})
+    assert DeleteTrainingJob() not in cluster.done
 
 
 async def test_renewal_is_written_down_after_the_certificate():
     note = Annotate("Job", SERVER, {"expires": "later"})
     cluster = Cluster(IssueServer=REFUSED)
-    await perform(JOB, [ISSUE, note], cluster.carry_out, {})
+    await execute(JOB, [ISSUE, note], cluster.carry_out, {})
     assert cluster.done == []

@@ -5,16 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from pslgs_operator.cluster import UnavailableError
-from pslgs_operator.queue import Queue
-from pslgs_operator.schedule import Pace
+from pslgs_operator.kube_client import RetryableError
+from pslgs_operator.workqueue import RateLimit, WorkQueue
 
-AT_ONCE = Pace(spacing=0.0, backoff=0.0, longest_backoff=0.0)
+AT_ONCE = RateLimit(spacing=0.0, backoff=0.0, longest_backoff=0.0)
 SOON = timedelta(0)
 
 
 @asynccontextmanager
-async def running(queue: Queue[str]):
+async def running(queue: WorkQueue[str]):
     task = asyncio.create_task(queue.run())
     try:
         yield
@@ -54,7 +53,7 @@ class Work:
 
 async def test_what_is_added_is_worked_on():
     work = Work()
-    queue = Queue(work, pace=AT_ONCE)
+    queue = WorkQueue(work, pace=AT_ONCE)
     queue.add("before it runs")
     async with running(queue):
         assert await work.next() == "before it runs"
@@ -64,18 +63,18 @@ async def test_what_is_added_is_worked_on():
 
 async def test_a_key_is_looked_at_again_after_the_time_that_work_returns():
     work = Work(SOON, SOON)
-    queue = Queue(work, pace=AT_ONCE)
+    queue = WorkQueue(work, pace=AT_ONCE)
     async with running(queue):
         queue.add("a")
         assert [await work.next() for _ in range(3)] == ["a", "a", "a"]
 
 
 @pytest.mark.parametrize(
-    "trouble", [UnavailableError("starting"), RuntimeError("a mistake")], ids=["unavailable", "mistake"]
+    "trouble", [RetryableError("starting"), RuntimeError("a mistake")], ids=["unavailable", "mistake"]
 )
 async def test_work_that_fails_is_tried_again_and_others_go_on(trouble, caplog):
     work = Work(trouble)
-    queue = Queue(work, pace=AT_ONCE)
+    queue = WorkQueue(work, pace=AT_ONCE)
     async with running(queue):
         queue.add("a")
         assert [await work.next() for _ in range(2)] == ["a", "a"]
@@ -86,8 +85,8 @@ async def test_work_that_fails_is_tried_again_and_others_go_on(trouble, caplog):
 
 async def test_only_a_mistake_is_told_with_its_traceback(caplog):
     caplog.set_level(logging.WARNING)
-    work = Work(UnavailableError("starting"), RuntimeError("a mistake"))
-    queue = Queue(work, pace=AT_ONCE)
+    work = Work(RetryableError("starting"), RuntimeError("a mistake"))
+    queue = WorkQueue(work, pace=AT_ONCE)
     async with running(queue):
         queue.add("a")
         for _ in range(3):
@@ -98,7 +97,7 @@ async def test_only_a_mistake_is_told_with_its_traceback(caplog):
 async def test_different_keys_are_worked_on_together_up_to_a_limit():
     work = Work()
     work.may_end.clear()
-    queue = Queue(work, workers=3, pace=AT_ONCE)
+    queue = WorkQueue(work, workers=3, pace=AT_ONCE)
     async with running(queue):
         for key in "abcdef":
             queue.add(key)
@@ -111,7 +110,7 @@ async def test_different_keys_are_worked_on_together_up_to_a_limit():
 async def test_what_is_added_during_the_work_is_seen_to_afterwards():
     work = Work()
     work.may_end.clear()
-    queue = Queue(work, pace=AT_ONCE)
+    queue = WorkQueue(work, pace=AT_ONCE)
     async with running(queue):
         queue.add("a")
         await work.next()

@@ -3,16 +3,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pslgs_operator import names
-from pslgs_operator.caches import Caches
-from pslgs_operator.cluster import Key, UnavailableError
-from pslgs_operator.observed import ServerReport
-from pslgs_operator.reconcile import Reconciler
-from pslgs_operator.resources import BY_KIND
+from pslgs_operator.gvk import BY_KIND
+from pslgs_operator.kube_client import JobKey, RetryableError
+from pslgs_operator.reconciler import Reconciler
 from pslgs_operator.settings import Settings
+from pslgs_operator.snapshot import ServerReport
+from pslgs_operator.store import Stores
 from reconciling.fake_cluster import FakeCluster
 from reconciling.objects import a_node
 
-KEY = Key("default", "digits")
+KEY = JobKey("default", "digits")
 SERVER = names.server_name("digits")
 CLIENTS = {names.client_name("digits", f"edge-{n}-0") for n in (0, 1)}
 TRAINING = ServerReport(
@@ -39,7 +39,7 @@ class Stage:
     """A reconciler with a cluster in memory; clock and watches are moved by hand."""
 
     def __init__(self) -> None:
-        self.cluster, self.caches = FakeCluster(), Caches()
+        self.cluster, self.stores = FakeCluster(), Stores()
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.reconciler = self.restarted()
         for number in (0, 1):
@@ -47,17 +47,17 @@ class Stage:
 
     def restarted(self) -> Reconciler:
         self.reconciler = Reconciler(
-            self.cluster, self.caches, Settings(), self.told, "operator-0", lambda: self.now
+            self.cluster, self.stores, Settings(), self.told, "operator-0", lambda: self.now
         )
         return self.reconciler
 
     def told(self, body):
-        self.caches.by_resource[BY_KIND[body["kind"]]].put(body)
+        self.stores.by_resource[BY_KIND[body["kind"]]].put(body)
 
     async def look(self, seconds: float = 0.0, *, watches_tell: bool = True):
         self.now += timedelta(seconds=seconds)
         if watches_tell:
-            self.cluster.tell(self.caches)
+            self.cluster.tell(self.stores)
         return await self.reconciler.reconcile(KEY)
 
     @property
@@ -119,7 +119,7 @@ async def test_an_operator_whose_watches_are_late_makes_nothing_twice(begun):
 
 async def test_an_operator_that_starts_anew_changes_nothing(begun):
     before = begun.cluster.writes
-    begun.caches = Caches()
+    begun.stores = Stores()
     begun.restarted()
     await begun.look(1)
     assert begun.cluster.writes == before
@@ -247,7 +247,7 @@ async def test_a_namespace_that_ends_is_left_in_peace(stage):
 async def test_an_api_server_that_does_not_answer_is_said_to_be_away(stage):
     stage.cluster.apply_job(manifest())
     stage.cluster.away = True
-    with pytest.raises(UnavailableError):
+    with pytest.raises(RetryableError):
         await stage.look()
     stage.cluster.away = False
     await stage.look(1)
@@ -258,11 +258,11 @@ async def test_an_event_that_could_not_be_posted_is_posted_at_the_next_look(stag
     stage.cluster.apply_job(manifest())
 
     async def away(_):
-        raise UnavailableError("away")
+        raise RetryableError("away")
 
     with monkeypatch.context() as context:
         context.setattr(stage.cluster, "post_event", away)
-        with pytest.raises(UnavailableError):
+        with pytest.raises(RetryableError):
             await stage.look()
     assert stage.story == []
     await stage.look(1)

@@ -5,35 +5,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pslgs_operator.schedule import Pace, Schedule
+from pslgs_operator.workqueue import DelayQueue, RateLimit
 
-PACE = Pace(spacing=0.5, backoff=1.0, longest_backoff=60.0)
+PACE = RateLimit(spacing=0.5, backoff=1.0, longest_backoff=60.0)
 
 
 @pytest.fixture
-def schedule() -> Schedule[str]:
-    return Schedule(PACE)
+def schedule() -> DelayQueue[str]:
+    return DelayQueue(PACE)
 
 
 def test_a_key_is_taken_when_it_is_due(schedule):
     schedule.add("a", at=10.0)
-    assert schedule.take(9.9) is None
-    assert schedule.take(10.0) == "a"
-    assert schedule.take(10.0) is None
+    assert schedule.get(9.9) is None
+    assert schedule.get(10.0) == "a"
+    assert schedule.get(10.0) is None
 
 
 def test_the_key_that_is_due_longest_comes_first(schedule):
     for key, at in (("late", 3.0), ("early", 1.0), ("also early", 1.0)):
         schedule.add(key, at)
-    assert [schedule.take(5.0) for _ in range(3)] == ["early", "also early", "late"]
+    assert [schedule.get(5.0) for _ in range(3)] == ["early", "also early", "late"]
 
 
 def test_a_thousand_additions_are_one_look(schedule):
     for _ in range(1000):
         schedule.add("a", at=0.0)
-    assert schedule.take(0.0) == "a"
+    assert schedule.get(0.0) == "a"
     schedule.done("a")
-    assert schedule.take(100.0) is None
+    assert schedule.get(100.0) is None
 
 
 def test_the_sooner_of_two_times_counts(schedule):
@@ -45,30 +45,30 @@ def test_the_sooner_of_two_times_counts(schedule):
 
 def test_a_key_is_never_taken_twice_at_once(schedule):
     schedule.add("a", at=0.0)
-    assert schedule.take(0.0) == "a"
+    assert schedule.get(0.0) == "a"
     schedule.add("a", at=1.0)
-    assert schedule.take(50.0) is None
+    assert schedule.get(50.0) is None
     schedule.done("a")
-    assert schedule.take(50.0) == "a"
+    assert schedule.get(50.0) == "a"
 
 
 def test_starts_of_one_key_are_spaced_and_other_keys_do_not_wait(schedule):
     schedule.add("a", at=0.0)
-    schedule.take(0.0)
+    schedule.get(0.0)
     schedule.done("a")
     schedule.add("a", at=0.1)
     schedule.add("b", at=0.1)
-    assert schedule.take(0.4) == "b"
-    assert schedule.take(0.4) is None
-    assert schedule.take(0.5) == "a"
+    assert schedule.get(0.4) == "b"
+    assert schedule.get(0.4) is None
+    assert schedule.get(0.5) == "a"
 
 
 def test_failures_in_a_row_are_tried_again_later_each_time_up_to_a_limit(schedule):
     now, pauses = 0.0, []
     schedule.add("a", at=now)
     for _ in range(9):
-        assert schedule.take(now) == "a"
-        schedule.failed("a", now)
+        assert schedule.get(now) == "a"
+        schedule.add_rate_limited("a", now)
         due = schedule.next_due()
         assert due is not None
         pauses.append(due - now)
@@ -79,39 +79,39 @@ def test_failures_in_a_row_are_tried_again_later_each_time_up_to_a_limit(schedul
 def test_success_makes_the_next_failure_a_first_one(schedule):
     for now in (0.0, 10.0):
         schedule.add("a", now)
-        schedule.take(now)
-        schedule.failed("a", now)
-    schedule.take(20.0)
+        schedule.get(now)
+        schedule.add_rate_limited("a", now)
+    schedule.get(20.0)
     schedule.done("a", at=30.0)
-    schedule.take(30.0)
-    schedule.failed("a", 30.0)
+    schedule.get(30.0)
+    schedule.add_rate_limited("a", 30.0)
     assert schedule.next_due() == 31.0
 
 
 def test_news_does_not_wait_for_the_back_off(schedule):
     schedule.add("a", 0.0)
-    schedule.take(0.0)
+    schedule.get(0.0)
     for _ in range(5):
-        schedule.failed("a", 0.0)
+        schedule.add_rate_limited("a", 0.0)
     schedule.add("a", 0.6)
     assert schedule.next_due() == 0.6
 
 
 def test_a_key_that_is_gone_leaves_nothing_behind(schedule):
     schedule.add("a", 0.0)
-    schedule.take(0.0)
-    schedule.failed("a", 0.0)
-    schedule.take(1.0)
-    schedule.gone("a")
-    assert schedule == Schedule(PACE, _pushes=schedule._pushes)
+    schedule.get(0.0)
+    schedule.add_rate_limited("a", 0.0)
+    schedule.get(1.0)
+    schedule.forget("a")
+    assert schedule == DelayQueue(PACE, _pushes=schedule._pushes)
 
 
 def test_a_key_that_comes_back_while_it_goes_is_looked_at_again(schedule):
     schedule.add("a", 0.0)
-    schedule.take(0.0)
+    schedule.get(0.0)
     schedule.add("a", 0.1)
-    schedule.gone("a")
-    assert schedule.take(0.5) == "a"
+    schedule.forget("a")
+    assert schedule.get(0.5) == "a"
 
 
 @given(st.integers(min_value=1, max_value=10**9))
@@ -124,7 +124,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.schedule: Schedule[int] = Schedule(PACE)
+        self.schedule: DelayQueue[int] = DelayQueue(PACE)
         self.now = 0.0
         self.wanted: set[int] = set()
         self.busy: set[int] = set()
@@ -142,7 +142,7 @@ class AnyHistory(RuleBasedStateMachine):
 
     @rule()
     def take(self):
-        key = self.schedule.take(self.now)
+        key = self.schedule.get(self.now)
         if key is not None:
             assert key in self.wanted
             assert key not in self.busy
@@ -158,7 +158,7 @@ class AnyHistory(RuleBasedStateMachine):
         if well:
             self.schedule.done(key)
         else:
-            self.schedule.failed(key, self.now)
+            self.schedule.add_rate_limited(key, self.now)
             self.wanted.add(key)
 
     @invariant()

@@ -7,24 +7,24 @@ from typing import Any
 
 from manifests.jobs import EDGE, NOW
 from manifests.jobs import job as plain_job
-from pslgs_operator.assessment.assess import assess
-from pslgs_operator.job import Job
+from pslgs_operator.assessment.compute import compute_status
 from pslgs_operator.names import client_name, server_name
-from pslgs_operator.observed import (
-    ChildJob,
-    ChildPod,
-    Heartbeat,
-    JobState,
-    LastWords,
-    Node,
-    Observed,
-    PodPhase,
-    ServerReport,
-    Trouble,
-)
 from pslgs_operator.placement import place_clients
 from pslgs_operator.settings import Settings
-from pslgs_operator.status.model import Condition, ConditionType, JobStatus
+from pslgs_operator.snapshot import (
+    ChildJob,
+    ChildJobState,
+    ChildPod,
+    Node,
+    PodPhase,
+    Problem,
+    ServerReply,
+    ServerReport,
+    Snapshot,
+    TerminationMessage,
+)
+from pslgs_operator.status.types import Condition, ConditionType, JobStatus
+from pslgs_operator.training_job import TrainingJob
 
 SETTINGS = Settings()
 CREATED = NOW - timedelta(minutes=5)
@@ -33,7 +33,7 @@ EDGES = ("edge-0", "edge-1", "edge-2")
 CLIENTS = tuple(f"{edge}-0" for edge in EDGES)
 
 
-def job(status: JobStatus | None = None, **spec: Any) -> Job:
+def job(status: JobStatus | None = None, **spec: Any) -> TrainingJob:
     storage = {"checkpoint": {"storage": {"size": "1Gi"}}}
     return plain_job(status=status, **(storage | spec))
 
@@ -49,8 +49,8 @@ def report(phase: str = "Training", **fields: Any) -> ServerReport:
     return ServerReport(phase, **(where | how | {"eta_seconds": 3800.0} | fields))
 
 
-def heartbeat(age: float = 1, phase: str = "Training", **fields: Any) -> Heartbeat:
-    return Heartbeat(report(phase, **fields), NOW - timedelta(seconds=age))
+def server_reply(age: float = 1, phase: str = "Training", **fields: Any) -> ServerReply:
+    return ServerReply(report(phase, **fields), NOW - timedelta(seconds=age))
 
 
 def server_job(**fields: Any) -> ChildJob:
@@ -62,7 +62,7 @@ def client_job(client: str, **fields: Any) -> ChildJob:
 
 
 def child(name: str, client: str | None, node: str | None, **fields: Any) -> ChildJob:
-    made = ChildJob(name, client, node, None, job().spec_digest, None, JobState.ACTIVE, CREATED)
+    made = ChildJob(name, client, node, None, job().spec_digest, None, ChildJobState.ACTIVE, CREATED)
     return replace(made, **fields)
 
 
@@ -82,8 +82,8 @@ def client_pod(client: str, attempt: int = 1, **fields: Any) -> ChildPod:
 
 def ended(pod: ChildPod, code: int | None, reason: str = "Error", words: str = "", **fields: Any) -> ChildPod:
     phase = PodPhase.SUCCEEDED if code == 0 else PodPhase.FAILED
-    said = LastWords(code, words, fields.pop("report", None))
-    return replace(pod, phase=phase, exit_code=code, end_reason=reason, last_words=said, **fields)
+    said = TerminationMessage(code, words, fields.pop("report", None))
+    return replace(pod, phase=phase, exit_code=code, end_reason=reason, termination_message=said, **fields)
 
 
 def pending(pod: ChildPod, **fields: Any) -> ChildPod:
@@ -91,42 +91,42 @@ def pending(pod: ChildPod, **fields: Any) -> ChildPod:
 
 
 def waiting(pod: ChildPod, reason: str, message: str) -> ChildPod:
-    return pending(pod, waiting=Trouble(reason, message))
+    return pending(pod, waiting=Problem(reason, message))
 
 
 def unscheduled(pod: ChildPod, message: str, reason: str = "Unschedulable") -> ChildPod:
-    return pending(pod, node=None, unscheduled=Trouble(reason, message))
+    return pending(pod, node=None, unscheduled=Problem(reason, message))
 
 
-def sight(**changes: Any) -> Observed:
+def sight(**changes: Any) -> Snapshot:
     """A job in training, all well, but for these changes."""
-    healthy = Observed(
+    healthy = Snapshot(
         nodes=nodes(),
         server=server_job(),
         clients={client: client_job(client) for client in CLIENTS},
         pods=(server_pod(), *(client_pod(client) for client in CLIENTS)),
-        heartbeat=heartbeat(),
+        server_reply=server_reply(),
     )
     return replace(healthy, **changes)
 
 
-def with_server(*pods: ChildPod, **changes: Any) -> Observed:
+def with_server(*pods: ChildPod, **changes: Any) -> Snapshot:
     """A job whose server has these pods, and has not answered."""
     clients = tuple(client_pod(client) for client in CLIENTS)
-    return sight(**({"pods": (*pods, *clients), "heartbeat": None} | changes))
+    return sight(**({"pods": (*pods, *clients), "server_reply": None} | changes))
 
 
-def with_client(client: str, *pods: ChildPod, **changes: Any) -> Observed:
+def with_client(client: str, *pods: ChildPod, **changes: Any) -> Snapshot:
     """A job that trains without this client, whose pods are these."""
     others = tuple(each for each in CLIENTS if each != client)
     jobs = {each: client_job(each, created=CREATED if pods else NOW) for each in CLIENTS}
     all_pods = (server_pod(), *map(client_pod, others), *pods)
-    return sight(**({"pods": all_pods, "heartbeat": heartbeat(live=others), "clients": jobs} | changes))
+    return sight(**({"pods": all_pods, "server_reply": server_reply(live=others), "clients": jobs} | changes))
 
 
-def assessed(seen: Observed, wanted: Job | None = None, now: datetime = NOW) -> JobStatus:
+def assessed(seen: Snapshot, wanted: TrainingJob | None = None, now: datetime = NOW) -> JobStatus:
     wanted = wanted or job()
-    return assess(wanted, seen, place_clients(wanted, seen), SETTINGS, now)
+    return compute_status(wanted, seen, place_clients(wanted, seen), SETTINGS, now)
 
 
 def said(status: JobStatus, kind: ConditionType) -> Condition:

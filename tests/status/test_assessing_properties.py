@@ -10,22 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.jobs import EDGE, NOW
-from pslgs_operator.assessment.story import story
+from pslgs_operator.assessment.transitions import transitions
 from pslgs_operator.names import client_name
-from pslgs_operator.observed import (
+from pslgs_operator.snapshot import (
     ChildJob,
+    ChildJobState,
     ChildPod,
-    Heartbeat,
-    JobState,
-    LastWords,
     Node,
-    Observed,
     PodPhase,
-    Refusal,
+    Problem,
+    Rejection,
+    ServerReply,
     ServerReport,
-    Trouble,
+    Snapshot,
+    TerminationMessage,
 )
-from pslgs_operator.status.model import ConditionType, JobStatus, Phase, Truth
+from pslgs_operator.status.types import ConditionStatus, ConditionType, JobStatus, Phase
 from status.sights import CLIENTS, EDGES, assessed, child, job, report, server_job, server_pod
 
 REASON = r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?"
@@ -36,7 +36,7 @@ MOMENTS = st.integers(-4000, 0).map(lambda seconds: NOW + timedelta(seconds=seco
 COUNTS = st.integers(0, 2**63 - 1)
 FIGURES = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 NAMES = st.lists(st.sampled_from((*CLIENTS, "edge-9-0")), unique=True).map(tuple)
-TROUBLES = st.none() | st.builds(Trouble, st.text(max_size=30), WORDS)
+TROUBLES = st.none() | st.builds(Problem, st.text(max_size=30), WORDS)
 
 REPORTS = st.builds(
     ServerReport,
@@ -72,7 +72,7 @@ def pods(job_name: str, client: str | None) -> st.SearchStrategy[ChildPod]:
         unscheduled=TROUBLES,
         exit_code=st.none() | st.sampled_from([0, 1, 2, 3, 4, 5, 6, 7, 75, 137]),
         end_reason=st.sampled_from(["", "Error", "OOMKilled", "Evicted", "OutOfnvidia.com/gpu"]),
-        last_words=st.none() | st.builds(LastWords, st.none(), WORDS, st.none() | REPORTS),
+        termination_message=st.none() | st.builds(TerminationMessage, st.none(), WORDS, st.none() | REPORTS),
         disruption=st.sampled_from(["", "EvictionByEvictionAPI"]),
         deleting=st.booleans(),
     )
@@ -82,7 +82,7 @@ def jobs(name: str, client: str | None) -> st.SearchStrategy[ChildJob]:
     made = child(name, client, client and client.removesuffix("-0"))
     return st.builds(
         lambda **fields: replace(made, **fields),
-        state=st.sampled_from(JobState),
+        state=st.sampled_from(ChildJobState),
         created=MOMENTS,
         spec_digest=st.sampled_from([made.spec_digest, "another"]),
         failures=st.integers(0, 9),
@@ -94,20 +94,20 @@ def jobs(name: str, client: str | None) -> st.SearchStrategy[ChildJob]:
 
 
 @st.composite
-def sights(draw: st.DrawFn) -> Observed:
+def sights(draw: st.DrawFn) -> Snapshot:
     chosen = draw(st.lists(st.sampled_from(CLIENTS), unique=True))
     names = {client: client_name("digits", client) for client in chosen}
     client_pods = [
         pod for client, name in names.items() for pod in draw(st.lists(pods(name, client), max_size=2))
     ]
     server_pods = draw(st.lists(pods("digits-server", None), max_size=3))
-    return Observed(
+    return Snapshot(
         nodes=tuple(Node(name, EDGE, draw(st.booleans())) for name in draw(st.sets(st.sampled_from(EDGES)))),
         server=draw(st.none() | jobs("digits-server", None)),
         clients={client: draw(jobs(name, client)) for client, name in names.items()},
         pods=(*server_pods, *client_pods),
-        heartbeat=draw(st.none() | st.builds(Heartbeat, REPORTS, MOMENTS)),
-        refusals=tuple(draw(st.lists(st.builds(Refusal, WORDS, WORDS, WORDS), max_size=2))),
+        server_reply=draw(st.none() | st.builds(ServerReply, REPORTS, MOMENTS)),
+        rejections=tuple(draw(st.lists(st.builds(Rejection, WORDS, WORDS, WORDS), max_size=2))),
     )
 
 
@@ -118,24 +118,24 @@ SPECS = st.fixed_dictionaries(
 LATER = st.integers(0, 3000).map(lambda seconds: NOW + timedelta(seconds=seconds))
 
 
-def look(seen: Observed, spec: dict[str, Any], old: JobStatus, now: datetime = NOW) -> JobStatus:
+def look(seen: Snapshot, spec: dict[str, Any], old: JobStatus, now: datetime = NOW) -> JobStatus:
     return assessed(seen, job(status=old, **spec), now)
 
 
 @settings(max_examples=40)
 @given(sights(), sights(), SPECS, LATER)
 def test_a_second_look_at_the_same_world_says_the_same_and_tells_nothing(
-    before: Observed, seen: Observed, spec: dict[str, Any], now: datetime
+    before: Snapshot, seen: Snapshot, spec: dict[str, Any], now: datetime
 ) -> None:
     old = look(before, spec, JobStatus())
     status = look(seen, spec, old, now)
     assert look(seen, spec, status, now) == status
-    assert story(status, status, "digits") == ()
+    assert transitions(status, status, "digits") == ()
 
 
 @settings(max_examples=40)
 @given(sights(), SPECS)
-def test_a_status_is_read_as_it_was_written(seen: Observed, spec: dict[str, Any]) -> None:
+def test_a_status_is_read_as_it_was_written(seen: Snapshot, spec: dict[str, Any]) -> None:
     status = look(seen, spec, JobStatus())
     assert JobStatus.parse(status.to_json()) == status
 
@@ -143,7 +143,7 @@ def test_a_status_is_read_as_it_was_written(seen: Observed, spec: dict[str, Any]
 @settings(max_examples=40)
 @given(sights(), sights(), SPECS, LATER)
 def test_transition_times_move_with_the_status_and_only_then(
-    before: Observed, seen: Observed, spec: dict[str, Any], now: datetime
+    before: Snapshot, seen: Snapshot, spec: dict[str, Any], now: datetime
 ) -> None:
     old = look(before, spec, JobStatus())
     new = look(seen, spec, old, now)
@@ -155,7 +155,7 @@ def test_transition_times_move_with_the_status_and_only_then(
 @settings(max_examples=40)
 @given(sights(), SPECS)
 def test_conditions_are_complete_well_formed_and_exclude_each_other(
-    seen: Observed, spec: dict[str, Any]
+    seen: Snapshot, spec: dict[str, Any]
 ) -> None:
     status = look(seen, spec, JobStatus())
     held = {kind for kind in ConditionType if status.holds(kind)}
@@ -168,15 +168,15 @@ def test_conditions_are_complete_well_formed_and_exclude_each_other(
     for condition in status.conditions.values():
         assert re.fullmatch(REASON, condition.reason)
         assert len(condition.message.encode()) <= 4000
-        assert condition.status is not Truth.UNKNOWN
+        assert condition.status is not ConditionStatus.UNKNOWN
 
 
 @settings(max_examples=40)
 @given(sights(), sights(), SPECS, LATER)
 def test_what_is_over_never_changes(
-    before: Observed, seen: Observed, spec: dict[str, Any], now: datetime
+    before: Snapshot, seen: Snapshot, spec: dict[str, Any], now: datetime
 ) -> None:
-    ended = look(replace(before, server=server_job(state=JobState.COMPLETE), pods=()), spec, JobStatus())
+    ended = look(replace(before, server=server_job(state=ChildJobState.COMPLETE), pods=()), spec, JobStatus())
     assert ended.phase is Phase.COMPLETE
     assert look(seen, spec, ended, now) == ended
 
@@ -184,10 +184,10 @@ def test_what_is_over_never_changes(
 @settings(max_examples=40)
 @given(sights(), sights(), SPECS)
 def test_what_is_told_names_a_reason_once_and_fits_an_event(
-    before: Observed, seen: Observed, spec: dict[str, Any]
+    before: Snapshot, seen: Snapshot, spec: dict[str, Any]
 ) -> None:
     old = look(before, spec, JobStatus())
-    told = story(old, look(seen, spec, old), "digits")
+    told = transitions(old, look(seen, spec, old), "digits")
     assert len({each.reason for each in told}) == len(told)
     assert all(re.fullmatch(REASON, each.reason) and len(each.message.encode()) <= 1000 for each in told)
 
@@ -197,12 +197,12 @@ def test_a_thousand_clients_are_assessed_in_a_moment() -> None:
     clients = {f"{edge}-0": edge for edge in edges}
     names = {client: client_name("digits", client) for client in clients}
     live = tuple(clients)[::2]
-    seen = Observed(
+    seen = Snapshot(
         nodes=tuple(Node(edge, EDGE, int(edge[-2:]) > 5) for edge in edges),
         server=server_job(),
         clients={client: child(names[client], client, edge) for client, edge in clients.items()},
         pods=(server_pod(), *(_pod(names[client], client, edge) for client, edge in clients.items())),
-        heartbeat=Heartbeat(report(live=live, lost=tuple(clients)[1::2]), NOW),
+        server_reply=ServerReply(report(live=live, lost=tuple(clients)[1::2]), NOW),
     )
     assessed(seen)
     begun = time.process_time()

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from manifests.jobs import NOW
-from pslgs_operator.observed import ChildPod, JobState, LastWords, Observed, PodPhase
-from pslgs_operator.status.model import Clients, ConditionType, JobStatus, ModelPlace, Phase, Truth
+from pslgs_operator.snapshot import ChildJobState, ChildPod, PodPhase, Snapshot, TerminationMessage
+from pslgs_operator.status.types import Clients, ConditionStatus, ConditionType, JobStatus, ModelPlace, Phase
 from status.sights import (
     CLIENTS,
     IN_TRAINING,
@@ -35,19 +35,23 @@ BY_POLICY = (
 )
 
 
-def complete(*pods: ChildPod, **fields: Any) -> Observed:
-    return with_server(*pods, server=server_job(state=JobState.COMPLETE, ended=ENDED, **fields))
+def complete(*pods: ChildPod, **fields: Any) -> Snapshot:
+    return with_server(*pods, server=server_job(state=ChildJobState.COMPLETE, ended=ENDED, **fields))
 
 
-def failed(*pods: ChildPod, reason: str = "PodFailurePolicy", message: str = "") -> Observed:
-    server = server_job(state=JobState.FAILED, ended=ENDED, reason=reason, message=message)
+def failed(*pods: ChildPod, reason: str = "PodFailurePolicy", message: str = "") -> Snapshot:
+    server = server_job(state=ChildJobState.FAILED, ended=ENDED, reason=reason, message=message)
     return with_server(*pods, server=server)
 
 
 def test_a_job_is_complete_when_its_server_is_and_tells_the_final_figures() -> None:
     status = assessed(complete(FINISHED), TRAINED)
     found = said(status, ConditionType.COMPLETE)
-    assert (status.phase, found.status, found.reason) == (Phase.COMPLETE, Truth.TRUE, "TrainingFinished")
+    assert (status.phase, found.status, found.reason) == (
+        Phase.COMPLETE,
+        ConditionStatus.TRUE,
+        "TrainingFinished",
+    )
     assert found.message == (
         "trained 3 epochs, 100 steps; "
         "the model is digits/model.safetensors in the volume claim digits-checkpoints"
@@ -141,7 +145,7 @@ def test_last_words_that_are_under_way_are_waited_for_but_not_forever() -> None:
     ],
 )
 def test_a_job_fails_with_its_server_and_repeats_what_it_said(
-    seen: Observed, reason: str, words: str
+    seen: Snapshot, reason: str, words: str
 ) -> None:
     status = assessed(seen, TRAINED)
     found = said(status, ConditionType.FAILED)
@@ -178,14 +182,15 @@ def test_a_training_that_finished_is_complete_though_its_deadline_is_over_and_it
 NEEDS_TWO = job(faultTolerance={"minAvailableClients": 2})
 
 
-def broken(*clients: str, code: int = 2) -> Observed:
+def broken(*clients: str, code: int = 2) -> Snapshot:
     """These clients of a job that needs two failed for good; the server runs."""
     pods = (ended(client_pod(each), code, words="/data is missing") for each in clients)
     jobs = {each: client_job(each) for each in CLIENTS}
     failed_jobs = {
-        each: client_job(each, state=JobState.FAILED, spec_digest=NEEDS_TWO.spec_digest) for each in clients
+        each: client_job(each, state=ChildJobState.FAILED, spec_digest=NEEDS_TWO.spec_digest)
+        for each in clients
     }
-    return sight(pods=(server_pod(), *pods), clients=jobs | failed_jobs, heartbeat=None)
+    return sight(pods=(server_pod(), *pods), clients=jobs | failed_jobs, server_reply=None)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +201,7 @@ def broken(*clients: str, code: int = 2) -> Observed:
         pytest.param(broken("edge-0-0", "edge-1-0", code=7), True, id="refused"),
     ],
 )
-def test_a_job_fails_at_once_when_it_cannot_have_a_quorum_any_more(seen: Observed, *, fails: bool) -> None:
+def test_a_job_fails_at_once_when_it_cannot_have_a_quorum_any_more(seen: Snapshot, *, fails: bool) -> None:
     status = assessed(seen, NEEDS_TWO)
     assert status.finished is fails
     if fails:
@@ -220,14 +225,14 @@ def test_what_is_over_stays_as_it_ended(kind: ConditionType) -> None:
     end = complete(FINISHED) if kind is ConditionType.COMPLETE else failed(ended(server_pod(), 2))
     old = assessed(end, TRAINED)
     later = replace(job(status=old), generation=7)
-    assert assessed(Observed(), later, NOW + timedelta(days=1)) == replace(old, observed_generation=7)
+    assert assessed(Snapshot(), later, NOW + timedelta(days=1)) == replace(old, observed_generation=7)
 
 
 def test_a_lagging_pod_without_words_is_no_reason_to_fail() -> None:
-    quiet = replace(server_pod(), phase=PodPhase.SUCCEEDED, last_words=LastWords(0, ""))
+    quiet = replace(server_pod(), phase=PodPhase.SUCCEEDED, termination_message=TerminationMessage(0, ""))
     found = said(assessed(complete(quiet), TRAINED), ConditionType.COMPLETE)
     assert found.message.startswith("the training is finished; the model is")
-    assert found.status is Truth.TRUE
+    assert found.status is ConditionStatus.TRUE
 
 
 def test_an_unknown_job_is_not_over() -> None:

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from manifests.jobs import NOW
 from pslgs.spec.errors import Violation
-from pslgs_operator.assessment.invalid import invalid_status
-from pslgs_operator.status.model import ConditionType, JobStatus, Phase, Truth
+from pslgs_operator.assessment.compute import invalid_status
+from pslgs_operator.status.types import ConditionStatus, ConditionType, JobStatus, Phase
 from status.sights import IN_TRAINING, assessed, job, said, sight
 
 PROBLEMS = (Violation("spec.epochs", "is 0, must be at least 1"), Violation("spec.loss", "is Hinge, unknown"))
@@ -15,7 +15,7 @@ PROBLEMS = (Violation("spec.epochs", "is 0, must be at least 1"), Violation("spe
 def test_all_violations_are_told() -> None:
     status = invalid_status(JobStatus(), 3, PROBLEMS, NOW)
     found = said(status, ConditionType.ACCEPTED)
-    assert (status.phase, found.status, found.reason) == (Phase.INVALID, Truth.FALSE, "InvalidSpec")
+    assert (status.phase, found.status, found.reason) == (Phase.INVALID, ConditionStatus.FALSE, "InvalidSpec")
     assert found.message == "spec.epochs: is 0, must be at least 1; spec.loss: is Hinge, unknown"
     assert set(status.conditions) == set(ConditionType)
     assert status.observed_generation == found.observed_generation == 3
@@ -23,7 +23,7 @@ def test_all_violations_are_told() -> None:
 
 def test_what_runs_already_is_not_judged() -> None:
     status = invalid_status(IN_TRAINING, 3, PROBLEMS, NOW)
-    assert said(status, ConditionType.READY).status is Truth.UNKNOWN
+    assert said(status, ConditionType.READY).status is ConditionStatus.UNKNOWN
     assert status.training == IN_TRAINING.training
 
 

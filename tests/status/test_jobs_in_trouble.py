@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from manifests.jobs import NOW, partition
-from pslgs_operator.job import Job
-from pslgs_operator.observed import ChildPod, JobState, Observed, Refusal
-from pslgs_operator.status.model import ConditionType, Phase, Truth
+from pslgs_operator.snapshot import ChildJobState, ChildPod, Rejection, Snapshot
+from pslgs_operator.status.types import ConditionStatus, ConditionType, Phase
+from pslgs_operator.training_job import TrainingJob
 from status.sights import (
     CLIENTS,
     CREATED,
@@ -17,13 +17,13 @@ from status.sights import (
     client_job,
     client_pod,
     ended,
-    heartbeat,
     job,
     nodes,
     pending,
     said,
     server_job,
     server_pod,
+    server_reply,
     sight,
     unscheduled,
     waiting,
@@ -31,28 +31,28 @@ from status.sights import (
     with_server,
 )
 
-NOTHING = Observed(nodes=nodes())
+NOTHING = Snapshot(nodes=nodes())
 TRAINED = job(status=IN_TRAINING)
 SERVER = "spec.server.template.spec.containers[name=server]"
 CLIENT = "spec.clients.template.spec.containers[name=client]"
 GPU = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes are available: 3 No"
-QUOTA = Refusal("Job digits-server", "Forbidden", "exceeded quota: gpus")
+QUOTA = Rejection("Job digits-server", "Forbidden", "exceeded quota: gpus")
 WRONG_IMAGE = "couldn't parse image name"
 HERE = client_pod("edge-1-0")
-DONE_FOR = client_job("edge-1-0", state=JobState.FAILED)
+DONE_FOR = client_job("edge-1-0", state=ChildJobState.FAILED)
 
 
-def lost(*names: str, phase: str = "Training", message: str = "", **changes: object) -> Observed:
+def lost(*names: str, phase: str = "Training", message: str = "", **changes: object) -> Snapshot:
     """The server lost these."""
     live = tuple(each for each in CLIENTS if each not in names)
-    return sight(heartbeat=heartbeat(phase=phase, live=live, lost=names, message=message), **changes)
+    return sight(server_reply=server_reply(phase=phase, live=live, lost=names, message=message), **changes)
 
 
-def degraded(seen: Observed, wanted: Job | None = None) -> tuple[str, str]:
+def degraded(seen: Snapshot, wanted: TrainingJob | None = None) -> tuple[str, str]:
     """Reason and message of the condition, which has to hold."""
     status = assessed(seen, wanted)
     found = said(status, ConditionType.DEGRADED)
-    assert (found.status, status.phase) == (Truth.TRUE, Phase.DEGRADED)
+    assert (found.status, status.phase) == (ConditionStatus.TRUE, Phase.DEGRADED)
     return found.reason, found.message
 
 
@@ -198,7 +198,7 @@ def test_a_client_that_does_not_come_says_why_and_what_to_do(
     ("seen", "wanted", "reason", "words"),
     [
         pytest.param(
-            Observed(),
+            Snapshot(),
             job(),
             "NoMatchingNodes",
             "kubectl label node NAME pslgs.dev/edge=true",
@@ -214,7 +214,7 @@ def test_a_client_that_does_not_come_says_why_and_what_to_do(
     ],
 )
 def test_a_job_that_cannot_be_placed_is_neither_ready_nor_well(
-    seen: Observed, wanted: Job, reason: str, words: str
+    seen: Snapshot, wanted: TrainingJob, reason: str, words: str
 ) -> None:
     found, message = degraded(seen, wanted)
     assert found == said(assessed(seen, wanted), ConditionType.READY).reason == reason
@@ -225,7 +225,7 @@ def test_a_job_that_cannot_be_placed_is_neither_ready_nor_well(
     ("seen", "reason", "words"),
     [
         pytest.param(
-            replace(NOTHING, refusals=(QUOTA,)),
+            replace(NOTHING, rejections=(QUOTA,)),
             "RefusedByCluster",
             "the cluster refuses Job digits-server: exceeded quota: gpus",
             id="a-child-is-refused",
@@ -237,13 +237,13 @@ def test_a_job_that_cannot_be_placed_is_neither_ready_nor_well(
             id="its-pod-is-refused",
         ),
         pytest.param(
-            sight(heartbeat=heartbeat(age=31)),
+            sight(server_reply=server_reply(age=31)),
             "ServerSilent",
             "pod digits-server-a on node gpu-0 runs, but does not answer",
             id="the-server-is-silent",
         ),
         pytest.param(
-            sight(heartbeat=heartbeat(age=11), nodes=nodes("gpu-0")),
+            sight(server_reply=server_reply(age=11), nodes=nodes("gpu-0")),
             "ServerSilent",
             "node gpu-0 is not ready, and the server's pod digits-server-a on it does not answer",
             id="the-server-is-silent-and-its-node-not-ready",
@@ -291,21 +291,21 @@ def test_a_job_that_cannot_be_placed_is_neither_ready_nor_well(
             id="a-node-is-gone",
         ),
         pytest.param(
-            sight(heartbeat=heartbeat(message="the checkpoint could not be written: disk full")),
+            sight(server_reply=server_reply(message="the checkpoint could not be written: disk full")),
             "ServerWarning",
             "the server says: the checkpoint could not be written: disk full",
             id="the-server-warns",
         ),
     ],
 )
-def test_a_training_in_trouble_says_what_is_wrong(seen: Observed, reason: str, words: str) -> None:
+def test_a_training_in_trouble_says_what_is_wrong(seen: Snapshot, reason: str, words: str) -> None:
     found, message = degraded(seen, TRAINED)
     assert found == reason
     assert words in message
 
 
 def test_a_server_that_answers_is_believed_though_its_node_is_called_not_ready() -> None:
-    assert assessed(sight(heartbeat=heartbeat(age=9), nodes=nodes("gpu-0"))).phase is Phase.RUNNING
+    assert assessed(sight(server_reply=server_reply(age=9), nodes=nodes("gpu-0"))).phase is Phase.RUNNING
 
 
 def test_a_client_that_failed_for_good_is_named_with_its_words_and_the_way_out() -> None:
@@ -322,7 +322,7 @@ def test_a_client_that_failed_for_good_is_named_with_its_words_and_the_way_out()
 def test_a_client_that_failed_before_the_spec_was_changed_is_made_anew_and_no_trouble() -> None:
     outdated = replace(DONE_FOR, spec_digest="another")
     jobs = {**sight().clients, "edge-1-0": outdated}
-    seen = with_client("edge-1-0", clients=jobs, heartbeat=heartbeat(phase="Waiting", step=0, live=()))
+    seen = with_client("edge-1-0", clients=jobs, server_reply=server_reply(phase="Waiting", step=0, live=()))
     assert assessed(seen).phase is Phase.PENDING
     assert degraded(seen, TRAINED)[0] == "ClientFailed"
 
@@ -339,9 +339,9 @@ def test_the_most_important_trouble_comes_first_and_the_others_are_counted() -> 
     seen = with_client(
         "edge-1-0",
         waiting(HERE, "ImagePullBackOff", "unauthorized"),
-        refusals=(QUOTA,),
+        rejections=(QUOTA,),
         nodes=nodes("edge-2"),
-        heartbeat=heartbeat(live=("edge-0-0",)),
+        server_reply=server_reply(live=("edge-0-0",)),
     )
     reason, message = degraded(seen)
     assert reason == "RefusedByCluster"
@@ -351,7 +351,7 @@ def test_the_most_important_trouble_comes_first_and_the_others_are_counted() -> 
 def test_a_failure_is_told_until_the_client_takes_part_again() -> None:
     seen = with_client("edge-1-0", ended(HERE, 1, words="boom"), client_pod("edge-1-0", 2))
     assert degraded(seen)[0] == "ClientCrashed"
-    assert assessed(replace(seen, heartbeat=heartbeat())).phase is Phase.RUNNING
+    assert assessed(replace(seen, server_reply=server_reply())).phase is Phase.RUNNING
 
 
 def test_a_container_that_ended_knowingly_is_left_to_its_job_to_judge() -> None:

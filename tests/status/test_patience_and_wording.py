@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from manifests.jobs import NOW
-from pslgs_operator.assessment.patience import HANGING, hanging, soonest
-from pslgs_operator.observed import ChildPod, JobState, Observed
-from pslgs_operator.wording import cut, listing, plain, word
+from pslgs_operator.assessment.timeouts import HANGING, hanging, soonest
+from pslgs_operator.snapshot import ChildJobState, ChildPod, Snapshot
+from pslgs_operator.text import cut, listing, plain, word
 from status.sights import client_job, client_pod, pending, server_job, server_pod, unscheduled
 
 SERVER = server_job(created=NOW)
@@ -18,29 +18,31 @@ POD = pending(server_pod(created=NOW))
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [
-        pytest.param(Observed(), None, id="nothing"),
-        pytest.param(Observed(server=SERVER), 50, id="a-job-without-pods"),
+        pytest.param(Snapshot(), None, id="nothing"),
+        pytest.param(Snapshot(server=SERVER), 50, id="a-job-without-pods"),
         pytest.param(
-            Observed(clients={"edge-0-0": client_job("edge-0-0", created=NOW)}), 50, id="a-client's"
+            Snapshot(clients={"edge-0-0": client_job("edge-0-0", created=NOW)}), 50, id="a-client's"
         ),
-        pytest.param(Observed(server=replace(SERVER, state=JobState.FAILED)), None, id="a-job-that-is-over"),
-        pytest.param(Observed(server=SERVER, pods=(POD,)), 590, id="containers"),
-        pytest.param(Observed(server=SERVER, pods=(unscheduled(POD, "volumes"),)), 20, id="volumes"),
-        pytest.param(Observed(server=SERVER, pods=(server_pod(),)), None, id="a-pod-that-runs"),
         pytest.param(
-            Observed(server=SERVER, pods=(POD, pending(client_pod("edge-0-0")))),
+            Snapshot(server=replace(SERVER, state=ChildJobState.FAILED)), None, id="a-job-that-is-over"
+        ),
+        pytest.param(Snapshot(server=SERVER, pods=(POD,)), 590, id="containers"),
+        pytest.param(Snapshot(server=SERVER, pods=(unscheduled(POD, "volumes"),)), 20, id="volumes"),
+        pytest.param(Snapshot(server=SERVER, pods=(server_pod(),)), None, id="a-pod-that-runs"),
+        pytest.param(
+            Snapshot(server=SERVER, pods=(POD, pending(client_pod("edge-0-0")))),
             291,
             id="the-first-of-several",
         ),
     ],
 )
-def test_the_next_moment_at_which_silence_is_trouble(seen: Observed, expected: float | None) -> None:
+def test_the_next_moment_at_which_silence_is_trouble(seen: Snapshot, expected: float | None) -> None:
     assert soonest(seen, NOW + timedelta(seconds=10)) == (expected and timedelta(seconds=expected))
 
 
 @pytest.mark.parametrize("pods", [pytest.param((), id="no-pod"), pytest.param((POD,), id="a-pod-that-hangs")])
 def test_what_does_not_start_at_once_is_asked_about_soon(pods: tuple[ChildPod, ...]) -> None:
-    seen = Observed(server=SERVER, pods=pods)
+    seen = Snapshot(server=SERVER, pods=pods)
     assert soonest(seen, NOW) == HANGING
     assert hanging(seen, NOW + HANGING / 2) is None
     assert hanging(seen, NOW + HANGING) == HANGING

@@ -4,16 +4,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pslgs_operator.assessment.figures import figures, saved
-from pslgs_operator.observed import ServerReport
-from pslgs_operator.status.model import SavedCheckpoint, Training
+from pslgs_operator.assessment.progress import saved_checkpoint, training_progress
+from pslgs_operator.snapshot import ServerReport
+from pslgs_operator.status.types import SavedCheckpoint, Training
 from status.sights import report
 
-KNOWN = figures(Training(), report(), 3)
+KNOWN = training_progress(Training(), report(), 3)
 
 
 def test_figures_are_printed_for_people() -> None:
-    printed = figures(Training(), report(), 3)
+    printed = training_progress(Training(), report(), 3)
     assert printed == Training(
         epoch=2,
         epochs=3,
@@ -49,19 +49,19 @@ def test_figures_are_printed_for_people() -> None:
     ],
 )
 def test_extremes_are_printed_too(field: str, value: float | None, name: str, expected: object) -> None:
-    assert getattr(figures(KNOWN, report(**{field: value}), 3), name) == expected
+    assert getattr(training_progress(KNOWN, report(**{field: value}), 3), name) == expected
 
 
 def test_a_server_that_is_silent_or_loads_has_no_pace_but_takes_nothing_back() -> None:
     for nothing in (None, report("Starting", step=0, epoch=0)):
-        assert figures(KNOWN, nothing, 3) == figures(KNOWN, ServerReport("Waiting"), 3)
-    assert figures(KNOWN, None, 3).loss == "0.0180"
-    assert figures(KNOWN, None, 3).eta == ""
+        assert training_progress(KNOWN, nothing, 3) == training_progress(KNOWN, ServerReport("Waiting"), 3)
+    assert training_progress(KNOWN, None, 3).loss == "0.0180"
+    assert training_progress(KNOWN, None, 3).eta == ""
 
 
 def test_a_checkpoint_is_kept_until_a_newer_one_is_known() -> None:
-    newest = saved(None, report(checkpoint_step=40, checkpoint_time=1_767_323_045.7))
+    newest = saved_checkpoint(None, report(checkpoint_step=40, checkpoint_time=1_767_323_045.7))
     assert newest == SavedCheckpoint(40, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-    assert saved(newest, None) == newest
-    assert saved(newest, report()) == newest
-    assert saved(newest, report(checkpoint_step=41, checkpoint_time=1e200)) == newest
+    assert saved_checkpoint(newest, None) == newest
+    assert saved_checkpoint(newest, report()) == newest
+    assert saved_checkpoint(newest, report(checkpoint_step=41, checkpoint_time=1e200)) == newest

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pslgs_operator.observed import Trouble
-from pslgs_operator.reading.complaints import read_complaints
+from pslgs_operator.parse.pod_warnings import read_pod_warnings
+from pslgs_operator.snapshot import Problem
 
 MOUNT = 'MountVolume.SetUp failed for volume "digits" : hostPath type check failed: /srv is not a directory'
 
@@ -23,7 +23,7 @@ def warning(
 
 
 def test_a_warning_is_read_by_the_name_of_what_does_not_start() -> None:
-    assert read_complaints([warning()]) == {"digits-client-edge-0-0-x": Trouble("FailedMount", MOUNT)}
+    assert read_pod_warnings([warning()]) == {"digits-client-edge-0-0-x": Problem("FailedMount", MOUNT)}
 
 
 @pytest.mark.parametrize(
@@ -35,17 +35,17 @@ def test_a_warning_is_read_by_the_name_of_what_does_not_start() -> None:
     ],
 )
 def test_what_passes_or_is_known_otherwise_is_no_complaint(passing: dict[str, Any]) -> None:
-    assert read_complaints([passing]) == {}
+    assert read_pod_warnings([passing]) == {}
 
 
 def test_a_complaint_stays_the_same_while_its_events_come_by_turns() -> None:
     summary = warning("Unable to attach or mount volumes: unmounted volumes=[digits]", minute=4)
     for events in ([summary, warning()], [warning(minute=4), {**summary, "lastTimestamp": None}]):
-        assert {each.message for each in read_complaints(events).values()} == {MOUNT}
+        assert {each.message for each in read_pod_warnings(events).values()} == {MOUNT}
 
 
 def test_what_was_mended_long_before_the_last_complaint_is_not_told() -> None:
-    [told] = read_complaints([warning("A", minute=0), warning("B", minute=9)]).values()
+    [told] = read_pod_warnings([warning("A", minute=0), warning("B", minute=9)]).values()
     assert told.message == "B"
 
 
@@ -53,10 +53,10 @@ def test_names_that_differ_with_each_attempt_are_left_out() -> None:
     said = (
         'Error creating: pods "digits-client-edge-0-0-abcde" is forbidden: violates PodSecurity "restricted"'
     )
-    [told] = read_complaints([warning(said, "FailedCreate")]).values()
+    [told] = read_pod_warnings([warning(said, "FailedCreate")]).values()
     assert told.message == 'its pod is forbidden: violates PodSecurity "restricted"'
 
 
 @pytest.mark.parametrize("event", [{}, {"reason": "FailedMount"}, {"involvedObject": 3}], ids=str)
 def test_events_of_other_forms_do_no_harm(event: dict[str, Any]) -> None:
-    assert all(trouble.message == "" for trouble in read_complaints([event]).values())
+    assert all(trouble.message == "" for trouble in read_pod_warnings([event]).values())

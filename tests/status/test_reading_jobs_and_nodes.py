@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from pslgs_operator.observed import ChildJob, JobState, Node
-from pslgs_operator.reading.jobs import read_job
-from pslgs_operator.reading.nodes import read_node
+from pslgs_operator.parse.jobs import read_job
+from pslgs_operator.parse.nodes import read_node
+from pslgs_operator.snapshot import ChildJob, ChildJobState, Node
 from status.kubernetes import child_job, node
 
 CREATED = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
@@ -28,7 +28,7 @@ def test_a_client_s_job_that_runs() -> None:
         share=3,
         spec_digest="0123456789abcdef",
         certificate_expires=datetime(2027, 1, 2, 3, 4, 5, tzinfo=UTC),
-        state=JobState.ACTIVE,
+        state=ChildJobState.ACTIVE,
         created=CREATED,
         failures=2,
     )
@@ -42,32 +42,35 @@ def test_the_server_s_job_has_no_client() -> None:
 @pytest.mark.parametrize(
     ("conditions", "state", "reason"),
     [
-        pytest.param([], JobState.ACTIVE, "", id="new"),
+        pytest.param([], ChildJobState.ACTIVE, "", id="new"),
         pytest.param(
-            [condition("SuccessCriteriaMet", "CompletionsReached")], JobState.ACTIVE, "", id="ending-well"
+            [condition("SuccessCriteriaMet", "CompletionsReached")],
+            ChildJobState.ACTIVE,
+            "",
+            id="ending-well",
         ),
         pytest.param(
-            [condition("FailureTarget", "PodFailurePolicy")], JobState.ACTIVE, "", id="ending-badly"
+            [condition("FailureTarget", "PodFailurePolicy")], ChildJobState.ACTIVE, "", id="ending-badly"
         ),
         pytest.param(
             [condition("SuccessCriteriaMet"), condition("Complete", "CompletionsReached")],
-            JobState.COMPLETE,
+            ChildJobState.COMPLETE,
             "CompletionsReached",
             id="complete",
         ),
         pytest.param(
             [condition("FailureTarget"), condition("Failed", "BackoffLimitExceeded")],
-            JobState.FAILED,
+            ChildJobState.FAILED,
             "BackoffLimitExceeded",
             id="failed",
         ),
-        pytest.param([condition("Failed", status="False")], JobState.ACTIVE, "", id="not-failed"),
+        pytest.param([condition("Failed", status="False")], ChildJobState.ACTIVE, "", id="not-failed"),
         pytest.param(
-            [condition("Suspended", "JobSuspended")], JobState.ACTIVE, "", id="suspended-by-somebody"
+            [condition("Suspended", "JobSuspended")], ChildJobState.ACTIVE, "", id="suspended-by-somebody"
         ),
     ],
 )
-def test_how_far_a_job_is(conditions: list[dict[str, Any]], state: JobState, reason: str) -> None:
+def test_how_far_a_job_is(conditions: list[dict[str, Any]], state: ChildJobState, reason: str) -> None:
     found = read_job(child_job({"conditions": conditions}))
     assert (found.state, found.reason) == (state, reason)
 
@@ -88,7 +91,7 @@ def test_a_share_that_is_no_number_is_none(share: str) -> None:
 
 def test_a_job_of_which_little_is_known_can_be_read() -> None:
     found = read_job({"metadata": {"name": "x", "deletionTimestamp": LATER}})
-    assert (found.state, found.spec_digest, found.deleting) == (JobState.ACTIVE, "", True)
+    assert (found.state, found.spec_digest, found.deleting) == (ChildJobState.ACTIVE, "", True)
 
 
 @pytest.mark.parametrize(

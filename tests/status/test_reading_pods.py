@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs_operator.observed import ChildPod, LastWords, PodPhase, Trouble
-from pslgs_operator.reading.pods import read_pod
+from pslgs_operator.parse.pods import read_pod
+from pslgs_operator.snapshot import ChildPod, PodPhase, Problem, TerminationMessage
 from status.kubernetes import pod, running, terminated, unscheduled, waiting
 
 PULL_ERROR = 'failed to pull and unpack image "ghcr.io/x:1": not found'
@@ -64,42 +64,42 @@ def test_a_pod_is_found_to_belong_to_its_job(labels: dict[str, str]) -> None:
         pytest.param(waiting("ContainerCreating"), None, id="being-made"),
         pytest.param(waiting("PodInitializing"), None, id="being-initialised"),
         pytest.param(
-            waiting("ErrImagePull", PULL_ERROR), Trouble("ImagePullBackOff", PULL_ERROR), id="cannot-pull"
+            waiting("ErrImagePull", PULL_ERROR), Problem("ImagePullBackOff", PULL_ERROR), id="cannot-pull"
         ),
         pytest.param(
             waiting("ImagePullBackOff", PULLING),
-            Trouble("ImagePullBackOff", PULL_ERROR),
+            Problem("ImagePullBackOff", PULL_ERROR),
             id="does-not-pull-now",
         ),
         pytest.param(
             waiting("ImagePullBackOff", 'Back-off pulling image "x"'),
-            Trouble("ImagePullBackOff", 'Back-off pulling image "x"'),
+            Problem("ImagePullBackOff", 'Back-off pulling image "x"'),
             id="older-kubelets",
         ),
         pytest.param(
             waiting("InvalidImageName", "couldn't parse"),
-            Trouble("InvalidImageName", "couldn't parse"),
+            Problem("InvalidImageName", "couldn't parse"),
             id="name",
         ),
         pytest.param(
             waiting("CrashLoopBackOff", "back-off 40s restarting", name="proxy", lastState=CRASHED),
-            Trouble("CrashLoopBackOff", "container proxy failed with exit code 1: no disk"),
+            Problem("CrashLoopBackOff", "container proxy failed with exit code 1: no disk"),
             id="a-side-car-crashes",
         ),
         pytest.param(
             waiting("CrashLoopBackOff", "back-off 80s restarting", name="proxy", lastState=KILLED),
-            Trouble("CrashLoopBackOff", "container proxy failed with OOMKilled"),
+            Problem("CrashLoopBackOff", "container proxy failed with OOMKilled"),
             id="a-side-car-is-killed",
         ),
         pytest.param(
             waiting("CrashLoopBackOff", name="proxy"),
-            Trouble("CrashLoopBackOff", "container proxy failed with an error"),
+            Problem("CrashLoopBackOff", "container proxy failed with an error"),
             id="a-side-car-without-a-past",
         ),
     ],
 )
 def test_why_a_container_waits_is_told_in_words_that_stay(
-    container: dict[str, Any], expected: Trouble | None
+    container: dict[str, Any], expected: Problem | None
 ) -> None:
     assert seen("Pending", container).waiting == expected
 
@@ -119,13 +119,13 @@ def test_an_init_container_of_the_user_keeps_ours_from_running() -> None:
         waiting("PodInitializing"),
         initContainerStatuses=[waiting("ImagePullBackOff", PULLING, name="fetch")],
     )
-    assert found.waiting == Trouble("ImagePullBackOff", PULL_ERROR)
+    assert found.waiting == Problem("ImagePullBackOff", PULL_ERROR)
 
 
 @pytest.mark.parametrize("reason", ["Unschedulable", "SchedulingGated"])
 def test_why_a_pod_has_no_node(reason: str) -> None:
     found = read_pod(pod(unscheduled("0/3 nodes are available:\n3 Insufficient nvidia.com/gpu.", reason)))
-    assert found.unscheduled == Trouble(reason, "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
+    assert found.unscheduled == Problem(reason, "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
     assert found.phase is PodPhase.PENDING
 
 
@@ -136,14 +136,14 @@ def test_why_a_pod_has_no_node(reason: str) -> None:
             {"containerStatuses": [terminated(2, "Error", '{"exitCode": 2, "message": "no such layer"}')]},
             2,
             "Error",
-            LastWords(2, "no such layer"),
+            TerminationMessage(2, "no such layer"),
             id="with-last-words",
         ),
         pytest.param(
             {"containerStatuses": [terminated(137, "OOMKilled")]},
             137,
             "OOMKilled",
-            LastWords(137, ""),
+            TerminationMessage(137, ""),
             id="killed",
         ),
         pytest.param(
@@ -153,7 +153,7 @@ def test_why_a_pod_has_no_node(reason: str) -> None:
             },
             None,
             "UnexpectedAdmissionError",
-            LastWords(None, NO_GPU),
+            TerminationMessage(None, NO_GPU),
             id="refused-by-its-node",
         ),
         pytest.param(
@@ -164,7 +164,7 @@ def test_why_a_pod_has_no_node(reason: str) -> None:
             },
             137,
             "Evicted",
-            LastWords(None, "The node was low on resource: memory."),
+            TerminationMessage(None, "The node was low on resource: memory."),
             id="evicted",
         ),
         pytest.param(
@@ -177,22 +177,22 @@ def test_why_a_pod_has_no_node(reason: str) -> None:
             },
             None,
             "Error",
-            LastWords(None, "container fetch failed with exit code 2: no route to host"),
+            TerminationMessage(None, "container fetch failed with exit code 2: no route to host"),
             id="an-init-container-failed-whose-exit-code-is-not-ours",
         ),
         pytest.param({"containerStatuses": [running()]}, None, "", None, id="nothing-known"),
     ],
 )
 def test_how_a_pod_failed(
-    status: dict[str, Any], code: int | None, reason: str, words: LastWords | None
+    status: dict[str, Any], code: int | None, reason: str, words: TerminationMessage | None
 ) -> None:
     found = read_pod(pod({"phase": "Failed", **status}))
-    assert (found.exit_code, found.end_reason, found.last_words) == (code, reason, words)
+    assert (found.exit_code, found.end_reason, found.termination_message) == (code, reason, words)
 
 
 def test_our_container_is_known_among_others() -> None:
     found = seen("Failed", terminated(1, "Error", name="proxy"), terminated(3, "Error", "no quorum"))
-    assert (found.exit_code, found.last_words) == (3, LastWords(3, "no quorum"))
+    assert (found.exit_code, found.termination_message) == (3, TerminationMessage(3, "no quorum"))
 
 
 def test_a_pod_that_the_cluster_ended_says_why() -> None:

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pslgs.telemetry.status import Status
-from pslgs_operator.observed import LastWords, ServerReport
-from pslgs_operator.reading.reports import read_last_words, read_report
+from pslgs_operator.parse.server_status import read_last_words, read_report
+from pslgs_operator.snapshot import ServerReport, TerminationMessage
 
 ANSWER = {
     "phase": "Training", "epoch": 2, "epochs": 3, "step": 42, "steps": 100, "progress": 0.42,
     "etaSeconds": 60.5, "loss": 0.018, "accuracy": None, "deviation": 0.32, "deviationExpected": 0.3,
     "deviationBound": 0.5, "samplesPerSecond": 5829.4, "clients": {"live": ["b", "a"], "lost": ["c"]},
-    "clientsExpected": 3, "lastCheckpoint": {"step": 40, "time": 1767323045.7}, "heartbeat": 1767323050.0,
+    "clientsExpected": 3, "lastCheckpoint": {"step": 40, "time": 1767323045.7}, "server_reply": 1767323050.0,
     "message": "", "exitCode": None, "started": 1767320000.0,
 }  # fmt: skip
 
@@ -111,18 +111,20 @@ def test_last_words_of_a_server_hold_its_report_with_numbers_of_clients() -> Non
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
-        pytest.param('{"exitCode": 7, "message": "refused"}', LastWords(1, "refused"), id="a-client's"),
-        pytest.param("", LastWords(1, ""), id="none"),
+        pytest.param(
+            '{"exitCode": 7, "message": "refused"}', TerminationMessage(1, "refused"), id="a-client's"
+        ),
+        pytest.param("", TerminationMessage(1, ""), id="none"),
         pytest.param(
             "Traceback …\n  File x\nOSError: no disk\n\n---\n",
-            LastWords(1, "OSError: no disk"),
+            TerminationMessage(1, "OSError: no disk"),
             id="a-log",
         ),
-        pytest.param('{"exitCode": 7, "mess', LastWords(1, '{"exitCode": 7, "mess'), id="cut-off"),
-        pytest.param("x" * 5000, LastWords(1, "x" * 297 + "…"), id="long"),
+        pytest.param('{"exitCode": 7, "mess', TerminationMessage(1, '{"exitCode": 7, "mess'), id="cut-off"),
+        pytest.param("x" * 5000, TerminationMessage(1, "x" * 297 + "…"), id="long"),
     ],
 )
-def test_last_words_are_read(message: str, expected: LastWords) -> None:
+def test_last_words_are_read(message: str, expected: TerminationMessage) -> None:
     assert read_last_words(message, 1) == expected
 
 

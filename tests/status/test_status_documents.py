@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from manifests.jobs import NOW
-from pslgs_operator.status.model import (
+from pslgs_operator.status.types import (
     Clients,
     Condition,
+    ConditionStatus,
     ConditionType,
     JobStatus,
     ModelPlace,
@@ -18,13 +19,14 @@ from pslgs_operator.status.model import (
     SavedCheckpoint,
     Server,
     Training,
-    Truth,
 )
 
 CRD = Path(__file__).parents[2] / "crds" / "splittrainingjobs.yaml"
 FULL = JobStatus(
     observed_generation=3,
-    conditions={kind: Condition(kind, Truth.FALSE, "Because", "it is so", 3, NOW) for kind in ConditionType},
+    conditions={
+        kind: Condition(kind, ConditionStatus.FALSE, "Because", "it is so", 3, NOW) for kind in ConditionType
+    },
     start_time=NOW,
     training_start_time=NOW,
     completion_time=NOW,
@@ -82,7 +84,7 @@ def test_conditions_have_the_fields_of_the_schema() -> None:
 def test_phases_and_truths_are_those_of_the_schema() -> None:
     item = schema()["properties"]["conditions"]["items"]
     assert set(schema()["properties"]["phase"]["enum"]) == set(Phase)
-    assert set(item["properties"]["status"]["enum"]) == set(Truth)
+    assert set(item["properties"]["status"]["enum"]) == set(ConditionStatus)
 
 
 def test_what_is_printed_is_derived() -> None:
@@ -123,8 +125,8 @@ def test_what_cannot_be_read_is_not_known(document: dict[str, Any]) -> None:
 
 
 def holding(*kinds: ConditionType, refused: bool = False) -> JobStatus:
-    accepted = Truth.FALSE if refused else Truth.TRUE
-    truths = {ConditionType.ACCEPTED: accepted} | dict.fromkeys(kinds, Truth.TRUE)
+    accepted = ConditionStatus.FALSE if refused else ConditionStatus.TRUE
+    truths = {ConditionType.ACCEPTED: accepted} | dict.fromkeys(kinds, ConditionStatus.TRUE)
     return JobStatus(
         conditions={kind: Condition(kind, truth, "X", "", 1, NOW) for kind, truth in truths.items()}
     )

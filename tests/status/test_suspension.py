@@ -4,42 +4,42 @@ from dataclasses import replace
 from datetime import timedelta
 
 from manifests.jobs import NOW
-from pslgs_operator.observed import Observed
-from pslgs_operator.status.model import Clients, ConditionType, Phase, SavedCheckpoint, Truth
+from pslgs_operator.snapshot import Snapshot
+from pslgs_operator.status.types import Clients, ConditionStatus, ConditionType, Phase, SavedCheckpoint
 from status.sights import (
     IN_TRAINING,
     assessed,
     client_pod,
     ended,
-    heartbeat,
     job,
     nodes,
     pending,
     said,
     server_job,
     server_pod,
+    server_reply,
     sight,
     with_server,
 )
 
 CHECKPOINT = SavedCheckpoint(40, NOW)
 STOPPED = job(status=replace(IN_TRAINING, checkpoint=CHECKPOINT), suspend=True)
-NOTHING = Observed(nodes=nodes())
+NOTHING = Snapshot(nodes=nodes())
 
 
 def test_a_job_is_suspended_once_no_pod_is_left() -> None:
     status = assessed(NOTHING, STOPPED)
     found = said(status, ConditionType.SUSPENDED)
-    assert (status.phase, found.status) == (Phase.SUSPENDED, Truth.TRUE)
+    assert (status.phase, found.status) == (Phase.SUSPENDED, ConditionStatus.TRUE)
     assert found.message == "set spec.suspend to false to go on with the checkpoint of step 40"
     assert said(status, ConditionType.READY).reason == "Suspended"
 
 
 def test_the_last_words_of_the_server_tell_of_the_last_checkpoint() -> None:
-    report = heartbeat(
+    report = server_reply(
         phase="Interrupted", step=57, checkpoint_step=57, checkpoint_time=NOW.timestamp()
     ).report
-    seen = Observed(nodes=nodes(), pods=(ended(server_pod(), 75, report=report),))
+    seen = Snapshot(nodes=nodes(), pods=(ended(server_pod(), 75, report=report),))
     status = assessed(seen, STOPPED)
     assert (status.training.step, status.checkpoint) == (57, SavedCheckpoint(57, NOW))
     assert "step 57" in said(status, ConditionType.SUSPENDED).message
@@ -47,29 +47,29 @@ def test_the_last_words_of_the_server_tell_of_the_last_checkpoint() -> None:
 
 
 def test_the_last_words_are_heard_of_a_pod_that_is_gone_already() -> None:
-    report = heartbeat(
+    report = server_reply(
         phase="Interrupted", step=57, checkpoint_step=57, checkpoint_time=NOW.timestamp()
     ).report
-    seen = replace(NOTHING, departed=ended(server_pod(), 75, report=report))
+    seen = replace(NOTHING, last_server_pod=ended(server_pod(), 75, report=report))
     assert assessed(seen, STOPPED).checkpoint == SavedCheckpoint(57, NOW)
     later = server_pod(created=NOW, deleting=True)
     assert assessed(replace(seen, pods=(later,)), STOPPED).checkpoint == CHECKPOINT
 
 
 def test_pods_that_still_end_are_named() -> None:
-    seen = Observed(nodes=nodes(), pods=(server_pod(deleting=True), client_pod("edge-0-0", deleting=True)))
+    seen = Snapshot(nodes=nodes(), pods=(server_pod(deleting=True), client_pod("edge-0-0", deleting=True)))
     found = said(assessed(seen, STOPPED), ConditionType.SUSPENDED)
-    assert (found.status, found.reason) == (Truth.FALSE, "Suspending")
+    assert (found.status, found.reason) == (ConditionStatus.FALSE, "Suspending")
     assert found.message == "still there: digits-client-edge-0-0-1 and digits-server-a"
 
 
 def test_jobs_that_have_no_pods_yet_keep_it_from_being_suspended() -> None:
-    seen = Observed(nodes=nodes(), server=server_job())
+    seen = Snapshot(nodes=nodes(), server=server_job())
     assert said(assessed(seen, STOPPED), ConditionType.SUSPENDED).message == "still there: digits-server"
 
 
 def test_pods_that_have_ended_hold_nothing() -> None:
-    seen = Observed(nodes=nodes(), pods=(ended(server_pod(), 75),))
+    seen = Snapshot(nodes=nodes(), pods=(ended(server_pod(), 75),))
     assert assessed(seen, STOPPED).phase is Phase.SUSPENDED
 
 

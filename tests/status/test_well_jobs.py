@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from manifests.jobs import NOW
-from pslgs_operator.observed import Observed
-from pslgs_operator.status.model import ConditionType, Phase, Truth
+from pslgs_operator.snapshot import Snapshot
+from pslgs_operator.status.types import ConditionStatus, ConditionType, Phase
 from status.sights import (
     CLIENTS,
     IN_TRAINING,
@@ -15,27 +15,27 @@ from status.sights import (
     client_job,
     client_pod,
     ended,
-    heartbeat,
     job,
     nodes,
     pending,
     said,
     server_job,
     server_pod,
+    server_reply,
     sight,
     unscheduled,
     with_client,
     with_server,
 )
 
-NOTHING = Observed(nodes=nodes())
+NOTHING = Snapshot(nodes=nodes())
 TRAINED = job(status=IN_TRAINING)
 BALANCED = job(server={"service": {"type": "LoadBalancer"}})
 EVICTED = ended(server_pod(), 137, disruption="EvictionByEvictionAPI")
 
 
-def hears(phase: str, **fields: object) -> Observed:
-    return sight(heartbeat=heartbeat(phase=phase, **fields))
+def hears(phase: str, **fields: object) -> Snapshot:
+    return sight(server_reply=server_reply(phase=phase, **fields))
 
 
 @pytest.mark.parametrize(
@@ -56,10 +56,10 @@ def hears(phase: str, **fields: object) -> Observed:
         ),
     ],
 )
-def test_a_job_runs_when_its_server_says_so(seen: Observed, words: str) -> None:
+def test_a_job_runs_when_its_server_says_so(seen: Snapshot, words: str) -> None:
     status = assessed(seen)
     ready = said(status, ConditionType.READY)
-    assert (status.phase, ready.status, ready.reason) == (Phase.RUNNING, Truth.TRUE, "Training")
+    assert (status.phase, ready.status, ready.reason) == (Phase.RUNNING, ConditionStatus.TRUE, "Training")
     assert words in ready.message
 
 
@@ -104,7 +104,7 @@ def test_a_job_runs_when_its_server_says_so(seen: Observed, words: str) -> None:
         pytest.param(hears("Interrupted"), "ServerRestarting", "the server ends", id="about-to-stop"),
     ],
 )
-def test_a_job_that_does_not_run_yet_says_what_it_waits_for(seen: Observed, reason: str, words: str) -> None:
+def test_a_job_that_does_not_run_yet_says_what_it_waits_for(seen: Snapshot, reason: str, words: str) -> None:
     status = assessed(seen)
     ready = said(status, ConditionType.READY)
     assert (status.phase, ready.reason) == (Phase.PENDING, reason)
@@ -118,7 +118,7 @@ def test_a_job_that_does_not_run_yet_says_what_it_waits_for(seen: Observed, reas
         pytest.param(with_server(ended(server_pod(), 0)), id="its-pod-has-ended"),
     ],
 )
-def test_a_job_that_is_about_to_end_looks_as_it_did(seen: Observed) -> None:
+def test_a_job_that_is_about_to_end_looks_as_it_did(seen: Snapshot) -> None:
     status = assessed(seen, TRAINED)
     assert (status.phase, status.clients) == (Phase.RUNNING, IN_TRAINING.clients)
     assert said(status, ConditionType.READY).reason == "Finishing"
@@ -144,7 +144,7 @@ def test_a_job_waits_for_the_address_that_clients_dial() -> None:
         pytest.param(with_server(server_pod(deleting=True)), "is being deleted", id="it-is-being-deleted"),
     ],
 )
-def test_a_server_that_is_moved_is_no_trouble(seen: Observed, words: str) -> None:
+def test_a_server_that_is_moved_is_no_trouble(seen: Snapshot, words: str) -> None:
     status = assessed(seen, TRAINED)
     ready = said(status, ConditionType.READY)
     assert (status.phase, ready.reason) == (Phase.PENDING, "ServerRestarting")
@@ -161,12 +161,12 @@ def test_a_server_that_answers_has_overcome_its_crash() -> None:
 def test_a_pod_of_a_deleted_job_of_the_same_name_says_nothing() -> None:
     old = ended(server_pod(created=LONG_AGO), 1, words="long ago")
     status = assessed(with_server(old, server_pod(started=NOW)))
-    assert said(status, ConditionType.DEGRADED).status is Truth.FALSE
+    assert said(status, ConditionType.DEGRADED).status is ConditionStatus.FALSE
     assert status.server.restarts == 0
 
 
 def test_a_server_job_that_goes_is_as_good_as_gone() -> None:
-    going = sight(server=server_job(deleting=True, state="Failed"), pods=(), heartbeat=None)
+    going = sight(server=server_job(deleting=True, state="Failed"), pods=(), server_reply=None)
     assert said(assessed(going), ConditionType.READY).message == "the server's Job is being made"
 
 
@@ -190,7 +190,7 @@ def test_a_job_starts_when_its_server_is_asked_for_and_trains_from_its_first_ste
 )
 def test_an_accepted_job_says_where_its_model_will_lie(checkpoint: dict[str, object], words: str) -> None:
     accepted = said(assessed(NOTHING, job(checkpoint=checkpoint)), ConditionType.ACCEPTED)
-    assert (accepted.status, accepted.reason) == (Truth.TRUE, "Accepted")
+    assert (accepted.status, accepted.reason) == (ConditionStatus.TRUE, "Accepted")
     assert words in accepted.message
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
 
-from pslgs_operator.cluster import NamespaceEndingError, RefusedError, UnavailableError
+from pslgs_operator.kube_client import NamespaceTerminatingError, RejectedError, RetryableError
 
 _LONGEST_MESSAGE = 1024
 
@@ -13,27 +13,27 @@ _LONGEST_MESSAGE = 1024
 class Meaning(Enum):
     """What to do about an error."""
 
-    GONE = auto()
+    NOT_FOUND = auto()
     """The object isn't there, or another one is in its place."""
-    ENDING = auto()
+    TERMINATING = auto()
     """Its namespace is going."""
-    REFUSED = auto()
+    REJECTED = auto()
     """The same request will be refused again until somebody changes something."""
-    LATER = auto()
+    RETRY = auto()
     """The same request may succeed later."""
 
 
 _MEANINGS: Final[Mapping[int, Meaning]] = {
-    400: Meaning.REFUSED,
-    401: Meaning.LATER,  # the token was just renewed
-    403: Meaning.REFUSED,  # quota, admission, Pod Security, rights
-    404: Meaning.GONE,
-    405: Meaning.REFUSED,
-    409: Meaning.LATER,  # two writers, e.g. of a quota's usage
-    410: Meaning.LATER,
-    413: Meaning.REFUSED,
-    415: Meaning.REFUSED,
-    422: Meaning.REFUSED,
+    400: Meaning.REJECTED,
+    401: Meaning.RETRY,  # the token was just renewed
+    403: Meaning.REJECTED,  # quota, admission, Pod Security, rights
+    404: Meaning.NOT_FOUND,
+    405: Meaning.REJECTED,
+    409: Meaning.RETRY,  # two writers, e.g. of a quota's usage
+    410: Meaning.RETRY,
+    413: Meaning.REJECTED,
+    415: Meaning.REJECTED,
+    422: Meaning.REJECTED,
 }
 _BROKEN_WEBHOOK = "failed calling webhook"
 
@@ -68,10 +68,10 @@ class ApiError(Exception):
     def meaning(self) -> Meaning:
         """What to do about it."""
         if "NamespaceTerminating" in self.causes or (self.status == 404 and self.kind == "namespaces"):
-            return Meaning.ENDING
+            return Meaning.TERMINATING
         if self.status >= 500 and _BROKEN_WEBHOOK in self.message:
-            return Meaning.REFUSED
-        return _MEANINGS.get(self.status, Meaning.LATER)
+            return Meaning.REJECTED
+        return _MEANINGS.get(self.status, Meaning.RETRY)
 
     @property
     def is_failed_test(self) -> bool:
@@ -79,11 +79,11 @@ class ApiError(Exception):
         return self.status == 422 and not self.causes
 
     def as_trouble(self) -> Exception:
-        """The error of `pslgs_operator.cluster` that says the same; what is gone counts as refused."""
+        """The error of `pslgs_operator.kube_client` that says the same; what is gone counts as refused."""
         match self.meaning:
-            case Meaning.LATER:
-                return UnavailableError(f"{self.status} {self.reason}: {self.message}")
-            case Meaning.ENDING:
-                return NamespaceEndingError(self.message)
-            case Meaning.REFUSED | Meaning.GONE:
-                return RefusedError(self.reason or str(self.status), self.message)
+            case Meaning.RETRY:
+                return RetryableError(f"{self.status} {self.reason}: {self.message}")
+            case Meaning.TERMINATING:
+                return NamespaceTerminatingError(self.message)
+            case Meaning.REJECTED | Meaning.NOT_FOUND:
+                return RejectedError(self.reason or str(self.status), self.message)

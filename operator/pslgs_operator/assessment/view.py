@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from pslgs_operator.job import Job
-from pslgs_operator.observed import ChildJob, ChildPod, JobState, Node, Observed, PodPhase, ServerReport
 from pslgs_operator.placement import Placements
 from pslgs_operator.settings import Settings
+from pslgs_operator.snapshot import ChildJob, ChildJobState, ChildPod, Node, PodPhase, ServerReport, Snapshot
+from pslgs_operator.training_job import TrainingJob
 
 ENDED: Final = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
 MOVING: Final = frozenset({"Training", "Evaluating"})
@@ -31,8 +31,8 @@ class View:
         nodes: By name.
     """
 
-    job: Job
-    observed: Observed
+    job: TrainingJob
+    snapshot: Snapshot
     placements: Placements
     settings: Settings
     now: datetime
@@ -69,17 +69,19 @@ class View:
         return node is not None and node in self.nodes and self.nodes[node].ready
 
 
-def look(job: Job, observed: Observed, placements: Placements, settings: Settings, now: datetime) -> View:
+def look(
+    job: TrainingJob, snapshot: Snapshot, placements: Placements, settings: Settings, now: datetime
+) -> View:
     """Put in order what was observed."""
-    server = observed.server if observed.server and not observed.server.deleting else None
+    server = snapshot.server if snapshot.server and not snapshot.server.deleting else None
     by_job: dict[str, list[ChildPod]] = defaultdict(list)
-    for pod in observed.pods:
+    for pod in snapshot.pods:
         by_job[pod.job].append(pod)
     server_pods = _of(server, by_job[server.name]) if server else ()
-    nodes = {node.name: node for node in observed.nodes}
+    nodes = {node.name: node for node in snapshot.nodes}
     return View(
         job=job,
-        observed=observed,
+        snapshot=snapshot,
         placements=placements,
         settings=settings,
         now=now.replace(microsecond=0),
@@ -87,28 +89,28 @@ def look(job: Job, observed: Observed, placements: Placements, settings: Setting
         server_pods=server_pods,
         client_pods={
             client: _of(child, by_job[child.name])
-            for client, child in observed.clients.items()
+            for client, child in snapshot.clients.items()
             if child.name in by_job
         },
-        report=_fresh_report(observed, server_pods, nodes, settings, now),
+        report=_fresh_report(snapshot, server_pods, nodes, settings, now),
         nodes=nodes,
     )
 
 
 def holding(view: View) -> tuple[str, ...]:
     """Name what still holds a node's resources, or will: pods that have not ended, Jobs not yet deleted."""
-    pods = {pod.name for pod in view.observed.pods if pod.phase not in ENDED}
-    jobs = (view.observed.server, *view.observed.clients.values())
-    active = {each.name for each in jobs if each and each.state is JobState.ACTIVE and not each.deleting}
+    pods = {pod.name for pod in view.snapshot.pods if pod.phase not in ENDED}
+    jobs = (view.snapshot.server, *view.snapshot.clients.values())
+    active = {each.name for each in jobs if each and each.state is ChildJobState.ACTIVE and not each.deleting}
     return tuple(sorted(pods or active))
 
 
 def parting_words(view: View) -> ServerReport | None:
     """Return what the server said of itself when it was stopped, also after its Job was deleted."""
-    departed = (view.observed.departed,) if view.observed.departed else ()
-    pods = (*departed, *(pod for pod in view.observed.pods if pod.client is None))
+    last_server_pod = (view.snapshot.last_server_pod,) if view.snapshot.last_server_pod else ()
+    pods = (*last_server_pod, *(pod for pod in view.snapshot.pods if pod.client is None))
     newest = max(pods, key=lambda pod: pod.created, default=None)
-    return newest.last_words.report if newest and newest.last_words else None
+    return newest.termination_message.report if newest and newest.termination_message else None
 
 
 def is_finishing(view: View) -> bool:
@@ -123,18 +125,18 @@ def _of(child: ChildJob, pods: Iterable[ChildPod]) -> tuple[ChildPod, ...]:
 
 
 def _fresh_report(
-    observed: Observed,
+    snapshot: Snapshot,
     server_pods: tuple[ChildPod, ...],
     nodes: Mapping[str, Node],
     settings: Settings,
     now: datetime,
 ) -> ServerReport | None:
-    heartbeat = observed.heartbeat
-    if heartbeat is None or not server_pods or server_pods[0].phase is not PodPhase.RUNNING:
+    server_reply = snapshot.server_reply
+    if server_reply is None or not server_pods or server_pods[0].phase is not PodPhase.RUNNING:
         return None
     node = nodes.get(server_pods[0].node or "")
     is_away = node is not None and not node.ready
     # A server that was just not quick is given time; one whose node is away as well is not.
     bound = min(settings.silence_bound, _POLLS_OF_A_LOST_NODE * settings.poll_interval)
-    age = now - heartbeat.heard
-    return heartbeat.report if age < (bound if is_away else settings.silence_bound) else None
+    age = now - server_reply.heard
+    return server_reply.report if age < (bound if is_away else settings.silence_bound) else None

@@ -2,9 +2,8 @@
 
 import sys
 
-from pslgs_operator.crd.definition import custom_resource_definition
+from pslgs_operator.crd.definition import as_yaml, custom_resource_definition
 from pslgs_operator.crd.reference import as_markdown
-from pslgs_operator.crd.text import as_yaml
 
 write = as_markdown if sys.argv[1:] == ["reference"] else as_yaml
 sys.stdout.write(write(custom_resource_definition()))

@@ -1,12 +1,13 @@
-"""The custom resource definition as a whole."""
+"""The custom resource definition, and its YAML."""
 
 from typing import Any, Final
 
+import yaml
+
 from pslgs.spec import JobSpec
 from pslgs.spec.job import API_VERSION, KIND
-from pslgs_operator.crd.immutability import IMMUTABILITY_RULES
 from pslgs_operator.crd.openapi import Schema, structural_schema
-from pslgs_operator.crd.rules import NAME_RULES
+from pslgs_operator.crd.rules import IMMUTABILITY_RULES, NAME_RULES
 from pslgs_operator.crd.status import STATUS
 
 GROUP, VERSION = API_VERSION.split("/")
@@ -83,3 +84,21 @@ def _schema() -> Schema:
         },
         "x-kubernetes-validations": [rule.to_json() for rule in (*NAME_RULES, *IMMUTABILITY_RULES)],
     }
+
+
+HEADER: Final = "# Generated from pslgs.spec by `python -m pslgs_operator.crd`; change it there.\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Without anchors, and with lists indented under their names."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002 - PyYAML's signature
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - PyYAML's signature
+        super().increase_indent(flow, indentless=False)
+
+
+def as_yaml(definition: dict[str, Any]) -> str:
+    """Write a definition in its own order of fields, below a line that says where it comes from."""
+    return HEADER + yaml.dump(definition, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from pslgs.spec.scalars import INT32_MAX, INT64_MAX, PATTERN_WORDS
-from pslgs_operator.crd.rule import Rule, literal
+from pslgs_operator.crd.cel import Rule, literal
 from pslgs_operator.crd.rules import CLUSTER_RULES, RULES
 
 Schema = dict[str, Any]

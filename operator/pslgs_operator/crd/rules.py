@@ -1,13 +1,11 @@
-"""What fields get wrong together: `SpecModel.rules` once more, in CEL.
+"""The CEL rules of each part of a job's spec."""
 
-Each rule blames the same field in the same words as its twin in Python; a test holds both to it.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from pslgs.spec import (
+    CLIENT_PLACEHOLDER,
     DataSource,
     DataSpec,
     EvaluationSource,
@@ -21,11 +19,99 @@ from pslgs.spec import (
     StorageSpec,
 )
 from pslgs.spec.base import SpecModel
+from pslgs.spec.data import FIELDS_OF_SOME_FORMATS, FORMAT_FIELDS
+from pslgs.spec.definition import DEFINING_FIELDS
 from pslgs.spec.deployment import USED_GPUS
 from pslgs.spec.job import MAX_NAME_LENGTH
 from pslgs.spec.scalars import DNS_LABEL, ENTRYPOINT, INT32_MAX, PATTERN_WORDS, PERCENTAGE
-from pslgs_operator.crd.rule import Reason, Rule, default_unless, literal
-from pslgs_operator.crd.sources import DATA_RULES, EVALUATION_RULES, SOURCE_RULES
+from pslgs_operator.crd.cel import Reason, Rule, default_unless, given, literal
+
+PLACEHOLDER: Final = literal(CLIENT_PLACEHOLDER)
+
+
+def _format_rules() -> Iterator[Rule]:
+    """Each format has the fields that it needs and no other's."""
+    for name in FIELDS_OF_SOME_FORMATS:
+        needing = [each.value for each, fields in FORMAT_FIELDS.items() if name in fields.required]
+        allowing = [each.value for each, fields in FORMAT_FIELDS.items() if name in fields.allowed]
+        if needing:
+            yield Rule(
+                DataSource.model_fields[name].alias or name,
+                f"!(self.format in {literal(needing)}) || {given(DataSource, name)}",
+                "is missing; the format «self.format» needs it",
+                Reason.REQUIRED,
+            )
+        yield default_unless(
+            f"self.format in {literal(needing + allowing)}",
+            DataSource,
+            name,
+            "does not apply to the format «self.format»; remove it",
+        )
+
+
+SOURCE_RULES: Final = (
+    *_format_rules(),
+    Rule(
+        "path",
+        f"!has(self.path) || !self.path.replace({PLACEHOLDER}, '').matches('[{{}}]')",
+        f"is '«self.path»'; the only placeholder is {CLIENT_PLACEHOLDER}",
+    ),
+    Rule(
+        "split",
+        "self.format != 'Torchvision' || !has(self.split) || self.split != 'All'",
+        "is All, must be Train or Test for a Torchvision dataset",
+    ),
+)
+
+EVALUATION_RULES: Final = (
+    *SOURCE_RULES,
+    Rule(
+        "path",
+        f"self.at != 'Server' || !has(self.path) || !self.path.contains({PLACEHOLDER})",
+        f"holds {CLIENT_PLACEHOLDER}, but the server reads the data; name one path or set at: Clients",
+    ),
+)
+
+
+def _or_nothing(field: str) -> str:
+    return f"(has({field}) ? {field} : '')"
+
+
+def _chosen_split(source: str, model: type[DataSource]) -> str:
+    """Tell in CEL which split is read, by default or as given; empty where the format has none."""
+    by_default = "".join(
+        f"{source}.format == {literal(each)} ? {literal(split)} : "
+        for each, split in model.default_splits.items()
+    )
+    return f"(has({source}.split) ? {source}.split : {by_default}'')"
+
+
+def _overlap() -> Rule:
+    """The model is not measured on what it learnt."""
+    train, evaluation = "self.train", "self.evaluation"
+    one, other = _chosen_split(train, DataSource), _chosen_split(evaluation, EvaluationSource)
+    same = " && ".join(
+        f"{_or_nothing(f'{train}.{name}')} == {_or_nothing(f'{evaluation}.{name}')}"
+        for name in ("format", "name", "path")
+    )
+    return Rule(
+        "train.split",
+        f"!has({evaluation}) || !({same}) || {one} == '' || !({one} in [{other}, 'All'] || {other} == 'All')",
+        f"is «{one}», which holds samples of the evaluation data («{other}»); set split: Train there and "
+        "split: Test in data.evaluation",
+    )
+
+
+DATA_RULES: Final = (
+    _overlap(),
+    Rule(
+        "partition",
+        f"!has(self.partition) || !has(self.train.path) || !self.train.path.contains({PLACEHOLDER})",
+        f"divides one common dataset, but data.train.path differs by {CLIENT_PLACEHOLDER}; remove either",
+        Reason.FORBIDDEN,
+    ),
+)
+
 
 _QUORUM: Final = "self.minAvailableClients"
 _SHOWN_QUORUM: Final = f"""type({_QUORUM}) == int ? string({_QUORUM}) : "'" + {_QUORUM} + "'\""""
@@ -147,5 +233,38 @@ NAME_RULES: Final = (
         "metadata.name",
         f"self.metadata.name.matches({literal(DNS_LABEL)})",
         f"is '«self.metadata.name»', {PATTERN_WORDS[DNS_LABEL]}",
+    ),
+)
+
+
+_WORDS: Final = "cannot change once training has started; make a new job"
+
+_FIXED: Final = (*dict.fromkeys(path.partition(".")[0] for path in DEFINING_FIELDS), "clients.perNode")
+
+
+def _fixed(path: str, same: str) -> Rule:
+    started = "has(oldSelf.status) && has(oldSelf.status.trainingStartTime)"
+    return Rule(path, f"!({started}) || ({same})", _WORDS, Reason.FORBIDDEN)
+
+
+def _in_both(*fields: str) -> str:
+    return " && ".join(f"has({each}.{field})" for field in fields for each in ("self.spec", "oldSelf.spec"))
+
+
+def _same_order(source: str) -> str:
+    """Compare class names in their order; a list without duplicates is a set to CEL, equal in any order."""
+    classes = f"data.{source}.classes"
+    now, before = (f"{each}.spec.{classes}.map(name, name)" for each in ("self", "oldSelf"))
+    return f"!({_in_both(f'data.{source}', classes)}) || {now} == {before}"
+
+
+IMMUTABILITY_RULES: Final = (
+    *(_fixed(f"spec.{path}", f"self.spec.{path} == oldSelf.spec.{path}") for path in _FIXED),
+    *(_fixed("spec.data", _same_order(source)) for source in ("train", "evaluation")),
+    _fixed(
+        "spec.checkpoint.storage",
+        "has(self.spec.checkpoint.storage) == has(oldSelf.spec.checkpoint.storage) && "
+        f"(!({_in_both('checkpoint.storage')}) || "
+        "self.spec.checkpoint.storage == oldSelf.spec.checkpoint.storage)",
     ),
 )

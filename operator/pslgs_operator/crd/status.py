@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pslgs_operator.crd.openapi import Schema
-from pslgs_operator.status.model import ConditionType, Phase, Truth
+from pslgs_operator.status.types import ConditionStatus, ConditionType, Phase
 
 
 def _text(description: str) -> Schema:
@@ -26,7 +26,7 @@ def _part(description: str, **fields: Schema) -> Schema:
 _CONDITION: Final = _part(
     "One thing that is true of the job, or not.",
     type=_text(f"What: {', '.join(ConditionType)}."),
-    status={**_text("Whether it is true."), "enum": [each.value for each in Truth]},
+    status={**_text("Whether it is true."), "enum": [each.value for each in ConditionStatus]},
     observedGeneration=_number("Generation of the spec that this was found for.", "int64"),
     lastTransitionTime=_time("When status changed last."),
     reason=_text("Why, in one word, for programs."),

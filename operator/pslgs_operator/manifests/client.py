@@ -6,14 +6,14 @@ from typing import Any, Final
 from pslgs.spec import ExitCode
 from pslgs.spec.scalars import INT32_MAX
 from pslgs_operator import names
-from pslgs_operator.address import Address
-from pslgs_operator.job import Job
-from pslgs_operator.manifests.child import child_metadata, expiry_annotation
-from pslgs_operator.manifests.child_job import child_job, on_exit_codes
+from pslgs_operator.endpoint import Endpoint
+from pslgs_operator.manifests.job import child_job, on_exit_codes
+from pslgs_operator.manifests.metadata import child_metadata, expiry_annotation
 from pslgs_operator.manifests.pod import Part, pod_template
-from pslgs_operator.manifests.template import pinned, with_user_template
+from pslgs_operator.overlay import pinned, with_user_template
 from pslgs_operator.placement import Placement
 from pslgs_operator.settings import Settings
+from pslgs_operator.training_job import TrainingJob
 
 FOR_GOOD = frozenset({ExitCode.BAD_INPUT, ExitCode.REFUSED, ExitCode.DROPPED})
 """Exit codes after which another attempt would end alike."""
@@ -30,7 +30,7 @@ _STAYS: Final = [
 
 
 def client_job(
-    job: Job, placement: Placement, server: Address, expires: datetime | None, settings: Settings
+    job: TrainingJob, placement: Placement, server: Endpoint, expires: datetime | None, settings: Settings
 ) -> dict[str, Any]:
     """Return the Job of the client at ``placement``.
 
@@ -54,7 +54,7 @@ def client_job(
     )
 
 
-def _part(job: Job, placement: Placement, server: Address) -> Part:
+def _part(job: TrainingJob, placement: Placement, server: Endpoint) -> Part:
     share = () if placement.share is None else (f"--share={placement.share}",)
     return Part(
         role=names.CLIENT,

@@ -6,9 +6,9 @@ from typing import Any
 
 from pslgs.identity.identity import AUTHORITY_FILE, CERTIFICATE_FILE, PRIVATE_KEY_FILE
 from pslgs_operator import names
-from pslgs_operator.job import Job
-from pslgs_operator.manifests.monitoring import scrape_annotations
+from pslgs_operator.manifests.podmonitor import scrape_annotations
 from pslgs_operator.settings import Settings
+from pslgs_operator.training_job import TrainingJob
 
 _USER = 65532
 _READABLE_BY_THE_GROUP = 0o440
@@ -35,7 +35,7 @@ class Part:
     volumes: Mapping[str, dict[str, Any]]
 
 
-def pod_template(job: Job, part: Part, settings: Settings) -> dict[str, Any]:
+def pod_template(job: TrainingJob, part: Part, settings: Settings) -> dict[str, Any]:
     """Return the pod template of a role, before the user's is laid over it."""
     return {
         "metadata": {
@@ -113,7 +113,7 @@ def probe(path: str, **numbers: int) -> dict[str, Any]:
     return {"httpGet": {"path": path, "port": "http"}, "timeoutSeconds": 5, **numbers}
 
 
-def _projected(job: Job, identity: str | None) -> dict[str, Any]:
+def _projected(job: TrainingJob, identity: str | None) -> dict[str, Any]:
     """Show job and identity in one volume, because one volume cannot be mounted within a read-only other."""
     folder = names.IDENTITY_FOLDER.removeprefix(f"{names.MANIFEST_FOLDER}/")
     files = (CERTIFICATE_FILE, PRIVATE_KEY_FILE, AUTHORITY_FILE)

@@ -5,12 +5,12 @@ from typing import Any
 
 from pslgs.spec import ExitCode
 from pslgs_operator import names
-from pslgs_operator.job import Job
-from pslgs_operator.manifests.child import child_metadata, expiry_annotation
-from pslgs_operator.manifests.child_job import child_job, on_exit_codes
+from pslgs_operator.manifests.job import child_job, on_exit_codes
+from pslgs_operator.manifests.metadata import child_metadata, expiry_annotation
 from pslgs_operator.manifests.pod import Part, pod_template, probe
-from pslgs_operator.manifests.template import with_user_template
+from pslgs_operator.overlay import with_user_template
 from pslgs_operator.settings import Settings
+from pslgs_operator.training_job import TrainingJob
 
 FOR_GOOD = frozenset(
     {
@@ -28,7 +28,9 @@ _GRACE_SECONDS = 60  # for a checkpoint on a slow volume
 _GPU = "nvidia.com/gpu"
 
 
-def server_job(job: Job, clients: int, expires: datetime | None, settings: Settings) -> dict[str, Any]:
+def server_job(
+    job: TrainingJob, clients: int, expires: datetime | None, settings: Settings
+) -> dict[str, Any]:
     """Return the Job of a server that waits for ``clients`` clients before its first step.
 
     ``expires`` is the end of its certificate, None without TLS.
@@ -47,7 +49,7 @@ def server_job(job: Job, clients: int, expires: datetime | None, settings: Setti
     )
 
 
-def _part(job: Job, clients: int, client_series: int) -> Part:
+def _part(job: TrainingJob, clients: int, client_series: int) -> Part:
     gpus = job.spec.server.gpus
     return Part(
         role=names.SERVER,

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from pslgs_operator.document import mappings, moment, text, timestamp, whole
-from pslgs_operator.wording import cut, word
+from pslgs_operator.fields import mappings, moment, text, timestamp, whole
+from pslgs_operator.text import cut, word
 
 _LONGEST_MESSAGE: Final = 4000
 """Bytes; the API allows eight times as many, but nobody reads them."""
@@ -26,7 +26,7 @@ class ConditionType(StrEnum):
     SUSPENDED = "Suspended"
 
 
-class Truth(StrEnum):
+class ConditionStatus(StrEnum):
     """Whether it is."""
 
     TRUE = "True"
@@ -39,7 +39,7 @@ class Condition:
     """One condition, as the API conventions have it."""
 
     type: ConditionType
-    status: Truth
+    status: ConditionStatus
     reason: str
     message: str
     observed_generation: int
@@ -58,10 +58,10 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ConditionUpdate:
     """What was found about one condition at one look."""
 
-    status: Truth
+    status: ConditionStatus
     reason: str
     message: str = ""
 
@@ -69,8 +69,8 @@ class Finding:
 Conditions = Mapping[ConditionType, Condition]
 
 
-def with_findings(
-    old: Conditions, findings: Mapping[ConditionType, Finding], generation: int, now: datetime
+def with_updates(
+    old: Conditions, findings: Mapping[ConditionType, ConditionUpdate], generation: int, now: datetime
 ) -> dict[ConditionType, Condition]:
     """Compute the conditions after a look at a generation; a transition time moves only with its status."""
     return {
@@ -85,7 +85,7 @@ def parse_conditions(status: Mapping[str, Any]) -> dict[ConditionType, Condition
 
 
 def _found(
-    kind: ConditionType, old: Condition | None, finding: Finding, generation: int, now: datetime
+    kind: ConditionType, old: Condition | None, finding: ConditionUpdate, generation: int, now: datetime
 ) -> Condition:
     message = cut(finding.message, _LONGEST_MESSAGE)
     new = Condition(kind, finding.status, word(finding.reason), message, generation, now)
@@ -97,10 +97,10 @@ def _found(
 def _parsed(documents: Iterable[Mapping[str, Any]]) -> Iterable[Condition]:
     for each in documents:
         kind, status = text(each, "type"), text(each, "status")
-        if kind in list(ConditionType) and status in list(Truth):
+        if kind in list(ConditionType) and status in list(ConditionStatus):
             yield Condition(
                 type=ConditionType(kind),
-                status=Truth(status),
+                status=ConditionStatus(status),
                 reason=text(each, "reason"),
                 message=text(each, "message"),
                 observed_generation=whole(each, "observedGeneration") or 0,

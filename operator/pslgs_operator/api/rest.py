@@ -1,0 +1,62 @@
+"""Requests to the API server."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aiohttp
+from kubernetes.aio.client import ApiClient
+
+from pslgs_operator.api.errors import ApiError
+from pslgs_operator.kube_client import RetryableError
+
+JSON: Final = "application/json"
+APPLY: Final = "application/apply-patch+yaml"
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=5)
+
+
+async def request(  # noqa: PLR0913 - what a request has
+    client: ApiClient,
+    method: str,
+    path: str,
+    *,
+    body: object = None,
+    query: Mapping[str, str] | None = None,
+    content: str = JSON,
+    accept: str = JSON,
+) -> dict[str, Any]:
+    """Send one request and read its answer.
+
+    Raises:
+        ApiError: the API server said no.
+        RetryableError: it said nothing.
+    """
+    headers = {"Accept": accept, "Content-Type": content}
+    serialized = await client.param_serialize(
+        method,
+        path,
+        query_params=list((query or {}).items()),
+        header_params=headers,
+        body=body,
+        auth_settings=["BearerToken"],
+    )
+    try:
+        response = await client.call_api(*serialized, _request_timeout=_TIMEOUT)
+        answer = _parse(await response.response.read())
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise RetryableError(f"the API server doesn't answer {method} {path}: {error!r}") from error
+    if not 200 <= response.status <= 299:
+        raise ApiError.parse(response.status, answer)
+    return answer
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    # A proxy in between, or an API server that is starting, may answer with something that is no JSON.
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}

@@ -1,0 +1,94 @@
+"""The condition Ready: how far the job is, and whether its server answers."""
+
+from pslgs_operator.assessment import timeouts
+from pslgs_operator.assessment.membership import Membership
+from pslgs_operator.assessment.pod_problems import failed
+from pslgs_operator.assessment.view import ENDED, View
+from pslgs_operator.endpoint import server_endpoint
+from pslgs_operator.names import server_name
+from pslgs_operator.snapshot import ChildPod, PodPhase, Problem, ServerReport
+from pslgs_operator.status.conditions import ConditionStatus, ConditionUpdate
+from pslgs_operator.status.types import FINISHING
+
+
+def silence(view: View) -> Problem | None:
+    """Tell of a server that should answer and doesn't."""
+    pod = view.server_pod
+    if pod is None or pod.phase is not PodPhase.RUNNING or view.report is not None:
+        return None
+    if pod.node in view.nodes and not view.is_ready(pod.node):
+        return Problem(
+            "ServerSilent",
+            f"node {pod.node} is not ready, and the server's pod {pod.name} on it does not answer; if the "
+            f"node will not come back, kubectl delete node {pod.node} lets the server start elsewhere",
+        )
+    if pod.deleting or not _should_answer(view, pod):
+        return None
+    return Problem(
+        "ServerSilent", f"the server's pod {pod.name} on node {pod.node} runs, but does not answer /status"
+    )
+
+
+def _should_answer(view: View, pod: ChildPod) -> bool:
+    """Tell whether it answered before, or had the time to begin."""
+    if view.snapshot.server_reply is not None:
+        return True
+    return pod.started is not None and view.now - pod.started >= timeouts.FIRST_ANSWER
+
+
+def ready(view: View, members: Membership) -> ConditionUpdate:
+    """Say whether the server trains; a pod that runs is not enough."""
+    if view.job.spec.suspend:
+        return _not_yet("Suspended", "spec.suspend is true")
+    if view.report is not None:
+        return _by_report(view, view.report, members)
+    if silent := silence(view):
+        return _not_yet(silent.reason, silent.message)
+    return _before_the_server(view) if view.server is None else _by_pods(view, view.server_pod)
+
+
+def _by_report(view: View, report: ServerReport, members: Membership) -> ConditionUpdate:
+    if view.moving:
+        notice = f"; the server says: {report.notice}" if report.notice else ""
+        training = f"training with {len(members.live)} of {members.expected} clients{notice}"
+        return ConditionUpdate(ConditionStatus.TRUE, "Training", training)
+    if report.phase == "Waiting":
+        waits = report.message if report.message.startswith("for ") else f"for clients: {report.message}"
+        return _not_yet("WaitingForClients", f"the server waits {waits.removesuffix(': ')}")
+    if report.phase == "Finished":
+        return _not_yet(FINISHING, "the training is over, and the server is about to end")
+    if report.phase in {"Interrupted", "Failed"}:
+        return _not_yet("ServerRestarting", f"the server ends: {report.message}")
+    return _not_yet(_starting(view), "the server reads its model and its data")
+
+
+def _before_the_server(view: View) -> ConditionUpdate:
+    if problem := view.placements.problem:
+        return _not_yet(problem.reason, problem.message)
+    if server_endpoint(view.job, view.snapshot) is None:
+        service = server_name(view.job.name)
+        return _not_yet("WaitingForAddress", f"Service {service} has no address that clients can dial yet")
+    return _not_yet("Starting", "the server's Job is being made")
+
+
+def _by_pods(view: View, pod: ChildPod | None) -> ConditionUpdate:
+    if pod is None:
+        return _not_yet("Starting", "the server's pod is being made")
+    if pod.phase in ENDED:
+        done = pod.phase is PodPhase.SUCCEEDED
+        return _not_yet(FINISHING if done else "ServerRestarting", "" if done else failed(pod))
+    if pod.deleting:
+        return _not_yet("ServerRestarting", f"the server's pod {pod.name} is being deleted")
+    if pod.phase is PodPhase.RUNNING:
+        return _not_yet(_starting(view), f"the server's pod {pod.name} runs, and has not answered yet")
+    gated = pod.unscheduled is not None and pod.unscheduled.reason == "SchedulingGated"
+    waits = "waits for its scheduling gates to be removed" if gated else "does not run yet"
+    return _not_yet(_starting(view), f"the server's pod {pod.name} {waits}")
+
+
+def _starting(view: View) -> str:
+    return "ServerRestarting" if len(view.server_pods) > 1 else "Starting"
+
+
+def _not_yet(reason: str, message: str) -> ConditionUpdate:
+    return ConditionUpdate(ConditionStatus.FALSE, reason, message)

@@ -1,0 +1,207 @@
+"""Carry out planned actions: stage after stage, the objects of a stage concurrently."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from itertools import groupby
+from typing import Any, Final, NamedTuple, assert_never
+
+from pslgs.spec.errors import InputError
+from pslgs_operator import names
+from pslgs_operator.actions import (
+    Action,
+    Annotate,
+    Apply,
+    Delete,
+    DeleteTrainingJob,
+    IssueClient,
+    IssueServer,
+)
+from pslgs_operator.certificates import issue_client, issue_server
+from pslgs_operator.gvk import JOBS, POD_MONITORS, SECRETS, TRAINING_JOBS
+from pslgs_operator.kube_client import KubeClient, RejectedError
+from pslgs_operator.snapshot import Rejection
+from pslgs_operator.training_job import TrainingJob
+
+CarryOut = Callable[[Action], Awaitable[None]]
+
+_AT_ONCE: Final = 16
+"""Lanes of one job that are under way together."""
+_OPTIONAL: Final = f"{POD_MONITORS.kind}/"
+"""Without these a job trains as well."""
+
+
+class Stage(Enum):
+    """What comes after each other; a refusal at one of the first two stops the making of later ones."""
+
+    FIXTURES = auto()
+    SERVER = auto()
+    CLIENTS = auto()
+    END = auto()
+
+
+class Slot(NamedTuple):
+    """An action's stage, and its lane there: one lane's actions follow each other, whatever others do."""
+
+    stage: Stage
+    lane: str
+
+
+async def execute(
+    job_name: str, actions: Iterable[Action], carry_out: CarryOut, held: Mapping[str, Rejection]
+) -> dict[str, Rejection]:
+    """Carry out all that can be; returns what was refused by lane, now or lately.
+
+    Args:
+        job_name: The job's name.
+        actions: What to do.
+        carry_out: Does one of them.
+        held: Lanes that were refused lately and are not tried again yet.
+
+    Raises:
+        RetryableError: the API server doesn't answer; the rest is left undone.
+        NamespaceTerminatingError: the namespace is going; the rest is left undone.
+    """
+    rejections: dict[str, Rejection] = {}
+    blocked = False
+    for stage, group in groupby(actions, key=lambda action: slot_of(job_name, action).stage):
+        lanes: dict[str, list[Action]] = {}
+        for action in group:
+            if not blocked or isinstance(action, Delete):
+                lanes.setdefault(slot_of(job_name, action).lane, []).append(action)
+        refused = await _run_slots(lanes, carry_out, held)
+        rejections |= refused
+        blocked |= stage in {Stage.FIXTURES, Stage.SERVER} and any(map(_is_needed, refused))
+    return rejections
+
+
+def slot_of(job_name: str, action: Action) -> Slot:
+    """Tell where an action comes."""
+    match action:
+        case IssueServer():
+            return Slot(Stage.SERVER, names.server_name(job_name))
+        case IssueClient(client=client):
+            return Slot(Stage.CLIENTS, names.client_name(job_name, client))
+        case DeleteTrainingJob():
+            return Slot(Stage.END, job_name)
+        case Apply(manifest):
+            return _slot_of_object(job_name, manifest["kind"], manifest["metadata"]["name"])
+        case Annotate(kind, name) | Delete(kind, name):
+            return _slot_of_object(job_name, kind, name)
+
+
+def _slot_of_object(job_name: str, kind: str, name: str) -> Slot:
+    if kind == JOBS.kind:
+        return Slot(Stage.SERVER if name == names.server_name(job_name) else Stage.CLIENTS, name)
+    stage = Stage.CLIENTS if kind == SECRETS.kind else Stage.FIXTURES
+    return Slot(stage, f"{kind}/{name}")
+
+
+def _is_needed(lane: str) -> bool:
+    return not lane.startswith(_OPTIONAL)
+
+
+async def _run_slots(
+    lanes: Mapping[str, Sequence[Action]], carry_out: CarryOut, held: Mapping[str, Rejection]
+) -> dict[str, Rejection]:
+    rejections = {lane: held[lane] for lane in lanes if lane in held}
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def follow(lane: str, actions: Sequence[Action]) -> None:
+        async with slots:
+            refusal = await _try(actions, carry_out)
+        if refusal is not None:
+            rejections[lane] = refusal
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for lane, actions in lanes.items():
+                if lane not in held:
+                    tasks.create_task(follow(lane, actions))
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
+    return rejections
+
+
+async def _try(actions: Sequence[Action], carry_out: CarryOut) -> Rejection | None:
+    for action in actions:
+        try:
+            await carry_out(action)
+        except RejectedError as refused:
+            return Rejection(_child(action), refused.reason, refused.message)
+        except InputError as error:
+            return Rejection(_child(action), "CertificateRefused", str(error))
+    return None
+
+
+def _child(action: Action) -> str:
+    match action:
+        case Apply(manifest):
+            return f"{manifest['kind']} {manifest['metadata']['name']}"
+        case IssueClient(client=client):
+            return f"certificate of {client}"
+        case IssueServer():
+            return "certificate of the server"
+        case Annotate(kind, name) | Delete(kind, name):
+            return f"{kind} {name}"
+        case DeleteTrainingJob():
+            return "SplitTrainingJob"
+
+
+@dataclass(slots=True)
+class Executor:
+    """Carries out actions of one look at one job.
+
+    Attributes:
+        told: Is given every object as the API server has it after a write.
+    """
+
+    job: TrainingJob
+    cluster: KubeClient
+    now: datetime
+    told: Callable[[Mapping[str, Any]], None]
+    _authority: Mapping[str, bytes] | None = None  # read once; a thousand certificates may need it
+
+    async def carry_out(self, action: Action) -> None:
+        """Do it.
+
+        Raises:
+            RejectedError: the cluster doesn't want it.
+            InputError: a certificate cannot be issued.
+            RetryableError: the API server doesn't answer.
+            NamespaceTerminatingError: the namespace is going.
+        """
+        match action:
+            case Apply(manifest):
+                self.told(await self.cluster.apply(manifest))
+            case IssueServer():
+                await self._issue_server(action)
+            case IssueClient():
+                authority = await self._read_authority()
+                await self.cluster.apply(issue_client(self.job, authority, action, self.now))
+            case Annotate(kind, name, annotations):
+                changed = await self.cluster.annotate(kind, self.job.namespace, name, annotations)
+                if changed is not None:
+                    self.told(changed)
+            case Delete(kind, name):
+                await self.cluster.delete(kind, self.job.namespace, name)
+            case DeleteTrainingJob():
+                await self.cluster.delete(
+                    TRAINING_JOBS.kind, self.job.namespace, self.job.name, uid=self.job.uid
+                )
+            case _:
+                assert_never(action)
+
+    async def _issue_server(self, action: IssueServer) -> None:
+        authority = await self._read_authority()
+        for secret in issue_server(self.job, authority, action, self.now):
+            await self.cluster.apply(secret)
+        self._authority = None  # it may be a new one
+
+    async def _read_authority(self) -> Mapping[str, bytes] | None:
+        if self._authority is None:
+            name = names.authority_name(self.job.name)
+            self._authority = await self.cluster.secret(self.job.namespace, name, self.job.uid)
+        return self._authority

@@ -1,0 +1,213 @@
+"""What the watches cover, and whether they still tell everything."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import kopf
+from kubernetes.aio.client import ApiClient
+
+from pslgs_operator.api.errors import ApiError
+from pslgs_operator.api.rest import METADATA_ONLY, request
+from pslgs_operator.gvk import FIXTURES, JOBS, NODES, POD_MONITORS, PODS, TRAINING_JOBS, Resource
+from pslgs_operator.kube_client import JobKey, RetryableError
+from pslgs_operator.settings import Settings
+from pslgs_operator.store import Change, ObjectKey, Store, Stores, is_newer, object_key
+
+
+def watched(settings: Settings) -> tuple[Resource, ...]:
+    """List the kinds of objects that are watched; PodMonitors exist in some clusters only."""
+    monitors = (POD_MONITORS,) if settings.pod_monitors else ()
+    return (TRAINING_JOBS, NODES, JOBS, PODS, *FIXTURES, *monitors)
+
+
+def tune(settings: kopf.OperatorSettings, resources: Iterable[Resource]) -> None:
+    """Set what kopf has to know; times are seconds.
+
+    A connection that a proxy has dropped tells nothing, not even that it is gone: so a watch ends by itself
+    after some minutes, and is given up when nothing comes for longer than the API server's bookmarks take.
+    """
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 330
+    settings.watching.connect_timeout = 10
+    settings.watching.inactivity_timeout = 90
+    settings.watching.chunk_size = 500
+    settings.networking.connect_timeout = 10
+    settings.networking.request_timeout = 60
+    settings.scanning.disabled = True  # it would need the right to read all CRDs and namespaces
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    for chatty in ("kopf.objects", "kopf.activities.probe", "aiohttp.access"):  # of each event, of each probe
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for resource in resources:
+        if resource.selector:
+            where = (resource.group, resource.version, resource.plural)
+            settings.watching.label_selectors[where] = resource.selector
+
+
+INTERVAL: Final = timedelta(seconds=60)
+"""Between two audits."""
+DEAF_AFTER: Final = timedelta(seconds=90)
+"""A watch that owes something for so long tells nothing any more; a healthy one needs a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the API server lists of a kind: the objects' resourceVersions, and the list's own."""
+
+    version: str
+    objects: Mapping[ObjectKey, str]
+
+
+def merged(listings: Sequence[Listing]) -> Listing:
+    """Put the listings of several namespaces together; they are as old as the oldest."""
+    oldest = min((listing.version for listing in listings), key=lambda version: (len(version), version))
+    return Listing(oldest, {key: version for each in listings for key, version in each.objects.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class MissedUpdate:
+    """A state of an object that the watch should have told of, listed at ``since``."""
+
+    version: str
+    since: datetime
+
+
+@dataclass(slots=True, eq=False)
+class WatchHealth:
+    """How well the watch of one kind of objects hears.
+
+    Attributes:
+        agreed: When it was last known to have told everything.
+    """
+
+    cache: Store[Any]
+    agreed: datetime
+    _debts: dict[ObjectKey, MissedUpdate] = field(default_factory=dict)
+
+    @property
+    def resource(self) -> Resource:
+        """What it watches."""
+        return self.cache.resource
+
+    def age(self, now: datetime) -> timedelta:
+        """For how long it has not been known to have told everything."""
+        return now - self.agreed
+
+    def is_deaf(self, now: datetime) -> bool:
+        """Tell whether it owes something for too long."""
+        return any(
+            now - debt.since > DEAF_AFTER and not self._is_paid(key, debt)
+            for key, debt in self._debts.items()
+        )
+
+    def compare(self, listing: Listing, now: datetime) -> list[Change[Any]]:
+        """Compare with what is listed; returns what is gone untold, and is now forgotten.
+
+        A watch that had to begin anew after an outage doesn't tell what was deleted meanwhile.
+        """
+        told = self.cache.all()
+        self._debts = {
+            key: self._debt(key, version, now)
+            for key, version in listing.objects.items()
+            if key not in told or is_newer(version, told[key].version)
+        }
+        if not self._debts:
+            self.agreed = now
+        gone = [
+            key
+            for key, entry in told.items()
+            if key not in listing.objects and not is_newer(entry.version, listing.version)
+        ]
+        return [change for key in gone if (change := self.cache.drop(key)) is not None]
+
+    def _debt(self, key: ObjectKey, version: str, now: datetime) -> MissedUpdate:
+        """Keep a debt until it is paid; each state of an object that changes often is one of its own."""
+        old = self._debts.get(key)
+        return MissedUpdate(version, now) if old is None or self._is_paid(key, old) else old
+
+    def _is_paid(self, key: ObjectKey, debt: MissedUpdate) -> bool:
+        told = self.cache.all().get(key)
+        return told is not None and not is_newer(debt.version, told.version)
+
+
+_CHUNK = 500
+
+
+async def list_versions(client: ApiClient, resource: Resource, namespace: str | None) -> Listing:
+    """List all objects of a kind that the operator looks at, without their contents.
+
+    Raises:
+        ApiError: the API server said no.
+        RetryableError: it said nothing.
+    """
+    query = {"limit": str(_CHUNK)} | ({"labelSelector": resource.selector} if resource.selector else {})
+    objects: dict[ObjectKey, str] = {}
+    more: dict[str, str] = {}
+    while True:
+        answer = await request(
+            client, "GET", resource.path(namespace), query=query | more, accept=METADATA_ONLY
+        )
+        objects |= {object_key(item): item["metadata"]["resourceVersion"] for item in answer["items"] or ()}
+        metadata = answer["metadata"]
+        if not metadata.get("continue"):
+            return Listing(metadata["resourceVersion"], objects)
+        more = {"continue": metadata["continue"]}
+
+
+_log = logging.getLogger(__name__)
+
+
+class StaleWatchError(Exception):
+    """The operator doesn't hear any more what happens in the cluster; it has to be started again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """Compares what the watches told with what the API server lists.
+
+    Attributes:
+        namespaces: The namespaces that are watched; None stands for all.
+        concerns: Is given the jobs that are concerned by what the watches did not tell.
+    """
+
+    client: ApiClient
+    stores: Stores
+    hearings: tuple[WatchHealth, ...]
+    namespaces: tuple[str | None, ...]
+    concerns: Callable[[Iterable[JobKey]], None]
+    now: Callable[[], datetime]
+
+    async def run(self) -> None:
+        """Audit until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL.total_seconds())
+            for hearing in self.hearings:
+                await self.audit(hearing)
+
+    async def audit(self, hearing: WatchHealth) -> None:
+        """Audit one watch; when the API server doesn't answer, nothing is learned."""
+        resource = hearing.resource
+        namespaces = self.namespaces if resource.namespaced else (None,)
+        try:
+            listings = [await list_versions(self.client, resource, each) for each in namespaces]
+        except (ApiError, RetryableError) as trouble:
+            _log.warning("%s cannot be audited: %s", resource.plural, trouble)
+            return
+        for change in hearing.compare(merged(listings), self.now()):
+            _log.info("%s %s is gone, which its watch did not tell", resource.kind, change.key.name)
+            self.concerns(self.stores.affected_jobs(resource, change))
+
+    def check(self) -> None:
+        """Do nothing while every watch tells what it should.
+
+        Raises:
+            StaleWatchError: one doesn't.
+        """
+        now = self.now()
+        deaf = [hearing.resource.plural for hearing in self.hearings if hearing.is_deaf(now)]
+        if deaf:
+            raise StaleWatchError(f"the watch of {', '.join(deaf)} tells nothing any more")

@@ -1,0 +1,26 @@
+"""Metadata that all children of a job share."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pslgs_operator import names
+from pslgs_operator.training_job import TrainingJob
+
+
+def child_metadata(
+    job: TrainingJob, name: str, role: str | None = None, annotations: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return metadata with labels, the owner, and the digest of the spec that the child is made from."""
+    return {
+        "name": name,
+        "namespace": job.namespace,
+        "labels": names.labels(job.name, role),
+        "annotations": {names.SPEC_ANNOTATION: job.spec_digest, **(annotations or {})},
+        "ownerReferences": [job.owner_reference],
+    }
+
+
+def expiry_annotation(expires: datetime | None) -> dict[str, str]:
+    """Write down on a child Job when its certificate ends; nothing without TLS."""
+    return {names.EXPIRY_ANNOTATION: expires.isoformat()} if expires else {}

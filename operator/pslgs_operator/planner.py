@@ -1,0 +1,246 @@
+"""Decide what has to be done about a job, in order, and when to look at it again."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from pslgs.spec import ServiceType
+from pslgs_operator import names
+from pslgs_operator.actions import (
+    Action,
+    Annotate,
+    Apply,
+    Delete,
+    DeleteTrainingJob,
+    IssueClient,
+    IssueServer,
+)
+from pslgs_operator.certificates import renewal_time
+from pslgs_operator.endpoint import Endpoint, certified_hosts, server_endpoint
+from pslgs_operator.manifests.client import client_job
+from pslgs_operator.manifests.metadata import expiry_annotation
+from pslgs_operator.manifests.server import server_job
+from pslgs_operator.manifests.supporting import supporting_objects
+from pslgs_operator.placement import Placement, Placements
+from pslgs_operator.settings import Settings
+from pslgs_operator.snapshot import ChildJob, ChildJobState, PodPhase, Snapshot
+from pslgs_operator.status.types import ConditionType, JobStatus
+from pslgs_operator.training_job import TrainingJob
+
+_ENDED: Final = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A job that is to run, and what is there of it.
+
+    Attributes:
+        begun: Whether its training has begun; from then on, Jobs that run are left as they are.
+        address: Where clients find the server; None while that is not known.
+    """
+
+    job: TrainingJob
+    snapshot: Snapshot
+    placements: Placements
+    settings: Settings
+    now: datetime
+    begun: bool
+    address: Endpoint | None
+
+    @property
+    def expires(self) -> datetime | None:
+        """When a certificate ends that is issued now; None without TLS."""
+        return self.now + self.settings.certificate_lifetime if self.job.mutual_tls else None
+
+
+def running_actions(scene: Scene) -> Iterator[Action]:
+    """Yield what is to be done; nothing when all is there."""
+    last_server_pod = _departed(scene)
+    obsolete = () if scene.begun else _obsolete(scene)
+    leaving = frozenset(child.name for child in (*last_server_pod, *obsolete))
+    yield from _supporting(scene)
+    yield from _departures(scene, last_server_pod)
+    yield from (Delete("Job", child.name) for child in obsolete)
+    if scene.address is None:
+        return
+    server, busy = scene.snapshot.server, _busy(scene.snapshot)
+    if server is not None:
+        stays = not server.deleting and server.name not in leaving
+        open_to_clients = stays and server.state is ChildJobState.ACTIVE
+    else:
+        can_start = bool(scene.placements.clients) and scene.placements.problem is None
+        open_to_clients = can_start and names.server_name(scene.job.name) not in busy
+        if open_to_clients:
+            yield from _start_server(scene, scene.address)
+    if open_to_clients:
+        yield from _start_clients(scene, scene.address, busy)
+    yield from _renewals(scene, scene.address, leaving)
+
+
+def _supporting(scene: Scene) -> Iterator[Action]:
+    digest = scene.job.spec_digest
+    for which, manifest in supporting_objects(scene.job, scene.settings).items():
+        present = scene.snapshot.supporting.get(which)
+        if present == digest:
+            continue
+        if present is not None and which[0] == "Service" and _is_of_other_kind(scene):
+            yield Delete(*which)
+        yield Apply(manifest(scene.job, scene.settings))
+
+
+def _is_of_other_kind(scene: Scene) -> bool:
+    """Tell whether the Service changes to or from a headless one, which the API server does not allow."""
+    headless = scene.snapshot.node_port is None
+    return headless != (scene.job.spec.server.service.type is ServiceType.CLUSTER_IP)
+
+
+def _departed(scene: Scene) -> tuple[ChildJob, ...]:
+    """Find the clients of nodes that are gone or are not meant any more."""
+    placed = {placement.client for placement in scene.placements.clients}
+    clients = scene.snapshot.clients.items()
+    return tuple(child for client, child in clients if client not in placed and not child.deleting)
+
+
+def _departures(scene: Scene, last_server_pod: tuple[ChildJob, ...]) -> Iterator[Action]:
+    for child in last_server_pod:
+        yield Delete("Job", child.name)
+        if scene.job.mutual_tls and child.client is not None:
+            yield Delete("Secret", names.client_identity_name(scene.job.name, child.client))
+
+
+def _obsolete(scene: Scene) -> tuple[ChildJob, ...]:
+    """Find Jobs that were made from another spec and are still wanted; their templates cannot be changed."""
+    digest = scene.job.spec_digest
+    placed = {placement.client for placement in scene.placements.clients} | {None}
+    return tuple(
+        child
+        for child in scene.snapshot.jobs
+        if child.spec_digest != digest and not child.deleting and child.client in placed
+    )
+
+
+def _busy(snapshot: Snapshot) -> frozenset[str]:
+    """Name the Jobs of which a pod is left: two servers would write one volume, two clients have one name."""
+    return frozenset(pod.job for pod in snapshot.pods if pod.phase not in _ENDED)
+
+
+def _start_server(scene: Scene, address: Endpoint) -> Iterator[Action]:
+    if scene.expires:
+        yield IssueServer(certified_hosts(scene.job, address), scene.expires)
+    yield Apply(server_job(scene.job, len(scene.placements.clients), scene.expires, scene.settings))
+
+
+def _start_clients(scene: Scene, address: Endpoint, busy: frozenset[str]) -> Iterator[Action]:
+    for placement in scene.placements.clients:
+        if placement.client in scene.snapshot.clients:
+            continue
+        if names.client_name(scene.job.name, placement.client) not in busy:
+            yield from _start_client(scene, placement, address)
+
+
+def _start_client(scene: Scene, placement: Placement, address: Endpoint) -> Iterator[Action]:
+    if scene.expires:
+        yield IssueClient(placement.client, scene.expires)
+    yield Apply(client_job(scene.job, placement, address, scene.expires, scene.settings))
+
+
+def _renewals(scene: Scene, address: Endpoint, leaving: frozenset[str]) -> Iterator[Action]:
+    for child in scene.snapshot.jobs:
+        due = renewal_time(child, scene.settings)
+        if due is None or due > scene.now or scene.expires is None or child.name in leaving:
+            continue
+        if child.client is None:
+            yield IssueServer(certified_hosts(scene.job, address), scene.expires)
+        else:
+            yield IssueClient(child.client, scene.expires)
+        yield Annotate("Job", child.name, expiry_annotation(scene.expires))
+
+
+LINGERING: Final = timedelta(seconds=60)
+"""Clients that have not gone so long after the end of a training are not waited for any more."""
+
+RESYNC: Final = timedelta(minutes=10)
+"""A job is looked at after this time though nothing was heard of it."""
+
+
+def plan(  # noqa: PLR0913, PLR0917 - all that is known of a job
+    job: TrainingJob,
+    status: JobStatus,
+    snapshot: Snapshot,
+    placements: Placements,
+    settings: Settings,
+    now: datetime,
+) -> tuple[Action, ...]:
+    """Decide what has to be done so that the cluster becomes what the job asks for.
+
+    ``status`` is the one just assessed.  What comes later depends on what comes before.
+    """
+    if status.finished:
+        return tuple(_after_the_end(job, status, snapshot, now))
+    if job.spec.suspend:
+        return tuple(_deletions(snapshot.jobs))
+    begun = status.training_start_time is not None
+    address = server_endpoint(job, snapshot)
+    return tuple(running_actions(Scene(job, snapshot, placements, settings, now, begun, address)))
+
+
+def next_look(
+    job: TrainingJob, status: JobStatus, snapshot: Snapshot, settings: Settings, now: datetime
+) -> timedelta:
+    """Say how long nothing will have to be done, unless something is heard; at most `RESYNC`."""
+    if status.finished:
+        moments = list(_moments_after_the_end(job, status, snapshot))
+    elif job.spec.suspend:
+        moments = []
+    else:
+        moments = list(_moments_of_running(job, status, snapshot, settings, now))
+    # What is past has been seen to just now; were it looked at again at once, an error would be a hot loop.
+    return min([RESYNC, *(moment - now for moment in moments if moment > now)])
+
+
+def _after_the_end(
+    job: TrainingJob, status: JobStatus, snapshot: Snapshot, now: datetime
+) -> Iterator[Action]:
+    expiry = _expiry(job, status)
+    if expiry is not None and now >= expiry:
+        yield DeleteTrainingJob()
+    elif status.holds(ConditionType.FAILED) or now >= _end_of_lingering(status, now):
+        yield from _deletions(each for each in snapshot.jobs if each.state is ChildJobState.ACTIVE)
+
+
+def _deletions(jobs: Iterable[ChildJob]) -> Iterator[Action]:
+    return (Delete("Job", each.name) for each in jobs if not each.deleting)
+
+
+def _expiry(job: TrainingJob, status: JobStatus) -> datetime | None:
+    """Return when the time to live is over."""
+    seconds = job.spec.ttl_seconds_after_finished
+    if seconds is None or status.completion_time is None:
+        return None
+    return status.completion_time + timedelta(seconds=seconds)
+
+
+def _end_of_lingering(status: JobStatus, now: datetime) -> datetime:
+    return (status.completion_time or now) + LINGERING
+
+
+def _moments_after_the_end(job: TrainingJob, status: JobStatus, snapshot: Snapshot) -> Iterator[datetime]:
+    if expiry := _expiry(job, status):
+        yield expiry
+    if status.completion_time and any(each.state is ChildJobState.ACTIVE for each in snapshot.jobs):
+        yield status.completion_time + LINGERING
+
+
+def _moments_of_running(
+    job: TrainingJob, status: JobStatus, snapshot: Snapshot, settings: Settings, now: datetime
+) -> Iterator[datetime]:
+    if any(pod.client is None and pod.phase is PodPhase.RUNNING for pod in snapshot.pods):
+        yield now + settings.poll_interval
+    if snapshot.server_reply is not None:
+        yield snapshot.server_reply.heard + settings.silence_bound
+    if status.start_time is not None and job.spec.active_deadline_seconds is not None:
+        yield status.start_time + timedelta(seconds=job.spec.active_deadline_seconds)
+    for child in snapshot.jobs:
+        if due := renewal_time(child, settings):
+            yield due

@@ -1,0 +1,212 @@
+"""What the cluster shows of one job: frozen values, read from the API's objects once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node that the job's clients may run on, or its server runs on."""
+
+    name: str
+    labels: Mapping[str, str]
+    ready: bool
+    unschedulable: bool = False
+
+
+class ChildJobState(StrEnum):
+    """How far a child Job is."""
+
+    ACTIVE = "Active"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ChildJob:
+    """The server's Job, or that of a client.
+
+    Attributes:
+        client: The client's id; None for the server.
+        node: The node that a client is pinned to; None for the server.
+        share: The client's number in a partition, if there is one.
+        spec_digest: Digest of the spec that it was made from.
+        certificate_expires: When the certificate in its Secret ends; None without TLS.
+        failures: Pods of it that failed and counted against its backoff limit.
+        reason: Why it failed, in the words of batch/v1 (BackoffLimitExceeded, PodFailurePolicy …).
+        message: The same in a sentence; of one that is active, why no pod is made for it.
+        deleting: Whether it is on its way out; nothing may be decided from what it says then.
+        ended: When it became Complete or Failed.
+    """
+
+    name: str
+    client: str | None
+    node: str | None
+    share: int | None
+    spec_digest: str
+    certificate_expires: datetime | None
+    state: ChildJobState
+    created: datetime
+    failures: int = 0
+    reason: str = ""
+    message: str = ""
+    deleting: bool = False
+    ended: datetime | None = None
+
+
+class PodPhase(StrEnum):
+    """A pod's phase."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What Kubernetes says of a pod that doesn't run: why its container waits, or why it has no node."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TerminationMessage:
+    """What a container left behind in its termination message.
+
+    Attributes:
+        report: The server's final status, as `/status` would tell it; None if it had none.
+    """
+
+    exit_code: int | None
+    message: str
+    report: "ServerReport | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChildPod:
+    """A pod of the job.
+
+    Attributes:
+        job: Name of the child Job that it belongs to.
+        client: The client's id; None for the server.
+        started: When its container began to run.
+        waiting: Why a container waits (ImagePullBackOff, CrashLoopBackOff, CreateContainerConfigError …);
+            None while it is just being made.
+        unscheduled: Why it has no node.
+        exit_code: Of its container, once that has ended.
+        end_reason: Why its container ended, in Kubernetes' words (Completed, Error, OOMKilled …), or why the
+            node refused or ended the whole pod (Evicted, UnexpectedAdmissionError …).
+        termination_message: The container's termination message, read.
+        disruption: Why the cluster ended it, which counts against no limit (EvictionByEvictionAPI,
+            DeletionByTaintManager …).
+    """
+
+    name: str
+    job: str
+    client: str | None
+    created: datetime
+    phase: PodPhase
+    node: str | None = None
+    ip: str | None = None
+    ready: bool = False
+    started: datetime | None = None
+    waiting: Problem | None = None
+    unscheduled: Problem | None = None
+    exit_code: int | None = None
+    end_reason: str = ""
+    termination_message: TerminationMessage | None = None
+    disruption: str = ""
+    deleting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReport:
+    """What a server says of itself (`pslgs.telemetry.status`); figures it doesn't know are None.
+
+    Attributes:
+        phase: Starting, Waiting, Training, Evaluating, Finished, Interrupted or Failed.
+        live: Names of clients that take part.
+        lost: Names of clients that were lost and did not come back.
+        live_count: Their number in last words, which hold no names; None where names are known.
+        lost_count: Likewise.
+        checkpoint_time: Unix time in seconds.
+        message: What a user should know now, or do something about.
+        notice: What is so for the whole run, and no trouble.
+    """
+
+    phase: str
+    epoch: int = 0
+    epochs: int = 0
+    step: int = 0
+    steps: int = 0
+    progress: float = 0.0
+    eta_seconds: float | None = None
+    loss: float | None = None
+    accuracy: float | None = None
+    deviation: float | None = None
+    deviation_expected: float | None = None
+    deviation_bound: float | None = None
+    samples_per_second: float | None = None
+    live: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    live_count: int | None = None
+    lost_count: int | None = None
+    checkpoint_step: int | None = None
+    checkpoint_time: float | None = None
+    message: str = ""
+    notice: str = ""
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReply:
+    """The last answer of the server's `/status`, and when it came."""
+
+    report: ServerReport
+    heard: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A child that the API server refused to make, as the last attempt was told."""
+
+    child: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that is known of a job beside its own object.
+
+    Attributes:
+        nodes: All nodes of the cluster that match ``spec.clients.nodeSelector``, and the server's.
+        last_server_pod: The last pod of the server that is gone and had left last words.
+        fixtures: Kind and name of each Service, ConfigMap, NetworkPolicy, claim or PodMonitor of the job ->
+            the digest in its `SPEC_ANNOTATION`.
+        service_address: What a LoadBalancer was given; None before that, and for other types.
+        node_port: The gRPC port on the nodes, if the Service has one.
+        server_reply: None before the first answer.
+        rejections: What could not be made when this job was reconciled last.
+    """
+
+    nodes: tuple[Node, ...] = ()
+    server: ChildJob | None = None
+    clients: Mapping[str, ChildJob] = field(default_factory=dict)
+    pods: tuple[ChildPod, ...] = ()
+    last_server_pod: ChildPod | None = None
+    supporting: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    service_address: str | None = None
+    node_port: int | None = None
+    server_reply: ServerReply | None = None
+    rejections: tuple[Rejection, ...] = ()
+
+    @property
+    def jobs(self) -> tuple[ChildJob, ...]:
+        """All child Jobs, the server's first."""
+        return (*((self.server,) if self.server else ()), *self.clients.values())

@@ -1,0 +1,246 @@
+"""Objects that the watches told of, indexed by job, and which jobs a change affects."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from pslgs_operator import names
+from pslgs_operator.fields import moment
+from pslgs_operator.gvk import FIXTURES, JOBS, NODES, POD_MONITORS, PODS, TRAINING_JOBS, Resource
+from pslgs_operator.kube_client import JobKey
+from pslgs_operator.parse.jobs import read_job
+from pslgs_operator.parse.nodes import read_node
+from pslgs_operator.parse.pods import read_pod
+from pslgs_operator.parse.supporting import SupportingObject, supporting_reader
+from pslgs_operator.placement import selects
+from pslgs_operator.snapshot import ChildJob, ChildPod, Node
+
+V = TypeVar("V")
+
+
+class ObjectKey(NamedTuple):
+    """Where an object is; the namespace is empty for what has none."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[V]):
+    """One object.
+
+    Attributes:
+        version: Its resourceVersion.
+        owner: The uid of the object that controls it.
+        job: The SplitTrainingJob that its label names.
+    """
+
+    uid: str
+    version: str
+    owner: str | None
+    job: JobKey | None
+    value: V
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[V]):
+    """What became of an object; None is one that isn't there."""
+
+    key: ObjectKey
+    old: Entry[V] | None
+    new: Entry[V] | None
+
+
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+@dataclass(slots=True, eq=False)
+class Store(Generic[V]):
+    """All objects of one kind that the operator looks at.
+
+    It is told by the watch, and by the answers to the operator's own writes, whichever comes first.
+    """
+
+    resource: Resource
+    read: Callable[[Mapping[str, Any]], V]
+    _entries: dict[ObjectKey, Entry[V]] = field(default_factory=dict)
+    _by_job: dict[JobKey, dict[str, Entry[V]]] = field(default_factory=dict)
+
+    def put(self, body: Mapping[str, Any]) -> Change[V] | None:
+        """Take an object in; None if it says nothing new."""
+        key, new = object_key(body), self._entry(body)
+        old = self._entries.get(key)
+        if old is not None and is_newer(old.version, new.version):
+            return None  # the watch tells of a state before our own write
+        self._forget(key, old)
+        self._entries[key] = new
+        if new.job is not None:
+            self._by_job.setdefault(new.job, {})[key.name] = new
+        unchanged = old is not None and (old.uid, old.job, old.value) == (new.uid, new.job, new.value)
+        return None if unchanged else Change(key, old, new)
+
+    def drop(self, key: ObjectKey, uid: str | None = None) -> Change[V] | None:
+        """Forget an object; one of the same name with another ``uid`` stays."""
+        old = self._entries.get(key)
+        if old is None or uid not in {None, old.uid}:
+            return None
+        self._forget(key, old)
+        return Change(key, old, None)
+
+    def of_job(self, job: JobKey) -> Mapping[str, Entry[V]]:
+        """Return the job's objects by name."""
+        return self._by_job.get(job, _NONE)
+
+    def all(self) -> Mapping[ObjectKey, Entry[V]]:
+        """Return every object."""
+        return MappingProxyType(self._entries)
+
+    def _entry(self, body: Mapping[str, Any]) -> Entry[V]:
+        metadata = body["metadata"]
+        job = (metadata.get("labels") or {}).get(names.JOB_LABEL)
+        return Entry(
+            uid=metadata["uid"],
+            version=metadata["resourceVersion"],
+            owner=controller_uid(body),
+            job=JobKey(metadata["namespace"], job) if job and "namespace" in metadata else None,
+            value=self.read(body),
+        )
+
+    def _forget(self, key: ObjectKey, old: Entry[V] | None) -> None:
+        if old is None:
+            return
+        del self._entries[key]
+        if old.job is not None:
+            siblings = self._by_job[old.job]
+            del siblings[key.name]
+            if not siblings:
+                del self._by_job[old.job]
+
+
+def object_key(body: Mapping[str, Any]) -> ObjectKey:
+    """Tell where an object is."""
+    metadata = body["metadata"]
+    return ObjectKey(metadata.get("namespace", ""), metadata["name"])
+
+
+def controller_uid(body: Mapping[str, Any]) -> str | None:
+    """Return the uid of the object that controls it; None if none does."""
+    owners = body["metadata"].get("ownerReferences") or ()
+    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
+
+
+def is_newer(version: str, than: str) -> bool:
+    """Compare two resourceVersions of one kind; versions that are no numbers cannot be compared."""
+    return version.isdecimal() and than.isdecimal() and int(version) > int(than)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedJob:
+    """A SplitTrainingJob, as far as others have to know of it; it is read anew when it is reconciled.
+
+    Attributes:
+        created: When it was applied.
+        generation: Grows with each change of the spec, and when deletion begins.
+        node_selector: The labels of nodes that concern it.
+        phase: The printed one; empty before the first visit.
+    """
+
+    created: datetime | None
+    generation: int
+    node_selector: Mapping[str, str]
+    phase: str
+
+
+def read_listed_job(body: Mapping[str, Any]) -> ListedJob:
+    """Read it, sound or not."""
+    clients = (body.get("spec") or {}).get("clients") or {}
+    selector = clients.get("nodeSelector") if isinstance(clients, Mapping) else None
+    return ListedJob(
+        created=moment(body["metadata"], "creationTimestamp"),
+        generation=body["metadata"].get("generation", 0),
+        node_selector=dict(selector) if isinstance(selector, Mapping) else {},
+        phase=(body.get("status") or {}).get("phase", ""),
+    )
+
+
+def _supporting_stores() -> dict[Resource, Store[SupportingObject]]:
+    return {
+        resource: Store(resource, supporting_reader(resource.kind)) for resource in (*FIXTURES, POD_MONITORS)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """One cache for each kind.
+
+    Attributes:
+        last_server_pod: The last pod of each job's server that is gone and left a termination message. Both
+            may happen between two reconciles of the job.
+    """
+
+    training_jobs: Store[ListedJob] = field(default_factory=lambda: Store(TRAINING_JOBS, read_listed_job))
+    nodes: Store[Node] = field(default_factory=lambda: Store(NODES, read_node))
+    jobs: Store[ChildJob] = field(default_factory=lambda: Store(JOBS, read_job))
+    pods: Store[ChildPod] = field(default_factory=lambda: Store(PODS, read_pod))
+    supporting: Mapping[Resource, Store[SupportingObject]] = field(default_factory=_supporting_stores)
+    last_server_pod: dict[JobKey, ChildPod] = field(default_factory=dict)
+
+    @property
+    def by_resource(self) -> Mapping[Resource, Store[Any]]:
+        """Return all of them."""
+        single: tuple[Store[Any], ...] = (self.training_jobs, self.nodes, self.jobs, self.pods)
+        return {**{cache.resource: cache for cache in single}, **self.supporting}
+
+    def upsert(self, resource: Resource, body: Mapping[str, Any]) -> set[JobKey]:
+        """Know an object as it is now, and tell which jobs that concerns."""
+        return self.affected_jobs(resource, self.by_resource[resource].put(body))
+
+    def remove(self, resource: Resource, body: Mapping[str, Any]) -> set[JobKey]:
+        """Forget an object that was deleted in this state, and tell which jobs that concerns."""
+        cache, key, uid = self.by_resource[resource], object_key(body), body["metadata"]["uid"]
+        known = cache.all().get(key)
+        if known is not None and known.uid == uid:
+            cache.put(body)
+        change = cache.drop(key, uid)
+        if change is not None and resource == TRAINING_JOBS:
+            self.last_server_pod.pop(JobKey(*change.key), None)
+        elif change is not None and resource == PODS:
+            self._bury(change)
+        return self.affected_jobs(resource, change)
+
+    def _bury(self, change: Change[ChildPod]) -> None:
+        if change.old is None or change.old.job is None:
+            return
+        pod, job = change.old.value, self.training_jobs.all().get(ObjectKey(*change.old.job))
+        is_its_own = job is not None and job.value.created is not None and job.value.created <= pod.created
+        if is_its_own and pod.client is None and pod.termination_message is not None:
+            self.last_server_pod[change.old.job] = pod
+
+    def affected_jobs(self, resource: Resource, change: Change[Any] | None) -> set[JobKey]:
+        """Tell which jobs a change concerns."""
+        if change is None:
+            return set()
+        if resource == TRAINING_JOBS:
+            return _same_job(change)
+        if resource == NODES:
+            return set(self._of_node(change))
+        return {
+            entry.job for entry in (change.old, change.new) if entry is not None and entry.job is not None
+        }
+
+    def _of_node(self, change: Change[Node]) -> Iterable[JobKey]:
+        labels = [entry.value.labels for entry in (change.old, change.new) if entry is not None]
+        for (namespace, name), entry in self.training_jobs.all().items():
+            if any(selects(entry.value.node_selector, some) for some in labels):
+                yield JobKey(namespace, name)
+        for pod in self.pods.all().values():
+            if pod.job is not None and pod.value.client is None and pod.value.node == change.key.name:
+                yield pod.job
+
+
+def _same_job(change: Change[ListedJob]) -> set[JobKey]:
+    # The status is written by the operator itself; only what others change needs a look.
+    seen = {(entry.uid, entry.value.generation) if entry else None for entry in (change.old, change.new)}
+    return {JobKey(*change.key)} if len(seen) > 1 else set()

@@ -1,0 +1,96 @@
+"""A SplitTrainingJob as the API server shows it, parsed and validated."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pslgs.spec import InputError, JobSpec, SplitTrainingJob, Tls, parse_job
+from pslgs_operator import names
+from pslgs_operator.overlay import template_violations
+from pslgs_operator.status.types import JobStatus
+
+NOT_OF_CHILDREN = frozenset(
+    {"suspend", "active_deadline_seconds", "backoff_limit", "ttl_seconds_after_finished"}
+)
+"""Fields that the operator heeds by itself; no child has to be made anew for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """A job whose spec is sound.
+
+    Attributes:
+        generation: Grows with each change of the spec.
+        status: What the operator wrote last.
+        manifest: The parsed manifest.
+        spec_digest: A digest of what children are made from; defaults are left out, so an upgrade changes
+            nothing.
+    """
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    status: JobStatus
+    manifest: SplitTrainingJob
+    spec_digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Every child of a thousand is told of it, and it takes milliseconds: so it is computed once.
+        object.__setattr__(self, "spec_digest", _digest(self.spec))
+
+    @property
+    def spec(self) -> JobSpec:
+        """What is wanted."""
+        return self.manifest.spec
+
+    @property
+    def mutual_tls(self) -> bool:
+        """Whether server and clients have certificates."""
+        return self.spec.transport.tls is Tls.MUTUAL
+
+    @property
+    def claim_name(self) -> str | None:
+        """The volume claim of checkpoints and model; None where they end with the server's pod."""
+        storage = self.spec.checkpoint.storage
+        return None if storage is None else storage.claim_name or names.checkpoints_name(self.name)
+
+    @property
+    def owner_reference(self) -> dict[str, Any]:
+        """What makes a child go with the job."""
+        return {
+            "apiVersion": self.manifest.api_version,
+            "kind": self.manifest.kind,
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+
+    @classmethod
+    def parse(cls, body: Mapping[str, Any]) -> "TrainingJob":
+        """Read an object of the API.
+
+        Raises:
+            InputError: with every violation; the API server refuses most of them, but not those that a
+                newer operator adds.
+        """
+        metadata = body["metadata"]
+        manifest = parse_job(body)
+        if wrong := tuple(template_violations(manifest.spec)):
+            raise InputError(*wrong)
+        return cls(
+            name=metadata["name"],
+            namespace=metadata["namespace"],
+            uid=metadata["uid"],
+            generation=metadata["generation"],
+            status=JobStatus.parse(body.get("status") or {}),
+            manifest=manifest,
+        )
+
+
+def _digest(spec: JobSpec) -> str:
+    wanted = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=set(NOT_OF_CHILDREN))
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
