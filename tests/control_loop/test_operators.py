@@ -180,9 +180,9 @@ def test_pods_that_pod_security_refuses_are_told_of(bare_world, run_operator):
 
 def test_an_operator_that_has_become_deaf_fails_its_probe(run_operator):
     deaf = (
-        "from pslgs_operator import auditing, __main__\n"
-        "def check(self): raise auditing.DeafError('the watch of pods tells nothing any more')\n"
-        "auditing.Auditor.check = check\n"
+        "from pslgs_operator import informer, __main__\n"
+        "def check(self): raise informer.StaleWatchError('the watch of pods tells nothing any more')\n"
+        "informer.Auditor.check = check\n"
         "__main__.main()"
     )
     with run_operator("-c", deaf, up=500) as running:

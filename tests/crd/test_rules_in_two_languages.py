@@ -125,7 +125,7 @@ def choices(draw: st.DrawFn) -> list[str]:
 @given(chosen=choices())
 def test_parser_and_api_server_agree(chosen: list[str], manifest: dict[str, Any], tried_out: Jobs) -> None:
     candidate = with_overrides(manifest, chosen)
-    parser, api_server = violations(candidate), tried_out.rejections(candidate)
+    parser, api_server = violations(candidate), tried_out.refusals(candidate)
     assert bool(parser) == bool(api_server), (parser, api_server)
     in_both = set(heads(each.path for each in parser)) & set(heads(each.path for each in api_server))
     assert in_both or not parser, (parser, api_server)
