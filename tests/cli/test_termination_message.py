@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pslgs.cli.container import write_termination_message
 from pslgs.process.signals import StoppedEarly
-from pslgs.process.termination_message import LIMIT_BYTES, Ending, TerminationMessage
-from pslgs.server.main import describe_ending
+from pslgs.process.termination_message import LIMIT_BYTES, ExitStatus, TerminationMessage
+from pslgs.server.main import describe_exit
 from pslgs.spec import ExitCode, InputError, Violation
 from pslgs.telemetry.status import Status
 
@@ -26,7 +26,7 @@ def written_to(path: Path) -> dict[str, object]:
 
 @given(st.text(st.characters(), max_size=6000))
 def test_any_message_is_encoded_as_json_within_the_limit(message: str) -> None:
-    encoded = TerminationMessage(Ending(ExitCode.BAD_INPUT, message)).encode()
+    encoded = TerminationMessage(ExitStatus(ExitCode.BAD_INPUT, message)).encode()
     assert len(encoded) <= LIMIT_BYTES
     assert json.loads(encoded)["exitCode"] == 2
 
@@ -35,7 +35,8 @@ def test_any_message_is_encoded_as_json_within_the_limit(message: str) -> None:
 def test_a_long_message_is_truncated_and_the_other_fields_are_kept(letter: str) -> None:
     status = Status(started=1.0, epochs=3, clients_expected=2, clients={"live": ("a", "b"), "lost": ()})
     message = TerminationMessage(
-        Ending(ExitCode.BAD_INPUT, letter * 10_000), lambda ending: describe_ending(status, ending)
+        ExitStatus(ExitCode.BAD_INPUT, letter * 10_000),
+        lambda exit_status: describe_exit(status, exit_status),
     )
     encoded = message.encode()
     written = json.loads(encoded)
@@ -47,7 +48,7 @@ def test_a_long_message_is_truncated_and_the_other_fields_are_kept(letter: str) 
 
 
 def test_a_message_within_the_limit_is_not_truncated() -> None:
-    message = TerminationMessage(Ending(ExitCode.FINISHED, "all epochs are done")).encode()
+    message = TerminationMessage(ExitStatus(ExitCode.FINISHED, "all epochs are done")).encode()
     assert json.loads(message) == {"exitCode": 0, "message": "all epochs are done"}
 
 
@@ -83,13 +84,13 @@ def test_a_signal_before_the_process_handles_signals_is_written_as_an_interrupti
 
 def test_the_ending_of_the_process_is_written(tmp_path: Path) -> None:
     with write_termination_message(tmp_path / "message") as message:
-        message.ending = Ending(ExitCode.REFUSED, "the server refuses this client")
+        message.exit_status = ExitStatus(ExitCode.REFUSED, "the server refuses this client")
     assert written_to(tmp_path / "message") == {"exitCode": 7, "message": "the server refuses this client"}
 
 
 def test_a_file_that_cannot_be_written_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with write_termination_message(tmp_path / "missing" / "message") as message:
-        message.ending = Ending(ExitCode.FINISHED, "")
+        message.exit_status = ExitStatus(ExitCode.FINISHED, "")
     assert "the termination message could not be written" in caplog.text
     with pytest.raises(typer.Exit), write_termination_message(tmp_path / "missing" / "message"):
         raise typer.Exit(3)
@@ -97,7 +98,7 @@ def test_a_file_that_cannot_be_written_is_logged(tmp_path: Path, caplog: pytest.
 
 def test_nothing_is_written_without_a_path() -> None:
     with write_termination_message(None) as message:
-        message.ending = Ending(ExitCode.FINISHED, "")
+        message.exit_status = ExitStatus(ExitCode.FINISHED, "")
 
 
 @pytest.mark.parametrize(

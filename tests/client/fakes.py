@@ -23,7 +23,7 @@ from pslgs.client.order_loop import execute_orders
 from pslgs.client.tasks import ClientContext
 from pslgs.data.client_dataset import Batch, ClientDataset, DatasetOwner
 from pslgs.data.transforms import build_pipeline
-from pslgs.process.termination_message import Ending
+from pslgs.process.termination_message import ExitStatus
 from pslgs.spec import InputError, JobSpec
 from pslgs.telemetry.metrics import ClientMetrics
 from pslgs.training.client_step import ClientStep
@@ -125,7 +125,7 @@ class FakeClient:
     loading: ManualLoading
     connection: FakeConnection
     registry: CollectorRegistry
-    execution: asyncio.Task[Ending]
+    execution: asyncio.Task[ExitStatus]
 
     def feed(self, *frames: Frame) -> None:
         """Deliver frames as if the server had sent them."""

@@ -13,20 +13,20 @@ from pslgs.client.main import run_until_stopped
 from pslgs.client.order_loop import execute_orders
 from pslgs.client.reconnecting import run_with_reconnects
 from pslgs.client.tasks import ClientContext
-from pslgs.process.termination_message import Ending
+from pslgs.process.termination_message import ExitStatus
 from pslgs.spec import ExitCode, InputError
 from pslgs.transport.errors import ProtocolViolation, Unreachable, stream_ended
 from server.fakes import settle
 
 LOST = stream_ended(grpc.StatusCode.UNAVAILABLE, "The connection was lost.")
-INTERRUPTED = Ending(ExitCode.INTERRUPTED, "stopped by SIGTERM")
-FINISHED = Ending(ExitCode.FINISHED, "all epochs are done")
+INTERRUPTED = ExitStatus(ExitCode.INTERRUPTED, "stopped by SIGTERM")
+FINISHED = ExitStatus(ExitCode.FINISHED, "all epochs are done")
 
 
 class Job:
     """A job that ends each connection with the next of its outcomes."""
 
-    def __init__(self, *outcomes: Ending | Exception) -> None:
+    def __init__(self, *outcomes: ExitStatus | Exception) -> None:
         self.outcomes = list(outcomes)
         self.health = ClientHealth("a", lambda: 0.0)
         self.connected: list[bool] = []
@@ -41,14 +41,14 @@ class Job:
         finally:
             self.closed += 1
 
-    async def execute_orders(self, _connection) -> Ending:
+    async def execute_orders(self, _connection) -> ExitStatus:
         self.connected.append(self.health.connected)
         outcome = self.outcomes.pop(0)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    async def run(self, *, reconnect: bool = False) -> Ending:
+    async def run(self, *, reconnect: bool = False) -> ExitStatus:
         return await run_with_reconnects(
             self.connect,
             self.execute_orders,
@@ -59,7 +59,7 @@ class Job:
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "reconnect", "ending", "connections"),
+    ("outcomes", "reconnect", "exit_status", "connections"),
     [
         ([FINISHED], False, FINISHED, 1),
         ([LOST, LOST, FINISHED], False, FINISHED, 3),
@@ -68,9 +68,9 @@ class Job:
     ],
     ids=["finished", "lost twice", "interrupted", "interrupted and resumed"],
 )
-async def test_a_client_reconnects_until_the_job_ends(outcomes, reconnect, ending, connections):
+async def test_a_client_reconnects_until_the_job_ends(outcomes, reconnect, exit_status, connections):
     job = Job(*outcomes)
-    assert await job.run(reconnect=reconnect) == ending
+    assert await job.run(reconnect=reconnect) == exit_status
     assert job.closed == connections
     assert job.connected == [True] * connections
     assert not job.health.connected
@@ -86,9 +86,9 @@ async def test_a_client_reconnects_until_the_job_ends(outcomes, reconnect, endin
     ids=["unreachable", "refused", "protocol"],
 )
 async def test_a_client_ends_after_a_permanent_failure(outcome, exit_code, words):
-    ending = await Job(outcome).run(reconnect=True)
-    assert ending.exit_code is exit_code
-    assert words in ending.message
+    exit_status = await Job(outcome).run(reconnect=True)
+    assert exit_status.exit_code is exit_code
+    assert words in exit_status.message
 
 
 async def test_damaged_data_end_the_client():
@@ -130,7 +130,7 @@ async def test_a_stop_signal_cancels_the_work():
         client.feed(forward(4))
         stop = asyncio.get_running_loop().create_future()
 
-        async def work() -> Ending:
+        async def work() -> ExitStatus:
             return await client.execution
 
         stopped = asyncio.create_task(run_until_stopped(work(), stop))
@@ -142,7 +142,7 @@ async def test_a_stop_signal_cancels_the_work():
 
 
 async def test_work_that_ends_by_itself_returns_its_own_ending():
-    async def work() -> Ending:
+    async def work() -> ExitStatus:
         return FINISHED
 
     assert await run_until_stopped(work(), asyncio.get_running_loop().create_future()) == FINISHED

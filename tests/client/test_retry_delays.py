@@ -10,7 +10,7 @@ import pytest
 from pslgs.client import main, reconnecting
 from pslgs.client.health import ClientHealth
 from pslgs.client.main import ClientOptions
-from pslgs.process.termination_message import Ending
+from pslgs.process.termination_message import ExitStatus
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.transport.client_connection import BACK_OFF_LIMIT_SECONDS
 from pslgs.transport.errors import StreamEnded, TryLater
@@ -33,13 +33,13 @@ def waits(monkeypatch):
     return waited
 
 
-async def run_client(address: str) -> Ending:
+async def run_client(address: str) -> ExitStatus:
     options = ClientOptions("client-0", address, None, Path("cache"), cores=1)
     health = ClientHealth("client-0", lambda: 0.0)
     return await main._serve(None, None, Hello(client_id="client-0"), None, options, health)
 
 
-async def ending_after(errors: list) -> Ending:
+async def exit_status_after(errors: list) -> ExitStatus:
     """Run a client on a server that ends each stream with the next of ``errors``; None ends the job."""
 
     async def serve(session: Session) -> None:
@@ -54,14 +54,14 @@ async def ending_after(errors: list) -> Ending:
 
 async def test_a_client_waits_as_long_as_the_server_asks(waits):
     later = TryLater("It may join again in 7.2 s.", 7.25)
-    ending = await ending_after([later, later, None])
-    assert ending == (ExitCode.FINISHED, "done and dusted")
+    exit_status = await exit_status_after([later, later, None])
+    assert exit_status == (ExitCode.FINISHED, "done and dusted")
     assert waits == [7.25, 7.25]
 
 
 async def test_a_client_reconnects_soon_if_the_server_asks_for_no_delay(waits):
     lost = StreamEnded(grpc.StatusCode.CANCELLED, "lost")
-    await ending_after([lost, None])
+    await exit_status_after([lost, None])
     assert len(waits) == 1
     assert 0 < waits[0] < BACK_OFF_LIMIT_SECONDS / 10
 
@@ -71,5 +71,8 @@ async def test_an_unknown_exit_code_of_the_job_violates_the_protocol(waits):
         await session.send(Header(finish=Finish(exit_code=99)))
 
     async with serving(serve) as served, asyncio.timeout(20):
-        ending = await run_client(served.address)
-    assert ending == (ExitCode.INTERNAL_ERROR, "the server broke the protocol: There is no exit code 99.")
+        exit_status = await run_client(served.address)
+    assert exit_status == (
+        ExitCode.INTERNAL_ERROR,
+        "the server broke the protocol: There is no exit code 99.",
+    )

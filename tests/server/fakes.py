@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from pslgs.coordination.membership import Membership
 from pslgs.coordination.messages import Event, ExchangeId, LocalBatch, RequestSent, RequestsReady
-from pslgs.process.task_group import task_group
+from pslgs.process.tasks import task_group
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.connections import ClientConnections
 from pslgs.server.context import ServerContext

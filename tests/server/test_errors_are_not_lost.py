@@ -7,7 +7,7 @@ import pytest
 
 from pslgs.coordination import messages
 from pslgs.coordination.messages import ExchangeId
-from pslgs.process.task_group import cancel_and_wait, in_background
+from pslgs.process.tasks import cancel_and_wait, in_background
 from pslgs.server.step_runner import StepRunner
 from server.fakes import fake_server, local_batches, settle
 

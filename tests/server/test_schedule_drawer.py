@@ -11,7 +11,7 @@ import pytest
 
 from pslgs.coordination.messages import DrawSchedule, Event, ScheduleDrawn
 from pslgs.coordination.schedule_draw import DrawId, ScheduleDraw
-from pslgs.process.task_group import task_group
+from pslgs.process.tasks import task_group
 from pslgs.sampling.schedule import draw_global_schedule
 from pslgs.server.schedule_drawer import ScheduleDrawer
 from server.fakes import settle

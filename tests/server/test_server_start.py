@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from pslgs.process.termination_message import Ending, TerminationMessage
+from pslgs.process.termination_message import ExitStatus, TerminationMessage
 from pslgs.server import main, run_checkpoint
 from pslgs.server.options import ServerOptions
 from pslgs.spec import ExitCode, InputError, SplitTrainingJob, parse_job
@@ -94,7 +94,7 @@ def fetch(url: str) -> tuple[int, str]:
 
 
 @asynccontextmanager
-async def serving(manifest: SplitTrainingJob, run: Path) -> AsyncIterator[asyncio.Task[Ending]]:
+async def serving(manifest: SplitTrainingJob, run: Path) -> AsyncIterator[asyncio.Task[ExitStatus]]:
     """A server; at the end it is stopped by a signal unless it has ended by itself."""
     task = asyncio.create_task(main.run_server(manifest, options(run), TerminationMessage()))
     try:
@@ -161,7 +161,7 @@ async def test_a_server_that_is_stopped_while_it_reads_ends_resumable(monkeypatc
     async with serving(job(), run) as server:
         await asyncio.to_thread(reading.begun.wait, 60)
         signal.raise_signal(signal.SIGTERM)
-        assert await server == Ending(ExitCode.INTERRUPTED, "stopped by SIGTERM")
+        assert await server == ExitStatus(ExitCode.INTERRUPTED, "stopped by SIGTERM")
     assert read(run / "metrics.jsonl") == before
 
 
@@ -180,7 +180,7 @@ async def test_a_refused_resume_ends_as_bad_input_and_keeps_its_place_in_the_sta
     words = TerminationMessage()
     with pytest.raises(InputError, match=r"spec\.optimizer\.momentum: was 0\.9 when training started"):
         await main.run_server(job(optimizer={"momentum": 0.5}), options(run), words)
-    assert words.describe(Ending(ExitCode.BAD_INPUT, "refused"))["step"] == STEPS
+    assert words.describe(ExitStatus(ExitCode.BAD_INPUT, "refused"))["step"] == STEPS
     finish = read(run / "metrics.jsonl")[-1]
     assert isinstance(finish, FinishRecord)
     assert (finish.outcome, finish.step) == ("BAD_INPUT", STEPS)

@@ -64,5 +64,5 @@ def client(  # noqa: PLR0913, PLR0917 - the options of a command
             reconnect_after_interruption=stay,
             with_parent=with_parent,
         )
-        message.ending = run_process(run_client(manifest.spec, options), threads)
-    raise typer.Exit(message.ending.exit_code)
+        message.exit_status = run_process(run_client(manifest.spec, options), threads)
+    raise typer.Exit(message.exit_status.exit_code)

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from pslgs.cli.errors import ending_of
+from pslgs.cli.errors import exit_status_of
 from pslgs.process.machine import available_cores
 from pslgs.process.signals import StoppedEarly, stopping_early
-from pslgs.process.termination_message import Ending, TerminationMessage
+from pslgs.process.termination_message import ExitStatus, TerminationMessage
 from pslgs.spec import ExitCode, InputError, Tls
 
 CONTAINER_CACHE: Final = Path("/tmp/pslgs")  # noqa: S108 - a container's scratch space
@@ -42,24 +42,24 @@ WithParentOption = Annotated[
 def write_termination_message(path: Path | None) -> Iterator[TerminationMessage]:
     """Provide the process's termination message, and write it to ``path`` however the block ends.
 
-    An exception, or a signal before the process handles signals itself, sets the message's ending.
+    An exception, or a signal before the process handles signals itself, sets the message's exit status.
     """
     message = TerminationMessage()
     try:
         with stopping_early():
             yield message
     except StoppedEarly as stopped:
-        message.ending = Ending(ExitCode.INTERRUPTED, str(stopped))
+        message.exit_status = ExitStatus(ExitCode.INTERRUPTED, str(stopped))
         raise
     except Exception as error:
-        message.ending = ending_of(error)
+        message.exit_status = exit_status_of(error)
         raise
     finally:
         if path is not None:
             message.write_to(path)
 
 
-def run_process(main: Coroutine[Any, Any, Ending], threads: int) -> Ending:
+def run_process(main: Coroutine[Any, Any, ExitStatus], threads: int) -> ExitStatus:
     """Run a container's main coroutine with torch on ``threads`` cores (0: all), and log to stderr."""
     from pslgs.training.torch_thread import configure_torch
 

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from pslgs.process.termination_message import Ending
+from pslgs.process.termination_message import ExitStatus
 from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
 
@@ -28,17 +28,17 @@ class Command(TyperCommand):
 
 def report_error(error: Exception) -> ExitCode:
     """Print an error on stderr, and return the exit code for it."""
-    exit_code, message = ending_of(error)
+    exit_code, message = exit_status_of(error)
     hint = " (pslgs --debug … shows the traceback)" if exit_code is ExitCode.INTERNAL_ERROR else ""
     for line in message.splitlines():
         typer.echo(f"error: {line}{hint}", err=True)
     return exit_code
 
 
-def ending_of(error: Exception) -> Ending:
+def exit_status_of(error: Exception) -> ExitStatus:
     """Return exit code and message for an error; the message has a line for each violation of the input."""
     if isinstance(error, InputError):
-        return Ending(ExitCode.BAD_INPUT, str(error))
+        return ExitStatus(ExitCode.BAD_INPUT, str(error))
     details = " ".join(str(error).split())
     name = type(error).__name__
-    return Ending(ExitCode.INTERNAL_ERROR, f"{name}: {details}" if details else name)
+    return ExitStatus(ExitCode.INTERNAL_ERROR, f"{name}: {details}" if details else name)

@@ -62,5 +62,5 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
             client_series=client_series,
             with_parent=with_parent,
         )
-        message.ending = run_process(run_server(manifest, options, message), threads)
-    raise typer.Exit(message.ending.exit_code)
+        message.exit_status = run_process(run_server(manifest, options, message), threads)
+    raise typer.Exit(message.exit_status.exit_code)

@@ -23,8 +23,8 @@ from pslgs.data.client_dataset import ClientDataset
 from pslgs.data.loading import TRAINING, can_decode_in_threads, open_evaluation_data, open_training_data
 from pslgs.identity.identity import renewed_from
 from pslgs.process.signals import stop_reason
-from pslgs.process.task_group import cancel_and_wait, in_background
-from pslgs.process.termination_message import Ending
+from pslgs.process.tasks import cancel_and_wait, in_background
+from pslgs.process.termination_message import ExitStatus
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.digest import job_digest
 from pslgs.spec.exit_codes import ExitCode
@@ -82,7 +82,7 @@ _OpenedData = tuple[ClientDataset, ClientDataset | None]
 _logger = logging.getLogger(__name__)
 
 
-async def run_client(spec: JobSpec, options: ClientOptions) -> Ending:
+async def run_client(spec: JobSpec, options: ClientOptions) -> ExitStatus:
     """Run a client of a job until the job ends, the server refuses or this process is asked to stop.
 
     Raises:
@@ -107,7 +107,7 @@ async def run_client(spec: JobSpec, options: ClientOptions) -> Ending:
         torch_thread.close()
 
 
-async def run_until_stopped(work: Coroutine[Any, Any, Ending], stop: asyncio.Future[str]) -> Ending:
+async def run_until_stopped(work: Coroutine[Any, Any, ExitStatus], stop: asyncio.Future[str]) -> ExitStatus:
     """Return the result of ``work``, or cancel it when ``stop``, the reason to stop this process, is set."""
     working = asyncio.create_task(work)
     awaited: list[asyncio.Future[Any]] = [working, stop]
@@ -116,7 +116,7 @@ async def run_until_stopped(work: Coroutine[Any, Any, Ending], stop: asyncio.Fut
         return working.result()
     await cancel_and_wait(working)
     _logger.info("%s", stop.result())
-    return Ending(ExitCode.INTERRUPTED, stop.result())
+    return ExitStatus(ExitCode.INTERRUPTED, stop.result())
 
 
 def prepare(
@@ -172,7 +172,7 @@ async def _serve(  # noqa: PLR0913, PLR0917 - assembles the parts of the process
     torch_thread: TorchThread,
     options: ClientOptions,
     health: ClientHealth,
-) -> Ending:
+) -> ExitStatus:
     identity = renewed_from(options.identity) if options.identity else None
     rng = random.Random(options.client_id)  # noqa: S311 - jitter of delays, not a secret
     return await run_with_reconnects(

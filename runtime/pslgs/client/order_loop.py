@@ -4,8 +4,8 @@ import asyncio
 from contextlib import suppress
 
 from pslgs.client.tasks import ClientContext, EvaluationTask, OrderTask, StepTask
-from pslgs.process.task_group import task_group
-from pslgs.process.termination_message import Ending
+from pslgs.process.tasks import task_group
+from pslgs.process.termination_message import ExitStatus
 from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.transport.errors import ProtocolViolation, StreamEnded
@@ -14,7 +14,7 @@ from pslgs.transport.peer_text import one_line
 from pslgs.transport.v1 import training_pb2 as wire
 
 
-async def execute_orders(context: ClientContext) -> Ending:
+async def execute_orders(context: ClientContext) -> ExitStatus:
     """Execute the orders of a connection until the server ends the job; return how this process shall end.
 
     Raises:
@@ -41,12 +41,12 @@ class _OrderLoop:
         self._current: OrderTask | None = None
         self._running: asyncio.Task[None] | None = None
 
-    async def run(self) -> Ending:
+    async def run(self) -> ExitStatus:
         try:
             while True:
                 frame = await self._context.connection.receive()
                 if frame.header.WhichOneof("body") == "finish":
-                    return _ending(frame.header.finish)
+                    return _exit_status(frame.header.finish)
                 self._handle(frame)
         finally:
             self._cancel()
@@ -77,7 +77,7 @@ class _OrderLoop:
         self._current = self._running = None
 
 
-def _ending(finish: wire.Finish) -> Ending:
+def _exit_status(finish: wire.Finish) -> ExitStatus:
     if finish.exit_code not in set(ExitCode):
         raise ProtocolViolation(f"There is no exit code {finish.exit_code}.")
-    return Ending(ExitCode(finish.exit_code), one_line(finish.reason))
+    return ExitStatus(ExitCode(finish.exit_code), one_line(finish.reason))

@@ -8,13 +8,13 @@ from contextlib import AbstractAsyncContextManager
 import grpc
 
 from pslgs.client.health import ClientHealth
-from pslgs.process.termination_message import Ending
+from pslgs.process.termination_message import ExitStatus
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.transport.errors import ProtocolViolation, Refused, StreamEnded, Unreachable
 from pslgs.transport.stream import Stream
 
 Connect = Callable[[], AbstractAsyncContextManager[Stream]]
-ExecuteOrders = Callable[[Stream], Awaitable[Ending]]
+ExecuteOrders = Callable[[Stream], Awaitable[ExitStatus]]
 
 _logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ async def run_with_reconnects(
     delays: Iterator[float],
     *,
     reconnect_after_interruption: bool,
-) -> Ending:
+) -> ExitStatus:
     """Connect and execute orders until the job ends or the server refuses; reconnect after lost connections.
 
     Args:
@@ -47,11 +47,11 @@ async def run_with_reconnects(
         try:
             async with connect() as connection:
                 health.connected = True
-                ending = await execute_orders(connection)
-            if ending.exit_code is not ExitCode.INTERRUPTED or not reconnect_after_interruption:
-                _logger.info("the job has ended: %s", ending.message)
-                return ending
-            _logger.info("the server was interrupted (%s); reconnecting", ending.message)
+                exit_status = await execute_orders(connection)
+            if exit_status.exit_code is not ExitCode.INTERRUPTED or not reconnect_after_interruption:
+                _logger.info("the job has ended: %s", exit_status.message)
+                return exit_status
+            _logger.info("the server was interrupted (%s); reconnecting", exit_status.message)
         except Refused as error:
             if error.status is grpc.StatusCode.DATA_LOSS:
                 return _failure(ExitCode.DROPPED, f"the server dropped this client: {error.details}")
@@ -69,6 +69,6 @@ async def run_with_reconnects(
         await asyncio.sleep(max(next(delays), retry_seconds))
 
 
-def _failure(exit_code: ExitCode, reason: str) -> Ending:
+def _failure(exit_code: ExitCode, reason: str) -> ExitStatus:
     _logger.warning("%s", reason)
-    return Ending(exit_code, reason)
+    return ExitStatus(exit_code, reason)

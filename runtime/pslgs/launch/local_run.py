@@ -15,7 +15,7 @@ from pslgs.launch.processes import Child, Entry
 from pslgs.launch.progress import ProgressView, fetch_status
 from pslgs.launch.run_folder import JOB_FILE, Cores
 from pslgs.process.signals import stop_reason
-from pslgs.process.task_group import task_group
+from pslgs.process.tasks import task_group
 from pslgs.spec import ExitCode, InputError, JobSpec, Tls
 
 _CERTIFICATE_LIFETIME: Final = timedelta(days=365)

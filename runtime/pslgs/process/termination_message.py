@@ -17,7 +17,7 @@ _ELLIPSIS = " …"
 _logger = logging.getLogger(__name__)
 
 
-class Ending(NamedTuple):
+class ExitStatus(NamedTuple):
     """Exit code of a process, and the reason in a sentence."""
 
     exit_code: ExitCode
@@ -28,7 +28,7 @@ class Ending(NamedTuple):
         return {"exitCode": int(self.exit_code), "message": self.message}
 
 
-_UNKNOWN = Ending(ExitCode.INTERNAL_ERROR, "the process ended without giving a reason")
+_UNKNOWN = ExitStatus(ExitCode.INTERNAL_ERROR, "the process ended without giving a reason")
 
 
 @dataclass(slots=True)
@@ -36,26 +36,26 @@ class TerminationMessage:
     """The termination message of this process, whose attributes are set while it runs.
 
     Attributes:
-        ending: Exit code and reason.
+        exit_status: Exit code and reason.
         describe: Function that returns the fields of the message; they include ``exitCode`` and
             ``message``.
     """
 
-    ending: Ending = _UNKNOWN
-    describe: Callable[[Ending], Mapping[str, object]] = Ending.to_json
+    exit_status: ExitStatus = _UNKNOWN
+    describe: Callable[[ExitStatus], Mapping[str, object]] = ExitStatus.to_json
 
     def encode(self) -> bytes:
         """Return the termination message as JSON; the reason is shortened to fit into `LIMIT_BYTES`."""
-        whole = _encode(self.describe(self.ending))
+        whole = _encode(self.describe(self.exit_status))
         if len(whole) <= LIMIT_BYTES:
             return whole
-        lengths = range(len(self.ending.message) + 1)
+        lengths = range(len(self.exit_status.message) + 1)
         too_long = bisect_right(lengths, LIMIT_BYTES, key=lambda length: len(self._encode_shortened(length)))
         return self._encode_shortened(max(0, too_long - 1))
 
     def _encode_shortened(self, length: int) -> bytes:
-        message = self.ending.message[:length] + _ELLIPSIS
-        return _encode(self.describe(self.ending._replace(message=message)))
+        message = self.exit_status.message[:length] + _ELLIPSIS
+        return _encode(self.describe(self.exit_status._replace(message=message)))
 
     def write_to(self, path: Path) -> None:
         """Write the termination message to a file; if that fails, log a warning."""

@@ -18,8 +18,8 @@ from pslgs.coordination.agreement import Agreement
 from pslgs.coordination.messages import TICK_SECONDS, Finish
 from pslgs.identity.identity import renewed_from
 from pslgs.process.signals import stop_reason
-from pslgs.process.task_group import cancel_and_wait, in_background
-from pslgs.process.termination_message import Ending, TerminationMessage
+from pslgs.process.tasks import cancel_and_wait, in_background
+from pslgs.process.termination_message import ExitStatus, TerminationMessage
 from pslgs.server import run_checkpoint
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.options import ServerOptions
@@ -47,7 +47,7 @@ _logger = logging.getLogger(__name__)
 
 async def run_server(
     job: SplitTrainingJob, options: ServerOptions, termination: TerminationMessage
-) -> Ending:
+) -> ExitStatus:
     """Run the server of a job to its end; an interrupted run continues from its last checkpoint.
 
     /healthz and /status answer from the beginning, also while the checkpoint is read.  /readyz succeeds only
@@ -61,7 +61,7 @@ async def run_server(
     registry = ProcessRegistry()
     run = prepare_run_folder(options.run)
     recorder = open_recorder(job, options, registry)
-    termination.describe = lambda ending: describe_ending(recorder.status, ending)
+    termination.describe = lambda exit_status: describe_exit(recorder.status, exit_status)
     torch = TorchThread()
     try:
         with stop_reason(with_parent=options.with_parent) as stop:
@@ -70,7 +70,7 @@ async def run_server(
                 with _recording_bad_input(recorder):
                     checkpoint = await _unless_stopped(torch.run(run_checkpoint.load, store), stop)
                     if isinstance(checkpoint, Finish):
-                        return Ending(checkpoint.exit_code, checkpoint.message)
+                        return ExitStatus(checkpoint.exit_code, checkpoint.message)
                     _resume_records(recorder, checkpoint, job.spec)
                 faults = ClientFaults(recorder.metrics, time.monotonic)
                 startup_gate = _startup_gate(job, options, faults)
@@ -78,16 +78,16 @@ async def run_server(
                     server = TrainingServer(job, options, recorder, faults, torch, store, checkpoint)
                     with _recording_bad_input(recorder):
                         finish = await server.run(startup_gate, stop)
-        return Ending(finish.exit_code, finish.message)
+        return ExitStatus(finish.exit_code, finish.message)
     finally:
         torch.close()
         recorder.close()
 
 
-def describe_ending(status: Status, ending: Ending) -> dict[str, object]:
+def describe_exit(status: Status, exit_status: ExitStatus) -> dict[str, object]:
     """Return the termination message of a server: its final status, with clients as counts."""
     counts = {state: len(names) for state, names in status.clients.items()}
-    return {**status.ended(*ending).to_json(), **ending.to_json(), "clients": counts}
+    return {**status.ended(*exit_status).to_json(), **exit_status.to_json(), "clients": counts}
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from pslgs.coordination.messages import TICK_SECONDS, Event, Finish, StopRequest
 from pslgs.coordination.settings import settings_from
 from pslgs.data.client_dataset import ClientDataset
 from pslgs.data.loading import EVALUATION, open_evaluation_data
-from pslgs.process.task_group import task_group
+from pslgs.process.tasks import task_group
 from pslgs.server import run_checkpoint
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.connections import ClientConnections
