@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from pslgs_operator.snapshot import Problem, Rejection, ServerReply
 
@@ -33,7 +33,6 @@ class TransientState:
         complaints: What Kubernetes said of children that don't start, by name.
         inquired: When it was asked for that.
         held: What was refused, by lane.
-        events: Events that are still to be posted, oldest first.
     """
 
     uid: str
@@ -44,7 +43,6 @@ class TransientState:
     complaints: Mapping[str, Problem] = field(default_factory=dict)
     inquired: datetime | None = None
     held: dict[str, Backoff] = field(default_factory=dict)
-    events: list[Mapping[str, Any]] = field(default_factory=list)
 
     def see(self, generation: int) -> None:
         """Take note of the job's generation."""

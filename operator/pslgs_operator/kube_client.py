@@ -88,7 +88,15 @@ class KubeClient(Protocol):
         ...
 
     async def post_event(self, event: Mapping[str, Any]) -> None:
-        """Make an Event; harmless when its namespace is going.
+        """Create an Event; one of this name that exists already, or a terminating namespace, is no error.
+
+        Raises:
+            RejectedError: it is refused.
+        """
+        ...
+
+    async def patch_event(self, namespace: str, name: str, patch: Mapping[str, Any]) -> bool:
+        """Merge a patch into an Event; False if there is no such Event.
 
         Raises:
             RejectedError: it is refused.

@@ -9,11 +9,11 @@ from typing import Any, Final
 from pslgs.spec.errors import InputError
 from pslgs_operator.assessment.compute import compute_status, invalid_status
 from pslgs_operator.assessment.timeouts import soonest
-from pslgs_operator.assessment.transitions import EventSpec, transitions
-from pslgs_operator.event_recorder import event
+from pslgs_operator.assessment.transitions import transitions
+from pslgs_operator.event_recorder import RETRY_AFTER, EventCorrelator, EventRecorder, JobReference
 from pslgs_operator.executor import Executor, execute
 from pslgs_operator.job_state import TransientState
-from pslgs_operator.kube_client import JobKey, KubeClient, NamespaceTerminatingError, RejectedError
+from pslgs_operator.kube_client import JobKey, KubeClient, NamespaceTerminatingError
 from pslgs_operator.observe import explained, is_inherited, observe, server_address
 from pslgs_operator.placement import place_clients
 from pslgs_operator.planner import RESYNC, next_look, plan
@@ -47,10 +47,12 @@ class Reconciler:
     instance: str
     now: Callable[[], datetime]
     _complaints: PodWarnings = field(init=False)
+    _events: EventRecorder = field(init=False)
     _memories: dict[JobKey, TransientState] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_complaints", PodWarnings(self.cluster))
+        object.__setattr__(self, "_events", EventRecorder(self.cluster, EventCorrelator(self.instance)))
 
     async def reconcile(self, key: JobKey) -> timedelta | None:
         """Look at a job; returns when to look again at the latest, None once it is gone.
@@ -60,7 +62,8 @@ class Reconciler:
         """
         body = await self.cluster.job(*key)
         if body is None or "deletionTimestamp" in body["metadata"]:
-            self._memories.pop(key, None)
+            if memory := self._memories.pop(key, None):
+                self._events.forget(key, memory.uid)
             return None
         memory = self._remember(key, body["metadata"])
         if is_inherited(self.stores, key, memory.uid):
@@ -95,7 +98,8 @@ class Reconciler:
             status = compute_status(job, snapshot, placements, self.settings, now)
         await self._say(key, body, job.status, status, memory)
         planned = (next_look(job, status, snapshot, self.settings, now), soonest(snapshot, now))
-        attempts = (memory.next_attempt(now), next_explanation(snapshot, memory, now))
+        events = RETRY_AFTER if self._events.has_pending(key) else None
+        attempts = (memory.next_attempt(now), next_explanation(snapshot, memory, now), events)
         return min(each for each in (*planned, *attempts) if each is not None)
 
     async def _listen(self, key: JobKey, memory: TransientState) -> ServerReply | None:
@@ -121,32 +125,10 @@ class Reconciler:
         written = new.to_json()
         if written != body.get("status"):
             await self.cluster.write_status(*key, memory.uid, written)
-            for number, happening in enumerate(transitions(old, new, key.name)):
-                memory.events.append(self._event(key, memory, happening, number))
-        while memory.events:
-            await self._post(key, memory.events[0])
-            memory.events.pop(0)
-
-    def _event(
-        self, key: JobKey, memory: TransientState, happening: EventSpec, number: int
-    ) -> dict[str, Any]:
-        _log.info("%s %s: %s", key, happening.reason, happening.message)
-        return event(
-            job=key.name,
-            namespace=key.namespace,
-            uid=memory.uid,
-            instance=self.instance,
-            kind=happening.type,
-            reason=happening.reason,
-            message=happening.message,
-            at=self.now() + timedelta(microseconds=number),
-        )
-
-    async def _post(self, key: JobKey, posted: Mapping[str, Any]) -> None:
-        try:
-            await self.cluster.post_event(posted)
-        except RejectedError as refused:
-            _log.warning("%s: the event %s was refused: %s", key, posted["reason"], refused)
+            for each in transitions(old, new, key.name):
+                _log.info("%s %s: %s", key, each.reason, each.message)
+                self._events.record(JobReference(*key, memory.uid), each, self.now())
+        await self._events.flush(key)
 
     def _remember(self, key: JobKey, metadata: Mapping[str, Any]) -> TransientState:
         memory = self._memories.get(key)

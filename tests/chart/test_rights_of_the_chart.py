@@ -25,7 +25,7 @@ RIGHTS: set[Right] = NODES | {
         ("", "persistentvolumeclaims", "list watch create patch"),
         ("networking.k8s.io", "networkpolicies", "list watch create patch"),
         ("", "secrets", "get create patch delete"),
-        ("", "events", "create list"),
+        ("", "events", "create list patch"),
     )
     for verb in verbs.split()
 }

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pslgs_operator.event_recorder import event
+from pslgs_operator.assessment.transitions import EventSpec
+from pslgs_operator.event_recorder import JobReference, event
 from pslgs_operator.kube_client import KubeClient, NamespaceTerminatingError, RetryableError
 
 OWNER = "11111111-2222-3333-4444-555555555555"
@@ -111,21 +112,33 @@ class ClusterContract:
 
     async def test_an_event_is_posted_once_and_in_a_namespace_that_is_gone_not_at_all(self, bench):
         for namespace in (bench.namespace, "nowhere"):
-            await bench.cluster.post_event(
-                event(
-                    job="cifar", namespace=namespace, uid=OWNER, instance="i", kind="Normal",
-                    reason="Started", message="It starts.", at=datetime.now(UTC),
-                )
-            )  # fmt: skip
+            made = event(
+                JobReference(namespace, "cifar", OWNER),
+                EventSpec("Warning", "ClientLost", "It starts."),
+                instance="i",
+                first=datetime.now(UTC),
+            )
+            for _ in range(2):  # the answer to the first may have been lost
+                await bench.cluster.post_event(made)
+        assert len(await bench.cluster.warnings(bench.namespace)) == 1
+
+    async def test_a_repeated_event_is_counted(self, bench):
+        spec = EventSpec("Warning", "ClientLost", "lost edge-1")
+        job = JobReference(bench.namespace, "cifar", OWNER)
+        made = event(job, spec, instance="i", first=datetime.now(UTC))
+        name, patch = made["metadata"]["name"], {"count": 2, "lastTimestamp": "2036-01-01T00:00:00Z"}
+        assert not await bench.cluster.patch_event(bench.namespace, name, patch)
+        await bench.cluster.post_event(made)
+        assert await bench.cluster.patch_event(bench.namespace, name, patch)
+        (shown,) = await bench.cluster.warnings(bench.namespace)
+        assert (shown["count"], shown["message"]) == (2, "lost edge-1")
+        assert shown["lastTimestamp"] == "2036-01-01T00:00:00Z"
 
     async def test_warnings_are_listed_by_namespace_and_other_events_are_not(self, bench):
+        job = JobReference(bench.namespace, "cifar", OWNER)
         for kind, reason in (("Normal", "Started"), ("Warning", "FailedMount")):
-            await bench.cluster.post_event(
-                event(
-                    job="cifar", namespace=bench.namespace, uid=OWNER, instance="i", kind=kind,
-                    reason=reason, message="It is so.", at=datetime.now(UTC),
-                )
-            )  # fmt: skip
+            spec = EventSpec(kind, reason, "It is so.")
+            await bench.cluster.post_event(event(job, spec, instance="i", first=datetime.now(UTC)))
         told = [each["reason"] for each in await bench.cluster.warnings(bench.namespace)]
         assert told == ["FailedMount"]
         assert list(await bench.cluster.warnings("nowhere")) == []

@@ -30,7 +30,7 @@ class FakeCluster:
     reports: dict[str, ServerReport] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     ending: set[str] = field(default_factory=set)
-    events: list[Mapping[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
     away: bool = False
     _numbers: Any = field(default_factory=lambda: count(1))
@@ -82,7 +82,16 @@ class FakeCluster:
 
     async def post_event(self, event: Mapping[str, Any]) -> None:
         self._count("post event")
-        self.events.append(event)
+        if all(each["metadata"] != event["metadata"] for each in self.events):
+            self.events.append(dict(event))
+
+    async def patch_event(self, namespace: str, name: str, patch: Mapping[str, Any]) -> bool:
+        self._count("patch event")
+        wanted = {"namespace": namespace, "name": name}
+        found = next((each for each in self.events if wanted.items() <= each["metadata"].items()), None)
+        if found is not None:
+            found.update(patch)
+        return found is not None
 
     async def warnings(self, namespace: str) -> Sequence[Mapping[str, Any]]:
         self.calls["read warnings"] += 1

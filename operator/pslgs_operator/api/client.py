@@ -87,12 +87,19 @@ class KubernetesClient:
                 raise error.as_trouble() from error
 
     async def post_event(self, event: Mapping[str, Any]) -> None:
-        """Make an Event; harmless when its namespace is going."""
+        """Create an Event; one of this name that exists already, or a terminating namespace, is no error."""
         path = EVENTS.path(event["metadata"]["namespace"])
         try:
-            await _or_trouble(request(self.client, "POST", path, body=event, query=_MANAGER))
-        except NamespaceTerminatingError:
-            return
+            await request(self.client, "POST", path, body=event, query=_MANAGER)
+        except ApiError as error:
+            if error.reason != "AlreadyExists" and error.meaning is not Meaning.TERMINATING:
+                raise error.as_trouble() from error
+
+    async def patch_event(self, namespace: str, name: str, patch: Mapping[str, Any]) -> bool:
+        """Merge a patch into an Event; False if there is no such Event."""
+        path = EVENTS.path(namespace, name)
+        patched = request(self.client, "PATCH", path, body=patch, query=_MANAGER, content=MERGE_PATCH)
+        return await _unless_gone(patched) is not None
 
     async def warnings(self, namespace: str) -> Sequence[Mapping[str, Any]]:
         """List Events of the type Warning; none where they may not be read."""

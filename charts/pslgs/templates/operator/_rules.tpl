@@ -26,7 +26,7 @@
   verbs: [get, create, patch, delete] # by name only: never list or watch
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, list] # list: when something does not start, they alone say why
+  verbs: [create, list, patch] # list: when something does not start, they alone say why; patch: to count repetitions
 {{- if include "pslgs.podMonitors" . }}
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
