@@ -39,11 +39,13 @@ def test_a_user_may_do_what_a_role_allows_and_nothing_else(own_api_server: ApiSe
         as_ann("--namespace", namespace, "get", "secrets")
 
 
+@pytest.mark.slow
 def test_objects_outlive_a_restart_of_the_api_server(own_api_server: ApiServer, namespace: str) -> None:
     own_api_server.restart()
     assert own_api_server.run.json("get", "namespace", namespace)["status"]["phase"] == "Active"
 
 
+@pytest.mark.slow
 def test_controllers_that_ended_without_the_api_server_are_back_with_it(
     own_api_server: ApiServer, namespace: str
 ) -> None:

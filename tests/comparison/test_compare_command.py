@@ -24,6 +24,7 @@ def look(manifest, *options):
     return run(app, ["compare", manifest, "--schedule-only", "--seeds", "2", "--jobs", "1", *options])
 
 
+@pytest.mark.slow
 def test_json_is_all_that_is_printed(manifest):
     result = look(manifest, "--format", "json", "--strategies", "Global,FixedLocal")
     figures = json.loads(result.stdout, parse_constant=pytest.fail)
@@ -32,6 +33,7 @@ def test_json_is_all_that_is_printed(manifest):
     assert (figures["seeds"], len(figures["answers"])) == ([3, 4], 3)
 
 
+@pytest.mark.slow
 def test_the_folder_has_a_table_a_document_and_a_report(manifest):
     result = look(manifest, "--output", "out", "--partition", "severe")
     assert result.exit_code == 0, result.output
@@ -53,6 +55,7 @@ def test_the_folder_has_a_table_a_document_and_a_report(manifest):
     assert float(table[2]["deviation"]) > float(table[1]["deviation"])
 
 
+@pytest.mark.slow
 def test_what_is_printed_fits_the_terminal_and_answers_the_questions(manifest):
     result = look(manifest, "--profile", "lan:0.8,lte:0.2")
     assert result.exit_code == 0, result.output

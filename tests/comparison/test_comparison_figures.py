@@ -56,6 +56,7 @@ def test_without_links_there_is_no_time(trained):
     assert (row.step_seconds, row.modelled_seconds, comparison.trades()) == (None, None, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "reached"), [(0.3, 2), (0.99, 0)], ids=["low", "high"])
 def test_a_target_is_reached_at_the_first_evaluation_that_has_it(trained, tmp_path, target, reached):
     folder = shutil.copytree(trained[1], tmp_path / "copy")

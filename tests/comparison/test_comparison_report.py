@@ -22,6 +22,7 @@ def told(comparison):
     return [answer.text for answer in answers(comparison)]
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_else(looked):
     page = render(looked)
     assert not re.search(r"""(?:src|href)=["'](?!#)|url\((?!#)|@import|<script""", page)

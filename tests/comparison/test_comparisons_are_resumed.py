@@ -34,6 +34,7 @@ def test_what_is_finished_is_not_computed_again(tmp_path):
     assert notes.computed == ["Global-seed-4", "FixedLocal-seed-4"]
 
 
+@pytest.mark.slow
 def test_it_does_not_show_that_a_comparison_was_interrupted(tmp_path):
     look(tmp_path / "resumed", strategies=["FixedLocal"], seeds=1)
     look(tmp_path / "resumed")
@@ -41,6 +42,7 @@ def test_it_does_not_show_that_a_comparison_was_interrupted(tmp_path):
     assert contents(tmp_path / "resumed") == contents(tmp_path / "at-once")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed",
     [
@@ -60,6 +62,7 @@ def test_the_folder_of_another_comparison_is_left_alone(tmp_path, changed):
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("torn", ["", "{", "[]", "{}"], ids=repr)
 def test_a_damaged_cell_is_computed_again(tmp_path, torn):
     look(tmp_path)
@@ -90,6 +93,7 @@ def test_measured_times_are_kept_apart(tmp_path):
     assert sorted(comparison.measured_seconds) == sorted(each.trial.name for each in comparison.outcomes)
 
 
+@pytest.mark.slow
 def test_the_same_training_twice_writes_the_same_files(trained, tmp_path):
     _, folder = trained
     compare(job(), strategies=TWO, seeds=2, partition="severe", folder=tmp_path)
@@ -145,6 +149,7 @@ class Lane(Executor):
         return future
 
 
+@pytest.mark.slow
 def test_any_executor_can_compute_trials_with_the_same_files(tmp_path, trained):
     comparison, folder = trained
     trials = [outcome.trial for outcome in comparison.outcomes]

@@ -25,6 +25,7 @@ def server_model(cast):
     return LocalServerModel(cast.task, cast.network, torch.device("cpu"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["FixedLocal", "FederatedAveraging"], ids=str)
 def test_training_is_the_same_with_and_without(strategy):
     one, other = (
@@ -40,6 +41,7 @@ def test_training_is_the_same_with_and_without(strategy):
     assert other.evaluations[-1].recalibrated.loss != other.evaluations[-1].loss
 
 
+@pytest.mark.slow
 def test_evaluations_at_the_clients_are_scored_again_too():
     source = {"format": "ScikitLearn", "name": "digits"}
     data = document()["spec"]["data"] | {"evaluation": source | {"split": "Test", "at": "Clients"}}

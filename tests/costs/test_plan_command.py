@@ -35,6 +35,7 @@ def test_digits_are_planned_from_their_own_data(pslgs: Pslgs) -> None:
         assert word in result.stdout
 
 
+@pytest.mark.slow
 def test_cifar10_is_planned_without_its_data(pslgs: Pslgs) -> None:
     result = pslgs("plan", EXAMPLES / "cifar10.yaml", *SPEEDS)
     assert result.exit_code == 0, result.output
@@ -47,6 +48,7 @@ def test_cifar10_is_planned_without_its_data(pslgs: Pslgs) -> None:
     assert "assumed, say how many there are with --dataset-sizes" in words
 
 
+@pytest.mark.slow
 def test_the_size_of_the_common_dataset_is_dealt_out_by_the_partition(pslgs: Pslgs) -> None:
     result = pslgs(
         "plan", EXAMPLES / "cifar10.yaml", *SPEEDS, "--dataset-sizes", "50000", "--clients", "32",

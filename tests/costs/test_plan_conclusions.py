@@ -15,6 +15,7 @@ FAST = {"link": Link.symmetric(1e10, 0.0001), "client_flops": 50e9, "server_flop
 SLOW = FAST | {"link": Link.symmetric(1e6, 0.0001)}
 
 
+@pytest.mark.slow
 def test_the_cut_moves_when_the_link_becomes_slow(planned: Planned) -> None:
     fast, slow = planned(FAST, model=cnn("conv3")), planned(SLOW, model=cnn("conv3"))
     assert (fast.recommendation.layer, slow.recommendation.layer) == ("conv1", "conv2")
@@ -37,6 +38,7 @@ def test_a_cut_that_is_best_is_kept_and_compared_with_the_next(planned: Planned)
     assert "The best of the others, " in plan.recommendation.reason
 
 
+@pytest.mark.slow
 def test_a_cut_that_does_not_fit_is_not_recommended(planned: Planned) -> None:
     roomy = planned(SLOW, model=cnn("conv2"))
     smallest = min(roomy.cuts, key=lambda cut: cut.client_bytes)

@@ -158,6 +158,7 @@ def test_cifar10_is_dealt_out_to_sixteen_clients(cache):
     assert set(batch.labels.tolist()) <= set(shares[5].labels.tolist())
 
 
+@pytest.mark.slow
 def test_what_a_job_does_not_use_is_not_imported():
     """torchvision and scikit-learn cost a client seconds to start and 150 MB."""
     code = (

@@ -94,6 +94,7 @@ def test_a_file_is_converted_once_and_again_when_it_changes(write_parquet, image
     assert list(cache.glob("*.new")) == []
 
 
+@pytest.mark.slow
 def test_processes_that_open_it_at_once_convert_it_once(write_parquet, image_column, cache):
     file = write_parquet("d.parquet", {"img": image_column, "label": list(range(12))})
     code = (

@@ -163,6 +163,7 @@ def test_the_same_run_gives_the_same_report_byte_for_byte(tmp_path, report):
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == first
 
 
+@pytest.mark.slow
 def test_a_long_run_of_many_clients_makes_no_large_report(report):
     html = report(run(epochs=5, clients=150, samples=60_000, troubles=False))
 
@@ -225,6 +226,7 @@ def test_a_partial_run_has_a_report(report, records, drawn):
     assert report(records).count("<svg") == drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "manifest",
     ["", "- a list", "spec: [", "metadata: 3", "metadata: {name: }", "spec: {model: resnet18}"],
@@ -234,6 +236,7 @@ def test_a_strange_manifest_does_not_keep_a_report_from_being_written(report, ma
     assert "a run" in plain(report([STEP], manifest))
 
 
+@pytest.mark.slow
 def test_names_and_messages_are_text_and_never_markup(report):
     evil = '<script>alert("$x$")</script>'
     step = StepRecord(10.0, 1, 1, 1, 2.0, 8, 0.2, 0.2, 0.5, 0.1, {evil: (0, 8), "$a$": (0, 1)}, {evil: 0.1})

@@ -38,6 +38,7 @@ def holdings(counts: np.ndarray, delays: np.ndarray | None = None) -> Holdings:
     return Holdings(counts.sum(axis=1), counts, unknown if delays is None else delays)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.lists(st.integers(0, 60), min_size=3, max_size=3), min_size=1, max_size=12),
     st.integers(1, 64),
@@ -71,6 +72,7 @@ def test_the_prior_has_the_variance_of_a_share_among_samples_drawn_without_repla
     assert dirichlet == pytest.approx(hypergeometric)
 
 
+@pytest.mark.slow
 def test_without_delays_local_batches_vary_as_under_global_sampling():
     """The first batch of many draws, in the severe partition: mean and variance of each client's part."""
     counts, batch, draws = severe(8), 64, 1_500

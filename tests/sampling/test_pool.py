@@ -20,6 +20,7 @@ def test_a_pool_in_buckets_holds_every_client_as_often_as_it_has_samples(held, p
     assert np.bincount(entries, minlength=len(held)).tolist() == held
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cached", [0, CACHED], ids=["in buckets", "at once"])
 def test_every_order_is_equally_likely(cached, monkeypatch):
     monkeypatch.setattr(pool, "BUCKETS", 2)

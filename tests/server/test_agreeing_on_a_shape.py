@@ -101,6 +101,7 @@ async def test_a_client_of_another_job_decides_nothing(tmp_path):
             assert list((await a.receive()).header.welcome.input_shape) == SHAPE
 
 
+@pytest.mark.slow
 async def test_a_shape_that_most_clients_state_and_the_model_refuses_ends_the_job(tmp_path):
     server = Server(job(), tmp_path, clients=1)
     async with asyncio.timeout(DEADLINE), client(server, "a", [63]):

@@ -45,6 +45,7 @@ def test_the_active_clients_are_those_of_the_reference(paper_job, clients, activ
     assert steps.active_clients.mean() == pytest.approx(active, abs=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("partition", "ratio"), [("iid", 1.0), ("severe", 1.5)], ids=["alike", "skewed"])
 def test_latent_dirichlet_without_delays_deviates_as_expected_until_clients_run_dry(
     paper_job, partition, ratio
@@ -68,6 +69,7 @@ def test_latent_dirichlet_without_delays_deviates_as_expected_until_clients_run_
     assert late.mean() == pytest.approx(ratio * expected, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_step_costs_nothing_for_clients_that_rest(paper_job):
     """Twenty times the clients, one of them active: the same order of time, joining left out."""
     few, many = (seconds_a_step(paper_job, clients) for clients in (100, 2_000))

@@ -28,6 +28,7 @@ def simulated(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_simulation_leaves_the_folder_of_a_run(simulated):
     folder, shown = simulated("Global", "lte")
     records = read(folder / "metrics.jsonl")
@@ -43,6 +44,7 @@ def test_a_simulation_leaves_the_folder_of_a_run(simulated):
     write_report(folder, folder / "report.html")
 
 
+@pytest.mark.slow
 def test_a_baseline_is_named_in_the_folder(simulated):
     folder, _ = simulated("FederatedAveraging")
     written = yaml.safe_load((folder / "job.yaml").read_text(encoding="utf-8"))

@@ -23,6 +23,7 @@ def histories(dropout: float, **arguments):
     return result, taken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule_only", [False, True], ids=["trained", "schedule only"])
 def test_lost_clients_cost_attempts_and_no_sample(schedule_only):
     result, taken = histories(0.03, schedule_only=schedule_only)
@@ -59,6 +60,7 @@ def test_abandoned_attempts_are_part_of_the_modelled_time():
     assert disturbed.modelled_seconds.sum() > 1.2 * undisturbed.modelled_seconds.sum()
 
 
+@pytest.mark.slow
 def test_a_job_goes_on_although_everybody_was_lost_at_once():
     result, _ = histories(0.97, clients=2, partition="iid", schedule_only=True)
     assert result.finish.outcome == "FINISHED"

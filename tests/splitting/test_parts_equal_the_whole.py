@@ -84,6 +84,7 @@ def test_our_networks_are_the_same_in_two_parts(architecture: str, cut_layer: st
     check_cut(architecture, cut_layer, training=training)
 
 
+@pytest.mark.slow
 @each_cut(TORCHVISION_CUTS)
 def test_torchvision_networks_are_the_same_in_two_parts(architecture: str, cut_layer: str) -> None:
     check_cut(architecture, cut_layer, training=True)
@@ -125,6 +126,7 @@ def test_every_layer_of_the_small_networks_is_tested(architecture: str, no_cuts:
     assert {*SMALL_CUTS[architecture]} == {*layers_of(architecture)} - no_cuts
 
 
+@pytest.mark.slow
 @MODES
 @each_cut({"cnn": SMALL_CUTS["cnn"], "resnet18-cifar": ("bn1", "layer1", "layer2.0.downsample", "avgpool")})
 def test_they_are_the_same_with_group_norm_before_the_cut(

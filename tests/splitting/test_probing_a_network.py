@@ -18,6 +18,7 @@ def network_at(cut_layer: str) -> SplitNetwork:
     return group_normalised(split_at(built, cut_layer))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cut_layer", "shapes"),
     [

@@ -301,6 +301,7 @@ def test_a_journal_has_the_size_of_its_file(path, step):
         assert journal.size == path.stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_only_the_end_of_a_long_journal_is_read(path, step, monkeypatch):
     size = write(path, *(step(step=number) for number in range(1, 20_001)))
     with path.open("ab") as file:

@@ -100,6 +100,7 @@ def test_a_simulation_on_a_gpu_repeats_itself_to_the_bit_and_comes_close_to_the_
     assert once.steps.loss[0] == pytest.approx(on_cpu.steps.loss[0], rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", "auto"])
 def test_a_simulation_takes_the_device_by_its_name(device):
     if device == "auto" and torch.cuda.is_available():
