@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -14,7 +15,24 @@ from pslgs.spec.manifest import parse_yaml
 
 _PREFIX = "PSLGS_"
 
+_USER: Final = 65532
+"""User and group of the images; it owns no file."""
+
 Duration = Annotated[timedelta, Field(gt=timedelta(0))]
+JsonObject = Mapping[str, Any]
+
+POD_SECURITY_CONTEXT: Final[JsonObject] = MappingProxyType(
+    {
+        "runAsNonRoot": True,
+        "runAsUser": _USER,
+        "runAsGroup": _USER,
+        "fsGroup": _USER,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+)
+SERVER_RESOURCES: Final[JsonObject] = MappingProxyType({"requests": {"cpu": "500m", "memory": "1Gi"}})
+CLIENT_RESOURCES: Final[JsonObject] = MappingProxyType({"requests": {"cpu": "250m", "memory": "512Mi"}})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +44,10 @@ class Settings:
         client_image: Image of client pods.
         image_pull_policy: As in a pod.
         image_pull_secrets: Names of Secrets in the job's namespace.
+        pod_security_context: Security context of job pods, in full; a template may change it.
+        server_resources: Requests and limits of server containers, for resources that the template of the
+            job does not mention.
+        client_resources: The same for client containers.
         namespace: The operator's own namespace; its pods may read the servers' status.
         monitoring_namespaces: Namespaces whose pods may read metrics, beside the operator's.
         pod_monitors: Whether to make a PodMonitor for each job.
@@ -44,6 +66,9 @@ class Settings:
     client_image: str = "pslgs-runtime"
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
+    pod_security_context: JsonObject = field(default_factory=lambda: POD_SECURITY_CONTEXT)
+    server_resources: JsonObject = field(default_factory=lambda: SERVER_RESOURCES)
+    client_resources: JsonObject = field(default_factory=lambda: CLIENT_RESOURCES)
     namespace: str = "pslgs-system"
     monitoring_namespaces: tuple[str, ...] = ("monitoring",)
     pod_monitors: bool = False

@@ -23,6 +23,8 @@ EVERYTHING = {
         "serverImage": {"tag": "cuda"},
         "clientImage": {"repository": "edge/runtime", "tag": "cpu"},
         "imagePullSecrets": [{"name": "mirror"}, {"name": "edge"}],
+        "podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None, "sysctls": []},
+        "defaultResources": {"server": {"requests": {"cpu": 2}}, "clients": {"limits": {"cpu": 1}}},
         "certificateLifetimeDays": 3650,
         "pollIntervalSeconds": 10,
         "silenceBoundSeconds": 60,

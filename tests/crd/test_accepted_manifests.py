@@ -34,7 +34,7 @@ def test_a_short_manifest_is_filled_in(manifest: dict[str, Any], tried_out: Jobs
     assert spec["optimizer"]["betas"] == [0.9, 0.999]
     assert spec["sampling"]["globalBatchSize"] == 128
     assert spec["faultTolerance"]["minAvailableClients"] == 1
-    assert spec["server"] == {"gpus": 0, "service": {"type": "ClusterIP"}}
+    assert spec["server"] == {"gpus": 0, "gpuResource": "nvidia.com/gpu", "service": {"type": "ClusterIP"}}
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,11 @@ VALUES = {
     "spec.server": [
         "{gpus: 1}",
         "{gpus: 2}",
+        "{gpuResource: nvidia.com/mig-1g.5gb}",
+        "{gpuResource: gpu}",
+        "{gpuResource: a.b/}",
+        "{gpuResource: requests.nvidia.com/gpu}",
+        "{gpuResource: kubernetes.io/gpu}",
         "{template: {spec: {nodeSelector: {a: b}}}}",
         "{template: {a: 1}}",
     ],

@@ -13,7 +13,7 @@ from pslgs_operator.endpoint import Endpoint
 from pslgs_operator.manifests.client import client_job
 from pslgs_operator.manifests.server import server_job
 from pslgs_operator.placement import Placement
-from pslgs_operator.settings import Settings
+from pslgs_operator.settings import CLIENT_RESOURCES, POD_SECURITY_CONTEXT, SERVER_RESOURCES, Settings
 from pslgs_operator.training_job import TrainingJob
 
 SETTINGS = Settings(server_image="gpu:1", client_image="edge:1", image_pull_secrets=("pull",))
@@ -38,6 +38,10 @@ def spec(child: Mapping[str, Any]) -> dict[str, Any]:
 def container(child: Mapping[str, Any]) -> dict[str, Any]:
     (found,) = spec(child)["containers"]
     return found
+
+
+def limited(limits: Mapping[str, Any]) -> dict[str, Any]:
+    return {"spec": {"containers": [{"name": "client", "resources": {"limits": limits}}]}}
 
 
 ALL = [
@@ -149,13 +153,66 @@ class TestTheServer:
     def test_has_as_many_retries_as_the_user_says(self):
         assert server(job(backoffLimit=1))["spec"]["backoffLimit"] == 1
 
-    def test_asks_for_gpus(self):
-        assert container(server(WITH_TLS))["resources"] == {"limits": {"nvidia.com/gpu": 1}}
-        assert "--device=cpu" not in container(server(WITH_TLS))["args"]
+    @pytest.mark.parametrize("resource", ["nvidia.com/gpu", "amd.com/gpu", "nvidia.com/mig-1g.5gb"])
+    def test_requests_gpus_under_the_name_that_the_job_gives(self, resource):
+        child = server(job(server={"gpus": 1, "gpuResource": resource}))
+        assert container(child)["resources"]["limits"] == {resource: 1}
+        assert "--device=cpu" not in container(child)["args"]
 
     def test_trains_on_its_cpu_without_them(self):
-        assert "resources" not in container(server(job()))
+        assert "limits" not in container(server(job()))["resources"]
         assert "--device=cpu" in container(server(job()))["args"]
+
+    @pytest.mark.parametrize(
+        ("resources", "uses_cpu"),
+        [
+            pytest.param({"limits": {"xilinx.com/fpga": 1}}, False, id="a-device-plugin"),
+            pytest.param({"claims": [{"name": "gpu"}]}, False, id="a-resource-claim"),
+            pytest.param({"limits": {"cpu": 2, "memory": "1Gi"}}, True, id="none"),
+        ],
+    )
+    def test_chooses_its_device_itself_if_the_template_requests_one(self, resources, uses_cpu):
+        template = {"spec": {"containers": [{"name": "server", "resources": resources}]}}
+        arguments = container(server(job(server={"template": template})))["args"]
+        assert ("--device=cpu" in arguments) is uses_cpu
+
+    def test_prefers_nodes_without_the_labels_of_clients_nodes(self):
+        selector = {"pslgs.dev/edge": "true", "site": "a"}
+        child = server(job(clients={"nodeSelector": selector}))
+        assert spec(child)["affinity"]["nodeAffinity"] == {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {
+                    "weight": 100,
+                    "preference": {
+                        "matchExpressions": [{"key": key, "operator": "NotIn", "values": [value]}]
+                    },
+                }
+                for key, value in selector.items()
+            ]
+        }
+
+    @pytest.mark.parametrize(
+        ("affinity", "preferred"),
+        [
+            pytest.param(None, None, id="no-affinity"),
+            pytest.param(
+                {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+                [],
+                id="no-preference",
+            ),
+        ],
+    )
+    def test_goes_anywhere_if_the_template_says_so(self, affinity, preferred):
+        child = server(job(server={"template": {"spec": {"affinity": affinity}}}))
+        left = spec(child).get("affinity", {}).get("nodeAffinity", {})
+        assert left.get("preferredDuringSchedulingIgnoredDuringExecution") == preferred
+
+    def test_has_the_affinity_of_its_template_beside(self):
+        required = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "gpu", "operator": "Exists"}]}]}
+        affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+        merged = spec(server(job(server={"template": {"spec": {"affinity": affinity}}})))["affinity"]
+        assert merged["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] == required
+        assert len(merged["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]) == 1
 
     @pytest.mark.parametrize(
         ("checkpoint", "volume"),
@@ -200,6 +257,37 @@ class TestAClient:
         assert "--share=3" in container(client(WITHOUT, share=3))["args"]
         assert not any("share" in each for each in container(client(WITH_TLS))["args"])
 
+    @pytest.mark.parametrize(
+        ("wanted", "settings", "shared"),
+        [
+            pytest.param(clients(perNode=8), SETTINGS, True, id="several-without-a-limit"),
+            pytest.param(clients(), SETTINGS, False, id="one"),
+            pytest.param(
+                clients(perNode=8, template=limited({"cpu": 2})), SETTINGS, False, id="several-with-a-limit"
+            ),
+            pytest.param(
+                clients(perNode=8, template=limited({"memory": "1Gi"})), SETTINGS, True, id="another-limit"
+            ),
+            pytest.param(
+                clients(perNode=8),
+                Settings(client_resources={"limits": {"cpu": 1}}),
+                False,
+                id="a-limit-by-default",
+            ),
+            pytest.param(
+                clients(perNode=8, template=limited({"cpu": None})),
+                Settings(client_resources={"limits": {"cpu": 1}}),
+                True,
+                id="a-limit-removed",
+            ),
+        ],
+    )
+    def test_shares_the_cores_of_its_node_unless_it_has_a_limit(self, wanted, settings, shared):
+        placement = Placement("edge-0-0", "edge-0", None)
+        child = client_job(job(clients=wanted), placement, Endpoint("host", 7443), None, settings)
+        assert ("--clients-per-node=8" in container(child)["args"]) is shared
+        assert "--threads=$(CPU_LIMIT)" in container(child)["args"]
+
     def test_writes_down_who_it_is(self):
         annotations = client(WITHOUT, "a.b", share=3)["metadata"]["annotations"]
         assert annotations == {
@@ -208,6 +296,43 @@ class TestAClient:
             names.NODE_ANNOTATION: "a.b",
             names.SHARE_ANNOTATION: "3",
         }
+
+
+class TestDefaultsOfTheOperator:
+    def test_let_every_pod_request_resources(self):
+        assert container(server(job()))["resources"] == SERVER_RESOURCES
+        assert container(client(job()))["resources"] == CLIENT_RESOURCES
+
+    def test_do_not_contradict_what_a_template_requests_or_limits(self):
+        settings = Settings(client_resources={"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"cpu": 2}})
+        resources = {"requests": {"cpu": 4}, "limits": {"memory": "256Mi"}}
+        template = {"spec": {"containers": [{"name": "client", "resources": resources}]}}
+        placement = Placement("edge-0-0", "edge-0", None)
+        wanted = job(clients=clients(template=template))
+        child = client_job(wanted, placement, Endpoint("host", 7443), None, settings)
+        assert container(child)["resources"] == resources
+
+    def test_can_be_removed_by_a_template(self):
+        template = {"spec": {"containers": [{"name": "server", "resources": None}]}}
+        assert "resources" not in container(server(job(server={"template": template})))
+
+    def test_leave_user_and_group_to_a_cluster_that_chooses_them(self):
+        context = {key: POD_SECURITY_CONTEXT[key] for key in ("runAsNonRoot", "seccompProfile")}
+        child = server_job(WITH_TLS, 3, NOW, Settings(pod_security_context=context))
+        assert spec(child)["securityContext"] == context
+        assert list(offences(spec(child))) == []
+
+    @pytest.mark.parametrize(
+        ("context", "mode"),
+        [
+            pytest.param(POD_SECURITY_CONTEXT, 0o440, id="by-its-group"),
+            pytest.param({"runAsNonRoot": True}, 0o444, id="by-whoever-the-container-runs-as"),
+        ],
+    )
+    def test_let_the_container_read_its_identity(self, context, mode):
+        child = server_job(WITH_TLS, 3, NOW, Settings(pod_security_context=context))
+        (volume,) = (each["projected"] for each in spec(child)["volumes"] if each["name"] == "job")
+        assert volume["defaultMode"] == mode
 
 
 class TestTheUsersTemplate:
@@ -230,7 +355,10 @@ class TestTheUsersTemplate:
         child = client(job(clients=clients(template=template)))
         assert len(spec(child)["tolerations"]) == 3
         assert container(child)["image"] == "own:1"
-        assert container(child)["resources"] == {"limits": {"cpu": "2"}}
+        assert container(child)["resources"] == {
+            "limits": {"cpu": "2"},
+            "requests": {"memory": CLIENT_RESOURCES["requests"]["memory"]},
+        }
         assert [mount["mountPath"] for mount in container(child)["volumeMounts"]] == [
             "/etc/pslgs",
             names.SCRATCH_FOLDER,

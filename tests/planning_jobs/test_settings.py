@@ -18,6 +18,13 @@ from pslgs_operator.settings import Settings
         pytest.param(
             "PSLGS_POD_MONITOR_LABELS", "{release: x}", "pod_monitor_labels", {"release": "x"}, id="mapping"
         ),
+        pytest.param(
+            "PSLGS_SERVER_RESOURCES",
+            '{"requests":{"cpu":2}}',
+            "server_resources",
+            {"requests": {"cpu": 2}},
+            id="nested-mapping",
+        ),
         pytest.param("PSLGS_POLL_INTERVAL", "0.5", "poll_interval", timedelta(seconds=0.5), id="duration"),
     ],
 )

@@ -296,6 +296,12 @@ TOGETHER = [
         "is 4, but a server uses one GPU; give 1, or 0 for the CPU",
     ),
     Bad(
+        "a GPU of Kubernetes' own",
+        ["spec.server.gpuResource=node.kubernetes.io/gpu"],
+        "spec.server.gpuResource",
+        "is 'node.kubernetes.io/gpu', which is no extended resource",
+    ),
+    Bad(
         "name of Parquet",
         ["spec.data.train={format: Parquet, path: x, name: digits}"],
         "spec.data.train.name",

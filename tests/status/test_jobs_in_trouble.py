@@ -87,8 +87,15 @@ def degraded(seen: Snapshot, wanted: TrainingJob | None = None) -> tuple[str, st
             unscheduled(server_pod(), GPU),
             "Unschedulable",
             "no node for pod digits-server-a: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu; "
-            "lower spec.server.gpus",
+            "lower spec.server.gpus, correct spec.server.gpuResource, or free or add a node with "
+            "nvidia.com/gpu",
             id="no-gpu",
+        ),
+        pytest.param(
+            unscheduled(server_pod(), "0/2 nodes are available: 2 Insufficient amd.com/gpu. preemption: 0/2"),
+            "Unschedulable",
+            "free or add a node with amd.com/gpu",
+            id="no-gpu-of-another-maker",
         ),
         pytest.param(
             unscheduled(server_pod(), "3 Insufficient memory."),

@@ -6,7 +6,11 @@ from typing import Final
 from pslgs_operator.names import CLIENT, SERVER
 
 _PLACING: Final = (
-    (r"Insufficient nvidia\.com/gpu", SERVER, "lower spec.server.gpus, or free or add a node with GPUs"),
+    (
+        r"Insufficient (?P<resource>[^\s,]+/[^\s,]*[^\s,.])",
+        SERVER,
+        "lower spec.server.gpus, correct spec.server.gpuResource, or free or add a node with {resource}",
+    ),
     (r"Insufficient memory", None, "lower {container}.resources.requests.memory, or free memory"),
     (r"Insufficient cpu", None, "lower {container}.resources.requests.cpu, or free CPUs"),
     (r"Insufficient ", None, "lower {container}.resources, or free what is lacking"),
@@ -48,8 +52,11 @@ _REFUSED: Final = {
 
 def on_placing(message: str, role: str) -> str:
     """Advise about a pod that the scheduler finds no node for; empty where nothing is known to help."""
-    fitting = (text for pattern, of, text in _PLACING if of in {None, role} and re.search(pattern, message))
-    return _filled(next(fitting, ""), role)
+    for pattern, of, text in _PLACING:
+        found = re.search(pattern, message)
+        if found and of in {None, role}:
+            return _filled(text, role, **found.groupdict())
+    return ""
 
 
 def on_waiting(reason: str, role: str) -> str:
@@ -68,6 +75,6 @@ def on_refusal(message: str, namespace: str) -> str:
     return next(fitting, "").format(namespace=namespace)
 
 
-def _filled(advice: str, role: str) -> str:
+def _filled(advice: str, role: str, **values: str) -> str:
     template = f"spec.{role if role == SERVER else 'clients'}.template"
-    return advice.format(template=template, container=f"{template}.spec.containers[name={role}]")
+    return advice.format(template=template, container=f"{template}.spec.containers[name={role}]", **values)

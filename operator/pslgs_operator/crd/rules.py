@@ -21,7 +21,7 @@ from pslgs.spec import (
 from pslgs.spec.base import SpecModel
 from pslgs.spec.data import FIELDS_OF_SOME_FORMATS, FORMAT_FIELDS
 from pslgs.spec.definition import DEFINING_FIELDS
-from pslgs.spec.deployment import USED_GPUS
+from pslgs.spec.deployment import KUBERNETES_RESOURCES, QUOTA_PREFIX, USED_GPUS
 from pslgs.spec.job import MAX_NAME_LENGTH
 from pslgs.spec.scalars import DNS_LABEL, ENTRYPOINT, INT32_MAX, PATTERN_WORDS, PERCENTAGE
 from pslgs_operator.crd.cel import Reason, Rule, default_unless, given, literal
@@ -179,6 +179,13 @@ RULES: Final[Mapping[type[SpecModel], tuple[Rule, ...]]] = MappingProxyType(
                 "gpus",
                 f"self.gpus <= {USED_GPUS}",
                 "is «self.gpus», but a server uses one GPU; give 1, or 0 for the CPU",
+            ),
+            Rule(
+                "gpuResource",
+                f"!self.gpuResource.contains({literal(KUBERNETES_RESOURCES)}) && "
+                f"!self.gpuResource.startsWith({literal(QUOTA_PREFIX)})",
+                "is '«self.gpuResource»', which is no extended resource; give the name that the nodes' "
+                "device plugin registers, such as nvidia.com/gpu",
             ),
         ),
         JobSpec: (

@@ -10,6 +10,7 @@ from pslgs_operator.endpoint import Endpoint
 from pslgs_operator.manifests.job import child_job, on_exit_codes
 from pslgs_operator.manifests.metadata import child_metadata, expiry_annotation
 from pslgs_operator.manifests.pod import Part, pod_template
+from pslgs_operator.manifests.resources import client_resources
 from pslgs_operator.overlay import pinned, with_user_template
 from pslgs_operator.placement import Placement
 from pslgs_operator.settings import Settings
@@ -39,7 +40,7 @@ def client_job(
     annotations = {names.CLIENT_ANNOTATION: placement.client, names.NODE_ANNOTATION: placement.node}
     if placement.share is not None:
         annotations[names.SHARE_ANNOTATION] = str(placement.share)
-    template = pod_template(job, _part(job, placement, server), settings)
+    template = pod_template(job, _part(job, placement, server, settings), settings)
     template["spec"]["tolerations"] = list(_STAYS)
     return child_job(
         child_metadata(
@@ -54,7 +55,7 @@ def client_job(
     )
 
 
-def _part(job: TrainingJob, placement: Placement, server: Endpoint) -> Part:
+def _part(job: TrainingJob, placement: Placement, server: Endpoint, settings: Settings) -> Part:
     share = () if placement.share is None else (f"--share={placement.share}",)
     return Part(
         role=names.CLIENT,
@@ -68,6 +69,7 @@ def _part(job: TrainingJob, placement: Placement, server: Endpoint) -> Part:
         identity=names.client_identity_name(job.name, placement.client) if job.mutual_tls else None,
         annotations={names.CLIENT_ANNOTATION: placement.client},
         grace_seconds=_GRACE_SECONDS,
+        resources=client_resources(job, settings),
         container={"ports": [{"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"}]},
         volumes={},
     )

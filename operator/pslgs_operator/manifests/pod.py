@@ -7,12 +7,12 @@ from typing import Any
 from pslgs.identity.identity import AUTHORITY_FILE, CERTIFICATE_FILE, PRIVATE_KEY_FILE
 from pslgs_operator import names
 from pslgs_operator.manifests.podmonitor import scrape_annotations
+from pslgs_operator.manifests.resources import CPU_LIMIT, core_arguments
 from pslgs_operator.settings import Settings
 from pslgs_operator.training_job import TrainingJob
 
-_USER = 65532
-_READABLE_BY_THE_GROUP = 0o440
-_CPU_LIMIT = "CPU_LIMIT"
+_READABLE_BY_GROUP = 0o440
+_READABLE_BY_ALL = 0o444
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,7 @@ class Part:
     Attributes:
         arguments: Of the command, beside those that both roles have.
         identity: Name of the Secret with the certificate; None without TLS.
+        resources: Requests and limits of the container.
         container: Fields of the container, beside those that both roles have.
         volumes: Where each further volume is mounted -> the volume.
     """
@@ -31,6 +32,7 @@ class Part:
     identity: str | None
     annotations: Mapping[str, str]
     grace_seconds: int
+    resources: Mapping[str, Any]
     container: Mapping[str, Any]
     volumes: Mapping[str, dict[str, Any]]
 
@@ -47,18 +49,11 @@ def pod_template(job: TrainingJob, part: Part, settings: Settings) -> dict[str, 
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": part.grace_seconds,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": _USER,
-                "runAsGroup": _USER,
-                "fsGroup": _USER,
-                "fsGroupChangePolicy": "OnRootMismatch",
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": dict(settings.pod_security_context),
             "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
-            "containers": [_container(part, settings)],
+            "containers": [_container(job, part, settings)],
             "volumes": [
-                {"name": "job", "projected": _projected(job, part.identity)},
+                {"name": "job", "projected": _projected(job, part.identity, settings)},
                 {"name": "scratch", "emptyDir": {}},
                 *part.volumes.values(),
             ],
@@ -66,14 +61,14 @@ def pod_template(job: TrainingJob, part: Part, settings: Settings) -> dict[str, 
     }
 
 
-def _container(part: Part, settings: Settings) -> dict[str, Any]:
+def _container(job: TrainingJob, part: Part, settings: Settings) -> dict[str, Any]:
     return {
         "name": part.role,
         "image": settings.server_image if part.role == names.SERVER else settings.client_image,
         "imagePullPolicy": settings.image_pull_policy,
         "command": ["pslgs", part.role],
-        "args": _arguments(part),
-        "env": [{"name": _CPU_LIMIT, "valueFrom": {"resourceFieldRef": _cpu_limit(part.role)}}],
+        "args": [*_arguments(part), *core_arguments(job, part.role, settings)],
+        "env": [{"name": CPU_LIMIT, "valueFrom": {"resourceFieldRef": _cpu_limit(part.role)}}],
         # Importing torch from a slow disk and converting a dataset come before the first answer.
         "startupProbe": probe("/healthz", periodSeconds=5, failureThreshold=60),
         "livenessProbe": probe("/healthz", periodSeconds=10, failureThreshold=6),
@@ -89,6 +84,7 @@ def _container(part: Part, settings: Settings) -> dict[str, Any]:
             {"name": "scratch", "mountPath": names.SCRATCH_FOLDER},
             *({"name": volume["name"], "mountPath": path} for path, volume in part.volumes.items()),
         ],
+        **({"resources": dict(part.resources)} if part.resources else {}),
         **part.container,
     }
 
@@ -98,7 +94,6 @@ def _arguments(part: Part) -> list[str]:
         f"{names.MANIFEST_FOLDER}/{names.MANIFEST_KEY}",
         *part.arguments,
         f"--http=[::]:{names.HTTP_PORT}",
-        f"--threads=$({_CPU_LIMIT})",
         *([f"--identity={names.IDENTITY_FOLDER}"] if part.identity else []),
         f"--termination-message={names.TERMINATION_MESSAGE}",
     ]
@@ -113,13 +108,17 @@ def probe(path: str, **numbers: int) -> dict[str, Any]:
     return {"httpGet": {"path": path, "port": "http"}, "timeoutSeconds": 5, **numbers}
 
 
-def _projected(job: TrainingJob, identity: str | None) -> dict[str, Any]:
-    """Show job and identity in one volume, because one volume cannot be mounted within a read-only other."""
+def _projected(job: TrainingJob, identity: str | None, settings: Settings) -> dict[str, Any]:
+    """Show job and identity in one volume, because one volume cannot be mounted within a read-only other.
+
+    Without an fsGroup, the files belong to root and a group that the container may not have.
+    """
+    mode = _READABLE_BY_GROUP if "fsGroup" in settings.pod_security_context else _READABLE_BY_ALL
     folder = names.IDENTITY_FOLDER.removeprefix(f"{names.MANIFEST_FOLDER}/")
     files = (CERTIFICATE_FILE, PRIVATE_KEY_FILE, AUTHORITY_FILE)
     secret = {"name": identity, "items": [{"key": name, "path": f"{folder}/{name}"} for name in files]}
     return {
-        "defaultMode": _READABLE_BY_THE_GROUP,
+        "defaultMode": mode,
         "sources": [
             {"configMap": {"name": names.manifest_name(job.name)}},
             *([{"secret": secret}] if identity else []),

@@ -1,5 +1,6 @@
 """The server's Job."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from pslgs_operator import names
 from pslgs_operator.manifests.job import child_job, on_exit_codes
 from pslgs_operator.manifests.metadata import child_metadata, expiry_annotation
 from pslgs_operator.manifests.pod import Part, pod_template, probe
+from pslgs_operator.manifests.resources import requests_device, server_resources
 from pslgs_operator.overlay import with_user_template
 from pslgs_operator.settings import Settings
 from pslgs_operator.training_job import TrainingJob
@@ -25,7 +27,8 @@ FOR_GOOD = frozenset(
 """Exit codes after which another attempt would end alike."""
 
 _GRACE_SECONDS = 60  # for a checkpoint on a slow volume
-_GPU = "nvidia.com/gpu"
+_PREFERENCE = 100
+"""Weight of nodes that hold no data, the highest that the scheduler knows."""
 
 
 def server_job(
@@ -35,6 +38,8 @@ def server_job(
 
     ``expires`` is the end of its certificate, None without TLS.
     """
+    template = pod_template(job, _part(job, clients, settings), settings)
+    template["spec"]["affinity"] = {"nodeAffinity": _off_edge_nodes(job.spec.clients.node_selector)}
     return child_job(
         child_metadata(job, names.server_name(job.name), names.SERVER, expiry_annotation(expires)),
         job.spec.backoff_limit,
@@ -43,33 +48,43 @@ def server_job(
             # A server that was told to stop has written its checkpoint; that costs none of the retries.
             on_exit_codes(names.SERVER, "Ignore", [ExitCode.INTERRUPTED]),
         ],
-        with_user_template(
-            pod_template(job, _part(job, clients, settings.client_series), settings), job.spec.server.template
-        ),
+        with_user_template(template, job.spec.server.template),
     )
 
 
-def _part(job: TrainingJob, clients: int, client_series: int) -> Part:
-    gpus = job.spec.server.gpus
+def _off_edge_nodes(selector: Mapping[str, str]) -> dict[str, Any]:
+    """Prefer nodes that lack one of the labels by which the nodes of clients are selected."""
+    lacking = (
+        {"matchExpressions": [{"key": key, "operator": "NotIn", "values": [value]}]}
+        for key, value in sorted(selector.items())
+    )
+    return {
+        "preferredDuringSchedulingIgnoredDuringExecution": [
+            {"weight": _PREFERENCE, "preference": each} for each in lacking
+        ]
+    }
+
+
+def _part(job: TrainingJob, clients: int, settings: Settings) -> Part:
     return Part(
         role=names.SERVER,
         arguments=(
             f"--run={names.run_folder(job.name)}",
             f"--clients={clients}",
             f"--listen=[::]:{names.GRPC_PORT}",
-            f"--client-series={client_series}",
-            *(() if gpus else ("--device=cpu",)),
+            f"--client-series={settings.client_series}",
+            *(() if requests_device(job) else ("--device=cpu",)),
         ),
         identity=names.server_identity_name(job.name) if job.mutual_tls else None,
         annotations={"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
         grace_seconds=_GRACE_SECONDS,
+        resources=server_resources(job, settings),
         container={
             "ports": [
                 {"name": "grpc", "containerPort": names.GRPC_PORT, "protocol": "TCP"},
                 {"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"},
             ],
             "readinessProbe": probe("/readyz", periodSeconds=5, failureThreshold=3),
-            **({"resources": {"limits": {_GPU: gpus}}} if gpus else {}),
         },
         volumes={names.RUNS_FOLDER: {"name": "run", **_state_volume(job.claim_name)}},
     )

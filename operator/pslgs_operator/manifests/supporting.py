@@ -41,7 +41,11 @@ def config_map(job: TrainingJob, _settings: Settings) -> dict[str, Any]:
         exclude_defaults=True,
         exclude={
             "metadata": {"labels", "annotations"},
-            "spec": {"server": {"template"}, "clients": {"template"}, **dict.fromkeys(NOT_OF_CHILDREN, True)},
+            "spec": {
+                "server": {"template", "gpu_resource"},
+                "clients": {"template"},
+                **dict.fromkeys(NOT_OF_CHILDREN, True),
+            },
         },
     )
     return {

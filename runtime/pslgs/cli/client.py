@@ -37,6 +37,9 @@ def client(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = None,
     identity: IdentityOption = None,
     threads: ThreadsOption = 0,
+    clients_per_node: Annotated[
+        int, typer.Option(min=1, help="Number of clients that share the cores; each computes with its part.")
+    ] = 1,
     cache: CacheOption = CONTAINER_CACHE,
     patience: Annotated[
         float, typer.Option(min=1, help="Seconds after which to give up connecting to the server.")
@@ -52,17 +55,18 @@ def client(  # noqa: PLR0913, PLR0917 - the options of a command
 
         from pslgs.client.main import ClientOptions, run_client
 
+        cores = max(1, (threads or available_cores()) // clients_per_node)
         options = ClientOptions(
             client_id=client_id,
             server=server,
             identity=required_identity(identity, manifest.spec.transport.tls),
             cache=cache,
-            cores=threads or available_cores(),
+            cores=cores,
             partition_index=share,
             http=parse_endpoint(http) if http else None,
             connect_timeout_seconds=patience,
             reconnect_after_interruption=stay,
             with_parent=with_parent,
         )
-        message.exit_status = run_process(run_client(manifest.spec, options), threads)
+        message.exit_status = run_process(run_client(manifest.spec, options), cores)
     raise typer.Exit(message.exit_status.exit_code)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pslgs.spec.base import SpecModel
 from pslgs.spec.errors import Violation
-from pslgs.spec.scalars import Count, CountOrZero, Quantity, Text
+from pslgs.spec.scalars import Count, CountOrZero, Quantity, ResourceName, Text
 
 
 class ServiceType(StrEnum):
@@ -43,6 +43,10 @@ class PodTemplate(SpecModel):
 
 
 USED_GPUS = 1
+KUBERNETES_RESOURCES = "kubernetes.io/"
+"""Part of the names that Kubernetes keeps for its own resources; they are not extended resources."""
+QUOTA_PREFIX = "requests."
+"""Start of the names under which quotas count extended resources; no resource may be named so."""
 
 
 class ServerSpec(SpecModel):
@@ -50,8 +54,14 @@ class ServerSpec(SpecModel):
 
     gpus: CountOrZero = Field(
         default=0,
-        description="Number of GPUs (nvidia.com/gpu) requested for the server, at most 1. With 0, it trains "
-        "on the CPU.",
+        description="Number of GPUs requested for the server, at most 1. With 0, it trains on the CPU, "
+        "unless its template requests an extended resource or a resource claim.",
+    )
+    gpu_resource: ResourceName = Field(
+        default="nvidia.com/gpu",
+        description="Name of the extended resource that is requested for a GPU, as the nodes' device plugin "
+        "registers it.",
+        examples=["amd.com/gpu", "nvidia.com/mig-1g.5gb"],
     )
     service: ServiceSpec = Field(
         default=ServiceSpec(), description="The Service by which clients reach the server."
@@ -63,9 +73,15 @@ class ServerSpec(SpecModel):
     )
 
     def rules(self) -> Iterator[Violation]:
-        """Refuse more GPUs than are used."""
+        """Refuse more GPUs than are used, and names that are not those of extended resources."""
         if self.gpus > USED_GPUS:
             yield Violation("gpus", f"is {self.gpus}, but a server uses one GPU; give 1, or 0 for the CPU")
+        if KUBERNETES_RESOURCES in self.gpu_resource or self.gpu_resource.startswith(QUOTA_PREFIX):
+            yield Violation(
+                "gpuResource",
+                f"is '{self.gpu_resource}', which is no extended resource; give the name that the nodes' "
+                "device plugin registers, such as nvidia.com/gpu",
+            )
 
 
 class ClientsSpec(SpecModel):

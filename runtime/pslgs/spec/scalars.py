@@ -15,6 +15,10 @@ DNS_LABEL: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 IDENTIFIER: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 ENTRYPOINT: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+EXTENDED_RESOURCE: Final = (
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+    r"/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+)
 PERCENTAGE: Final = r"^(100|[1-9][0-9]?)%$"
 
 PATTERN_WORDS: Final[Mapping[str, str]] = {
@@ -22,6 +26,7 @@ PATTERN_WORDS: Final[Mapping[str, str]] = {
     IDENTIFIER: "must be a plain name of letters, digits and '_'",
     ENTRYPOINT: "must read package.module:function",
     QUANTITY: "must be a Kubernetes quantity such as 10Gi",
+    EXTENDED_RESOURCE: "must be the name of an extended resource such as nvidia.com/gpu",
 }
 """Requirement behind each pattern, as used in error messages."""
 
@@ -36,5 +41,6 @@ Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=1024)]
 Identifier = Annotated[str, Field(strict=True, max_length=128, pattern=IDENTIFIER)]
 Entrypoint = Annotated[str, Field(strict=True, max_length=256, pattern=ENTRYPOINT)]
+ResourceName = Annotated[str, Field(strict=True, max_length=253, pattern=EXTENDED_RESOURCE)]
 Quantity = Annotated[str, Field(strict=True, max_length=32, pattern=QUANTITY)]
 """The length of texts is bounded, because the API server limits the worst-case cost of CEL rules on them."""
