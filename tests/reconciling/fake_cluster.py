@@ -1,139 +1,107 @@
-"""A cluster in memory: it keeps objects as the API server does, and counts what is asked of it."""
+"""The operator's own client over an API server in memory, and what users, nodes and kubelets do there."""
 
-from base64 import b64decode
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
-from pslgs_operator.gvk import BY_KIND
-from pslgs_operator.kube_client import NamespaceTerminatingError, RejectedError, RetryableError
+from fake_api.answers import StatusError
+from fake_api.client import FakeApiClient
+from fake_api.garbage import collect
+from fake_api.kinds import BY_NAME, Body, Kind
+from fake_api.server import APPLY, Answer, FakeApiServer, Request
+from fake_api.storage import Key, Manager
+from pslgs_operator.api.client import KubernetesClient
+from pslgs_operator.api.server_status import ServerStatusClient
 from pslgs_operator.snapshot import ServerReport
-from pslgs_operator.store import Stores, controller_uid
-
-Objects = dict[tuple[str, str, str], dict[str, Any]]
+from pslgs_operator.store import Stores
 
 
-@dataclass
-class FakeCluster:
-    """Implements `pslgs_operator.kube_client.Cluster`.
+class _StatusPages(ServerStatusClient):
+    """What the servers' status pages answer, by address."""
 
-    Attributes:
-        reports: What the servers' status pages answer, by address.
-        refused: Kinds or names that may not be made, with what the API server says.
-        calls: How often each method was called, and for which kind.
-    """
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+    __repr__ = object.__repr__
 
-    objects: Objects = field(default_factory=dict)
-    reports: dict[str, ServerReport] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-    ending: set[str] = field(default_factory=set)
-    events: list[dict[str, Any]] = field(default_factory=list)
-    calls: Counter[str] = field(default_factory=Counter)
-    away: bool = False
-    _numbers: Any = field(default_factory=lambda: count(1))
+    def __init__(self) -> None:
+        self.reports: dict[str, ServerReport] = {}
+        self.asked: Counter[str] = Counter()
 
-    async def job(self, namespace: str, name: str) -> Mapping[str, Any] | None:
-        return self._read("SplitTrainingJob", namespace, name)
-
-    async def secret(self, namespace: str, name: str, owner: str) -> Mapping[str, bytes] | None:
-        secret = self._read("Secret", namespace, name)
-        if secret is None or controller_uid(secret) not in {None, owner}:
-            return None
-        return {key: b64decode(value) for key, value in secret["data"].items()}
-
-    async def apply(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-        kind, metadata = manifest["kind"], manifest["metadata"]
-        self._count(f"apply {kind}")
-        if metadata["namespace"] in self.ending:
-            raise NamespaceTerminatingError("it is being terminated")
-        for what in (kind, metadata["name"]):
-            if what in self.refused:
-                raise RejectedError("Forbidden", self.refused[what])
-        return self.keep(manifest)
-
-    async def annotate(
-        self, kind: str, namespace: str, name: str, annotations: Mapping[str, str]
-    ) -> Mapping[str, Any] | None:
-        self._count(f"annotate {kind}")
-        found = self.objects.get((kind, namespace, name))
-        if found is None:
-            return None
-        changed = deepcopy(found)
-        changed["metadata"].setdefault("annotations", {}).update(annotations)
-        return self.keep(changed)
-
-    async def delete(self, kind: str, namespace: str, name: str, uid: str | None = None) -> None:
-        self._count(f"delete {kind}")
-        found = self.objects.get((kind, namespace, name))
-        if found is not None and uid in {None, found["metadata"]["uid"]}:
-            self._collect(found)
-
-    async def write_status(self, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> None:
-        self._count("write status")
-        found = self.objects.get(("SplitTrainingJob", namespace, name))
-        if found is None:
-            return
-        if found["metadata"]["uid"] != uid:
-            raise RetryableError("another one is in its place")
-        self.keep({**found, "status": status})
-
-    async def post_event(self, event: Mapping[str, Any]) -> None:
-        self._count("post event")
-        if all(each["metadata"] != event["metadata"] for each in self.events):
-            self.events.append(dict(event))
-
-    async def patch_event(self, namespace: str, name: str, patch: Mapping[str, Any]) -> bool:
-        self._count("patch event")
-        wanted = {"namespace": namespace, "name": name}
-        found = next((each for each in self.events if wanted.items() <= each["metadata"].items()), None)
-        if found is not None:
-            found.update(patch)
-        return found is not None
-
-    async def warnings(self, namespace: str) -> Sequence[Mapping[str, Any]]:
-        self.calls["read warnings"] += 1
-        warnings = [each for each in self.events if each["type"] == "Warning"]
-        return [each for each in warnings if each["metadata"]["namespace"] == namespace]
-
-    async def server_report(self, pod_ip: str) -> ServerReport | None:
-        self.calls["ask server"] += 1
+    async def report(self, pod_ip: str, *_: object) -> ServerReport | None:
+        self.asked["ask server"] += 1
         return self.reports.get(pod_ip)
 
-    def keep(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        """Keep an object as it is given; a status that is not given stays."""
-        metadata = manifest["metadata"]
-        where = (manifest["kind"], metadata.get("namespace", ""), metadata["name"])
-        old = self.objects.get(where, {})
-        kept = {**({"status": old["status"]} if "status" in old else {}), **deepcopy(dict(manifest))}
-        old_metadata = old.get("metadata", {})
-        kept["metadata"] |= {
-            "uid": old_metadata.get("uid", f"uid-{next(self._numbers)}"),
-            "resourceVersion": old_metadata.get("resourceVersion"),
-            "creationTimestamp": "2026-01-01T00:00:00Z",
-        }
-        if kept == old:
-            return deepcopy(kept)
-        kept["metadata"]["resourceVersion"] = str(next(self._numbers))
-        self.objects[where] = kept
-        return deepcopy(kept)
+
+class FakeCluster(KubernetesClient):
+    """The operator's client, but for the connection.
+
+    Attributes:
+        server: The API server.
+        refused: Kinds or names that may not be made, with what the API server says.
+        ending: Namespaces that are being deleted.
+        calls: How often what was asked of the API server, by verb and kind.
+        away: Whether the API server doesn't answer.
+    """
+
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+    __repr__ = object.__repr__
+
+    def __init__(self) -> None:
+        pages = _StatusPages()
+        super().__init__(FakeApiClient(self._handle), pages)
+        self.server = FakeApiServer()
+        self.server.admission.append(self._admit)
+        self.reports, self.calls = pages.reports, pages.asked
+        self.refused: dict[str, str] = {}
+        self.ending: set[str] = set()
+        self.away = False
+
+    @property
+    def objects(self) -> dict[Key, Body]:
+        """Everything that is kept, as it is kept."""
+        return self.server.storage.objects
+
+    @property
+    def events(self) -> list[Body]:
+        """All Events, in the order in which they were posted."""
+        return [each for key, each in self.objects.items() if key.kind == "Event"]
+
+    def keep(self, manifest: Mapping[str, Any]) -> Body:
+        """Do as a controller or kubelet: keep an object as it is given; a status that is not given stays."""
+        storage, kind = self.server.storage, BY_NAME[manifest["kind"]]
+        key = storage.key(kind, manifest)
+        if key.namespace:
+            self.server.namespaces.setdefault(key.namespace, True)
+        manager = Manager("others", "Update")
+        if key not in self.objects:
+            storage.create(kind, manifest, manager)
+        else:
+            storage.update(kind, manifest, manager)
+        if kind.has_status and "status" in manifest:
+            storage.update(kind, manifest, manager._replace(subresource="status"))
+        return deepcopy(self.objects[key])
 
     def apply_job(self, manifest: Mapping[str, Any]) -> None:
         """Do as a user with kubectl."""
-        metadata = manifest["metadata"]
-        old = self.objects.get(("SplitTrainingJob", metadata["namespace"], metadata["name"]))
-        generation = old["metadata"]["generation"] + 1 if old else 1
-        self.keep({**manifest, "metadata": {**metadata, "generation": generation}})
+        self.keep(manifest)
+
+    def complain(self, about: str, reason: str, message: str, namespace: str = "default") -> None:
+        """Post a Warning about a pod or a Job, as kubelet and controllers do."""
+        name = f"{about}.{self.server.storage.number():x}"
+        told = {"type": "Warning", "involvedObject": {"name": about}, "reason": reason, "message": message}
+        self.keep({"kind": "Event", "metadata": {"name": name, "namespace": namespace}, **told})
 
     def remove(self, kind: str, name: str, namespace: str = "default") -> None:
-        """Take an object away, and what it owns."""
-        self._collect(self.objects[kind, namespace, name])
+        """Take an object away at once, and what it owns."""
+        key = Key(kind, namespace if BY_NAME[kind].namespaced else "", name)
+        self.server.storage.remove(key)
+        collect(self.server.storage)
 
-    def of(self, kind: str) -> dict[str, dict[str, Any]]:
+    def of(self, kind: str) -> dict[str, Body]:
         """Return all objects of a kind by name."""
-        return {name: each for (which, _, name), each in self.objects.items() if which == kind}
+        return {key.name: each for key, each in self.objects.items() if key.kind == kind}
 
     def tell(self, stores: Stores) -> None:
         """Tell everything, as the watches do in time."""
@@ -143,24 +111,31 @@ class FakeCluster:
             for key in [key for key in cache.all() if (resource.kind, *key) not in self.objects]:
                 cache.drop(key)
 
-    def _collect(self, gone: Mapping[str, Any]) -> None:
-        metadata = gone["metadata"]
-        del self.objects[gone["kind"], metadata.get("namespace", ""), metadata["name"]]
-        for each in [each for each in self.objects.values() if controller_uid(each) == metadata["uid"]]:
-            self._collect(each)
-
-    def _read(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
-        self._count(f"read {kind}")
-        found = self.objects.get((kind, namespace, name))
-        return deepcopy(found) if found else None
-
-    def _count(self, call: str) -> None:
-        assert call.rpartition(" ")[2] in {*BY_KIND, "status", "event"}
-        self.calls[call] += 1
-        if self.away:
-            raise RetryableError("the API server doesn't answer")
-
     @property
     def writes(self) -> int:
         """How much was written or tried to."""
         return sum(number for call, number in self.calls.items() if not call.startswith(("read", "ask")))
+
+    async def _handle(self, request: Request) -> Answer:
+        self.calls[self._described(request)] += 1
+        if self.away:
+            raise TimeoutError("the API server doesn't answer")
+        self.server.namespaces |= dict.fromkeys(self.ending, False)
+        return self.server.handle(request)
+
+    def _described(self, request: Request) -> str:
+        target = self.server.target(request.path)
+        kind = target.kind.kind
+        if target.subresource == "status":
+            return "write status"
+        if kind == "Event":
+            return "read warnings" if request.method == "GET" else "post event"
+        if request.method == "PATCH":
+            return f"{'apply' if request.content == APPLY else 'annotate'} {kind}"
+        verbs = {"GET": "read", "POST": "create", "PUT": "update", "DELETE": "delete"}
+        return f"{verbs[request.method]} {kind}"
+
+    def _admit(self, verb: str, kind: Kind, body: Body) -> None:
+        for what in (kind.kind, body["metadata"]["name"]):
+            if what in self.refused and verb == "CREATE":
+                raise StatusError(403, "Forbidden", self.refused[what])

@@ -12,8 +12,7 @@ CLIENT = names.client_name("digits", "edge-0-0")
 
 
 def complain(stage: Stage, name: str, reason: str, message: str) -> None:
-    told = {"type": "Warning", "involvedObject": {"name": name}, "reason": reason, "message": message}
-    stage.cluster.events.append({"metadata": {"namespace": KEY.namespace}, **told})
+    stage.cluster.complain(name, reason, message)
 
 
 def asked(stage: Stage) -> int:

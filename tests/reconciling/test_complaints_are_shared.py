@@ -38,8 +38,7 @@ async def cluster():
 
 
 def complain(cluster: FakeCluster, pod: str, namespace: str) -> None:
-    told = {"type": "Warning", "involvedObject": {"name": pod}, "reason": "FailedMount", "message": "no disk"}
-    cluster.events.append({"metadata": {"namespace": namespace}, **told})
+    cluster.complain(pod, "FailedMount", "no disk", namespace)
 
 
 async def together(complaints: PodWarnings, *namespaces: str):

@@ -7,7 +7,7 @@ from reconciling.fake_cluster import FakeCluster
 class TestFakeCluster(ClusterContract):
     @pytest.fixture
     def bench(self):
-        cluster = FakeCluster(ending={"nowhere"})
+        cluster = FakeCluster()
 
         def make_job(name):
             cluster.apply_job(

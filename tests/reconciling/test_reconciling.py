@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from fake_api.storage import Key
 from pslgs_operator import names
 from pslgs_operator.gvk import BY_KIND
 from pslgs_operator.kube_client import JobKey, RetryableError
@@ -220,16 +221,13 @@ async def test_a_job_that_is_being_deleted_gets_nothing_made_again(begun):
 
 
 async def test_children_of_an_earlier_job_of_the_same_name_are_waited_for(begun):
-    del begun.cluster.objects["SplitTrainingJob", *KEY]
+    begun.cluster.server.collects = False
+    begun.cluster.server.storage.remove(Key("SplitTrainingJob", *KEY))
     begun.cluster.apply_job(manifest())
     before = begun.cluster.writes
     assert await begun.look(1) <= timedelta(seconds=5)
     assert begun.cluster.writes == before
-    for name in (SERVER, *CLIENTS):
-        begun.cluster.remove("Job", name)
-    for kind in ("Service", "ConfigMap", "NetworkPolicy"):
-        for name in list(begun.cluster.of(kind)):
-            begun.cluster.remove(kind, name)
+    begun.cluster.server.collect()
     await begun.look(5)
     uid = begun.cluster.of("SplitTrainingJob")[KEY.name]["metadata"]["uid"]
     assert {each["metadata"]["ownerReferences"][0]["uid"] for each in begun.cluster.of("Job").values()} == {

@@ -1,0 +1,141 @@
+"""Server-side apply's view of an object: its leaf fields as paths, and who owns them.
+
+A path is a tuple of elements as in ``fieldsV1``: ``f:name`` is a field, ``k:{…}`` an item of a list that is
+keyed, ``v:…`` an item of a set.  Other lists, and maps that the API calls atomic, are leaves.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+Path = tuple[str, ...]
+
+_KEYS = {
+    "f:containers": ("name",),
+    "f:initContainers": ("name",),
+    "f:env": ("name",),
+    "f:volumes": ("name",),
+    "f:volumeMounts": ("mountPath",),
+    "f:imagePullSecrets": ("name",),
+    "f:ownerReferences": ("uid",),
+    "f:conditions": ("type",),
+}
+_SETS = {"f:finalizers"}
+_ATOMIC_MAPS = {"f:selector", "f:matchLabels", "f:nodeSelector", "f:podSelector", "f:namespaceSelector"}
+_UNOWNED = {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "selfLink"}
+_UNOWNED_TOO = {"managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName"}
+
+
+def owned_part(body: Mapping[str, Any], *, status: bool) -> dict[str, Any]:
+    """Leave out what nobody owns, and the half that the endpoint does not write."""
+    metadata = {
+        name: value
+        for name, value in (body.get("metadata") or {}).items()
+        if name not in _UNOWNED | _UNOWNED_TOO
+    }
+    if status:
+        return {"status": body["status"]} if "status" in body else {}
+    rest = {name: value for name, value in body.items() if name not in {"apiVersion", "kind", "metadata"}}
+    return rest | ({"metadata": metadata} if metadata else {})
+
+
+def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield every leaf field with its value; an item of a keyed list is one beside its fields."""
+    keys = _keys(path, value)
+    if isinstance(value, Mapping) and value and not (path and path[-1] in _ATOMIC_MAPS):
+        for name, each in value.items():
+            yield from leaves(each, (*path, f"f:{name}"))
+    elif keys:
+        for item in value:
+            where = (*path, _key_element(item, keys))
+            yield where, None
+            for name, each in item.items():
+                yield from leaves(each, (*where, f"f:{name}"))
+    elif isinstance(value, list) and value and path and path[-1] in _SETS:
+        for item in value:
+            yield (*path, f"v:{json.dumps(item)}"), item
+    elif path and value is not None:
+        yield path, value
+
+
+def merge(live: Any, config: Any, path: Path = ()) -> Any:
+    """Lay an applied value over what is there."""
+    if isinstance(config, Mapping) and isinstance(live, Mapping) and not (path and path[-1] in _ATOMIC_MAPS):
+        merged = dict(live)
+        for name, each in config.items():
+            if each is not None:
+                merged[name] = merge(live.get(name), each, (*path, f"f:{name}"))
+        return merged
+    keys = _keys(path, config)
+    if keys and isinstance(live, list):
+        merged_items = {_key_element(item, keys): item for item in live}
+        for item in config:
+            element = _key_element(item, keys)
+            merged_items[element] = merge(merged_items.get(element), item, (*path, element))
+        return list(merged_items.values())
+    if path and path[-1] in _SETS and isinstance(live, list):
+        return live + [item for item in config if item not in live]
+    return deepcopy(config)
+
+
+def remove(body: dict[str, Any], paths: Iterable[Path]) -> None:
+    """Take fields out, and what they leave empty."""
+    for path in sorted(paths, key=len, reverse=True):
+        _remove(body, path, ())
+
+
+def _remove(value: Any, path: Path, done: Path) -> None:
+    element, rest = path[0], path[1:]
+    if isinstance(value, dict) and element.startswith("f:"):
+        name = element[2:]
+        if name not in value:
+            return
+        if rest:
+            _remove(value[name], rest, (*done, element))
+        if not rest or value[name] in ({}, []):
+            del value[name]
+    elif isinstance(value, list):
+        keys = _keys(done, value)
+        for index, item in enumerate(value):
+            if element == (_key_element(item, keys) if keys else f"v:{json.dumps(item)}"):
+                if rest:
+                    _remove(item, rest, (*done, element))
+                else:
+                    del value[index]
+                return
+
+
+def to_fields_v1(paths: Iterable[Path]) -> dict[str, Any]:
+    """Write paths as ``fieldsV1`` of a ``managedFields`` entry."""
+    fields: dict[str, Any] = {}
+    for path in sorted(paths):
+        at = fields
+        for element in path:
+            at = at.setdefault(element, {})
+        if path[-1].startswith("k:"):
+            at["."] = {}
+    return fields
+
+
+def readable(path: Path) -> str:
+    """Write a path as the API server does in a conflict."""
+    return "".join(
+        f".{element[2:]}" if element.startswith("f:") else f"[{element[2:].strip('{}').replace(':', '=')}]"
+        for element in path
+    )
+
+
+def _keys(path: Path, value: Any) -> tuple[str, ...]:
+    if not (path and isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value)):
+        return ()
+    if path[-1] == "f:ports":
+        if all("containerPort" in item for item in value):
+            return ("containerPort", "protocol")
+        return ("port", "protocol") if path == ("f:spec", "f:ports") else ()
+    return _KEYS.get(path[-1], ())
+
+
+def _key_element(item: Mapping[str, Any], keys: tuple[str, ...]) -> str:
+    found = {key: item.get(key, "TCP" if key == "protocol" else None) for key in keys}
+    return f"k:{json.dumps(found, separators=(',', ':'))}"
