@@ -32,6 +32,7 @@ class TransientState:
         server_reply: What it answered last.
         complaints: What Kubernetes said of children that don't start, by name.
         inquired: When it was asked for that.
+        podless: Name of each child Job without a pod -> since when; see `timeouts.podless_since`.
         held: What was refused, by lane.
     """
 
@@ -42,6 +43,7 @@ class TransientState:
     server_reply: ServerReply | None = None
     complaints: Mapping[str, Problem] = field(default_factory=dict)
     inquired: datetime | None = None
+    podless: Mapping[str, datetime] = field(default_factory=dict)
     held: dict[str, Backoff] = field(default_factory=dict)
 
     def see(self, generation: int) -> None:

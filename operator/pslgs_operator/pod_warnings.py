@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from pslgs_operator.assessment.timeouts import hanging, pause
+from pslgs_operator.assessment.timeouts import hanging, pause, podless_since
 from pslgs_operator.job_state import TransientState
 from pslgs_operator.kube_client import KubeClient
 from pslgs_operator.observe import explained
@@ -53,6 +53,8 @@ async def explain_hanging_pods(
     Raises:
         RetryableError: the API server doesn't answer.
     """
+    memory.podless = podless_since(snapshot, memory.podless, now)
+    snapshot = replace(snapshot, podless_since=memory.podless)
     age = hanging(snapshot, now)
     if age is None:
         memory.complaints, memory.inquired = {}, None
@@ -61,6 +63,12 @@ async def explain_hanging_pods(
         memory.inquired = now
         memory.complaints = await complaints.of(namespace, now)
     return explained(snapshot, memory.complaints)
+
+
+def explained_again(snapshot: Snapshot, memory: TransientState, now: datetime) -> Snapshot:
+    """Add to a second snapshot of one reconcile what was found out for the first."""
+    memory.podless = podless_since(snapshot, memory.podless, now)
+    return explained(replace(snapshot, podless_since=memory.podless), memory.complaints)
 
 
 def next_explanation(snapshot: Snapshot, memory: TransientState, now: datetime) -> timedelta | None:

@@ -14,10 +14,10 @@ from pslgs_operator.event_recorder import RETRY_AFTER, EventCorrelator, EventRec
 from pslgs_operator.executor import Executor, execute
 from pslgs_operator.job_state import TransientState
 from pslgs_operator.kube_client import JobKey, KubeClient, NamespaceTerminatingError
-from pslgs_operator.observe import explained, is_inherited, observe, server_address
+from pslgs_operator.observe import is_inherited, observe, server_address
 from pslgs_operator.placement import place_clients
 from pslgs_operator.planner import RESYNC, next_look, plan
-from pslgs_operator.pod_warnings import PodWarnings, explain_hanging_pods, next_explanation
+from pslgs_operator.pod_warnings import PodWarnings, explain_hanging_pods, explained_again, next_explanation
 from pslgs_operator.settings import Settings
 from pslgs_operator.snapshot import ServerReply
 from pslgs_operator.status.types import JobStatus
@@ -92,8 +92,8 @@ class Reconciler:
         actor = Executor(job, self.cluster, now, self.told)
         memory.hold(await execute(job.name, actions, actor.carry_out, memory.not_yet(now)), now)
         if actions:  # the status tells of what was just made, or refused
-            snapshot = explained(
-                observe(self.stores, job, server_reply, memory.rejections), memory.complaints
+            snapshot = explained_again(
+                observe(self.stores, job, server_reply, memory.rejections), memory, now
             )
             status = compute_status(job, snapshot, placements, self.settings, now)
         await self._say(key, body, job.status, status, memory)

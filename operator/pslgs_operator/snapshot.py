@@ -8,12 +8,17 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node that the job's clients may run on, or its server runs on."""
+    """A node that the job's clients may run on, or its server runs on.
+
+    Attributes:
+        ready_since: Time at which the node last became ready; None if it is not ready.
+    """
 
     name: str
     labels: Mapping[str, str]
     ready: bool
     unschedulable: bool = False
+    ready_since: datetime | None = None
 
 
 class ChildJobState(StrEnum):
@@ -39,6 +44,8 @@ class ChildJob:
         message: The same in a sentence; of one that is active, why no pod is made for it.
         deleting: Whether it is on its way out; nothing may be decided from what it says then.
         ended: When it became Complete or Failed.
+        suspended: Whether ``spec.suspend`` of the batch/v1 Job is true, for example because Kueue has not
+            admitted it; no pods are created for it.
     """
 
     name: str
@@ -54,6 +61,7 @@ class ChildJob:
     message: str = ""
     deleting: bool = False
     ended: datetime | None = None
+    suspended: bool = False
 
 
 class PodPhase(StrEnum):
@@ -94,6 +102,7 @@ class ChildPod:
     Attributes:
         job: Name of the child Job that it belongs to.
         client: The client's id; None for the server.
+        scheduled: Time at which it was assigned to its node.
         started: When its container began to run.
         waiting: Why a container waits (ImagePullBackOff, CrashLoopBackOff, CreateContainerConfigError …);
             None while it is just being made.
@@ -114,6 +123,7 @@ class ChildPod:
     node: str | None = None
     ip: str | None = None
     ready: bool = False
+    scheduled: datetime | None = None
     started: datetime | None = None
     waiting: Problem | None = None
     unscheduled: Problem | None = None
@@ -193,6 +203,8 @@ class Snapshot:
         node_port: The gRPC port on the nodes, if the Service has one.
         server_reply: None before the first answer.
         rejections: What could not be made when this job was reconciled last.
+        podless_since: Name of each active child Job that has no pod -> time at which the operator first saw
+            it so.
     """
 
     nodes: tuple[Node, ...] = ()
@@ -205,6 +217,7 @@ class Snapshot:
     node_port: int | None = None
     server_reply: ServerReply | None = None
     rejections: tuple[Rejection, ...] = ()
+    podless_since: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def jobs(self) -> tuple[ChildJob, ...]:

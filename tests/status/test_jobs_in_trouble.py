@@ -238,9 +238,9 @@ def test_a_job_that_cannot_be_placed_is_neither_ready_nor_well(
             id="a-child-is-refused",
         ),
         pytest.param(
-            with_server(),
+            with_server(server=server_job(message="exceeded quota: gpus")),
             "RefusedByCluster",
-            "Kubernetes makes no pod for Job digits-server: a quota, Pod Security",
+            "Kubernetes creates no pod for Job digits-server: exceeded quota: gpus; raise the quota",
             id="its-pod-is-refused",
         ),
         pytest.param(

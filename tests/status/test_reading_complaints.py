@@ -32,6 +32,12 @@ def test_a_warning_is_read_by_the_name_of_what_does_not_start() -> None:
         pytest.param(warning("Back-off restarting failed container", "BackOff"), id="not-about-the-start"),
         pytest.param(warning("0/3 nodes are available", "FailedScheduling"), id="before-it-had-a-node"),
         pytest.param(warning("failed to sync configmap cache: timed out"), id="it-only-has-not-heard-yet"),
+        pytest.param(
+            warning(
+                "unable to create new content in namespace lab because it is being terminated", "FailedCreate"
+            ),
+            id="its-namespace-is-being-deleted",
+        ),
     ],
 )
 def test_what_passes_or_is_known_otherwise_is_no_complaint(passing: dict[str, Any]) -> None:

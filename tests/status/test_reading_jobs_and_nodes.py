@@ -75,6 +75,22 @@ def test_how_far_a_job_is(conditions: list[dict[str, Any]], state: ChildJobState
     assert (found.state, found.reason) == (state, reason)
 
 
+@pytest.mark.parametrize(
+    ("spec", "conditions", "suspended"),
+    [
+        pytest.param({"suspend": True}, [], True, id="just-created"),
+        pytest.param({}, [condition("Suspended", "JobSuspended")], True, id="by-its-condition"),
+        pytest.param(
+            {"suspend": False}, [condition("Suspended", "JobResumed", status="False")], False, id="no"
+        ),
+    ],
+)
+def test_a_suspended_job_is_known(
+    spec: dict[str, Any], conditions: list[dict[str, Any]], *, suspended: bool
+) -> None:
+    assert read_job({**child_job({"conditions": conditions}), "spec": spec}).suspended is suspended
+
+
 def test_when_a_job_ended() -> None:
     failed = read_job(
         child_job({"conditions": [condition("Failed", "PodFailurePolicy", "Container server for …")]})
@@ -105,6 +121,12 @@ def test_a_job_of_which_little_is_known_can_be_read() -> None:
 def test_a_node_is_ready_when_its_kubelet_says_so(ready: str, *, expected: bool) -> None:
     labels = {"pslgs.dev/edge": "true", "kubernetes.io/os": "linux"}
     assert read_node(node(ready=ready)) == Node("edge-0", labels, expected)
+
+
+@pytest.mark.parametrize(("ready", "since"), [("True", datetime(2026, 1, 2, 4, tzinfo=UTC)), ("False", None)])
+def test_since_when_a_node_is_ready(ready: str, since: datetime | None) -> None:
+    body = {"metadata": {"name": "edge-0"}, "status": {"conditions": [condition("Ready", status=ready)]}}
+    assert read_node(body).ready_since == since
 
 
 def test_a_cordoned_node_is_unschedulable() -> None:

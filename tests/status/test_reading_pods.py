@@ -23,7 +23,9 @@ def seen(phase: str, *containers: dict[str, Any], **status: Any) -> ChildPod:
 
 
 def test_a_pod_that_runs() -> None:
-    ready = [{"type": "Ready", "status": "True"}, {"type": "PodScheduled", "status": "True"}]
+    at = "2026-01-02T03:00:02Z"
+    scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": at}
+    ready = [{"type": "Ready", "status": "True"}, scheduled]
     found = seen("Running", running(), podIP="10.88.0.7", conditions=ready)
     assert found == ChildPod(
         name="digits-server-x7k2p",
@@ -34,6 +36,7 @@ def test_a_pod_that_runs() -> None:
         node="gpu-0",
         ip="10.88.0.7",
         ready=True,
+        scheduled=datetime(2026, 1, 2, 3, 0, 2, tzinfo=UTC),
         started=datetime(2026, 1, 2, 3, 0, 7, tzinfo=UTC),
     )
 

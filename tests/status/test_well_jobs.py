@@ -75,7 +75,7 @@ def test_a_job_runs_when_its_server_says_so(seen: Snapshot, words: str) -> None:
         ),
         pytest.param(
             with_server(unscheduled(server_pod(), "gated", "SchedulingGated")),
-            "Starting",
+            "Queued",
             "waits for its scheduling gates",
             id="a-queue-holds-the-pod",
         ),

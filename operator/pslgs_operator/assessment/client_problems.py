@@ -85,7 +85,7 @@ def _gone(view: View, members: Membership) -> Iterator[Problem]:
 
 def _of_pods(view: View, client: str) -> Problem | None:
     pods = view.client_pods.get(client, ())
-    if found := pod_problem(pods, view.now):
+    if found := pod_problem(pods, view.nodes, view.now):
         return found
     answering = view.report is not None and view.report.phase in {"Waiting", *MOVING}
     if pods and answering and pods[0].exit_code == ExitCode.SERVER_UNREACHABLE:

@@ -1,6 +1,7 @@
 """The condition Degraded: what is wrong with a job."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from pslgs_operator.assessment import hints, timeouts
 from pslgs_operator.assessment.client_problems import client_problems
@@ -28,7 +29,7 @@ def find_problems(view: View, members: Membership) -> Iterator[Problem]:
     yield from _refusals(view)
     if view.placements.problem:
         yield view.placements.problem
-    server = silence(view) or (None if view.report else pod_problem(view.server_pods, view.now))
+    server = silence(view) or (None if view.report else pod_problem(view.server_pods, view.nodes, view.now))
     if server:
         yield server
     yield from client_problems(view, members)
@@ -39,24 +40,39 @@ def find_problems(view: View, members: Membership) -> Iterator[Problem]:
 def _refusals(view: View) -> Iterator[Problem]:
     for each in view.snapshot.rejections:
         yield Problem("RefusedByCluster", f"the cluster refuses {each.child}: {plain(each.message, 1000)}")
-    # Pods are made by the Job controller, which tells only in events of the Job why it makes none.
+    yield from _uncreated_pods(view)
+
+
+def _uncreated_pods(view: View) -> Iterator[Problem]:
+    """Yield what the Job controller says about pods that it cannot create, or that it says nothing."""
     podless = sorted(
         (each for each in view.snapshot.jobs if _is_podless(view, each)), key=lambda job: job.name
     )
-    if podless:
-        first = podless[0]
-        why = first.message or (
-            f"a quota, Pod Security, an admission webhook? See kubectl describe job {first.name}"
-        )
-        more = f" and {len(podless) - 1} more" if len(podless) > 1 else ""
-        what_to_do = hints.on_refusal(why, view.job.namespace)
-        said = f"Kubernetes makes no pod for Job {first.name}{more}: {why}"
+    moved = timeouts.last_creation(view.snapshot)
+    if refused := [each for each in podless if each.message]:
+        said = f"Kubernetes creates no pod for {_jobs(refused)}: {refused[0].message}"
+        what_to_do = hints.on_refusal(refused[0].message, view.job.namespace)
         yield Problem("RefusedByCluster", f"{said}; {what_to_do}" if what_to_do else said)
+    elif overdue := [each for each in podless if _is_overdue(view, each, moved)]:
+        minutes = int(timeouts.NEXT_POD.total_seconds() // 60)
+        yield Problem(
+            "PodsNotCreated",
+            f"Kubernetes has created no pod for {_jobs(overdue)} for {minutes} minutes, and no Event says "
+            f"why; see kubectl describe job {overdue[0].name}, and check that kube-controller-manager runs",
+        )
 
 
 def _is_podless(view: View, child: ChildJob) -> bool:
-    if child.deleting or child.state is not ChildJobState.ACTIVE:
+    if child.deleting or child.suspended or child.state is not ChildJobState.ACTIVE:
         return False
-    pods = view.server_pods if child.client is None else view.client_pods.get(child.client)
-    overdue = not child.failures and view.now - child.created >= timeouts.FIRST_POD
-    return not pods and (overdue or child.message != "")
+    return not (view.server_pods if child.client is None else view.client_pods.get(child.client))
+
+
+def _is_overdue(view: View, child: ChildJob, moved: datetime | None) -> bool:
+    """Tell whether a pod should be there; after a failure the Job controller waits, for longer each time."""
+    return not child.failures and timeouts.is_overdue(view.snapshot, child, moved, view.now)
+
+
+def _jobs(children: Sequence[ChildJob]) -> str:
+    more = f" and {len(children) - 1:,} more" if len(children) > 1 else ""
+    return f"Job {children[0].name}{more}"

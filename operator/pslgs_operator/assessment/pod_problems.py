@@ -1,7 +1,7 @@
 """Problems of pods that do not run, or failed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -9,7 +9,7 @@ from pslgs.spec.exit_codes import ExitCode
 from pslgs_operator.assessment import hints, timeouts
 from pslgs_operator.assessment.view import ENDED
 from pslgs_operator.names import CLIENT, SERVER
-from pslgs_operator.snapshot import ChildPod, PodPhase, Problem
+from pslgs_operator.snapshot import ChildPod, Node, PodPhase, Problem
 
 _OUT_OF_MEMORY: Final = "OOMKilled"
 _POWER_CUT: Final = frozenset({"Unknown", "ContainerStatusUnknown"})
@@ -19,7 +19,7 @@ _NOT_OF_THE_POD: Final = frozenset(ExitCode) - {ExitCode.INTERNAL_ERROR}
 was away, which has troubles of its own then."""
 
 
-def pod_problem(pods: Sequence[ChildPod], now: datetime) -> Problem | None:
+def pod_problem(pods: Sequence[ChildPod], nodes: Mapping[str, Node], now: datetime) -> Problem | None:
     """Find what keeps a child from its work: in its newest pod, or why the one before that failed.
 
     A failure is told until whoever asks knows that the new pod is at work, so it doesn't come and go with
@@ -30,7 +30,7 @@ def pod_problem(pods: Sequence[ChildPod], now: datetime) -> Problem | None:
     newest = pods[0]
     if newest.phase in ENDED:
         return _failure_trouble(pods)
-    return _placing(newest, now) or _waiting(newest, now) or _failure_trouble(pods)
+    return _placing(newest, now) or _waiting(newest, nodes, now) or _failure_trouble(pods)
 
 
 def failed(pod: ChildPod) -> str:
@@ -62,12 +62,13 @@ def _placing(pod: ChildPod, now: datetime) -> Problem | None:
     )
 
 
-def _waiting(pod: ChildPod, now: datetime) -> Problem | None:
+def _waiting(pod: ChildPod, nodes: Mapping[str, Node], now: datetime) -> Problem | None:
     found = pod.waiting
     if found is not None:
         said = f"{_named(pod)} waits: {found.message or found.reason}"
         return Problem(found.reason, _advised(said, hints.on_waiting(found.reason, role_of(pod))))
-    if pod.phase is PodPhase.PENDING and pod.node and now - pod.created >= timeouts.CONTAINERS:
+    is_assigned = pod.phase is PodPhase.PENDING and pod.node
+    if is_assigned and now >= timeouts.containers_due(pod, nodes.get(pod.node or "")):
         said = f"{_named(pod)} does not start; it pulls its image or waits for a volume"
         return Problem("ContainersNotStarted", _advised(said, f"see kubectl describe pod {pod.name}"))
     return None

@@ -47,6 +47,21 @@ def ready(view: View, members: Membership) -> ConditionUpdate:
     return _before_the_server(view) if view.server is None else _by_pods(view, view.server_pod)
 
 
+def to_come(view: View) -> str:
+    """Count, after a semicolon, what is suspended or still to be created of the clients; empty if nothing is.
+
+    The operator needs minutes for the Jobs of thousands of clients, and the Job controller for their pods.
+    """
+    wanted = [each.client for each in view.placements.clients]
+    jobs = [child for client in wanted if (child := view.snapshot.clients.get(client))]
+    if suspended := sum(child.suspended for child in jobs):
+        return f"; {suspended:,} of {len(wanted):,} client Jobs are suspended"
+    if len(jobs) < len(wanted):
+        return f"; {len(jobs):,} of {len(wanted):,} client Jobs are created"
+    pods = sum(bool(view.client_pods.get(client)) for client in wanted)
+    return f"; {pods:,} of {len(wanted):,} client pods are created" if pods < len(wanted) else ""
+
+
 def _by_report(view: View, report: ServerReport, members: Membership) -> ConditionUpdate:
     if view.moving:
         notice = f"; the server says: {report.notice}" if report.notice else ""
@@ -54,7 +69,7 @@ def _by_report(view: View, report: ServerReport, members: Membership) -> Conditi
         return ConditionUpdate(ConditionStatus.TRUE, "Training", training)
     if report.phase == "Waiting":
         waits = report.message if report.message.startswith("for ") else f"for clients: {report.message}"
-        return _not_yet("WaitingForClients", f"the server waits {waits.removesuffix(': ')}")
+        return _not_yet("WaitingForClients", f"the server waits {waits.removesuffix(': ')}{to_come(view)}")
     if report.phase == "Finished":
         return _not_yet(FINISHING, "the training is over, and the server is about to end")
     if report.phase in {"Interrupted", "Failed"}:
@@ -72,18 +87,29 @@ def _before_the_server(view: View) -> ConditionUpdate:
 
 
 def _by_pods(view: View, pod: ChildPod | None) -> ConditionUpdate:
+    if queued := _queued(view, pod):
+        return _not_yet("Queued", queued)
     if pod is None:
-        return _not_yet("Starting", "the server's pod is being made")
+        return _not_yet("Starting", f"the server's pod is being made{to_come(view)}")
     if pod.phase in ENDED:
         done = pod.phase is PodPhase.SUCCEEDED
         return _not_yet(FINISHING if done else "ServerRestarting", "" if done else failed(pod))
     if pod.deleting:
         return _not_yet("ServerRestarting", f"the server's pod {pod.name} is being deleted")
     if pod.phase is PodPhase.RUNNING:
-        return _not_yet(_starting(view), f"the server's pod {pod.name} runs, and has not answered yet")
-    gated = pod.unscheduled is not None and pod.unscheduled.reason == "SchedulingGated"
-    waits = "waits for its scheduling gates to be removed" if gated else "does not run yet"
-    return _not_yet(_starting(view), f"the server's pod {pod.name} {waits}")
+        return _not_yet(
+            _starting(view), f"the server's pod {pod.name} runs, and has not answered yet{to_come(view)}"
+        )
+    return _not_yet(_starting(view), f"the server's pod {pod.name} does not run yet{to_come(view)}")
+
+
+def _queued(view: View, pod: ChildPod | None) -> str:
+    """Say what keeps the server from being scheduled; empty where nothing does."""
+    if pod is None and view.server is not None and view.server.suspended:
+        return f"Job {view.server.name} is suspended until a queue admits it, or somebody resumes it"
+    if pod is not None and pod.unscheduled is not None and pod.unscheduled.reason == "SchedulingGated":
+        return f"the server's pod {pod.name} waits for its scheduling gates to be removed"
+    return ""
 
 
 def _starting(view: View) -> str:

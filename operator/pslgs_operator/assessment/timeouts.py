@@ -1,19 +1,19 @@
 """After what time something that has not happened is a problem."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from pslgs_operator.snapshot import ChildJobState, ChildPod, PodPhase, Snapshot
+from pslgs_operator.snapshot import ChildJob, ChildJobState, ChildPod, Node, PodPhase, Snapshot
 
 FIRST_ANSWER: Final = timedelta(minutes=2)
 """A server imports torch and reads its manifest before it answers."""
-FIRST_POD: Final = timedelta(seconds=60)
-"""The Job controller makes some tens of pods a second, and says in events only why it makes none."""
+NEXT_POD: Final = timedelta(minutes=2)
+"""The Job controller creates some tens of pods a second, and posts Events only about what it cannot."""
 HANGING: Final = timedelta(seconds=5)
-"""What comes at all is usually there by then; Events are asked about what is not."""
+"""What starts at all has usually started by then; Events are read about what has not."""
 CONTAINERS: Final = timedelta(minutes=10)
-"""An image of some gigabytes has to come over an edge node's line."""
+"""An image of some gigabytes has to be pulled over an edge node's line."""
 VOLUMES: Final = timedelta(seconds=30)
 """A new claim is bound to a volume after its pod was first looked at."""
 
@@ -27,9 +27,39 @@ def volume_comes(pod: ChildPod, now: datetime) -> bool:
     )
 
 
+def podless_since(
+    snapshot: Snapshot, before: Mapping[str, datetime], now: datetime
+) -> Mapping[str, datetime]:
+    """Return the active child Jobs without a pod, and since when; ``before`` is the previous result.
+
+    A Job's creation time is no measure: a Job that lost its pod to a drain was created long ago.
+    """
+    return {child.name: before.get(child.name, now) for child in _podless(snapshot)}
+
+
+def last_creation(snapshot: Snapshot) -> datetime | None:
+    """Return when the newest child Job or pod was created: how long ago anything moved.
+
+    The Jobs of thousands of clients are created over minutes, and so are their pods.
+    """
+    jobs = (child.created for child in snapshot.jobs)
+    return max((*jobs, *(pod.created for pod in snapshot.pods)), default=None)
+
+
+def is_overdue(snapshot: Snapshot, child: ChildJob, moved: datetime | None, now: datetime) -> bool:
+    """Tell whether a pod of a Job without pods should be there; ``moved`` is the `last_creation`."""
+    return child.name in snapshot.podless_since and now - _waits_since(snapshot, child, moved) >= NEXT_POD
+
+
+def containers_due(pod: ChildPod, node: Node | None) -> datetime:
+    """Return when the containers of a pod should run: they wait for the pod's node first."""
+    origins = (pod.created, pod.scheduled, node.ready_since if node else None)
+    return max(filter(None, origins)) + CONTAINERS
+
+
 def soonest(snapshot: Snapshot, now: datetime) -> timedelta | None:
     """Say after what time silence becomes trouble next, though nothing will be heard; None if never."""
-    left = (moment - now for moment in _moments(snapshot))
+    left = (moment - now for moment in _moments(snapshot, now))
     return min((each for each in left if each > timedelta(0)), default=None)
 
 
@@ -40,25 +70,35 @@ def pause(age: timedelta) -> timedelta:
 
 def hanging(snapshot: Snapshot, now: datetime) -> timedelta | None:
     """Say how long the youngest child that does not start has been there; None if all do."""
-    return min((now - born for born in _hanging(snapshot) if now - born >= HANGING), default=None)
+    return min((now - since for since in _hanging(snapshot, now) if now - since >= HANGING), default=None)
 
 
-def _hanging(snapshot: Snapshot) -> Iterator[datetime]:
+def _podless(snapshot: Snapshot) -> Iterator[ChildJob]:
     with_pods = {pod.job for pod in snapshot.pods}
     for child in snapshot.jobs:
-        if child.name not in with_pods and child.state is ChildJobState.ACTIVE and not child.deleting:
-            yield child.created
+        is_active = child.state is ChildJobState.ACTIVE and not child.deleting and not child.suspended
+        if is_active and child.name not in with_pods:
+            yield child
+
+
+def _waits_since(snapshot: Snapshot, child: ChildJob, moved: datetime | None) -> datetime:
+    return max(filter(None, (snapshot.podless_since[child.name], moved)))
+
+
+def _hanging(snapshot: Snapshot, now: datetime) -> Iterator[datetime]:
+    for child in _podless(snapshot):
+        yield snapshot.podless_since.get(child.name, now)
     for pod in snapshot.pods:
         if pod.phase is PodPhase.PENDING and pod.node and not pod.deleting:
             yield pod.created
 
 
-def _moments(snapshot: Snapshot) -> Iterator[datetime]:
-    with_pods = {pod.job for pod in snapshot.pods}
-    for child in snapshot.jobs:
-        if child.name not in with_pods and child.state is ChildJobState.ACTIVE:
-            yield child.created + FIRST_POD
-    yield from (born + HANGING for born in _hanging(snapshot))
+def _moments(snapshot: Snapshot, now: datetime) -> Iterator[datetime]:
+    moved, nodes = last_creation(snapshot), {node.name: node for node in snapshot.nodes}
+    for child in _podless(snapshot):
+        if child.name in snapshot.podless_since:
+            yield _waits_since(snapshot, child, moved) + NEXT_POD
+    yield from (since + HANGING for since in _hanging(snapshot, now))
     for pod in snapshot.pods:
         if pod.phase is PodPhase.PENDING:
-            yield pod.created + (CONTAINERS if pod.node else VOLUMES)
+            yield containers_due(pod, nodes.get(pod.node)) if pod.node else pod.created + VOLUMES

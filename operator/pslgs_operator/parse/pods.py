@@ -28,6 +28,7 @@ def read_pod(body: Mapping[str, Any]) -> ChildPod:
         node=text(mapping(body, "spec"), "nodeName") or None,
         ip=text(status, "podIP") or None,
         ready=is_true(condition(status, "Ready")),
+        scheduled=_scheduled(status),
         started=start_of(status),
         waiting=waiting(status),
         unscheduled=_unscheduled(status),
@@ -54,6 +55,11 @@ def _client(metadata: Mapping[str, Any], name: str) -> str | None:
 def _phase(status: Mapping[str, Any]) -> PodPhase:
     phase = text(status, "phase") or PodPhase.PENDING
     return PodPhase(phase) if phase in list(PodPhase) else PodPhase.UNKNOWN
+
+
+def _scheduled(status: Mapping[str, Any]) -> datetime | None:
+    found = condition(status, "PodScheduled")
+    return moment(found, "lastTransitionTime") if is_true(found) else None
 
 
 def _unscheduled(status: Mapping[str, Any]) -> Problem | None:
