@@ -7,8 +7,15 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class Create:
+    """Create a child that is not there; one that is there after all stays as it is."""
+
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Apply:
-    """Make an object, or bring it to this form (server-side apply)."""
+    """Create a child, or bring it to this form; fields that the manifest does not have stay."""
 
     manifest: Mapping[str, Any]
 
@@ -40,10 +47,16 @@ class Annotate:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete a child and what it owns; that it is gone already is as good."""
+    """Delete a child and what it owns; that it is gone already is as good.
+
+    Attributes:
+        uid: Of the object to delete; another one of the same name stays.  None for a kind that is not
+            watched: then what the job controls is deleted.
+    """
 
     kind: str
     name: str
+    uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +64,4 @@ class DeleteTrainingJob:
     """Delete the job itself, whose time to live is over."""
 
 
-Action = Apply | IssueServer | IssueClient | Annotate | Delete | DeleteTrainingJob
+Action = Create | Apply | IssueServer | IssueClient | Annotate | Delete | DeleteTrainingJob

@@ -14,6 +14,7 @@ from pslgs_operator.actions import (
     Action,
     Annotate,
     Apply,
+    Create,
     Delete,
     DeleteTrainingJob,
     IssueClient,
@@ -86,7 +87,7 @@ def slot_of(job_name: str, action: Action) -> Slot:
             return Slot(Stage.CLIENTS, names.client_name(job_name, client))
         case DeleteTrainingJob():
             return Slot(Stage.END, job_name)
-        case Apply(manifest):
+        case Create(manifest) | Apply(manifest):
             return _slot_of_object(job_name, manifest["kind"], manifest["metadata"]["name"])
         case Annotate(kind, name) | Delete(kind, name):
             return _slot_of_object(job_name, kind, name)
@@ -138,7 +139,7 @@ async def _try(actions: Sequence[Action], carry_out: CarryOut) -> Rejection | No
 
 def _child(action: Action) -> str:
     match action:
-        case Apply(manifest):
+        case Create(manifest) | Apply(manifest):
             return f"{manifest['kind']} {manifest['metadata']['name']}"
         case IssueClient(client=client):
             return f"certificate of {client}"
@@ -174,6 +175,8 @@ class Executor:
             NamespaceTerminatingError: the namespace is going.
         """
         match action:
+            case Create(manifest):
+                self.told(await self.cluster.create(manifest))
             case Apply(manifest):
                 self.told(await self.cluster.apply(manifest))
             case IssueServer():
@@ -185,8 +188,10 @@ class Executor:
                 changed = await self.cluster.annotate(kind, self.job.namespace, name, annotations)
                 if changed is not None:
                     self.told(changed)
+            case Delete(kind, name, str(uid)):
+                await self.cluster.delete(kind, self.job.namespace, name, uid=uid)
             case Delete(kind, name):
-                await self.cluster.delete(kind, self.job.namespace, name)
+                await self.cluster.delete_child(kind, self.job.namespace, name, owner=self.job.uid)
             case DeleteTrainingJob():
                 await self.cluster.delete(
                     TRAINING_JOBS.kind, self.job.namespace, self.job.name, uid=self.job.uid

@@ -46,15 +46,32 @@ class KubeClient(Protocol):
         ...
 
     async def secret(self, namespace: str, name: str, owner: str) -> Mapping[str, bytes] | None:
-        """Read a Secret's data; None if there is none, or if another uid than ``owner`` controls it."""
+        """Read the data of a Secret of the job with the uid ``owner``; None if it has none."""
+        ...
+
+    async def create(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Create a child of a job, and return it as the API server has it.
+
+        Whose an existing object of that name is (`pslgs_operator.ownership`) decides: one of this job is
+        returned as it is, the orphan of an earlier job of the same name is replaced, and any other is left
+        alone.
+
+        Raises:
+            RejectedError: it is refused by quota, admission or validation; or, with the reason NameTaken,
+                somebody else's object has its name.
+            NamespaceTerminatingError: nothing is created there any more.
+        """
         ...
 
     async def apply(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Make an object, or bring it to this form; returns it as the API server has it now.
+        """Bring a child of a job to this form, or create it; returns it as the API server has it.
+
+        Fields that ``manifest`` doesn't have stay as they are (`pslgs_operator.drift`), and nothing is
+        written if there is no difference.
 
         Raises:
-            RejectedError: it is refused by quota, admission or validation.
-            NamespaceTerminatingError: nothing is made there any more.
+            RejectedError: as in `create`.
+            NamespaceTerminatingError: nothing is created there any more.
         """
         ...
 
@@ -68,10 +85,16 @@ class KubeClient(Protocol):
         """
         ...
 
-    async def delete(self, kind: str, namespace: str, name: str, uid: str | None = None) -> None:
-        """Delete an object and, in the background, what it owns; harmless when it is gone.
+    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
+        """Delete the object with this uid and, in the background, what it owns; harmless when it is gone.
 
-        With a ``uid``, one of the same name that was made since stays.
+        Raises:
+            RejectedError: it may not be deleted.
+        """
+        ...
+
+    async def delete_child(self, kind: str, namespace: str, name: str, owner: str) -> None:
+        """Delete an object that the uid ``owner`` controls; harmless when there is none, or another's.
 
         Raises:
             RejectedError: it may not be deleted.

@@ -10,6 +10,9 @@ PLURAL: Final = "splittrainingjobs"
 FIELD_MANAGER: Final = "pslgs-operator"
 
 JOB_LABEL: Final = f"{GROUP}/job"
+JOB_UID_LABEL: Final = f"{GROUP}/job-uid"
+"""The uid of the job that a child was created for; it tells jobs of the same name apart."""
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 ROLE_LABEL: Final = f"{GROUP}/role"
 CLIENT_ANNOTATION: Final = f"{GROUP}/client-id"
 NODE_ANNOTATION: Final = f"{GROUP}/node"
@@ -42,7 +45,7 @@ def labels(job: str, role: str | None = None) -> dict[str, str]:
         JOB_LABEL: job,
         "app.kubernetes.io/name": "pslgs",
         "app.kubernetes.io/instance": job,
-        "app.kubernetes.io/managed-by": FIELD_MANAGER,
+        MANAGED_BY_LABEL: FIELD_MANAGER,
     }
     return common | ({ROLE_LABEL: role, "app.kubernetes.io/component": role} if role else {})
 

@@ -11,6 +11,7 @@ from pslgs_operator.actions import (
     Action,
     Annotate,
     Apply,
+    Create,
     Delete,
     DeleteTrainingJob,
     IssueClient,
@@ -61,7 +62,7 @@ def running_actions(scene: Scene) -> Iterator[Action]:
     leaving = frozenset(child.name for child in (*last_server_pod, *obsolete))
     yield from _supporting(scene)
     yield from _departures(scene, last_server_pod)
-    yield from (Delete("Job", child.name) for child in obsolete)
+    yield from (Delete("Job", child.name, child.uid) for child in obsolete)
     if scene.address is None:
         return
     server, busy = scene.snapshot.server, _busy(scene.snapshot)
@@ -104,7 +105,7 @@ def _departed(scene: Scene) -> tuple[ChildJob, ...]:
 
 def _departures(scene: Scene, last_server_pod: tuple[ChildJob, ...]) -> Iterator[Action]:
     for child in last_server_pod:
-        yield Delete("Job", child.name)
+        yield Delete("Job", child.name, child.uid)
         if scene.job.mutual_tls and child.client is not None:
             yield Delete("Secret", names.client_identity_name(scene.job.name, child.client))
 
@@ -128,7 +129,7 @@ def _busy(snapshot: Snapshot) -> frozenset[str]:
 def _start_server(scene: Scene, address: Endpoint) -> Iterator[Action]:
     if scene.expires:
         yield IssueServer(certified_hosts(scene.job, address), scene.expires)
-    yield Apply(server_job(scene.job, len(scene.placements.clients), scene.expires, scene.settings))
+    yield Create(server_job(scene.job, len(scene.placements.clients), scene.expires, scene.settings))
 
 
 def _start_clients(scene: Scene, address: Endpoint, busy: frozenset[str]) -> Iterator[Action]:
@@ -142,7 +143,7 @@ def _start_clients(scene: Scene, address: Endpoint, busy: frozenset[str]) -> Ite
 def _start_client(scene: Scene, placement: Placement, address: Endpoint) -> Iterator[Action]:
     if scene.expires:
         yield IssueClient(placement.client, scene.expires)
-    yield Apply(client_job(scene.job, placement, address, scene.expires, scene.settings))
+    yield Create(client_job(scene.job, placement, address, scene.expires, scene.settings))
 
 
 def _renewals(scene: Scene, address: Endpoint, leaving: frozenset[str]) -> Iterator[Action]:
@@ -210,7 +211,7 @@ def _after_the_end(
 
 
 def _deletions(jobs: Iterable[ChildJob]) -> Iterator[Action]:
-    return (Delete("Job", each.name) for each in jobs if not each.deleting)
+    return (Delete("Job", each.name, each.uid) for each in jobs if not each.deleting)
 
 
 def _expiry(job: TrainingJob, status: JobStatus) -> datetime | None:

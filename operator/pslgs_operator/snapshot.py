@@ -34,6 +34,7 @@ class ChildJob:
     """The server's Job, or that of a client.
 
     Attributes:
+        uid: Of the Job.
         client: The client's id; None for the server.
         node: The node that a client is pinned to; None for the server.
         share: The client's number in a partition, if there is one.
@@ -49,6 +50,7 @@ class ChildJob:
     """
 
     name: str
+    uid: str
     client: str | None
     node: str | None
     share: int | None

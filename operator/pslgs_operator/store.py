@@ -10,6 +10,7 @@ from pslgs_operator import names
 from pslgs_operator.fields import moment
 from pslgs_operator.gvk import FIXTURES, JOBS, NODES, POD_MONITORS, PODS, TRAINING_JOBS, Resource
 from pslgs_operator.kube_client import JobKey
+from pslgs_operator.ownership import controller_uid
 from pslgs_operator.parse.jobs import read_job
 from pslgs_operator.parse.nodes import read_node
 from pslgs_operator.parse.pods import read_pod
@@ -123,12 +124,6 @@ def object_key(body: Mapping[str, Any]) -> ObjectKey:
     """Tell where an object is."""
     metadata = body["metadata"]
     return ObjectKey(metadata.get("namespace", ""), metadata["name"])
-
-
-def controller_uid(body: Mapping[str, Any]) -> str | None:
-    """Return the uid of the object that controls it; None if none does."""
-    owners = body["metadata"].get("ownerReferences") or ()
-    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
 
 
 def is_newer(version: str, than: str) -> bool:

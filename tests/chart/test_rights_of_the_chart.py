@@ -9,7 +9,10 @@ from chart.rendering import VALUE_SETS, Objects, Renderer, of_kind
 from cluster.testcluster.helm import NAMESPACE
 
 NODES = {("", "nodes", "list"), ("", "nodes", "watch")}
-MONITORS = {("monitoring.coreos.com", "podmonitors", verb) for verb in ("list", "watch", "create", "patch")}
+MONITORS = {
+    ("monitoring.coreos.com", "podmonitors", verb)
+    for verb in ("get", "list", "watch", "create", "patch", "delete")
+}
 
 Right = tuple[str, str, str]
 
@@ -19,11 +22,11 @@ RIGHTS: set[Right] = NODES | {
         ("pslgs.dev", "splittrainingjobs", "get list watch delete"),
         ("pslgs.dev", "splittrainingjobs/status", "patch"),
         ("", "pods", "list watch"),
-        ("batch", "jobs", "list watch create patch delete"),
-        ("", "services", "list watch create patch delete"),
-        ("", "configmaps", "list watch create patch"),
-        ("", "persistentvolumeclaims", "list watch create patch"),
-        ("networking.k8s.io", "networkpolicies", "list watch create patch"),
+        ("batch", "jobs", "get list watch create patch delete"),
+        ("", "services", "get list watch create patch delete"),
+        ("", "configmaps", "get list watch create patch delete"),
+        ("", "persistentvolumeclaims", "get list watch create patch"),
+        ("networking.k8s.io", "networkpolicies", "get list watch create patch delete"),
         ("", "secrets", "get create patch delete"),
         ("", "events", "create list patch"),
     )

@@ -8,7 +8,7 @@ from pslgs_operator.api.server_status import ServerStatusClient
 from pslgs_operator.gvk import BY_KIND, EVENTS, SECRETS
 from pslgs_operator.informer import list_versions
 from pslgs_operator.kube_client import RejectedError, RetryableError
-from reconciling.cluster_contract import Bench, ClusterContract
+from reconciling.cluster_contract import OWNER, Bench, ClusterContract
 
 
 class TestKubernetesCluster(ClusterContract):
@@ -18,7 +18,7 @@ class TestKubernetesCluster(ClusterContract):
             api_server.run.apply(training_job(name, namespace, {"site": "a"}))
 
         pages = ServerStatusClient.open()
-        yield Bench(KubernetesClient(client, pages), namespace, make_job)
+        yield await Bench.open(KubernetesClient(client, pages), namespace, make_job, api_server.run.apply)
         await pages.close()
 
     async def test_what_breaks_a_rule_is_refused_with_the_reason(self, bench):
@@ -28,7 +28,7 @@ class TestKubernetesCluster(ClusterContract):
 
     async def test_what_the_operator_has_no_right_to_is_refused(self, bench):
         with pytest.raises(RejectedError) as refused:
-            await bench.cluster.delete("Node", bench.namespace, "any")
+            await bench.cluster.delete("Node", bench.namespace, "any", uid=OWNER)
         assert refused.value.reason == "Forbidden"
 
     async def test_events_are_shown_in_order(self, bench, api_server):

@@ -13,6 +13,7 @@ from pslgs_operator.actions import (
     Action,
     Annotate,
     Apply,
+    Create,
     Delete,
     DeleteTrainingJob,
     IssueClient,
@@ -34,7 +35,7 @@ def told(actions: tuple[Action, ...]) -> list[str]:
 
 def _told(action: Action) -> str:
     match action:
-        case Apply(manifest):
+        case Create(manifest) | Apply(manifest):
             return f"+{manifest['kind']}/{manifest['metadata']['name']}"
         case Delete(kind, name):
             return f"-{kind}/{name}"
@@ -49,7 +50,7 @@ def _told(action: Action) -> str:
 
 
 def jobs_made(actions: tuple[Action, ...]) -> dict[str, Mapping[str, Any]]:
-    manifests = [action.manifest for action in actions if isinstance(action, Apply)]
+    manifests = [action.manifest for action in actions if isinstance(action, Create)]
     return {each["metadata"]["name"]: each for each in manifests if each["kind"] == "Job"}
 
 

@@ -11,6 +11,7 @@ from pslgs_operator.actions import (
     Action,
     Annotate,
     Apply,
+    Create,
     Delete,
     DeleteTrainingJob,
     IssueClient,
@@ -70,7 +71,7 @@ class World:
 
     def _after(self, action: Action) -> "World":
         match action:
-            case Apply(manifest) if manifest["kind"] == "Job":
+            case Create(manifest):
                 world = self._with_job(manifest)
             case Apply(manifest):
                 which = (manifest["kind"], manifest["metadata"]["name"])

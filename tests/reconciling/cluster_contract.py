@@ -8,32 +8,75 @@ from typing import Any
 
 import pytest
 
+from pslgs_operator import names
 from pslgs_operator.assessment.transitions import EventSpec
 from pslgs_operator.event_recorder import JobReference, event
-from pslgs_operator.kube_client import KubeClient, NamespaceTerminatingError, RetryableError
+from pslgs_operator.kube_client import KubeClient, NamespaceTerminatingError, RejectedError, RetryableError
+from pslgs_operator.ownership import NAME_TAKEN
 
 OWNER = "11111111-2222-3333-4444-555555555555"
 
 
+EARLIER = "66666666-7777-8888-9999-000000000000"
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A cluster to try out, and a namespace in it; ``make_job`` does as a user who applies a job."""
+    """A cluster to try out, and a namespace in it.
+
+    Attributes:
+        make_job: Applies a job of this name, as a user does.
+        place: Applies any object, as a user does.
+        uid: Of the job "digits" in the namespace, whose children the objects are.
+    """
 
     cluster: KubeClient
     namespace: str
     make_job: Callable[[str], None]
+    place: Callable[[dict[str, Any]], Any]
+    uid: str
 
-    def an_object(self, name: str = "thing", namespace: str | None = None, **data: str) -> dict[str, Any]:
-        metadata = {"name": name, "namespace": namespace or self.namespace, "annotations": {"kept": "yes"}}
+    @classmethod
+    async def open(
+        cls,
+        cluster: KubeClient,
+        namespace: str,
+        make_job: Callable[[str], None],
+        place: Callable[[dict[str, Any]], Any],
+    ) -> "Bench":
+        make_job("digits")
+        job = await cluster.job(namespace, "digits")
+        assert job is not None
+        return cls(cluster, namespace, make_job, place, job["metadata"]["uid"])
+
+    def an_object(
+        self, name: str = "thing", namespace: str | None = None, kind: str = "Secret", **data: str
+    ) -> dict[str, Any]:
+        """Return a child of the job "digits"."""
         encoded = {key: b64encode(value.encode()).decode() for key, value in data.items()}
-        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded}
+        return {
+            "apiVersion": "v1",
+            "kind": kind,
+            "metadata": {
+                "name": name,
+                "namespace": namespace or self.namespace,
+                "labels": {**names.labels("digits"), names.JOB_UID_LABEL: self.uid},
+                "annotations": {"kept": "yes"},
+                "ownerReferences": self.owners(self.uid),
+            },
+            "data": encoded if kind == "Secret" else data,
+        }
 
-    def secret(self, owner: str | None) -> dict[str, Any]:
-        job = {"apiVersion": "pslgs.dev/v1alpha1", "kind": "SplitTrainingJob", "name": "cifar"}
-        owners = [{**job, "uid": owner, "controller": True}] if owner else []
-        metadata = {"name": "words", "namespace": self.namespace, "ownerReferences": owners}
-        data = {"word": b64encode(b"sesame").decode()}
-        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
+    def owners(self, uid: str, name: str = "digits") -> list[dict[str, Any]]:
+        kind = {"apiVersion": "pslgs.dev/v1alpha1", "kind": "SplitTrainingJob", "name": name}
+        return [{**kind, "uid": uid, "controller": True, "blockOwnerDeletion": False}]
+
+    def orphan(self, lineage: str, **data: str) -> dict[str, Any]:
+        """Return an object as ``kubectl delete --cascade=orphan`` leaves it; ``lineage`` is its job's uid."""
+        left = self.an_object(**data)
+        left["metadata"]["ownerReferences"] = []
+        left["metadata"]["labels"][names.JOB_UID_LABEL] = lineage
+        return left
 
 
 class ClusterContract:
@@ -43,10 +86,60 @@ class ClusterContract:
         assert await bench.cluster.job(bench.namespace, "nothing") is None
         assert await bench.cluster.secret(bench.namespace, "nothing", OWNER) is None
         assert await bench.cluster.annotate("Secret", bench.namespace, "nothing", {"a": "b"}) is None
-        await bench.cluster.delete("Secret", bench.namespace, "nothing")
+        await bench.cluster.delete("Secret", bench.namespace, "nothing", uid=OWNER)
+        await bench.cluster.delete_child("Secret", bench.namespace, "nothing", owner=OWNER)
         await bench.cluster.write_status(bench.namespace, "nothing", OWNER, {"phase": "Pending"})
 
-    async def test_applying_makes_an_object_and_applying_again_changes_nothing(self, bench):
+    async def test_creating_again_returns_the_object_as_it_is(self, bench):
+        first = await bench.cluster.create(bench.an_object(a="1"))
+        again = await bench.cluster.create(bench.an_object(a="2"))
+        assert first["metadata"]["uid"] == again["metadata"]["uid"]
+        assert again["data"] == {"a": "MQ=="}
+
+    @pytest.mark.parametrize("verb", ["create", "apply"])
+    @pytest.mark.parametrize("owned", [False, True], ids=["no owner", "another owner"])
+    async def test_an_object_of_somebody_else_is_reported_and_not_touched(self, bench, verb, owned):
+        bench.make_job("other")
+        other = await bench.cluster.job(bench.namespace, "other")
+        there = bench.an_object(a="1")
+        there["metadata"]["labels"] = {}
+        there["metadata"]["ownerReferences"] = (
+            bench.owners(other["metadata"]["uid"], "other") if owned else []
+        )
+        bench.place(there)
+        with pytest.raises(RejectedError, match="Secret thing exists already") as rejected:
+            await getattr(bench.cluster, verb)(bench.an_object(a="2"))
+        assert rejected.value.reason == NAME_TAKEN
+        assert ("SplitTrainingJob other" in rejected.value.message) == owned
+        await bench.cluster.delete_child("Secret", bench.namespace, "thing", owner=bench.uid)
+        left = await bench.cluster.annotate("Secret", bench.namespace, "thing", {})
+        assert left["data"] == {"a": "MQ=="}
+
+    @pytest.mark.parametrize("verb", ["create", "apply"])
+    async def test_an_orphan_of_an_earlier_job_is_replaced(self, bench, verb):
+        bench.place(bench.orphan(EARLIER, a="1"))
+        made = await getattr(bench.cluster, verb)(bench.an_object(b="2"))
+        assert made["data"] == {"b": "Mg=="}
+        assert made["metadata"]["ownerReferences"] == bench.owners(bench.uid)
+
+    async def test_a_claim_of_an_earlier_job_is_never_replaced(self, bench):
+        claim = {"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
+        orphan, wanted = (
+            {**each, "kind": "PersistentVolumeClaim", **claim}
+            for each in (bench.orphan(EARLIER), bench.an_object())
+        )
+        del orphan["data"], wanted["data"]
+        bench.place(orphan)
+        with pytest.raises(RejectedError, match=r"claimName to thing") as rejected:
+            await bench.cluster.create(wanted)
+        assert rejected.value.reason == NAME_TAKEN
+
+    async def test_an_own_object_without_owner_is_taken_back(self, bench):
+        bench.place(bench.orphan(bench.uid, a="1"))
+        made = await bench.cluster.apply(bench.an_object(a="1"))
+        assert made["metadata"]["ownerReferences"] == bench.owners(bench.uid)
+
+    async def test_applying_creates_an_object_and_applying_again_changes_nothing(self, bench):
         first = await bench.cluster.apply(bench.an_object(a="1"))
         again = await bench.cluster.apply(bench.an_object(a="1"))
         assert first["metadata"]["uid"]
@@ -58,6 +151,14 @@ class ClusterContract:
         assert other["data"] == {"b": "Mw=="}
         assert other["metadata"]["uid"] == first["metadata"]["uid"]
         assert int(other["metadata"]["resourceVersion"]) > int(first["metadata"]["resourceVersion"])
+
+    async def test_what_others_added_stays(self, bench):
+        there = bench.an_object(a="1")
+        there["metadata"]["labels"]["team"] = "vision"
+        bench.place(there)
+        changed = await bench.cluster.apply(bench.an_object(a="2"))
+        assert changed["metadata"]["labels"]["team"] == "vision"
+        assert changed["data"] == {"a": "Mg=="}
 
     async def test_annotating_leaves_all_else_as_it_is(self, bench):
         await bench.cluster.apply(bench.an_object(a="1"))
@@ -71,23 +172,29 @@ class ClusterContract:
             await bench.cluster.apply(bench.an_object(namespace="nowhere"))
 
     async def test_a_secret_is_read_by_its_owner_and_by_nobody_else(self, bench):
-        bench.make_job("cifar")
-        job = await bench.cluster.job(bench.namespace, "cifar")
-        assert job is not None
-        owner = job["metadata"]["uid"]
-        await bench.cluster.apply(bench.secret(owner))
-        assert await bench.cluster.secret(bench.namespace, "words", owner) == {"word": b"sesame"}
-        assert await bench.cluster.secret(bench.namespace, "words", "another") is None
+        await bench.cluster.create(bench.an_object(word="sesame"))
+        read = await bench.cluster.secret(bench.namespace, "thing", bench.uid)
+        assert read == {"word": b"sesame"}
+        assert await bench.cluster.secret(bench.namespace, "thing", "another") is None
 
-    async def test_a_secret_without_an_owner_may_be_read(self, bench):
-        await bench.cluster.apply(bench.secret(None))
-        assert await bench.cluster.secret(bench.namespace, "words", OWNER) == {"word": b"sesame"}
+    @pytest.mark.parametrize("lineage", [EARLIER, None], ids=["earlier job", "own"])
+    async def test_a_secret_without_an_owner_is_read_by_the_job_that_it_was_made_for(self, bench, lineage):
+        bench.place(bench.orphan(lineage or bench.uid, word="sesame"))
+        read = await bench.cluster.secret(bench.namespace, "thing", bench.uid)
+        assert read == (None if lineage else {"word": b"sesame"})
 
     async def test_deleting_spares_an_object_of_another_uid(self, bench):
         made = await bench.cluster.apply(bench.an_object(a="1"))
         await bench.cluster.delete("Secret", bench.namespace, "thing", uid=OWNER)
         assert await bench.cluster.annotate("Secret", bench.namespace, "thing", {"still": "there"})
         await bench.cluster.delete("Secret", bench.namespace, "thing", uid=made["metadata"]["uid"])
+        assert await bench.cluster.annotate("Secret", bench.namespace, "thing", {"still": "there"}) is None
+
+    async def test_a_child_is_deleted_for_its_owner_only(self, bench):
+        await bench.cluster.create(bench.an_object(a="1"))
+        await bench.cluster.delete_child("Secret", bench.namespace, "thing", owner=OWNER)
+        assert await bench.cluster.annotate("Secret", bench.namespace, "thing", {"still": "there"})
+        await bench.cluster.delete_child("Secret", bench.namespace, "thing", owner=bench.uid)
         assert await bench.cluster.annotate("Secret", bench.namespace, "thing", {"still": "there"}) is None
 
     async def test_a_status_is_replaced_as_a_whole(self, bench):

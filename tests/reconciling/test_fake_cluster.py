@@ -6,7 +6,7 @@ from reconciling.fake_cluster import FakeCluster
 
 class TestFakeCluster(ClusterContract):
     @pytest.fixture
-    def bench(self):
+    async def bench(self):
         cluster = FakeCluster()
 
         def make_job(name):
@@ -14,4 +14,4 @@ class TestFakeCluster(ClusterContract):
                 {"kind": "SplitTrainingJob", "metadata": {"name": name, "namespace": "default"}, "spec": {}}
             )
 
-        return Bench(cluster, "default", make_job)
+        return await Bench.open(cluster, "default", make_job, cluster.keep)

@@ -200,6 +200,29 @@ class TestRefusals:
         assert stage.condition("Degraded")[0] == "False"
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("Service", SERVER),
+        ("ConfigMap", names.manifest_name("digits")),
+        ("PersistentVolumeClaim", names.checkpoints_name("digits")),
+        ("Secret", names.authority_name("digits")),
+        ("Job", SERVER),
+    ],
+)
+async def test_a_name_that_is_taken_is_told_and_the_other_object_is_not_touched(stage, kind, name):
+    other = stage.cluster.keep({"kind": kind, "metadata": {"name": name, "namespace": "default"}})
+    stage.cluster.apply_job(manifest(checkpoint={"storage": {"size": "1Gi"}}))
+    await stage.look()
+    assert stage.condition("Degraded") == ("True", "NameTaken")
+    messages = [each["message"] for each in stage.status["conditions"] if each["reason"] == "NameTaken"]
+    assert f"{kind} {name} exists already" in messages[0]
+    await stage.look(1)
+    stage.cluster.remove("SplitTrainingJob", KEY.name)
+    await stage.look(1)
+    assert stage.cluster.of(kind)[name] == other
+
+
 async def test_a_spec_that_is_not_sound_makes_nothing_and_says_why(stage):
     stage.cluster.apply_job(manifest(epochs=0))
     await stage.look()

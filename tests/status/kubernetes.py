@@ -33,6 +33,7 @@ def child_job(status: dict[str, Any], role: str = "client", **metadata: Any) -> 
         "metadata": {
             "name": "digits-client-edge-0-0" if role == "client" else "digits-server",
             "namespace": "lab",
+            "uid": "uid-of-it",
             "creationTimestamp": CREATED,
             "labels": {"pslgs.dev/job": "digits", "pslgs.dev/role": role},
             "annotations": {

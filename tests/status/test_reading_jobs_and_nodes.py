@@ -23,6 +23,7 @@ def condition(kind: str, reason: str = "", message: str = "", status: str = "Tru
 def test_a_client_s_job_that_runs() -> None:
     assert read_job(child_job({"active": 1, "ready": 1, "startTime": LATER, "failed": 2})) == ChildJob(
         name="digits-client-edge-0-0",
+        uid="uid-of-it",
         client="edge-0-0",
         node="edge-0",
         share=3,

@@ -1,5 +1,6 @@
 """The Kubernetes API over HTTP."""
 
+import logging
 from base64 import b64decode
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,15 +10,28 @@ from kubernetes.aio.client import ApiClient
 
 from pslgs_operator import names
 from pslgs_operator.api.errors import ApiError, Meaning
-from pslgs_operator.api.rest import APPLY, JSON_PATCH, MERGE_PATCH, request
+from pslgs_operator.api.rest import JSON_PATCH, MERGE_PATCH, request
 from pslgs_operator.api.server_status import ServerStatusClient
+from pslgs_operator.drift import changed_fields, merge_patch
 from pslgs_operator.gvk import BY_KIND, EVENTS, SECRETS, TRAINING_JOBS
 from pslgs_operator.kube_client import NamespaceTerminatingError, RejectedError, RetryableError
+from pslgs_operator.ownership import (
+    NAME_TAKEN,
+    Ownership,
+    being_collected,
+    belongs_to,
+    controller_uid,
+    name_taken,
+    ownership,
+)
 from pslgs_operator.snapshot import ServerReport
-from pslgs_operator.store import controller_uid
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
+_ATTEMPTS = 3
+"""How often an object is read and patched that others change at the same time."""
 _MOST_WARNINGS = "2000"
 _MANAGER = {"fieldManager": names.FIELD_MANAGER}
 
@@ -34,20 +48,86 @@ class KubernetesClient:
         return await _unless_gone(request(self.client, "GET", TRAINING_JOBS.path(namespace, name)))
 
     async def secret(self, namespace: str, name: str, owner: str) -> Mapping[str, bytes] | None:
-        """Read a Secret's data; None if there is none, or if another uid than ``owner`` controls it."""
+        """Read a Secret's data; None if there is none, or one of another job or of somebody else."""
         secret = await _unless_gone(request(self.client, "GET", SECRETS.path(namespace, name)))
-        if secret is None or controller_uid(secret) not in {None, owner}:
+        if secret is None or not belongs_to(secret, owner):
             return None
         return {key: b64decode(value) for key, value in (secret.get("data") or {}).items()}
 
+    async def create(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Create a child; one of the same job that exists is returned as it is."""
+        created = await self._post(manifest)
+        return created if created is not None else await self._resolve(manifest)
+
     async def apply(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Make an object, or bring it to this form; returns it as the API server has it now."""
+        """Bring a child to this form, or create it."""
+        for _ in range(_ATTEMPTS):
+            live = await self._read(manifest)
+            if live is None or ownership(live, manifest) is not Ownership.OWN:
+                live = await self.create(manifest)
+            patch = merge_patch(manifest, live)
+            if not patch:
+                return live
+            patched = await self._patch(live, patch)
+            if patched is not None:
+                return patched
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        raise RetryableError(f"{kind} {name} is being changed by somebody else at the same time")
+
+    async def _post(self, manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Create an object; None if one of its name exists."""
+        path = BY_KIND[manifest["kind"]].path(manifest["metadata"]["namespace"])
+        try:
+            return await request(self.client, "POST", path, body=manifest, query=_MANAGER)
+        except ApiError as error:
+            if error.reason == "AlreadyExists":
+                return None
+            raise error.as_trouble() from error
+
+    async def _resolve(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the object that has a child's name, if it is the same job's."""
+        live = await self._read(manifest)
+        if live is None:
+            raise RetryableError(f"{manifest['kind']} {manifest['metadata']['name']} was there just now")
+        match ownership(live, manifest):
+            case Ownership.OWN:
+                return live
+            case Ownership.DEPARTING:
+                raise RetryableError(being_collected(live))
+            case Ownership.FOREIGN:
+                raise RejectedError(NAME_TAKEN, name_taken(live, manifest))
+            case Ownership.ORPHAN:
+                metadata = live["metadata"]
+                _log.info("delete %s %s of an earlier job", manifest["kind"], metadata["name"])
+                await self.delete(manifest["kind"], metadata["namespace"], metadata["name"], metadata["uid"])
+        created = await self._post(manifest)
+        if created is None:
+            raise RetryableError(being_collected(live))
+        return created
+
+    async def _read(self, manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
         metadata = manifest["metadata"]
         path = BY_KIND[manifest["kind"]].path(metadata["namespace"], metadata["name"])
-        query = {**_MANAGER, "force": "true"}
-        return await _or_trouble(
-            request(self.client, "PATCH", path, body=manifest, query=query, content=APPLY)
-        )
+        found = await _unless_gone(request(self.client, "GET", path))
+        # A list's items and a patch's answer may lack the kind; whoever reads them goes by it.
+        return None if found is None else {"kind": manifest["kind"], **found}
+
+    async def _patch(self, live: Mapping[str, Any], patch: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Patch an object as it was read; None if it was changed, replaced or deleted since."""
+        metadata = live["metadata"]
+        version = {"resourceVersion": metadata["resourceVersion"]}
+        body = {**patch, "metadata": {**patch.get("metadata", {}), **version}}
+        path = BY_KIND[live["kind"]].path(metadata["namespace"], metadata["name"])
+        _log.info(
+            "update %s %s/%s: %s",
+            live["kind"], metadata["namespace"], metadata["name"], ", ".join(changed_fields(patch)),
+        )  # fmt: skip
+        try:
+            return await request(self.client, "PATCH", path, body=body, query=_MANAGER, content=MERGE_PATCH)
+        except ApiError as error:
+            if error.meaning is Meaning.NOT_FOUND or error.reason == "Conflict":
+                return None
+            raise error.as_trouble() from error
 
     async def annotate(
         self, kind: str, namespace: str, name: str, annotations: Mapping[str, str]
@@ -59,17 +139,21 @@ class KubernetesClient:
             request(self.client, "PATCH", path, body=patch, query=_MANAGER, content=MERGE_PATCH)
         )
 
-    async def delete(self, kind: str, namespace: str, name: str, uid: str | None = None) -> None:
-        """Delete an object and, in the background, what it owns; harmless when it is gone."""
-        options: dict[str, Any] = {"propagationPolicy": "Background"}
-        if uid is not None:
-            options["preconditions"] = {"uid": uid}
+    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
+        """Delete the object with this uid and, in the background, what it owns; harmless when it is gone."""
+        options = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         try:
             await request(self.client, "DELETE", BY_KIND[kind].path(namespace, name), body=options)
         except ApiError as error:
-            if error.meaning is Meaning.NOT_FOUND or (uid is not None and error.reason == "Conflict"):
+            if error.meaning is Meaning.NOT_FOUND or error.reason == "Conflict":
                 return
             raise error.as_trouble() from error
+
+    async def delete_child(self, kind: str, namespace: str, name: str, owner: str) -> None:
+        """Delete an object that the uid ``owner`` controls; harmless when there is none, or another's."""
+        found = await _unless_gone(request(self.client, "GET", BY_KIND[kind].path(namespace, name)))
+        if found is not None and controller_uid(found) == owner:
+            await self.delete(kind, namespace, name, found["metadata"]["uid"])
 
     async def write_status(self, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> None:
         """Replace the status of the SplitTrainingJob with this uid; harmless when it is gone."""

@@ -11,7 +11,6 @@ from pslgs_operator.api.errors import ApiError
 from pslgs_operator.kube_client import RetryableError
 
 JSON: Final = "application/json"
-APPLY: Final = "application/apply-patch+yaml"
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"

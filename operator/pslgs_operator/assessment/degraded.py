@@ -9,6 +9,7 @@ from pslgs_operator.assessment.membership import Membership
 from pslgs_operator.assessment.pod_problems import pod_problem
 from pslgs_operator.assessment.ready import silence
 from pslgs_operator.assessment.view import View
+from pslgs_operator.ownership import NAME_TAKEN
 from pslgs_operator.snapshot import ChildJob, ChildJobState, Problem
 from pslgs_operator.status.conditions import ConditionStatus, ConditionUpdate
 from pslgs_operator.text import plain
@@ -39,6 +40,9 @@ def find_problems(view: View, members: Membership) -> Iterator[Problem]:
 
 def _refusals(view: View) -> Iterator[Problem]:
     for each in view.snapshot.rejections:
+        if each.reason == NAME_TAKEN:
+            yield Problem(NAME_TAKEN, plain(each.message, 1000))
+            continue
         yield Problem("RefusedByCluster", f"the cluster refuses {each.child}: {plain(each.message, 1000)}")
     yield from _uncreated_pods(view)
 

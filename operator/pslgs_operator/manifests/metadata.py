@@ -8,6 +8,11 @@ from pslgs_operator import names
 from pslgs_operator.training_job import TrainingJob
 
 
+def child_labels(job: TrainingJob, role: str | None = None) -> dict[str, str]:
+    """Return the labels of a child; they tell jobs of the same name apart."""
+    return {**names.labels(job.name, role), names.JOB_UID_LABEL: job.uid}
+
+
 def child_metadata(
     job: TrainingJob, name: str, role: str | None = None, annotations: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
@@ -15,7 +20,7 @@ def child_metadata(
     return {
         "name": name,
         "namespace": job.namespace,
-        "labels": names.labels(job.name, role),
+        "labels": child_labels(job, role),
         "annotations": {names.SPEC_ANNOTATION: job.spec_digest, **(annotations or {})},
         "ownerReferences": [job.owner_reference],
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 from pslgs.identity.identity import AUTHORITY_FILE, CERTIFICATE_FILE, PRIVATE_KEY_FILE
 from pslgs_operator import names
+from pslgs_operator.manifests.metadata import child_labels
 from pslgs_operator.manifests.podmonitor import scrape_annotations
 from pslgs_operator.manifests.resources import CPU_LIMIT, core_arguments
 from pslgs_operator.settings import Settings
@@ -41,7 +42,7 @@ def pod_template(job: TrainingJob, part: Part, settings: Settings) -> dict[str, 
     """Return the pod template of a role, before the user's is laid over it."""
     return {
         "metadata": {
-            "labels": names.labels(job.name, part.role),
+            "labels": child_labels(job, part.role),
             "annotations": {**scrape_annotations(part.role, settings), **part.annotations},
         },
         "spec": {

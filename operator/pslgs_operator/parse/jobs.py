@@ -31,6 +31,7 @@ def read_job(body: Mapping[str, Any]) -> ChildJob:
     state, end = _end(status)
     return ChildJob(
         name=name,
+        uid=text(metadata, "uid"),
         client=text(annotations, CLIENT_ANNOTATION) or (name if is_client else None),
         node=text(annotations, NODE_ANNOTATION) or None,
         share=_count(text(annotations, SHARE_ANNOTATION)),

@@ -11,16 +11,16 @@
   verbs: [list, watch]
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
-  resources: [services]
-  verbs: [list, watch, create, patch, delete] # delete: a Service cannot change to or from a headless one
+  resources: [services, configmaps]
+  verbs: [get, list, watch, create, patch, delete] # get: before a patch, and to see whose an object is
 - apiGroups: [""]
-  resources: [configmaps, persistentvolumeclaims]
-  verbs: [list, watch, create, patch]
+  resources: [persistentvolumeclaims]
+  verbs: [get, list, watch, create, patch] # no delete: claims hold checkpoints
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete] # delete: what an earlier job of the same name left
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create, patch, delete] # by name only: never list or watch
@@ -30,7 +30,7 @@
 {{- if include "pslgs.podMonitors" . }}
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
-  verbs: [list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete]
 {{- end }}
 {{- end -}}
 
