@@ -68,12 +68,12 @@ def _merged_by_key(name: str, old: Sequence[Any], new: Sequence[Any]) -> list[An
 def template_violations(spec: JobSpec) -> Iterator[Violation]:
     """Yield what in the two templates of a job cannot be merged; the rest is the API server's to judge."""
     for role, template in (("server", spec.server.template), ("clients", spec.clients.template)):
-        yield from _of_mapping(
-            f"spec.{role}.template", {"metadata": template.metadata, "spec": template.spec}
-        )
+        yield from _of_mapping(f"spec.{role}.template.spec", template.spec)
 
 
-_MAPPINGS: Final = frozenset({"metadata", "spec", "labels", "annotations", "affinity", "nodeAffinity"})
+_NEEDED: Final = frozenset({"containers", "volumes", "env", "ports", "volumeMounts"})
+"""Fields that cannot be removed by a null, because the pod would lack what the operator relies on."""
+_MAPPINGS: Final = frozenset({"affinity", "nodeAffinity"})
 
 
 def _of_mapping(path: str, template: Mapping[str, Any]) -> Iterator[Violation]:
@@ -81,6 +81,8 @@ def _of_mapping(path: str, template: Mapping[str, Any]) -> Iterator[Violation]:
         below = f"{path}.{name}"
         if name.startswith("$"):
             yield Violation(below, "is a directive, which is not supported; give null to remove a field")
+        elif value is None and name not in _NEEDED:
+            continue
         elif name in _MAPPINGS and not isinstance(value, Mapping):
             yield Violation(below, "must be a mapping")
         elif name in MERGE_KEYS or name in _ADDED_LISTS:
@@ -104,12 +106,9 @@ def _of_list(path: str, name: str, value: object) -> Iterator[Violation]:
 
 
 def with_user_template(generated: dict[str, Any], user: PodTemplate) -> dict[str, Any]:
-    """Lay the user's template over; our labels, by which pods are found, and the restart policy stay."""
-    merged = strategic_merge(generated, {"metadata": user.metadata, "spec": user.spec})
-    merged["metadata"]["labels"] = merged["metadata"]["labels"] | generated["metadata"]["labels"]
-    merged["metadata"]["annotations"] = (
-        merged["metadata"]["annotations"] | generated["metadata"]["annotations"]
-    )
+    """Merge the user's template into the generated one; the restart policy stays."""
+    metadata = user.metadata.model_dump(mode="json")
+    merged = strategic_merge(generated, {"metadata": metadata, "spec": user.spec})
     merged["spec"]["restartPolicy"] = generated["spec"]["restartPolicy"]
     return merged
 

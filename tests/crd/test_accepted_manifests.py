@@ -62,9 +62,8 @@ def test_what_is_left_out_of_a_part_is_filled_in(
         ("spec.model.options", {"bias": None, "sizes": [1, 2.5], "deep": {"a": {"b": True}}}),
         ("spec.data.transforms", [{"name": "Pad", "padding": 4, "fill": None, "mode": {"a": 1}}]),
         ("spec.server.template.spec", {"nodeSelector": None, "containers": [{"name": "server", "env": []}]}),
-        ("spec.clients.template.metadata", {"labels": {"a": "b"}, "annotations": None}),
     ],
-    ids=["options", "transforms", "template's spec", "template's metadata"],
+    ids=["options", "transforms", "template's spec"],
 )
 def test_free_parts_keep_everything_even_nulls(
     path: str, value: object, manifest: dict[str, Any], tried_out: Jobs

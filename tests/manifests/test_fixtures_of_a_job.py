@@ -1,11 +1,19 @@
+from base64 import b64decode
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from manifests.jobs import UID, clients, job, partition
+from manifests.jobs import NOW, UID, clients, job, partition
 from pslgs.spec import job_digest, load_job
 from pslgs_operator import names
+from pslgs_operator.actions import IssueClient, IssueServer
+from pslgs_operator.certificates import issue_client, issue_server
+from pslgs_operator.endpoint import Endpoint
+from pslgs_operator.manifests.client import client_job
 from pslgs_operator.manifests.networkpolicy import client_policy, server_policy
+from pslgs_operator.manifests.server import server_job
 from pslgs_operator.manifests.supporting import (
     config_map,
     pod_monitor,
@@ -13,6 +21,7 @@ from pslgs_operator.manifests.supporting import (
     supporting_objects,
     volume_claim,
 )
+from pslgs_operator.placement import Placement
 from pslgs_operator.settings import Settings
 from pslgs_operator.training_job import TrainingJob
 
@@ -76,7 +85,7 @@ class TestTheService:
 
     @pytest.mark.parametrize("kind", ["NodePort", "LoadBalancer"])
     def test_can_be_reached_from_outside_with_the_users_annotations(self, kind):
-        annotations = {"example.com/internal": "true", names.SPEC_ANNOTATION: "x"}
+        annotations = {"example.com/internal": "true"}
         wanted = job(server={"service": {"type": kind, "address": "h", "annotations": annotations}})
         made = service(wanted, SETTINGS)
         assert made["spec"]["type"] == kind
@@ -163,3 +172,58 @@ def test_the_monitor_names_the_job_and_the_client_in_the_series():
 def test_without_series_of_clients_the_monitor_selects_the_server_only():
     made = pod_monitor(job(), Settings(pod_monitors=True, client_series=0))
     assert made["spec"]["selector"]["matchLabels"] == names.selector("digits", names.SERVER)
+
+
+def metadata_of_all(wanted: TrainingJob, settings: Settings) -> Iterator[dict[str, Any]]:
+    """Yield the metadata of every object that is made for a job with one client, and of its pods."""
+    expires = NOW + timedelta(days=1)
+    authority, identity = issue_server(wanted, None, IssueServer(("h",), expires), NOW)
+    stored = {name: b64decode(content) for name, content in authority["data"].items()}
+    placement = Placement("edge-0-0", "edge-0", None)
+    children = [
+        *(make(wanted, settings) for make in supporting_objects(wanted, settings).values()),
+        authority,
+        identity,
+        issue_client(wanted, stored, IssueClient("edge-0-0", expires), NOW),
+        server_job(wanted, 2, expires, settings),
+        client_job(wanted, placement, Endpoint("h", 7443), expires, settings),
+    ]
+    for each in children:
+        yield each["metadata"]
+        if each["kind"] == "Job":
+            yield each["spec"]["template"]["metadata"]
+
+
+LABELS = {"team": "a", "app.kubernetes.io/part-of": "vision"}
+
+
+class TestMetadataOfAllChildren:
+    wanted = job(
+        childMetadata={"labels": LABELS, "annotations": {"example.com/budget": "17"}},
+        checkpoint={"storage": {"size": "1Gi"}},
+        server={"service": {"annotations": {"example.com/budget": "18"}}},
+    )
+
+    def test_is_on_every_object_and_pod(self):
+        for each in metadata_of_all(self.wanted, SETTINGS):
+            assert LABELS.items() <= each["labels"].items()
+            assert "example.com/budget" in each["annotations"]
+            assert each["labels"][names.JOB_LABEL] == "digits"
+
+    def test_of_the_service_is_overridden_by_its_own(self):
+        assert service(self.wanted, SETTINGS)["metadata"]["annotations"]["example.com/budget"] == "18"
+
+    def test_of_pods_is_overridden_by_the_template(self):
+        template = {"metadata": {"labels": {"team": "b"}}}
+        wanted = job(childMetadata={"labels": {"team": "a"}}, server={"template": template})
+        child = server_job(wanted, 2, NOW, SETTINGS)
+        assert child["spec"]["template"]["metadata"]["labels"]["team"] == "b"
+        assert child["metadata"]["labels"]["team"] == "a"
+
+    def test_overrides_scraping_and_eviction_of_pods(self):
+        given = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true", "prometheus.io/scrape": "false"}
+        child = server_job(job(childMetadata={"annotations": given}), 2, NOW, Settings())
+        assert given.items() <= child["spec"]["template"]["metadata"]["annotations"].items()
+
+    def test_is_not_told_to_the_containers(self):
+        assert "childMetadata" not in config_map(self.wanted, SETTINGS)["data"]["job.yaml"]

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.jobs import NOW, body, clients, job
-from pslgs.spec import InputError, parse_job
+from pslgs.spec import InputError
 from pslgs_operator.manifests.server import server_job
-from pslgs_operator.overlay import strategic_merge, template_violations
+from pslgs_operator.overlay import strategic_merge
 from pslgs_operator.settings import Settings
 from pslgs_operator.training_job import TrainingJob
 
@@ -122,6 +122,12 @@ def test_lists_and_mappings_are_merged_as_kubernetes_does(generated, template, m
     [
         pytest.param({"containers": "x"}, "containers", "must be a list", id="containers-text"),
         pytest.param({"containers": None}, "containers", "must be a list", id="containers-taken-away"),
+        pytest.param(
+            {"containers": [{"name": "client", "env": None}]},
+            "containers[0].env",
+            "must be a list",
+            id="environment-taken-away",
+        ),
         pytest.param({"containers": [1]}, "containers[0]", "must be a mapping", id="container-number"),
         pytest.param({"containers": [{}]}, "containers[0].name", "is missing", id="container-without-name"),
         pytest.param(
@@ -149,8 +155,14 @@ def test_a_template_that_cannot_be_merged_is_refused_with_its_path(spec, path, w
     assert violation.problem.startswith(words)
 
 
-def test_labels_of_a_template_are_a_mapping():
-    manifest = parse_job(body(server={"template": {"metadata": {"labels": "x"}}}))
-    assert [each.path for each in template_violations(manifest.spec)] == [
-        "spec.server.template.metadata.labels"
-    ]
+@pytest.mark.parametrize(
+    "template",
+    [
+        {"spec": {"affinity": None, "tolerations": None, "securityContext": None}},
+        {"spec": {"containers": [{"name": "server", "resources": None, "readinessProbe": None}]}},
+        {"metadata": {"labels": None, "annotations": None}},
+    ],
+    ids=["of-the-pod", "of-a-container", "of-metadata"],
+)
+def test_a_null_removes_what_the_operator_does_not_need(template):
+    TrainingJob.parse(body(server={"template": template}, clients=clients(template=template)))

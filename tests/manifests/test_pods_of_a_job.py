@@ -370,7 +370,7 @@ class TestTheUsersTemplate:
     def test_cannot_take_away_what_the_operator_relies_on(self):
         elsewhere = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]}
         template = {
-            "metadata": {"labels": {names.JOB_LABEL: "other", "mine": "x"}},
+            "metadata": {"labels": {"mine": "x"}},
             "spec": {
                 "restartPolicy": "OnFailure",
                 "nodeName": "other",
@@ -385,6 +385,22 @@ class TestTheUsersTemplate:
             plain["spec"]["template"]["metadata"]["labels"] | {"mine": "x"}
         )
         assert spec(child) == spec(plain) | {"affinity": spec(plain)["affinity"] | {"podAffinity": {}}}
+
+    @pytest.mark.parametrize(
+        "settings", [Settings(), Settings(pod_monitors=True)], ids=["scraped", "monitored"]
+    )
+    def test_wins_over_generated_labels_and_annotations(self, settings):
+        metadata = {
+            "labels": {"app.kubernetes.io/name": "mine"},
+            "annotations": {
+                "cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
+                "prometheus.io/scrape": "false",
+            },
+        }
+        wanted = job(server={"template": {"metadata": metadata}})
+        found = server_job(wanted, 2, NOW, settings)["spec"]["template"]["metadata"]
+        assert metadata["labels"].items() <= found["labels"].items()
+        assert metadata["annotations"].items() <= found["annotations"].items()
 
     def test_of_the_server_keeps_its_gpus_beside_other_limits(self):
         template = {"spec": {"containers": [{"name": "server", "resources": {"limits": {"memory": "8Gi"}}}]}}

@@ -295,6 +295,21 @@ TOGETHER = [
         "spec.server.gpus",
         "is 4, but a server uses one GPU; give 1, or 0 for the CPU",
     ),
+    *(
+        Bad(
+            f"a reserved key in {path}",
+            [f"spec.{path}={{pslgs.dev/job: x}}"],
+            f"spec.{path}",
+            "has a key under pslgs.dev/, which only the operator sets",
+        )
+        for path in (
+            "childMetadata.labels",
+            "childMetadata.annotations",
+            "server.service.annotations",
+            "server.template.metadata.labels",
+            "clients.template.metadata.annotations",
+        )
+    ),
     Bad(
         "a GPU of Kubernetes' own",
         ["spec.server.gpuResource=node.kubernetes.io/gpu"],

@@ -19,6 +19,7 @@ _TAKEN_OVER: Final = (
     "maxLength",
     "minItems",
     "maxItems",
+    "maxProperties",
     "x-kubernetes-int-or-string",
     "x-kubernetes-list-type",
     "required",

@@ -12,6 +12,7 @@ from pslgs.spec import (
     FaultTolerance,
     JobSpec,
     ModelSpec,
+    ObjectMetadata,
     OptimizerSpec,
     Partition,
     ServerSpec,
@@ -23,6 +24,7 @@ from pslgs.spec.data import FIELDS_OF_SOME_FORMATS, FORMAT_FIELDS
 from pslgs.spec.definition import DEFINING_FIELDS
 from pslgs.spec.deployment import KUBERNETES_RESOURCES, QUOTA_PREFIX, USED_GPUS
 from pslgs.spec.job import MAX_NAME_LENGTH
+from pslgs.spec.labels import RESERVED_PREFIX
 from pslgs.spec.scalars import DNS_LABEL, ENTRYPOINT, INT32_MAX, PATTERN_WORDS, PERCENTAGE
 from pslgs_operator.crd.cel import Reason, Rule, default_unless, given, literal
 
@@ -71,6 +73,16 @@ EVALUATION_RULES: Final = (
         f"holds {CLIENT_PLACEHOLDER}, but the server reads the data; name one path or set at: Clients",
     ),
 )
+
+
+def _without_reserved_keys(path: str, labels: str) -> Rule:
+    """Refuse keys that only the operator sets, in the map ``labels`` of CEL."""
+    return Rule(
+        path,
+        f"!has({labels}) || !{labels}.exists(key, key.startsWith({literal(RESERVED_PREFIX)}))",
+        f"has a key under {RESERVED_PREFIX}, which only the operator sets; remove it",
+        Reason.FORBIDDEN,
+    )
 
 
 def _or_nothing(field: str) -> str:
@@ -173,6 +185,10 @@ RULES: Final[Mapping[type[SpecModel], tuple[Rule, ...]]] = MappingProxyType(
                 f"is «{_SHOWN_QUORUM}», must be a number of clients, at least 1, or a percentage from "
                 f"'1%' to '100%'",
             ),
+        ),
+        ServiceSpec: (_without_reserved_keys("annotations", "self.annotations"),),
+        ObjectMetadata: tuple(
+            _without_reserved_keys(name, f"self.{name}") for name in ("labels", "annotations")
         ),
         ServerSpec: (
             Rule(

@@ -68,6 +68,7 @@ def _part(job: TrainingJob, placement: Placement, server: Endpoint, settings: Se
         ),
         identity=names.client_identity_name(job.name, placement.client) if job.mutual_tls else None,
         annotations={names.CLIENT_ANNOTATION: placement.client},
+        default_annotations={},
         grace_seconds=_GRACE_SECONDS,
         resources=client_resources(job, settings),
         container={"ports": [{"name": "http", "containerPort": names.HTTP_PORT, "protocol": "TCP"}]},

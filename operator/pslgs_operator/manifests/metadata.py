@@ -9,19 +9,34 @@ from pslgs_operator.training_job import TrainingJob
 
 
 def child_labels(job: TrainingJob, role: str | None = None) -> dict[str, str]:
-    """Return the labels of a child; they tell jobs of the same name apart."""
-    return {**names.labels(job.name, role), names.JOB_UID_LABEL: job.uid}
+    """Return the labels of a child: recommended ones, over them those of the job, and those that identify it.
+
+    The uid tells jobs of the same name apart.
+    """
+    return {
+        **names.labels(job.name, role),
+        **job.spec.child_metadata.labels,
+        names.JOB_UID_LABEL: job.uid,
+    }
 
 
 def child_metadata(
     job: TrainingJob, name: str, role: str | None = None, annotations: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return metadata with labels, the owner, and the digest of the spec that the child is made from."""
+    """Return metadata with labels, the owner, and the digest of the spec that the child is made from.
+
+    The job's ``childMetadata`` is part of it; ``annotations`` and the operator's own keys take precedence.
+    """
+    inherited = job.spec.child_metadata
     return {
         "name": name,
         "namespace": job.namespace,
         "labels": child_labels(job, role),
-        "annotations": {names.SPEC_ANNOTATION: job.spec_digest, **(annotations or {})},
+        "annotations": {
+            **inherited.annotations,
+            names.SPEC_ANNOTATION: job.spec_digest,
+            **(annotations or {}),
+        },
         "ownerReferences": [job.owner_reference],
     }
 

@@ -23,6 +23,8 @@ class Part:
     Attributes:
         arguments: Of the command, beside those that both roles have.
         identity: Name of the Secret with the certificate; None without TLS.
+        annotations: Annotations that the operator reads; users cannot change them.
+        default_annotations: Annotations that users may change.
         resources: Requests and limits of the container.
         container: Fields of the container, beside those that both roles have.
         volumes: Where each further volume is mounted -> the volume.
@@ -32,6 +34,7 @@ class Part:
     arguments: Sequence[str]
     identity: str | None
     annotations: Mapping[str, str]
+    default_annotations: Mapping[str, str]
     grace_seconds: int
     resources: Mapping[str, Any]
     container: Mapping[str, Any]
@@ -43,7 +46,12 @@ def pod_template(job: TrainingJob, part: Part, settings: Settings) -> dict[str, 
     return {
         "metadata": {
             "labels": child_labels(job, part.role),
-            "annotations": {**scrape_annotations(part.role, settings), **part.annotations},
+            "annotations": {
+                **scrape_annotations(part.role, settings),
+                **part.default_annotations,
+                **job.spec.child_metadata.annotations,
+                **part.annotations,
+            },
         },
         "spec": {
             "restartPolicy": "Never",

@@ -76,7 +76,8 @@ def _part(job: TrainingJob, clients: int, settings: Settings) -> Part:
             *(() if requests_device(job) else ("--device=cpu",)),
         ),
         identity=names.server_identity_name(job.name) if job.mutual_tls else None,
-        annotations={"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+        annotations={},
+        default_annotations={"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
         grace_seconds=_GRACE_SECONDS,
         resources=server_resources(job, settings),
         container={

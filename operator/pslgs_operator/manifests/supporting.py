@@ -44,6 +44,7 @@ def config_map(job: TrainingJob, _settings: Settings) -> dict[str, Any]:
             "spec": {
                 "server": {"template", "gpu_resource"},
                 "clients": {"template"},
+                "child_metadata": True,
                 **dict.fromkeys(NOT_OF_CHILDREN, True),
             },
         },
@@ -60,7 +61,7 @@ def service(job: TrainingJob, _settings: Settings) -> dict[str, Any]:
     """Give the server its name; without an address of its own unless it is reached from outside."""
     wanted = job.spec.server.service
     metadata = child_metadata(job, names.server_name(job.name), names.SERVER)
-    metadata["annotations"] = dict(wanted.annotations) | metadata["annotations"]
+    metadata["annotations"] |= wanted.annotations
     headless = {"clusterIP": "None"} if wanted.type is ServiceType.CLUSTER_IP else {}
     return {
         "apiVersion": "v1",
@@ -95,7 +96,7 @@ def volume_claim(job: TrainingJob, _settings: Settings) -> dict[str, Any]:
 def pod_monitor(job: TrainingJob, settings: Settings) -> dict[str, Any]:
     """Have a Prometheus of the prometheus-operator scrape the pods of the job, and name job and client."""
     metadata = child_metadata(job, job.name)
-    metadata["labels"] = dict(settings.pod_monitor_labels or {}) | metadata["labels"]
+    metadata["labels"] |= settings.pod_monitor_labels or {}
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PodMonitor",

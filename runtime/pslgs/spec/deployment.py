@@ -8,6 +8,7 @@ from pydantic import Field
 
 from pslgs.spec.base import SpecModel
 from pslgs.spec.errors import Violation
+from pslgs.spec.labels import Annotations, Labels, key_violations, reserved_key_violations
 from pslgs.spec.scalars import Count, CountOrZero, Quantity, ResourceName, Text
 
 
@@ -27,18 +28,48 @@ class ServiceSpec(SpecModel):
         description="Type of the Service. Use NodePort or LoadBalancer where edge nodes cannot reach the "
         "addresses of pods.",
     )
-    annotations: Mapping[str, str] = Field(default={}, description="Annotations of the Service.")
+    annotations: Annotations = Field(
+        default={},
+        description="Annotations of the Service, in addition to those of childMetadata. Keys under "
+        "pslgs.dev/ are reserved.",
+    )
     address: Text | None = Field(
         default=None,
         description="Host name or IP address to which clients connect; the server's certificate is issued "
         "for it. Without it, clients use the name of the Service.",
     )
 
+    def rules(self) -> Iterator[Violation]:
+        """Refuse annotations that cannot be set."""
+        yield from reserved_key_violations("annotations", self.annotations)
+        yield from key_violations("annotations", self.annotations)
+
+
+class ObjectMetadata(SpecModel):
+    """Labels and annotations to add to objects of the job."""
+
+    labels: Labels = Field(
+        default={}, description="Labels to add. Keys under pslgs.dev/ are reserved for the operator."
+    )
+    annotations: Annotations = Field(
+        default={}, description="Annotations to add. Keys under pslgs.dev/ are reserved for the operator."
+    )
+
+    def rules(self) -> Iterator[Violation]:
+        """Refuse keys that cannot be set."""
+        for name, given in (("labels", self.labels), ("annotations", self.annotations)):
+            yield from reserved_key_violations(name, given)
+            yield from key_violations(name, given)
+
 
 class PodTemplate(SpecModel):
     """A pod template that is merged into the generated one by strategic merge."""
 
-    metadata: Mapping[str, Any] = Field(default={}, description="Labels and annotations of the pod.")
+    metadata: ObjectMetadata = Field(
+        default=ObjectMetadata(),
+        description="Labels and annotations of the pod; they take precedence over generated ones and over "
+        "those of childMetadata.",
+    )
     spec: Mapping[str, Any] = Field(default={}, description="Spec of the pod, as in a pod template.")
 
 
@@ -87,7 +118,7 @@ class ServerSpec(SpecModel):
 class ClientsSpec(SpecModel):
     """The clients: their nodes and pod template."""
 
-    node_selector: Mapping[str, str] = Field(
+    node_selector: Labels = Field(
         default={},
         description="Labels of the nodes that hold data. Clients run on every node with all of these labels, "
         "including nodes that are added later.",
@@ -98,6 +129,10 @@ class ClientsSpec(SpecModel):
         description="Pod template merged into the clients' generated one by strategic merge: the volume with "
         "the node's data, resources, tolerations, image. The main container is named client.",
     )
+
+    def rules(self) -> Iterator[Violation]:
+        """Refuse labels that no node can have."""
+        yield from key_violations("nodeSelector", self.node_selector)
 
 
 class StorageSpec(SpecModel):

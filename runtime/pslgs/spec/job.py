@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from pslgs.spec.base import SpecModel
 from pslgs.spec.data import DataSpec, PartitionScheme
-from pslgs.spec.deployment import CheckpointSpec, ClientsSpec, ServerSpec, TransportSpec
+from pslgs.spec.deployment import CheckpointSpec, ClientsSpec, ObjectMetadata, ServerSpec, TransportSpec
 from pslgs.spec.errors import Violation
 from pslgs.spec.fault_tolerance import FaultTolerance
 from pslgs.spec.model import ModelSpec
@@ -68,6 +68,11 @@ class JobSpec(SpecModel):
     )
     clients: ClientsSpec = Field(
         default=ClientsSpec(), description="The clients: their nodes and pod template."
+    )
+    child_metadata: ObjectMetadata = Field(
+        default=ObjectMetadata(),
+        description="Labels and annotations of all objects that are created for the job, for policies, "
+        "queues and cost reports. A change reaches pods at their next start.",
     )
     suspend: Flag = Field(
         default=False,

@@ -19,6 +19,7 @@ EXTENDED_RESOURCE: Final = (
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
     r"/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 )
+LABEL_VALUE: Final = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 PERCENTAGE: Final = r"^(100|[1-9][0-9]?)%$"
 
 PATTERN_WORDS: Final[Mapping[str, str]] = {
@@ -26,6 +27,7 @@ PATTERN_WORDS: Final[Mapping[str, str]] = {
     IDENTIFIER: "must be a plain name of letters, digits and '_'",
     ENTRYPOINT: "must read package.module:function",
     QUANTITY: "must be a Kubernetes quantity such as 10Gi",
+    LABEL_VALUE: "must hold only letters, digits, '-', '_' and '.', and start and end with a letter or digit",
     EXTENDED_RESOURCE: "must be the name of an extended resource such as nvidia.com/gpu",
 }
 """Requirement behind each pattern, as used in error messages."""
