@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
 from itertools import groupby
@@ -22,7 +22,7 @@ from pslgs_operator.actions import (
 )
 from pslgs_operator.certificates import issue_client, issue_server
 from pslgs_operator.gvk import JOBS, POD_MONITORS, SECRETS, TRAINING_JOBS
-from pslgs_operator.kube_client import KubeClient, RejectedError
+from pslgs_operator.kube_client import KubeClient, NamespaceTerminatingError, RejectedError, RetryableError
 from pslgs_operator.snapshot import Rejection
 from pslgs_operator.training_job import TrainingJob
 
@@ -50,32 +50,58 @@ class Slot(NamedTuple):
     lane: str
 
 
+@dataclass(slots=True)
+class Outcome:
+    """What became of the actions of one reconcile.
+
+    Attributes:
+        failures: Why the first action that failed did, by lane; also of lanes that are not tried again yet.
+        done: Lanes in which every action succeeded.
+        stopped: Whether some lanes were not begun: the time was over, or the API server fails for all.
+    """
+
+    failures: dict[str, Rejection] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+    stopped: bool = False
+
+
+def _never() -> bool:
+    return False
+
+
 async def execute(
-    job_name: str, actions: Iterable[Action], carry_out: CarryOut, held: Mapping[str, Rejection]
-) -> dict[str, Rejection]:
-    """Carry out all that can be; returns what was refused by lane, now or lately.
+    job_name: str,
+    actions: Iterable[Action],
+    carry_out: CarryOut,
+    held: Mapping[str, Rejection],
+    is_over: Callable[[], bool] = _never,
+) -> Outcome:
+    """Carry out the actions; a lane that fails ends, and hides the result of no other.
 
     Args:
         job_name: The job's name.
         actions: What to do.
         carry_out: Does one of them.
-        held: Lanes that were refused lately and are not tried again yet.
+        held: Lanes that failed lately and are not tried again yet.
+        is_over: Tells whether no more lanes should begin in this reconcile.
 
     Raises:
-        RetryableError: the API server doesn't answer; the rest is left undone.
         NamespaceTerminatingError: the namespace is going; the rest is left undone.
     """
-    rejections: dict[str, Rejection] = {}
+    outcome = Outcome()
     blocked = False
     for stage, group in groupby(actions, key=lambda action: slot_of(job_name, action).stage):
         lanes: dict[str, list[Action]] = {}
         for action in group:
             if not blocked or isinstance(action, Delete):
                 lanes.setdefault(slot_of(job_name, action).lane, []).append(action)
-        refused = await _run_slots(lanes, carry_out, held)
-        rejections |= refused
-        blocked |= stage in {Stage.FIXTURES, Stage.SERVER} and any(map(_is_needed, refused))
-    return rejections
+        before = set(outcome.failures)
+        await _run_lanes(lanes, carry_out, held, outcome, is_over)
+        if outcome.stopped:
+            break
+        failed = outcome.failures.keys() - before
+        blocked |= stage in {Stage.FIXTURES, Stage.SERVER} and any(map(_is_needed, failed))
+    return outcome
 
 
 def slot_of(job_name: str, action: Action) -> Slot:
@@ -104,37 +130,52 @@ def _is_needed(lane: str) -> bool:
     return not lane.startswith(_OPTIONAL)
 
 
-async def _run_slots(
-    lanes: Mapping[str, Sequence[Action]], carry_out: CarryOut, held: Mapping[str, Rejection]
-) -> dict[str, Rejection]:
-    rejections = {lane: held[lane] for lane in lanes if lane in held}
+async def _run_lanes(
+    lanes: Mapping[str, Sequence[Action]],
+    carry_out: CarryOut,
+    held: Mapping[str, Rejection],
+    outcome: Outcome,
+    is_over: Callable[[], bool],
+) -> None:
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def follow(lane: str, actions: Sequence[Action]) -> None:
         async with slots:
-            refusal = await _try(actions, carry_out)
-        if refusal is not None:
-            rejections[lane] = refusal
+            outcome.stopped = outcome.stopped or is_over()
+            if not outcome.stopped:
+                await _follow(lane, actions, carry_out, outcome)
 
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for lane, actions in lanes.items():
-                if lane not in held:
-                    tasks.create_task(follow(lane, actions))
-    except ExceptionGroup as group:
-        raise group.exceptions[0] from group
-    return rejections
+    outcome.failures |= {lane: held[lane] for lane in lanes if lane in held}
+    # A task group would cancel the other lanes when one fails in a way that was not expected.
+    ends = await asyncio.gather(
+        *(follow(lane, actions) for lane, actions in lanes.items() if lane not in held),
+        return_exceptions=True,
+    )
+    for error in ends:
+        if error is not None:
+            raise error
 
 
-async def _try(actions: Sequence[Action], carry_out: CarryOut) -> Rejection | None:
+async def _follow(lane: str, actions: Sequence[Action], carry_out: CarryOut, outcome: Outcome) -> None:
     for action in actions:
         try:
             await carry_out(action)
         except RejectedError as refused:
-            return Rejection(_child(action), refused.reason, refused.message)
+            outcome.failures[lane] = Rejection(_child(action), refused.reason, refused.message)
+            return
         except InputError as error:
-            return Rejection(_child(action), "CertificateRefused", str(error))
-    return None
+            outcome.failures[lane] = Rejection(_child(action), "CertificateRefused", str(error))
+            return
+        except RetryableError as error:
+            outcome.failures[lane] = Rejection(
+                _child(action), "WriteFailed", str(error), temporary=True, retry_after=error.retry_after
+            )
+            outcome.stopped |= error.affects_all
+            return
+        except NamespaceTerminatingError:
+            outcome.stopped = True
+            raise
+    outcome.done.add(lane)
 
 
 def _child(action: Action) -> str:

@@ -1,23 +1,36 @@
 """Transient state of a job between two reconciles; it may be lost when the operator restarts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, NamedTuple
 
+from pslgs_operator.assessment.transitions import EventSpec
 from pslgs_operator.snapshot import Problem, Rejection, ServerReply
 
 _FIRST_PAUSE: Final = timedelta(seconds=15)
 _LONGEST_PAUSE: Final = timedelta(minutes=5)
+_FIRST_RETRY: Final = timedelta(seconds=1)
+_LONGEST_RETRY: Final = timedelta(minutes=1)
+_NOTICEABLE: Final = timedelta(seconds=5)
+"""A temporary failure is not reported before its second time, unless the next attempt is further away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Something that was refused so many times in a row, and is not tried again before ``until``."""
+    """A write that failed so many times in a row, and is not tried again before ``until``."""
 
     refusal: Rejection
     times: int
     until: datetime
+    is_visible: bool
+
+
+class UnconfirmedStatus(NamedTuple):
+    """A status whose write has not been answered, and the Events to record if it took effect."""
+
+    document: Mapping[str, Any]
+    events: tuple[EventSpec, ...]
 
 
 @dataclass(slots=True)
@@ -33,7 +46,10 @@ class TransientState:
         complaints: What Kubernetes said of children that don't start, by name.
         inquired: When it was asked for that.
         podless: Name of each child Job without a pod -> since when; see `timeouts.podless_since`.
-        held: What was refused, by lane.
+        held: Writes of children that failed, by lane.
+        stale: Whether the job has to be read from the API server: the watch may not have its last state yet.
+        unconfirmed: The status that was written last, if there was no answer.
+        busy: How many reconciles in a row have written to children.
     """
 
     uid: str
@@ -45,6 +61,9 @@ class TransientState:
     inquired: datetime | None = None
     podless: Mapping[str, datetime] = field(default_factory=dict)
     held: dict[str, Backoff] = field(default_factory=dict)
+    stale: bool = False
+    unconfirmed: UnconfirmedStatus | None = None
+    busy: int = 0
 
     def see(self, generation: int) -> None:
         """Take note of the job's generation."""
@@ -54,16 +73,22 @@ class TransientState:
 
     @property
     def rejections(self) -> tuple[Rejection, ...]:
-        """What was refused at the last look, in an order that doesn't depend on who answered first."""
-        return tuple(self.held[lane].refusal for lane in sorted(self.held))
+        """The failed writes to report, in an order that doesn't depend on who answered first."""
+        return tuple(held.refusal for _, held in sorted(self.held.items()) if held.is_visible)
 
     def not_yet(self, now: datetime) -> dict[str, Rejection]:
         """What is not to be tried again yet, by lane."""
         return {lane: held.refusal for lane, held in self.held.items() if now < held.until}
 
-    def hold(self, rejections: Mapping[str, Rejection], now: datetime) -> None:
-        """Remember only what was refused now; the pause before the next attempt doubles each time."""
-        self.held = {lane: self._again(lane, refusal, now) for lane, refusal in rejections.items()}
+    def hold(
+        self, failures: Mapping[str, Rejection], now: datetime, done: Collection[str] | None = None
+    ) -> None:
+        """Remember what failed; the pause before the next attempt doubles each time.
+
+        If ``done`` names the lanes that succeeded, other lanes were not tried and are remembered as before.
+        """
+        untried = {} if done is None else {lane: it for lane, it in self.held.items() if lane not in done}
+        self.held = untried | {lane: self._again(lane, each, now) for lane, each in failures.items()}
 
     def next_attempt(self, now: datetime) -> timedelta | None:
         """After what time something that was refused can be tried again."""
@@ -75,5 +100,8 @@ class TransientState:
         if before is not None and now < before.until:
             return before
         times = before.times + 1 if before else 1
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(times - 1, 16))
-        return Backoff(refusal, times, now + pause)
+        first, longest = (_FIRST_PAUSE, _LONGEST_PAUSE)
+        if refusal.temporary:
+            first, longest = (_FIRST_RETRY, _LONGEST_RETRY)
+        pause = max(min(longest, first * 2 ** min(times - 1, 16)), refusal.retry_after or timedelta(0))
+        return Backoff(refusal, times, now + pause, is_visible=times > 1 or pause > _NOTICEABLE)

@@ -1,6 +1,7 @@
 """The Kubernetes API as the reconciler uses it."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
 
 from pslgs_operator.snapshot import ServerReport
@@ -17,7 +18,24 @@ class JobKey(NamedTuple):
 
 
 class RetryableError(Exception):
-    """The API server cannot be reached, is overloaded or in trouble; the same request may succeed later."""
+    """The API server cannot be reached, is overloaded or in trouble; the same request may succeed later.
+
+    Attributes:
+        retry_after: How long the API server asks to wait; None if it does not say.
+        affects_all: Whether other requests would fail now as well: there was no answer, or the API server
+            limits the operator's requests.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after: timedelta | None = None, affects_all: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.affects_all = affects_all
+
+
+class ConflictError(RetryableError):
+    """The object was changed or replaced since it was read; it has to be read again."""
 
 
 class RejectedError(Exception):
@@ -101,11 +119,13 @@ class KubeClient(Protocol):
         """
         ...
 
-    async def write_status(self, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> None:
-        """Replace the status of the SplitTrainingJob with this uid; harmless when it is gone.
+    async def write_status(
+        self, job: Mapping[str, Any], status: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """Replace the status of a SplitTrainingJob as it was read; returns it, or None if it is gone.
 
         Raises:
-            RetryableError: also where another one of the same name is in its place.
+            ConflictError: it was changed since, or another one of the same name is in its place.
             RejectedError: the status doesn't fit the schema.
         """
         ...

@@ -24,6 +24,7 @@ from pslgs_operator.manifests.metadata import expiry_annotation
 from pslgs_operator.manifests.server import server_job
 from pslgs_operator.manifests.supporting import supporting_objects
 from pslgs_operator.placement import Placement, Placements
+from pslgs_operator.requeue import RESYNC
 from pslgs_operator.settings import Settings
 from pslgs_operator.snapshot import ChildJob, ChildJobState, PodPhase, Snapshot
 from pslgs_operator.status.types import ConditionType, JobStatus
@@ -160,9 +161,6 @@ def _renewals(scene: Scene, address: Endpoint, leaving: frozenset[str]) -> Itera
 
 LINGERING: Final = timedelta(seconds=60)
 """Clients that have not gone so long after the end of a training are not waited for any more."""
-
-RESYNC: Final = timedelta(minutes=10)
-"""A job is looked at after this time though nothing was heard of it."""
 
 
 def plan(  # noqa: PLR0913, PLR0917 - all that is known of a job

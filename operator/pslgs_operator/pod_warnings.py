@@ -65,12 +65,6 @@ async def explain_hanging_pods(
     return explained(snapshot, memory.complaints)
 
 
-def explained_again(snapshot: Snapshot, memory: TransientState, now: datetime) -> Snapshot:
-    """Add to a second snapshot of one reconcile what was found out for the first."""
-    memory.podless = podless_since(snapshot, memory.podless, now)
-    return explained(replace(snapshot, podless_since=memory.podless), memory.complaints)
-
-
 def next_explanation(snapshot: Snapshot, memory: TransientState, now: datetime) -> timedelta | None:
     """Say after what time to ask again; None if nothing hangs."""
     age = hanging(snapshot, now)

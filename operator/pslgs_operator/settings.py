@@ -55,6 +55,8 @@ class Settings:
         client_series: Clients of a job that get metrics of their own; with 0, client pods are not scraped.
         poll_interval: How often a running server's status is asked for.
         silence_bound: A server that has not answered for so long is not Ready.
+        status_interval: Minimum time between two writes of a job's status that change only training figures,
+            and maximum time between two writes while its server runs.
         certificate_lifetime: Of servers' and clients' certificates; they are renewed in the last third.
         watch_namespaces: Namespaces whose jobs are looked after; empty for all.
         liveness_port: Where the operator answers ``/healthz``.
@@ -76,6 +78,7 @@ class Settings:
     client_series: Annotated[int, Field(ge=0)] = 1000
     poll_interval: Duration = timedelta(seconds=5)
     silence_bound: Duration = timedelta(seconds=30)
+    status_interval: Duration = timedelta(seconds=30)
     certificate_lifetime: Duration = timedelta(days=365)
     watch_namespaces: tuple[str, ...] = ()
     liveness_port: int = 8080

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -185,11 +185,18 @@ class ServerReply:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A child that the API server refused to make, as the last attempt was told."""
+    """A write of a child that failed, as the last attempt was told.
+
+    Attributes:
+        temporary: Whether the same request may succeed later, without a change by anybody.
+        retry_after: How long the API server asked to wait.
+    """
 
     child: str
     reason: str
     message: str
+    temporary: bool = False
+    retry_after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,15 +133,18 @@ def is_newer(version: str, than: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ListedJob:
-    """A SplitTrainingJob, as far as others have to know of it; it is read anew when it is reconciled.
+    """A SplitTrainingJob.
 
     Attributes:
+        body: The object as the API server has it; a reconcile starts from it, and its resourceVersion guards
+            the write of the status.
         created: When it was applied.
         generation: Grows with each change of the spec, and when deletion begins.
         node_selector: The labels of nodes that concern it.
         phase: The printed one; empty before the first visit.
     """
 
+    body: Mapping[str, Any]
     created: datetime | None
     generation: int
     node_selector: Mapping[str, str]
@@ -153,6 +156,7 @@ def read_listed_job(body: Mapping[str, Any]) -> ListedJob:
     clients = (body.get("spec") or {}).get("clients") or {}
     selector = clients.get("nodeSelector") if isinstance(clients, Mapping) else None
     return ListedJob(
+        body=dict(body),  # kopf changes its own view in place
         created=moment(body["metadata"], "creationTimestamp"),
         generation=body["metadata"].get("generation", 0),
         node_selector=dict(selector) if isinstance(selector, Mapping) else {},

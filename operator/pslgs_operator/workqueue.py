@@ -9,7 +9,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Generic, TypeVar
 
-from pslgs_operator.kube_client import RetryableError
+from pslgs_operator.kube_client import ConflictError, RetryableError
 
 K = TypeVar("K", bound=Hashable)
 
@@ -45,13 +45,14 @@ class DelayQueue(Generic[K]):
     _busy: set[K] = field(default_factory=set)
     _started: dict[K, float] = field(default_factory=dict)
     _failures: dict[K, int] = field(default_factory=dict)
+    _not_before: dict[K, float] = field(default_factory=dict)
     _heap: list[tuple[float, int, K]] = field(default_factory=list)
     _pushes: int = 0  # breaks ties in the heap, in the order of coming
 
     def add(self, key: K, at: float) -> None:
         """Have ``key`` taken at that time, or sooner if it is wanted sooner already."""
-        soonest = self._started.get(key, float("-inf")) + self.pace.spacing
-        at = max(at, soonest)
+        spaced = self._started.get(key, float("-inf")) + self.pace.spacing
+        at = max(at, spaced, self._not_before.get(key, at))
         if at < self._due.get(key, float("inf")):
             self._due[key] = at
             self._push(key)
@@ -70,16 +71,22 @@ class DelayQueue(Generic[K]):
     def done(self, key: K, at: float | None = None) -> None:
         """Say that work on ``key`` went well, and when it is wanted next; None if only on demand."""
         self._failures.pop(key, None)
+        self._not_before.pop(key, None)
         self._release(key, at)
 
-    def add_rate_limited(self, key: K, now: float) -> None:
-        """Say that work on ``key`` failed; it is tried again, later with each failure in a row."""
+    def add_rate_limited(self, key: K, now: float, retry_after: float = 0.0) -> None:
+        """Say that work on ``key`` failed; it is tried again, later with each failure in a row.
+
+        The delay is at least ``retry_after``, even if the key is added meanwhile.
+        """
         self._failures[key] = self._failures.get(key, 0) + 1
-        self._release(key, now + self.pace.after(self._failures[key]))
+        self._not_before[key] = now + retry_after
+        self._release(key, now + max(retry_after, self.pace.after(self._failures[key])))
 
     def forget(self, key: K) -> None:
         """Say that ``key`` exists no more, and forget what was remembered of it."""
         self._failures.pop(key, None)
+        self._not_before.pop(key, None)
         self._release(key, None)
         if key not in self._due:
             self._started.pop(key, None)
@@ -96,6 +103,7 @@ class DelayQueue(Generic[K]):
     def _release(self, key: K, at: float | None) -> None:
         self._busy.discard(key)
         if key in self._due:
+            self._due[key] = max(self._due[key], self._not_before.get(key, 0.0))
             self._push(key)
         if at is not None:
             self.add(key, at)
@@ -112,18 +120,24 @@ Work = Callable[[K], Awaitable[timedelta | None]]
 
 
 class WorkQueue(Generic[K]):
-    """Calls ``work`` for keys that were added: for one key never twice at once, ``workers`` together."""
+    """Calls ``work`` for keys that were added: for one key never twice at once, ``workers`` together.
+
+    A call that takes longer than ``limit`` is cancelled and counts as a failure, so that a key whose work
+    hangs gives its worker back.
+    """
 
     def __init__(
         self,
         work: Work[K],
         *,
-        workers: int = 64,
+        workers: int = 256,
+        limit: timedelta = timedelta(minutes=3),
         pace: RateLimit | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._work = work
         self._clock = clock
+        self._limit = limit.total_seconds()
         self._schedule: DelayQueue[K] = DelayQueue(pace or RateLimit())
         self._free = asyncio.Semaphore(workers)
         self._changed = asyncio.Event()
@@ -154,10 +168,14 @@ class WorkQueue(Generic[K]):
 
     async def _attend(self, key: K) -> None:
         try:
-            again = await self._work(key)
+            again = await self._work_within_limit(key)
+        except ConflictError as conflict:
+            _log.info("%s is reconciled again: %s", key, conflict)
+            self._schedule.add_rate_limited(key, self._clock())
         except RetryableError as trouble:
             _log.warning("%s will be tried again: %s", key, trouble)
-            self._schedule.add_rate_limited(key, self._clock())
+            wait = (trouble.retry_after or timedelta(0)).total_seconds()
+            self._schedule.add_rate_limited(key, self._clock(), wait)
         except Exception:  # noqa: BLE001 - a mistake of ours about one job must not stop the other jobs
             _log.exception("%s failed and will be tried again", key)
             self._schedule.add_rate_limited(key, self._clock())
@@ -169,3 +187,13 @@ class WorkQueue(Generic[K]):
         finally:
             self._free.release()
             self._changed.set()
+
+    async def _work_within_limit(self, key: K) -> timedelta | None:
+        limit = asyncio.timeout(self._limit)
+        try:
+            async with limit:
+                return await self._work(key)
+        except TimeoutError as error:
+            if limit.expired():
+                raise RetryableError(f"it took longer than {self._limit:g} s") from error
+            raise

@@ -11,7 +11,7 @@ import pytest
 from pslgs_operator import names
 from pslgs_operator.assessment.transitions import EventSpec
 from pslgs_operator.event_recorder import JobReference, event
-from pslgs_operator.kube_client import KubeClient, NamespaceTerminatingError, RejectedError, RetryableError
+from pslgs_operator.kube_client import ConflictError, KubeClient, NamespaceTerminatingError, RejectedError
 from pslgs_operator.ownership import NAME_TAKEN
 
 OWNER = "11111111-2222-3333-4444-555555555555"
@@ -88,7 +88,8 @@ class ClusterContract:
         assert await bench.cluster.annotate("Secret", bench.namespace, "nothing", {"a": "b"}) is None
         await bench.cluster.delete("Secret", bench.namespace, "nothing", uid=OWNER)
         await bench.cluster.delete_child("Secret", bench.namespace, "nothing", owner=OWNER)
-        await bench.cluster.write_status(bench.namespace, "nothing", OWNER, {"phase": "Pending"})
+        gone = {"metadata": {"namespace": bench.namespace, "name": "a", "uid": OWNER, "resourceVersion": "1"}}
+        assert await bench.cluster.write_status(gone, {"phase": "Pending"}) is None
 
     async def test_creating_again_returns_the_object_as_it_is(self, bench):
         first = await bench.cluster.create(bench.an_object(a="1"))
@@ -201,21 +202,22 @@ class ClusterContract:
         bench.make_job("cifar")
         job = await bench.cluster.job(bench.namespace, "cifar")
         assert job is not None
-        uid = job["metadata"]["uid"]
+        generation = job["metadata"]["generation"]
         for status in ({"phase": "Running", "training": {"step": 5}}, {"phase": "Complete"}):
-            await bench.cluster.write_status(bench.namespace, "cifar", uid, status)
-            written = await bench.cluster.job(bench.namespace, "cifar")
-            assert written is not None
-            assert written["status"] == status
-            assert written["metadata"]["generation"] == job["metadata"]["generation"]
+            job = await bench.cluster.write_status(job, status)
+            assert job == await bench.cluster.job(bench.namespace, "cifar")
+            assert job["status"] == status
+            assert job["metadata"]["generation"] == generation
 
-    async def test_the_status_of_another_job_of_the_same_name_stays(self, bench):
+    @pytest.mark.parametrize("field", ["uid", "resourceVersion"])
+    async def test_the_status_of_a_job_that_was_changed_or_replaced_stays(self, bench, field):
         bench.make_job("cifar")
-        with pytest.raises(RetryableError):
-            await bench.cluster.write_status(bench.namespace, "cifar", OWNER, {"phase": "Failed"})
         job = await bench.cluster.job(bench.namespace, "cifar")
         assert job is not None
-        assert "status" not in job
+        as_read = {**job, "metadata": {**job["metadata"], field: OWNER}}
+        with pytest.raises(ConflictError):
+            await bench.cluster.write_status(as_read, {"phase": "Failed"})
+        assert await bench.cluster.job(bench.namespace, "cifar") == job
 
     async def test_an_event_is_posted_once_and_in_a_namespace_that_is_gone_not_at_all(self, bench):
         for namespace in (bench.namespace, "nowhere"):

@@ -64,7 +64,7 @@ async def test_a_pod_whose_volume_is_missing_says_so_and_what_to_do(stuck):
 async def test_a_job_whose_pod_is_refused_says_why_and_what_to_do(said, what_to_do):
     stage = Stage()
     stage.cluster.apply_job(manifest())
-    await stage.look()
+    await stage.settle()
     complain(stage, SERVER, "FailedCreate", said)
     await stage.look(10)
     assert stage.condition("Degraded") == ("True", "RefusedByCluster")

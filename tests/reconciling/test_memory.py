@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pslgs_operator.job_state import TransientState
@@ -50,3 +51,39 @@ def test_refusals_come_in_one_order_whoever_was_first():
     first.hold({"a": QUOTA, "b": other}, NOW)
     second.hold({"b": other, "a": QUOTA}, NOW)
     assert first.rejections == second.rejections == (QUOTA, other)
+
+
+TEMPORARY = Rejection("Job a", "WriteFailed", "500 InternalError", temporary=True)
+
+
+def test_a_temporary_failure_is_tried_again_sooner():
+    memory, now, pauses = TransientState("u", 1), NOW, []
+    for _ in range(8):
+        memory.hold({"a": TEMPORARY}, now)
+        pause = memory.next_attempt(now)
+        pauses.append(pause.total_seconds())
+        now += pause
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_a_single_temporary_failure_is_not_reported():
+    memory = TransientState("u", 1)
+    memory.hold({"a": TEMPORARY}, NOW)
+    assert memory.rejections == ()
+    memory.hold({"a": TEMPORARY}, NOW + timedelta(seconds=1))
+    assert memory.rejections == (TEMPORARY,)
+
+
+def test_a_failure_is_reported_at_once_if_the_api_server_asks_to_wait():
+    memory, asked = TransientState("u", 1), replace(TEMPORARY, retry_after=timedelta(seconds=30))
+    memory.hold({"a": asked}, NOW)
+    assert memory.next_attempt(NOW) == timedelta(seconds=30)
+    assert memory.rejections == (asked,)
+
+
+def test_what_was_not_tried_stays_held():
+    memory = TransientState("u", 1)
+    memory.hold({"a": QUOTA, "b": QUOTA}, NOW)
+    later = NOW + timedelta(seconds=15)
+    memory.hold({"c": QUOTA}, later, done={"a"})
+    assert memory.held.keys() == {"b", "c"}

@@ -1,4 +1,5 @@
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -61,7 +62,7 @@ REFUSED = RejectedError("Forbidden", "exceeded quota")
 
 async def test_a_plan_is_carried_out_in_order():
     cluster = Cluster()
-    assert await execute(JOB, PLAN, cluster.carry_out, {}) == {}
+    assert (await execute(JOB, PLAN, cluster.carry_out, {})).failures == {}
     assert cluster.done[:5] == PLAN[:5]
     assert set(map(str, cluster.done)) == set(map(str, PLAN))
     for certificate, job in zip(CERTIFICATES, CLIENTS, strict=True):
@@ -96,7 +97,7 @@ async def test_clients_are_made_beside_each_other_but_not_all_at_once():
 )  # fmt: skip
 async def test_a_refusal_stops_what_depends_on_it_and_nothing_else(refused, left_undone):
     cluster = Cluster(**{refused: REFUSED})
-    (refusal,) = (await execute(JOB, PLAN, cluster.carry_out, {})).values()
+    (refusal,) = (await execute(JOB, PLAN, cluster.carry_out, {})).failures.values()
     assert (refusal.reason, refusal.message) == ("Forbidden", "exceeded quota")
     assert {*map(str, PLAN)} - {*map(str, cluster.done)} == left_undone
 
@@ -111,7 +112,7 @@ async def test_deleting_goes_on_after_a_refusal():
 async def test_what_is_held_is_not_tried_nor_what_leads_to_it():
     held = {names.client_name(JOB, "edge-1"): Rejection("Job x", "Forbidden", "lately")}
     cluster = Cluster()
-    assert await execute(JOB, PLAN, cluster.carry_out, held) == held
+    assert (await execute(JOB, PLAN, cluster.carry_out, held)).failures == held
     assert CERTIFICATES[1] not in cluster.done
     assert CLIENTS[2] in cluster.done
 
@@ -119,31 +120,80 @@ async def test_what_is_held_is_not_tried_nor_what_leads_to_it():
 async def test_what_is_held_stops_what_depends_on_it():
     held = {SERVER: Rejection("Job x", "Forbidden", "lately")}
     cluster = Cluster()
-    assert await execute(JOB, PLAN, cluster.carry_out, held) == held
+    assert (await execute(JOB, PLAN, cluster.carry_out, held)).failures == held
     assert cluster.done == PLAN[:3]
 
 
 async def test_what_was_held_and_is_not_planned_any_more_is_no_refusal():
     held = {SERVER: Rejection("Job x", "Forbidden", "lately")}
-    assert await execute(JOB, [Delete("Job", SERVER)][:0], Cluster().carry_out, held) == {}
+    outcome = await execute(JOB, CLIENTS, Cluster().carry_out, held)
+    assert outcome.failures == {}
+    assert len(outcome.done) == 3
 
 
 async def test_a_certificate_that_cannot_be_issued_is_a_refusal():
     cluster = Cluster(IssueServer=InputError.at("", "the host is none"))
-    rejections = await execute(JOB, PLAN, cluster.carry_out, {})
-    assert [refusal.message for refusal in rejections.values()] == ["the host is none"]
+    outcome = await execute(JOB, PLAN, cluster.carry_out, {})
+    assert [refusal.message for refusal in outcome.failures.values()] == ["the host is none"]
+
+
+async def test_a_namespace_that_is_going_ends_the_performance():
+    cluster = Cluster(**{names.client_name(JOB, "edge-0"): NamespaceTerminatingError("going")})
+    with pytest.raises(NamespaceTerminatingError):
+        await execute(JOB, [*PLAN, DeleteTrainingJob()], cluster.carry_out, {})
+    assert DeleteTrainingJob() not in cluster.done
 
 
 @pytest.mark.parametrize(
     "trouble",
-    [RetryableError("away"), NamespaceTerminatingError("going")],
-    ids=["unavailable", "namespace going"],
+    [RetryableError("500"), REFUSED, RuntimeError("a mistake"), NamespaceTerminatingError("going")],
+    ids=["retryable", "refused", "mistake", "namespace going"],
 )
-async def test_other_trouble_ends_the_performance(trouble):
-    cluster = Cluster(**{names.client_name(JOB, "edge-0"): trouble})
-    with pytest.raises(type(trouble)):
-        await execute(JOB, [*PLAN, DeleteTrainingJob()], cluster.carry_out, {})
-    assert DeleteTrainingJob() not in cluster.done
+async def test_a_write_that_fails_ends_no_other_that_is_under_way(trouble):
+    others_begun, ended = asyncio.Event(), []
+
+    async def carry_out(action):
+        if action == CLIENTS[0]:
+            await others_begun.wait()
+            raise trouble
+        others_begun.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        ended.append(action)
+
+    if isinstance(trouble, RetryableError | RejectedError):
+        outcome = await execute(JOB, CLIENTS, carry_out, {})
+        assert len(outcome.done) == 2
+    else:
+        with pytest.raises(type(trouble)):
+            await execute(JOB, CLIENTS, carry_out, {})
+    assert ended == CLIENTS[1:]
+
+
+async def test_a_temporary_failure_is_returned_with_what_the_api_server_asks():
+    error = RetryableError("500 InternalError: no", retry_after=timedelta(seconds=9))
+    cluster = Cluster(**{names.client_name(JOB, "edge-1"): error})
+    outcome = await execute(JOB, PLAN, cluster.carry_out, {})
+    (failure,) = outcome.failures.values()
+    assert (failure.temporary, failure.retry_after) == (True, timedelta(seconds=9))
+    assert CLIENTS[2] in cluster.done
+    assert not outcome.stopped
+
+
+async def test_nothing_more_is_begun_once_the_api_server_fails_for_all():
+    cluster = Cluster(ConfigMap=RetryableError("no answer", affects_all=True))
+    outcome = await execute(JOB, PLAN, cluster.carry_out, {})
+    assert outcome.stopped
+    assert not cluster.done
+
+
+async def test_what_does_not_fit_into_the_time_of_a_reconcile_is_left_to_the_next():
+    cluster, lanes = Cluster(), [client_job(n) for n in range(40)]
+    outcome = await execute(JOB, lanes, cluster.carry_out, {}, lambda: len(cluster.done) >= 20)
+    assert outcome.stopped
+    assert len(outcome.done) == len(cluster.done) == 20
+
+    assert not (await execute(JOB, lanes, cluster.carry_out, {})).stopped
 
 
 async def test_renewal_is_written_down_after_the_certificate():

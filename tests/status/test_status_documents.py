@@ -30,6 +30,7 @@ FULL = JobStatus(
     start_time=NOW,
     training_start_time=NOW,
     completion_time=NOW,
+    last_heartbeat_time=NOW,
     clients=Clients(3, 2, ("edge-1-0",), 1),
     training=Training(2, 3, 42, 100, "42%", "0.0180", "96.1%", "0.320", "0.300", "0.500", "5,829", "1h 3m"),
     server=Server("digits-server-a", "gpu-0", "digits-server.lab.svc:7443", 1),
@@ -61,6 +62,7 @@ def test_the_fields_are_those_of_the_contract() -> None:
         "startTime": None,
         "trainingStartTime": None,
         "completionTime": None,
+        "lastHeartbeatTime": None,
         "clients": dict.fromkeys(("expected", "live", "lost", "lostCount", "summary")),
         "training": dict.fromkeys(
             ("epoch", "epochs", "step", "steps", "epochSummary", "progress", "loss", "accuracy", "deviation",

@@ -14,7 +14,12 @@ from pslgs_operator.api.rest import JSON_PATCH, MERGE_PATCH, request
 from pslgs_operator.api.server_status import ServerStatusClient
 from pslgs_operator.drift import changed_fields, merge_patch
 from pslgs_operator.gvk import BY_KIND, EVENTS, SECRETS, TRAINING_JOBS
-from pslgs_operator.kube_client import NamespaceTerminatingError, RejectedError, RetryableError
+from pslgs_operator.kube_client import (
+    ConflictError,
+    NamespaceTerminatingError,
+    RejectedError,
+    RetryableError,
+)
 from pslgs_operator.ownership import (
     NAME_TAKEN,
     Ownership,
@@ -33,6 +38,7 @@ _log = logging.getLogger(__name__)
 _ATTEMPTS = 3
 """How often an object is read and patched that others change at the same time."""
 _MOST_WARNINGS = "2000"
+_IDENTITY = ("uid", "resourceVersion")
 _MANAGER = {"fieldManager": names.FIELD_MANAGER}
 
 
@@ -155,20 +161,24 @@ class KubernetesClient:
         if found is not None and controller_uid(found) == owner:
             await self.delete(kind, namespace, name, found["metadata"]["uid"])
 
-    async def write_status(self, namespace: str, name: str, uid: str, status: Mapping[str, Any]) -> None:
-        """Replace the status of the SplitTrainingJob with this uid; harmless when it is gone."""
+    async def write_status(
+        self, job: Mapping[str, Any], status: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """Replace the status of a SplitTrainingJob as it was read; returns it, or None if it is gone."""
+        metadata = job["metadata"]
         patch = [
-            {"op": "test", "path": "/metadata/uid", "value": uid},
+            *({"op": "test", "path": f"/metadata/{key}", "value": metadata[key]} for key in _IDENTITY),
             {"op": "add", "path": "/status", "value": status},
         ]
-        path = TRAINING_JOBS.path(namespace, name, "status")
+        path = TRAINING_JOBS.path(metadata["namespace"], metadata["name"], "status")
         try:
-            await request(self.client, "PATCH", path, body=patch, query=_MANAGER, content=JSON_PATCH)
+            return await request(self.client, "PATCH", path, body=patch, query=_MANAGER, content=JSON_PATCH)
         except ApiError as error:
             if error.is_failed_test:
-                raise RetryableError("another job of the same name has taken its place") from error
-            if error.meaning is not Meaning.NOT_FOUND:
-                raise error.as_trouble() from error
+                raise ConflictError("the job was changed or replaced since it was read") from error
+            if error.meaning is Meaning.NOT_FOUND:
+                return None
+            raise error.as_trouble() from error
 
     async def post_event(self, event: Mapping[str, Any]) -> None:
         """Create an Event; one of this name that exists already, or a terminating namespace, is no error."""

@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from typing import Any, Final
 
-from pslgs_operator.kube_client import NamespaceTerminatingError, RejectedError, RetryableError
+from pslgs_operator.kube_client import (
+    ConflictError,
+    NamespaceTerminatingError,
+    RejectedError,
+    RetryableError,
+)
 
 _LONGEST_MESSAGE = 1024
+_LONGEST_DELAY: Final = timedelta(minutes=5)
 
 
 class Meaning(Enum):
@@ -35,6 +43,7 @@ _MEANINGS: Final[Mapping[int, Meaning]] = {
     415: Meaning.REJECTED,
     422: Meaning.REJECTED,
 }
+_AFFECT_ALL: Final = frozenset({401, 429, 503})
 _BROKEN_WEBHOOK = "failed calling webhook"
 
 
@@ -48,6 +57,7 @@ class ApiError(Exception):
         message: For people.
         causes: Reasons of the details, e.g. NamespaceTerminating.
         kind: What the details are about, e.g. namespaces.
+        retry_after: How long the API server asks to wait; None if it does not say.
     """
 
     status: int
@@ -55,14 +65,20 @@ class ApiError(Exception):
     message: str
     causes: tuple[str, ...] = ()
     kind: str = ""
+    retry_after: timedelta | None = None
 
     @classmethod
-    def parse(cls, status: int, answer: Mapping[str, Any]) -> "ApiError":
+    def parse(
+        cls, status: int, answer: Mapping[str, Any], retry_after: timedelta | None = None
+    ) -> "ApiError":
         """Read the API's Status object; anything else gives an error without words."""
         details = answer.get("details") or {}
         causes = tuple(str(cause.get("reason", "")) for cause in details.get("causes") or ())
         message = str(answer.get("message") or f"HTTP status {status}")[:_LONGEST_MESSAGE]
-        return cls(status, str(answer.get("reason") or ""), message, causes, str(details.get("kind") or ""))
+        reason, kind = str(answer.get("reason") or ""), str(details.get("kind") or "")
+        if retry_after is None:
+            retry_after = _delay(str(details.get("retryAfterSeconds") or ""))
+        return cls(status, reason, message, causes, kind, retry_after)
 
     @property
     def meaning(self) -> Meaning:
@@ -81,9 +97,45 @@ class ApiError(Exception):
     def as_trouble(self) -> Exception:
         """The error of `pslgs_operator.kube_client` that says the same; what is gone counts as refused."""
         match self.meaning:
+            case Meaning.RETRY if self.reason == "Conflict":
+                return ConflictError(self._text)
             case Meaning.RETRY:
-                return RetryableError(f"{self.status} {self.reason}: {self.message}")
+                affects_all = self.status in _AFFECT_ALL
+                return RetryableError(self._text, retry_after=self.retry_after, affects_all=affects_all)
             case Meaning.TERMINATING:
                 return NamespaceTerminatingError(self.message)
             case Meaning.REJECTED | Meaning.NOT_FOUND:
                 return RejectedError(self.reason or str(self.status), self.message)
+
+    @property
+    def _text(self) -> str:
+        return f"{self.status} {self.reason}: {self.message}"
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """Read the header Retry-After, in seconds or as a date; None if there is none that can be read.
+
+    A date is compared with the answer's own Date, so the two clocks need not agree. Delays are capped.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if (delay := _delay(value)) is not None:
+        return delay
+    until, sent = _date(value), _date(headers.get("Date", "")) or now
+    return None if until is None else _capped(until - sent)
+
+
+def _delay(seconds: str) -> timedelta | None:
+    readable = seconds.isascii() and seconds.isdigit() and len(seconds) < 10
+    return _capped(timedelta(seconds=int(seconds))) if readable else None
+
+
+def _date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+def _capped(delay: timedelta) -> timedelta:
+    return min(max(delay, timedelta(0)), _LONGEST_DELAY)

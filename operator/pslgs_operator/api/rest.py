@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
-from pslgs_operator.api.errors import ApiError
+from pslgs_operator.api.errors import ApiError, retry_after
 from pslgs_operator.kube_client import RetryableError
 
 JSON: Final = "application/json"
@@ -46,9 +47,11 @@ async def request(  # noqa: PLR0913 - what a request has
         response = await client.call_api(*serialized, _request_timeout=_TIMEOUT)
         answer = _parse(await response.response.read())
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise RetryableError(f"the API server doesn't answer {method} {path}: {error!r}") from error
+        message = f"the API server doesn't answer {method} {path}: {error!r}"
+        raise RetryableError(message, affects_all=True) from error
     if not 200 <= response.status <= 299:
-        raise ApiError.parse(response.status, answer)
+        wait = retry_after(response.response.headers, datetime.now(UTC))
+        raise ApiError.parse(response.status, answer, wait)
     return answer
 
 

@@ -43,6 +43,10 @@ def _refusals(view: View) -> Iterator[Problem]:
         if each.reason == NAME_TAKEN:
             yield Problem(NAME_TAKEN, plain(each.message, 1000))
             continue
+        if each.temporary:
+            said = f"{each.child} cannot be written: {plain(each.message, 1000)}; the operator tries again"
+            yield Problem("WriteFailed", said)
+            continue
         yield Problem("RefusedByCluster", f"the cluster refuses {each.child}: {plain(each.message, 1000)}")
     yield from _uncreated_pods(view)
 

@@ -27,6 +27,7 @@ _WIDE_COLUMNS: Final = (
     ("ETA", ".status.training.eta"),
     ("Server", ".status.server.node"),
 )
+_HEARTBEAT: Final = ("Heartbeat", ".status.lastHeartbeatTime")
 
 
 def custom_resource_definition() -> dict[str, Any]:
@@ -60,6 +61,7 @@ def _version_1_alpha_1() -> dict[str, Any]:
             *(_column(name, path) for name, path in _COLUMNS),
             {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
             *(_column(name, path) | {"priority": 1} for name, path in _WIDE_COLUMNS),
+            _column(*_HEARTBEAT) | {"type": "date", "priority": 1},
         ],
         "schema": {"openAPIV3Schema": _schema()},
     }

@@ -105,6 +105,11 @@ STATUS: Final[Mapping[str, Any]] = _part(
         "When the first step was applied; from then on, what defines the training cannot change."
     ),
     completionTime=_time("When the job became complete or failed."),
+    lastHeartbeatTime=_time(
+        "When the operator wrote this status last. While the server's pod runs, it does so every 30 seconds, "
+        "also without changes: if this time is more than two minutes ago then, the operator is away, and the "
+        "status may be outdated."
+    ),
     clients=_CLIENTS,
     training=_TRAINING,
     server=_SERVER,

@@ -143,6 +143,7 @@ class JobStatus:
     start_time: datetime | None = None
     training_start_time: datetime | None = None
     completion_time: datetime | None = None
+    last_heartbeat_time: datetime | None = None
     clients: Clients = field(default_factory=Clients)
     training: Training = field(default_factory=Training)
     server: Server = field(default_factory=Server)
@@ -190,6 +191,7 @@ class JobStatus:
             start_time=moment(status, "startTime"),
             training_start_time=moment(status, "trainingStartTime"),
             completion_time=moment(status, "completionTime"),
+            last_heartbeat_time=moment(status, "lastHeartbeatTime"),
             clients=read(Clients, mapping(status, "clients")),
             training=read(Training, mapping(status, "training")),
             server=read(Server, mapping(status, "server")),
@@ -209,6 +211,7 @@ class JobStatus:
             start_time=timestamp(self.start_time),
             training_start_time=timestamp(self.training_start_time),
             completion_time=timestamp(self.completion_time),
+            last_heartbeat_time=timestamp(self.last_heartbeat_time),
             clients=None if clients == Clients() else members,
             training=None if training == Training() else figures,
             server=None if self.server == Server() else written(self.server),
