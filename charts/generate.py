@@ -23,7 +23,7 @@ _TYPES: Final[Mapping[type, str]] = {
     list: "array",
     dict: "object",
 }
-_DIRECTIVE: Final = re.compile(r"@(schema|keys) (.*)")
+_DIRECTIVE: Final = re.compile(r"@(schema|keys|required)(?: (.*))?")
 
 
 class CommentError(Exception):
@@ -38,7 +38,8 @@ class Value:
         path: Such as ``image.tag``.
         description: The comment above it.
         schema: What its directives say.
-        required: Whether null, by which Helm's users remove a default, is refused.
+        required: Whether the chart cannot be rendered without it.  Values are absent if users set them to
+            null, or if they are newer than the values that ``helm upgrade --reuse-values`` reuses.
         parts: The values in it; none where a directive says what may be in it.
     """
 
@@ -71,11 +72,12 @@ def _values(node: yaml.MappingNode, lines: Sequence[str], prefix: str) -> Iterat
         default = yaml.safe_load(yaml.serialize(value))
         directives = {match[1]: match[2] for line in comment if (match := _DIRECTIVE.fullmatch(line))}
         prose = " ".join(line for line in comment if not _DIRECTIVE.fullmatch(line))
-        open_ended = directives or not isinstance(value, yaml.MappingNode)
+        explained = {"schema", "keys"} & directives.keys()
+        open_ended = explained or not isinstance(value, yaml.MappingNode)
         parts = () if open_ended else tuple(_values(value, lines, f"{path}."))
-        if not default and isinstance(default, list | dict) and not directives:
+        if not default and isinstance(default, list | dict) and not explained:
             raise CommentError(f"{path} is empty; say by @keys or @schema what may be in it")
-        yield Value(path, default, prose, _schema_of(directives, default), "keys" not in directives, parts)
+        yield Value(path, default, prose, _schema_of(directives, default), "required" in directives, parts)
 
 
 def _comment_above(lines: Sequence[str], line: int) -> list[str]:
@@ -114,7 +116,11 @@ def _schema(value: Value) -> dict[str, Any]:
 def _closed(values: Sequence[Value]) -> dict[str, Any]:
     properties = {value.path.rpartition(".")[2]: _schema(value) for value in values}
     required = [value.path.rpartition(".")[2] for value in values if value.required]
-    return {"properties": properties, "required": required, "additionalProperties": False}
+    return {
+        "properties": properties,
+        **({"required": required} if required else {}),
+        "additionalProperties": False,
+    }
 
 
 def as_readme(chart: Mapping[str, Any], values: Sequence[Value]) -> str:
@@ -123,11 +129,11 @@ def as_readme(chart: Mapping[str, Any], values: Sequence[Value]) -> str:
 # {chart["name"]}
 
 {chart["description"]}.
-[docs/install.md](../../docs/install.md) tells how to install, upgrade and uninstall it.
+[docs/install.md](../../docs/install.md) describes how to install, upgrade and uninstall it.
 
 Values that are not listed here are refused.
 
-| value | default | says |
+| value | default | description |
 | --- | --- | --- |
 """
     return head + "".join(f"{row}\n" for row in _rows(values))

@@ -29,6 +29,11 @@ class Site:
         text = self.server.run("--namespace", namespace, "get", target, "--output=json", "--ignore-not-found")
         return dict(json.loads(text)) if text else {}
 
+    def settings(self) -> dict[str, str]:
+        """Environment variables of the operator's container that have a fixed value."""
+        (container,) = self.found("deployment/pslgs-operator")["spec"]["template"]["spec"]["containers"]
+        return {each["name"]: each["value"] for each in container["env"] if "value" in each}
+
     def make_namespaces(self, *names: str, **security: str) -> None:
         """Make namespaces, unless they are there, and wait until pods may be made in them."""
         labels = {f"pod-security.kubernetes.io/{name}": value for name, value in security.items()}

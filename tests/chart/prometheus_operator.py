@@ -6,9 +6,20 @@ MONITORING = tuple(
     f"monitoring.coreos.com/v1/{kind}" for kind in ("ServiceMonitor", "PodMonitor", "PrometheusRule")
 )
 MONITORED = {
-    "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "interval": "15s"},
+    "serviceMonitor": {
+        "enabled": True,
+        "labels": {"release": "prometheus"},
+        "interval": "15s",
+        "scrapeTimeout": "10s",
+        "relabelings": [{"action": "replace", "targetLabel": "cluster", "replacement": "edge"}],
+        "metricRelabelings": [{"action": "drop", "sourceLabels": ["__name__"], "regex": "python_gc_.*"}],
+    },
     "podMonitors": {"enabled": True, "labels": {"release": "prometheus"}},
-    "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+    "prometheusRule": {
+        "enabled": True,
+        "labels": {"release": "prometheus"},
+        "runbooksBaseUrl": "https://git.example.com/pslgs/docs/runbooks/",
+    },
     "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Training"}},
 }
 

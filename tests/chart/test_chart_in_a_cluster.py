@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chart.documented import helm_commands
 from chart.installed import ACCOUNT, CRD, Site
 from chart.later import COLUMN, later_chart
 from chart.prometheus_operator import definitions
@@ -65,9 +66,41 @@ def test_jobs_outlive_upgrade_rollback_uninstall_and_reinstall(site: Site) -> No
     assert site.job("default")["metadata"]["uid"] == uid
 
 
+@pytest.mark.parametrize(
+    ("command", "default"),
+    [
+        pytest.param(["--reset-then-reuse-values"], "new default", id="new-defaults"),
+        pytest.param(["--reuse-values"], "none", id="old-values-only"),
+        pytest.param(["--set=jsonLogs=false"], "new default", id="values-given-anew"),
+    ],
+)
+def test_a_release_is_upgraded_to_a_chart_with_a_new_value(
+    command: list[str], default: str, site: Site
+) -> None:
+    site.helm.change("install", jsonLogs=False)
+    site.helm("upgrade", RELEASE, later_chart(site.folder), *command)
+    assert site.found("configmap/later")["data"] == {"text": default}
+    assert site.settings()["PSLGS_JSON_LOGS"] == "false"
+    assert image(site) == "pslgs-operator:9.0.0"
+
+
+def test_the_documented_upgrade_keeps_values_and_takes_new_defaults(site: Site) -> None:
+    site.helm.change("install", jsonLogs=False)
+    commands = helm_commands("upgrade", later_chart(site.folder))
+    assert commands
+    for words in commands:
+        site.helm(*words)
+        assert site.found("configmap/later")["data"] == {"text": "new default"}
+        assert site.settings()["PSLGS_JSON_LOGS"] == "false"
+        for back in helm_commands("rollback"):
+            site.helm(*back)
+        assert site.found("configmap/later") == {}
+        assert (columns(site)[0], image(site)) == ("Phase", "pslgs-operator:0.1.0")
+
+
 def test_the_definition_goes_with_the_release_where_it_is_not_kept(site: Site) -> None:
     notes = site.helm.change("install", crds={"keep": False})
-    assert "To uninstall this release is to delete all SplitTrainingJobs" in notes
+    assert "helm uninstall deletes all SplitTrainingJobs of the cluster" in notes
     site.helm("uninstall", RELEASE, "--wait")
     assert site.found(CRD) == {}
 

@@ -148,7 +148,6 @@ def test_the_definition_can_go_with_the_release_or_be_left_to_others(
         pytest.param({"imagePullPolicy": "always"}, "at '/imagePullPolicy': value must be one of", id="enum"),
         pytest.param({"watchNamespaces": ["A"]}, "at '/watchNamespaces/0': 'A' does not match", id="name"),
         pytest.param({"image": {"digest": "1"}}, "at '/image/digest': '1' does not match", id="digest"),
-        pytest.param({"jobs": None}, "missing property 'jobs'", id="null"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name(values: Mapping[str, Any], said: str, helm: Renderer) -> None:

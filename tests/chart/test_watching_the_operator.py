@@ -1,12 +1,16 @@
 """Who may connect to the operator, and what Prometheus and Grafana get."""
 
 import json
+from typing import Any
 
+import pytest
 import yaml
 
 from chart.prometheus_operator import MONITORED
 from chart.rendering import EVERYTHING, Renderer, environment, of_kind, only
 from cluster.testcluster.helm import CHART
+
+ENDPOINT = ("interval", "scrapeTimeout", "relabelings", "metricRelabelings")
 
 
 def test_the_network_admits_monitoring_and_the_test_only(helm: Renderer) -> None:
@@ -40,16 +44,36 @@ def test_what_monitors_is_made_where_the_cluster_knows_it(helm: Renderer) -> Non
     service = only(objects, "Service")
     monitor = only(objects, "ServiceMonitor")
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    assert monitor["spec"]["endpoints"] == [{"port": "metrics", "path": "/metrics", "interval": "15s"}]
+    given = {key: MONITORED["serviceMonitor"][key] for key in ENDPOINT}
+    assert monitor["spec"]["endpoints"] == [{"port": "metrics", "path": "/metrics", **given}]
     assert {port["name"] for port in service["spec"]["ports"]} == {"health", "metrics"}
     for kind in ("ServiceMonitor", "PrometheusRule"):
         assert only(objects, kind)["metadata"]["labels"]["release"] == "prometheus"
 
 
+def rules(helm: Renderer, base: str) -> dict[str, Any]:
+    rule = {"enabled": True, "runbooksBaseUrl": base}
+    return dict(only(helm.render({"monitoring": {"prometheusRule": rule}}), "PrometheusRule")["spec"])
+
+
+def runbooks(groups: dict[str, Any]) -> list[str]:
+    found = [rule for group in groups["groups"] for rule in group["rules"] if "alert" in rule]
+    return [rule["annotations"].pop("runbook_url") for rule in found]
+
+
 def test_rules_are_those_of_the_file(helm: Renderer) -> None:
-    rules = only(helm.render({"monitoring": MONITORED}), "PrometheusRule")["spec"]
-    assert rules == yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
-    assert rules["groups"]
+    file = yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
+    assert file["groups"]
+    assert rules(helm, "") == file
+
+
+@pytest.mark.parametrize("slash", ["", "/"], ids=["no-slash", "slash"])
+def test_every_alert_links_to_its_runbook_below_the_base_url(slash: str, helm: Renderer) -> None:
+    base = "https://git.example.com/pslgs/docs/runbooks"
+    found, file = rules(helm, base + slash), yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
+    names = [url.removeprefix("docs/runbooks/") for url in runbooks(file)]
+    assert runbooks(found) == [f"{base}/{name}" for name in names]
+    assert found == file
 
 
 def test_dashboards_are_those_of_the_files(helm: Renderer) -> None:

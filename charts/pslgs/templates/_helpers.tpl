@@ -1,11 +1,15 @@
 {{- define "pslgs.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
-{{- else if contains .Chart.Name .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- $full | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
+{{- end -}}
+
+{{- define "pslgs.namespace" -}}
+{{ .Values.namespaceOverride | default .Release.Namespace }}
 {{- end -}}
 
 {{- define "pslgs.operator" -}}
@@ -14,11 +18,12 @@
 
 {{/* Names in the cluster carry the namespace, so that two releases of one name do not collide. */}}
 {{- define "pslgs.clusterWide" -}}
-{{ .Release.Namespace }}:{{ include "pslgs.operator" . }}
+{{ include "pslgs.namespace" . }}:{{ include "pslgs.operator" . }}
 {{- end -}}
 
 {{- define "pslgs.serviceAccount" -}}
-{{ .Values.serviceAccount.name | default (ternary (include "pslgs.operator" .) "default" .Values.serviceAccount.create) }}
+{{- $values := .Values.serviceAccount | default dict -}}
+{{ $values.name | default (ternary (include "pslgs.operator" .) "default" ($values.create | default false)) }}
 {{- end -}}
 
 {{/* Never change these: a Deployment's selector is immutable. */}}
@@ -46,8 +51,8 @@ app.kubernetes.io/component: test
   "helm.sh/chart" (printf "%s-%s" .root.Chart.Name (.root.Chart.Version | replace "+" "_"))
 -}}
 labels:
-  {{- merge dict (.labels | default dict) $own .root.Values.commonLabels | toYaml | nindent 2 }}
-{{- with merge dict (.annotations | default dict) .root.Values.commonAnnotations }}
+  {{- merge dict (.labels | default dict) $own (.root.Values.commonLabels | default dict) | toYaml | nindent 2 }}
+{{- with merge dict (.annotations | default dict) (.root.Values.commonAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -66,5 +71,5 @@ annotations:
 {{- end -}}
 
 {{- define "pslgs.podMonitors" -}}
-{{- if .Values.monitoring.podMonitors.enabled }}{{ include "pslgs.knows" (dict "root" . "kind" "PodMonitor") }}{{ end -}}
+{{- if ((.Values.monitoring).podMonitors).enabled }}{{ include "pslgs.knows" (dict "root" . "kind" "PodMonitor") }}{{ end -}}
 {{- end -}}

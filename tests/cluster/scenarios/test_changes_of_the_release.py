@@ -22,7 +22,7 @@ def test_a_training_outlives_its_operators_release(own_cluster, namespace, sampl
     start(own_cluster, namespace, training("digits"))
     before = uids(own_cluster, namespace, CHILDREN, "digits")
 
-    helm.change("upgrade", "--reuse-values", *WAIT, chart=later_chart(tmp_path))
+    helm.change("upgrade", "--reset-then-reuse-values", *WAIT, chart=later_chart(tmp_path))
     assert columns(own_cluster)[0] == COLUMN
     told(own_cluster, namespace)
     helm("rollback", RELEASE, *WAIT)

@@ -43,5 +43,5 @@
 {{- define "pslgs.subjects" -}}
 - kind: ServiceAccount
   name: {{ include "pslgs.serviceAccount" . }}
-  namespace: {{ .Release.Namespace }}
+  namespace: {{ include "pslgs.namespace" . }}
 {{- end -}}
