@@ -50,7 +50,9 @@ class _RestClient:
     ) -> RESTResponse:
         answer = await self._handler(Request.parse(method, url, headers or {}, body))
         found = CIMultiDict({"Content-Type": "application/json", **answer.headers})
-        return RESTResponse(_Response(answer.status, found, json.dumps(answer.body).encode()))
+        lines = answer.body.get("watched", [answer.body])
+        content = "".join(f"{json.dumps(line)}\n" for line in lines)
+        return RESTResponse(_Response(answer.status, found, content.encode()))
 
     async def close(self) -> None:
         """Have nothing to close."""

@@ -6,8 +6,9 @@ keyed, ``v:…`` an item of a set.  Other lists, and maps that the API calls ato
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
 from typing import Any
+
+from fake_api.bodies import copied
 
 Path = tuple[str, ...]
 
@@ -76,12 +77,12 @@ def merge(live: Any, config: Any, path: Path = ()) -> Any:
         return list(merged_items.values())
     if path and path[-1] in _SETS and isinstance(live, list):
         return live + [item for item in config if item not in live]
-    return deepcopy(config)
+    return copied(config)
 
 
 def remove(body: dict[str, Any], paths: Iterable[Path]) -> None:
     """Take fields out, and what they leave empty."""
-    for path in sorted(paths, key=len, reverse=True):
+    for path in sorted(paths, key=len):  # an item of a keyed list before its fields
         _remove(body, path, ())
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fake_api.answers import conflict
-from fake_api.kinds import BY_NAME, Body, Kind
+from fake_api.answers import conflict, invalid
+from fake_api.bodies import Body
+from fake_api.kinds import BY_NAME, Kind
 from fake_api.storage import Key, Manager, Storage
 
 _POLICIES = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}
@@ -23,6 +24,13 @@ def check_preconditions(kind: Kind, body: Body, wanted: Mapping[str, Any]) -> No
                 else "the object has been modified; please apply your changes to the latest version"
             )
             raise conflict(kind.plural, metadata["name"], why)
+
+
+def check_uid(kind: Kind, body: Body, wanted: Mapping[str, Any]) -> None:
+    """Refuse a patch that would give an object another uid."""
+    metadata = body["metadata"]
+    if wanted.get("uid") not in {None, "", metadata["uid"]}:
+        raise invalid(kind.kind, metadata["name"], "metadata.uid", "field is immutable")
 
 
 def delete(storage: Storage, kind: Kind, key: Key, options: Mapping[str, Any]) -> Body:

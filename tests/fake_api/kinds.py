@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fake_api.answers import invalid
+from fake_api.bodies import Body
 from pslgs_operator.gvk import BY_KIND
-
-Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

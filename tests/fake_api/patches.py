@@ -1,15 +1,15 @@
 """JSON patches (RFC 6902) and merge patches (RFC 7396)."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 from fake_api.answers import failed_test
+from fake_api.bodies import copied
 
 
 def json_patched(body: Mapping[str, Any], operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Apply operations in order; all or none."""
-    patched = deepcopy(dict(body))
+    patched = copied(dict(body))
     for operation in operations:
         _operate(patched, operation)
     return patched
@@ -29,11 +29,11 @@ def _operate(body: dict[str, Any], operation: Mapping[str, Any]) -> None:
             if not there or at[name] != operation["value"]:
                 raise failed_test()
         case "add" if isinstance(at, list):
-            at.insert(name, deepcopy(operation["value"]))
+            at.insert(name, copied(operation["value"]))
         case "add":
-            at[name] = deepcopy(operation["value"])
+            at[name] = copied(operation["value"])
         case "replace" if there:
-            at[name] = deepcopy(operation["value"])
+            at[name] = copied(operation["value"])
         case "remove" if there:
             del at[name]
         case _:
@@ -50,5 +50,5 @@ def merge_patched(body: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str
             old = patched.get(name)
             patched[name] = merge_patched(old if isinstance(old, Mapping) else {}, value)
         else:
-            patched[name] = deepcopy(value)
+            patched[name] = copied(value)
     return patched

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -15,12 +14,13 @@ from fake_api.answers import (
     namespace_terminating,
     not_found,
 )
+from fake_api.bodies import Body, copied
 from fake_api.fieldsets import leaves, merge, owned_part, readable, remove
-from fake_api.garbage import check_preconditions, collect, delete, finish
-from fake_api.kinds import KINDS, Body, Kind
+from fake_api.garbage import check_preconditions, check_uid, collect, delete, finish
+from fake_api.kinds import KINDS, Kind
 from fake_api.patches import json_patched, merge_patched
 from fake_api.selectors import matches_fields, matches_labels
-from fake_api.storage import Happening, Key, Manager, Owners, Storage
+from fake_api.storage import Key, Manager, Owners, Storage
 
 APPLY = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
@@ -65,7 +65,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Its answer."""
+    """The answer to a request; that of a watch is one with all events up to now, under ``watched``."""
 
     status: int
     body: Mapping[str, Any]
@@ -130,22 +130,31 @@ class FakeApiServer:
             raise StatusError(404, "NotFound", "the server could not find the requested resource")
         return Target(kind, namespace, *rest[1:3])
 
-    def watch(self, request: Request) -> Iterator[Happening]:
-        """Yield what happened since the version of a watch request, as far as its selectors let through."""
+    def watch(self, request: Request) -> Iterator[dict[str, Any]]:
+        """Yield the events since the version of a watch request, as far as its selectors let through."""
         target, since = self.target(request.path), int(request.query.get("resourceVersion") or 0)
         if since < self.storage.oldest:
             raise StatusError(410, "Expired", f"too old resource version: {since}")
-        for happening in self.storage.log:
-            of_kind = happening.version > since and happening.key.kind == target.kind.kind
-            if of_kind and self._is_listed(request, target, happening.key, happening.body):
-                yield happening
+        for each in self.storage.log:
+            if each.version <= since or each.key.kind != target.kind.kind:
+                continue
+            was = each.before is not None and self._is_listed(request, target, each.key, each.before)
+            now = each.type != "DELETED" and self._is_listed(request, target, each.key, each.body)
+            if was or now:
+                kind = ("MODIFIED" if was else "ADDED") if now else "DELETED"
+                yield {"type": kind, "object": _as_asked(each.body, request.accept)}
+        if request.query.get("allowWatchBookmarks") == "true":
+            metadata = {"resourceVersion": str(self.storage.version), "creationTimestamp": None}
+            body = {"kind": target.kind.kind, "apiVersion": target.kind.api_version, "metadata": metadata}
+            yield {"type": "BOOKMARK", "object": body}
 
     def _dispatch(self, request: Request) -> tuple[int, Mapping[str, Any]]:
-        if request.method == "GET" and len(request.path.strip("/").split("/")) <= 3:
+        parts = request.path.strip("/").split("/")
+        if request.method == "GET" and len(parts) == (2 if parts[0] == "api" else 3):
             return 200, _discovery(request.path)
         target = self.target(request.path)
         if request.method == "GET":
-            return 200, self._read(target) if target.name else self._list(request, target)
+            return 200, self._get(request, target)
         if request.method == "POST":
             return 201, self._create(request, target)
         if request.method == "PATCH" and request.content.startswith(APPLY):
@@ -156,11 +165,18 @@ class FakeApiServer:
             return 200, self._delete(request, target)
         raise StatusError(405, "MethodNotAllowed", "the server does not allow this method")
 
+    def _get(self, request: Request, target: Target) -> Mapping[str, Any]:
+        if target.name:
+            return self._read(target)
+        if request.query.get("watch") == "true":
+            return {"watched": list(self.watch(request))}
+        return self._list(request, target)
+
     def _read(self, target: Target) -> Body:
         found = self.storage.objects.get(target.key)
         if found is None:
             raise not_found(target.kind.plural, target.name, target.kind.group)
-        return deepcopy(found)
+        return copied(found)
 
     def _list(self, request: Request, target: Target) -> Body:
         found = sorted(
@@ -177,7 +193,7 @@ class FakeApiServer:
             "apiVersion": target.kind.api_version,
             "kind": f"{target.kind.kind}List",
             "metadata": metadata,
-            "items": [deepcopy(self.storage.objects[key]) for key in found[start:end]],
+            "items": [copied(self.storage.objects[key]) for key in found[start:end]],
         }
 
     def _is_listed(self, request: Request, target: Target, key: Key, body: Mapping[str, Any]) -> bool:
@@ -188,7 +204,7 @@ class FakeApiServer:
         )
 
     def _create(self, request: Request, target: Target) -> Body:
-        body = deepcopy(request.body)
+        body = copied(request.body)
         metadata = body.setdefault("metadata", {})
         if target.kind.namespaced:
             metadata.setdefault("namespace", target.namespace)
@@ -206,12 +222,14 @@ class FakeApiServer:
     def _update(self, request: Request, target: Target) -> Body:
         old = self._read(target)
         if request.method == "PUT":
-            new = deepcopy(request.body)
+            new = copied(request.body)
             new.setdefault("metadata", {}).setdefault("namespace", target.namespace)
         elif request.content == JSON_PATCH:
             new = json_patched(old, request.body)
         else:
             new = merge_patched(old, request.body)
+        if request.method == "PATCH":
+            check_uid(target.kind, old, new["metadata"])
         check_preconditions(target.kind, old, new["metadata"])
         self._admit("UPDATE", target.kind, new)
         manager = Manager(request.manager, "Update", target.subresource)
@@ -220,7 +238,7 @@ class FakeApiServer:
         return changed
 
     def _apply(self, request: Request, target: Target) -> tuple[int, Body]:
-        config = deepcopy(request.body)
+        config = copied(request.body)
         metadata = config.setdefault("metadata", {})
         if "fieldManager" not in request.query:
             raise invalid("PatchOptions", "", "fieldManager", "is required for apply patch")
@@ -237,6 +255,7 @@ class FakeApiServer:
             self._admit("CREATE", target.kind, config)
             return 201, self.storage.create(target.kind, config, manager, dry_run=request.dry_run)
         old = self.storage.objects[target.key]
+        check_uid(target.kind, old, metadata)
         check_preconditions(target.kind, old, metadata)
         forced = request.query.get("force") == "true"
         new, owners = self._laid_over(old, config, target, manager, forced=forced)
@@ -273,7 +292,7 @@ class FakeApiServer:
         options = {**(request.body or {})}
         if policy := request.query.get("propagationPolicy"):
             options["propagationPolicy"] = policy
-        return deepcopy(delete(self.storage, target.kind, target.key, options))
+        return copied(delete(self.storage, target.kind, target.key, options))
 
     def _check_namespace(self, namespace: str, name: str) -> None:
         if namespace and namespace not in self.namespaces:
@@ -301,7 +320,7 @@ def _discovery(path: str) -> Body:
 
 
 def _as_asked(body: Mapping[str, Any], accept: str) -> Mapping[str, Any]:
-    if "as=PartialObjectMetadata" not in accept:
+    if "as=PartialObjectMetadata" not in accept or "watched" in body:
         return body
     if "items" in body:
         items = [{"metadata": each["metadata"]} for each in body["items"]]

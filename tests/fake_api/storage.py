@@ -1,13 +1,13 @@
 """The storage of the API server in memory: objects, versions, field owners, and the log of changes."""
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from fake_api.bodies import Body, copied
 from fake_api.fieldsets import Path, leaves, owned_part, to_fields_v1
-from fake_api.kinds import Body, Kind, check, fill_in
+from fake_api.kinds import Kind, check, fill_in
 
 
 class Key(NamedTuple):
@@ -27,12 +27,13 @@ class Manager(NamedTuple):
 
 
 class Happening(NamedTuple):
-    """An event of a watch: ADDED, MODIFIED or DELETED, with the object as it was then."""
+    """A change of an object: ADDED, MODIFIED or DELETED, with the object after and before it."""
 
     version: int
     type: str
     key: Key
     body: Mapping[str, Any]
+    before: Mapping[str, Any] | None = None
 
 
 Owners = dict[Manager, frozenset[Path]]
@@ -49,6 +50,7 @@ class Storage:
     Attributes:
         now: The clock.
         log: What happened, in order; watches read it.
+        log_of: The last body in the log of each object that is there.
         oldest: Watches may begin here; before that the log is compacted.
     """
 
@@ -56,6 +58,7 @@ class Storage:
     objects: dict[Key, Body] = field(default_factory=dict)
     owners: dict[Key, Owners] = field(default_factory=dict)
     log: list[Happening] = field(default_factory=list)
+    log_of: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
     version: int = 0
     oldest: int = 0
     _numbers: int = 0
@@ -76,7 +79,7 @@ class Storage:
 
     def create(self, kind: Kind, body: Mapping[str, Any], manager: Manager, *, dry_run: bool = False) -> Body:
         """Keep a new object."""
-        new = deepcopy(dict(body))
+        new = copied(dict(body))
         metadata = new["metadata"] = dict(new.get("metadata") or {})
         for name in ("managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion"):
             metadata.pop(name, None)
@@ -94,7 +97,7 @@ class Storage:
         if dry_run:
             return new
         self._commit("ADDED", self.key(kind, new), new, owners)
-        return deepcopy(new)
+        return copied(new)
 
     def update(
         self,
@@ -120,16 +123,23 @@ class Storage:
         if kind.has_generation and _spec(old) != _spec(new):
             new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
         if dry_run or (_content(new) == _content(old) and owners == self.owners[key]):
-            return deepcopy(new)
+            return copied(new)
         self._commit("MODIFIED", key, new, owners)
-        return deepcopy(new)
+        return copied(new)
 
     def remove(self, key: Key) -> None:
         """Keep an object no longer."""
         body, _ = self.objects.pop(key), self.owners.pop(key)
         self.version += 1
         body["metadata"]["resourceVersion"] = str(self.version)
-        self.log.append(Happening(self.version, "DELETED", key, body))
+        self.log.append(Happening(self.version, "DELETED", key, body, self.log_of.pop(key)))
+
+    def clone(self, now: Callable[[], datetime]) -> "Storage":
+        """Copy everything but the log, with another clock."""
+        objects = {key: copied(body) for key, body in self.objects.items()}
+        last = dict(self.log_of)
+        version, numbers = self.version, self._numbers
+        return Storage(now, objects, dict(self.owners), [], last, version, version, numbers)
 
     def touch(self, key: Key) -> None:
         """Give an object that was changed in place a version of its own."""
@@ -142,16 +152,16 @@ class Storage:
 
     def _half(self, kind: Kind, old: Body, body: Mapping[str, Any], *, status: bool) -> Body:
         if status:
-            new = deepcopy(old)
+            new = copied(old)
             if "status" in body:
-                new["status"] = deepcopy(body["status"])
+                new["status"] = copied(body["status"])
             else:
                 new.pop("status", None)
             return new
-        new = deepcopy(dict(body)) | {"apiVersion": kind.api_version, "kind": kind.kind}
+        new = copied(dict(body)) | {"apiVersion": kind.api_version, "kind": kind.kind}
         if kind.has_status:
             new.pop("status", None)
-            new |= {"status": deepcopy(old["status"])} if "status" in old else {}
+            new |= {"status": copied(old["status"])} if "status" in old else {}
         kept = ("uid", "creationTimestamp", "generation", "resourceVersion", "deletionTimestamp",
                 "deletionGracePeriodSeconds", "managedFields")  # fmt: skip
         metadata = new["metadata"] = dict(new["metadata"])
@@ -181,8 +191,10 @@ class Storage:
         body["metadata"]["managedFields"] = [
             _entry(manager, paths, body["apiVersion"], self.timestamp()) for manager, paths in owners.items()
         ]
+        before = self.log_of.get(key)
         self.objects[key], self.owners[key] = body, owners
-        self.log.append(Happening(self.version, what, key, deepcopy(body)))
+        self.log_of[key] = copied(body)
+        self.log.append(Happening(self.version, what, key, self.log_of[key], before))
 
 
 def _paths(body: Mapping[str, Any], *, status: bool) -> frozenset[Path]:

@@ -1,14 +1,14 @@
 """The operator's own client over an API server in memory, and what users, nodes and kubelets do there."""
 
 from collections import Counter
-from collections.abc import Mapping
-from copy import deepcopy
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fake_api.answers import StatusError
+from fake_api.bodies import Body, copied
 from fake_api.client import FakeApiClient
 from fake_api.garbage import collect
-from fake_api.kinds import BY_NAME, Body, Kind
+from fake_api.kinds import BY_NAME, Kind
 from fake_api.server import APPLY, Answer, FakeApiServer, Request
 from fake_api.storage import Key, Manager
 from pslgs_operator.api.client import KubernetesClient
@@ -41,6 +41,7 @@ class FakeCluster(KubernetesClient):
         refused: Kinds or names that may not be made, with what the API server says.
         ending: Namespaces that are being deleted.
         calls: How often what was asked of the API server, by verb and kind.
+        transport: Carries requests to the server; tests may put another in its place, which loses some.
         away: Whether the API server doesn't answer.
     """
 
@@ -48,10 +49,11 @@ class FakeCluster(KubernetesClient):
     __delattr__ = object.__delattr__
     __repr__ = object.__repr__
 
-    def __init__(self) -> None:
+    def __init__(self, server: FakeApiServer | None = None) -> None:
         pages = _StatusPages()
         super().__init__(FakeApiClient(self._handle), pages)
-        self.server = FakeApiServer()
+        self.server = server or FakeApiServer()
+        self.transport: Callable[[Request], Awaitable[Answer]] = self._answer
         self.server.admission.append(self._admit)
         self.reports, self.calls = pages.reports, pages.asked
         self.refused: dict[str, str] = {}
@@ -81,7 +83,7 @@ class FakeCluster(KubernetesClient):
             storage.update(kind, manifest, manager)
         if kind.has_status and "status" in manifest:
             storage.update(kind, manifest, manager._replace(subresource="status"))
-        return deepcopy(self.objects[key])
+        return copied(self.objects[key])
 
     def apply_job(self, manifest: Mapping[str, Any]) -> None:
         """Do as a user with kubectl."""
@@ -117,13 +119,17 @@ class FakeCluster(KubernetesClient):
         return sum(number for call, number in self.calls.items() if not call.startswith(("read", "ask")))
 
     async def _handle(self, request: Request) -> Answer:
-        self.calls[self._described(request)] += 1
+        self.calls[self.described(request)] += 1
         if self.away:
             raise TimeoutError("the API server doesn't answer")
         self.server.namespaces |= dict.fromkeys(self.ending, False)
+        return await self.transport(request)
+
+    async def _answer(self, request: Request) -> Answer:
         return self.server.handle(request)
 
-    def _described(self, request: Request) -> str:
+    def described(self, request: Request) -> str:
+        """Say what a request does, in two words."""
         target = self.server.target(request.path)
         kind = target.kind.kind
         if target.subresource == "status":
