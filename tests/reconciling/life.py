@@ -8,7 +8,7 @@ from typing import Any
 from fake_api.bodies import Body
 from fake_api.kinds import BY_NAME
 from fake_api.server import Answer, FakeApiServer, Request
-from fake_api.storage import Key, Manager, Storage
+from fake_api.storage import Happening, Key, Manager, Storage
 from pslgs_operator import names
 from pslgs_operator.gvk import BY_KIND, Resource
 from pslgs_operator.kube_client import JobKey, RetryableError
@@ -272,15 +272,32 @@ class Operator:
         pauses = (1, 5, 20, 310)
         quiet = 0
         for _ in range(ROUNDS):
-            before = self.world.server.storage.version
+            before = len(self.world.server.storage.log)
             self.world.run_controllers()
             self.watches.deliver()
             went_well = await self.look(key)
-            quiet = quiet + 1 if went_well and self.world.server.storage.version == before else 0
+            changed = any(map(_is_change, self.world.server.storage.log[before:]))
+            quiet = quiet + 1 if went_well and not changed else 0
             if quiet == len(pauses):
                 return
             self.world.later(pauses[quiet])
         raise AssertionError(f"{key} does not settle: {self.world.objects.keys()}")
+
+
+def _is_change(happening: Happening) -> bool:
+    """Tell whether a change is more than an Event or a sign of life."""
+    if happening.key.kind == "Event":
+        return False
+    return happening.before is None or _lasting(happening.before) != _lasting(happening.body)
+
+
+def _lasting(body: Mapping[str, Any]) -> dict[str, Any]:
+    passing = {"resourceVersion", "managedFields", "lastHeartbeatTime"}
+    halves = {half: body.get(half) or {} for half in ("metadata", "status")}
+    return dict(body) | {
+        half: {name: value for name, value in fields.items() if name not in passing}
+        for half, fields in halves.items()
+    }
 
 
 TRAINING = ServerReport(phase="Training", epoch=1, epochs=2, step=5, steps=20, progress=0.25)

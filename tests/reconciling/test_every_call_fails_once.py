@@ -3,16 +3,14 @@
 import asyncio
 import re
 from base64 import b64decode
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
-import aiohttp
 import pytest
 
-from fake_api.answers import StatusError
-from fake_api.server import Answer, Request
+from reconciling.faults import FAILURES, Fault
 from reconciling.life import KEY, Operator, World, manifest, training
 
 Change = Callable[[World], None]
@@ -57,63 +55,6 @@ LIFE: dict[str, Change] = {
     "completes": _completed,
     "ends its time to live": lambda world: world.later(TTL),
 }
-
-
-def _failing(status: int, reason: str, **headers: str) -> Callable[[], Answer]:
-    def fail() -> Answer:
-        error = StatusError(status, reason, "injected", headers=headers)
-        return Answer(error.status, error.body, error.headers)
-
-    return fail
-
-
-def _raising(error: Callable[[], Exception]) -> Callable[[], Answer]:
-    def fail() -> Answer:
-        raise error()
-
-    return fail
-
-
-FAILURES = {
-    "time-out": _raising(TimeoutError),
-    "connection lost": _raising(aiohttp.ServerDisconnectedError),
-    "409": _failing(409, "Conflict"),
-    "410": _failing(410, "Expired"),
-    "429": _failing(429, "TooManyRequests", **{"Retry-After": "1"}),
-    "500": _failing(500, "InternalError"),
-}
-
-
-@dataclass
-class Fault:
-    """Lets one call fail.
-
-    Attributes:
-        number: Which, counted from 0; None for none.
-        after: Whether it takes effect nevertheless.
-        calls: What was asked for.
-    """
-
-    number: int | None = None
-    fail: Callable[[], Answer] = FAILURES["500"]
-    after: bool = False
-    calls: list[str] = field(default_factory=list)
-
-    def attach(self, operator: Operator) -> None:
-        """Put it between an operator and its API server."""
-        carry = operator.cluster.transport
-
-        async def transport(request: Request) -> Answer:
-            number = len(self.calls)
-            name = request.path.rpartition("/")[2]
-            self.calls.append(f"{operator.cluster.described(request)} {name}")
-            if number != self.number:
-                return await carry(request)
-            if self.after:
-                await carry(request)
-            return self.fail()
-
-        operator.cluster.transport = transport
 
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
@@ -187,9 +128,21 @@ def lived() -> dict[str, tuple[World, World, list[str]]]:
     return {name: rest for name, *rest in asyncio.run(history())}
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("failure", FAILURES)
-@pytest.mark.parametrize("happens", LIFE)
+SECRET_LEAKS = pytest.mark.xfail(
+    reason="the Secret of a client that is gone is not deleted again: it is only known by the client's Job",
+    strict=False,
+)
+
+
+def _cases() -> Iterator[Any]:
+    """Yield what happens, what fails and when; one kind of failure stands for all in a hurry."""
+    for happens, failure, when in product(LIFE, FAILURES, ("before", "after")):
+        marks = [] if (failure, when) == ("500", "after") else [pytest.mark.slow]
+        marks += [SECRET_LEAKS] if (happens, when) == ("loses a node", "before") else []
+        yield pytest.param(happens, failure, when, marks=marks, id=f"{happens}-{failure}-{when}")
+
+
+@pytest.mark.parametrize(("happens", "failure", "when"), list(_cases()))
 async def test_the_cluster_ends_as_without_the_fault(lived, happens, failure, when):
     start, wanted, calls = lived[happens]
     for number, call in enumerate(calls):
