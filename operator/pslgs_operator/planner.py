@@ -30,8 +30,6 @@ from pslgs_operator.snapshot import ChildJob, ChildJobState, PodPhase, Snapshot
 from pslgs_operator.status.types import ConditionType, JobStatus
 from pslgs_operator.training_job import TrainingJob
 
-_ENDED: Final = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
-
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -124,7 +122,7 @@ def _obsolete(scene: Scene) -> tuple[ChildJob, ...]:
 
 def _busy(snapshot: Snapshot) -> frozenset[str]:
     """Name the Jobs of which a pod is left: two servers would write one volume, two clients have one name."""
-    return frozenset(pod.job for pod in snapshot.pods if pod.phase not in _ENDED)
+    return frozenset(pod.job for pod in snapshot.pods if not pod.has_ended)
 
 
 def _start_server(scene: Scene, address: Endpoint) -> Iterator[Action]:

@@ -67,7 +67,7 @@ class ChildJob:
 
 
 class PodPhase(StrEnum):
-    """A pod's phase."""
+    """The phase of a pod; see `ChildPod.phase`."""
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -104,11 +104,15 @@ class ChildPod:
     Attributes:
         job: Name of the child Job that it belongs to.
         client: The client's id; None for the server.
+        phase: Succeeded or Failed as soon as the container of its role has ended, although other containers
+            may still run and Kubernetes calls the pod Running; otherwise Kubernetes' phase.
         scheduled: Time at which it was assigned to its node.
         started: When its container began to run.
         waiting: Why a container waits (ImagePullBackOff, CrashLoopBackOff, CreateContainerConfigError …);
             None while it is just being made.
         unscheduled: Why it has no node.
+        finished: Time at which its container ended.
+        running_on: Names of other containers, such as sidecars, that run although its container has ended.
         exit_code: Of its container, once that has ended.
         end_reason: Why its container ended, in Kubernetes' words (Completed, Error, OOMKilled …), or why the
             node refused or ended the whole pod (Evicted, UnexpectedAdmissionError …).
@@ -129,11 +133,18 @@ class ChildPod:
     started: datetime | None = None
     waiting: Problem | None = None
     unscheduled: Problem | None = None
+    finished: datetime | None = None
+    running_on: tuple[str, ...] = ()
     exit_code: int | None = None
     end_reason: str = ""
     termination_message: TerminationMessage | None = None
     disruption: str = ""
     deleting: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all of its containers have ended, so that it holds nothing of its node."""
+        return self.phase in {PodPhase.SUCCEEDED, PodPhase.FAILED} and not self.running_on
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,18 @@ from typing import Any
 import pytest
 
 from manifests.jobs import NOW
+from pslgs_operator.actions import Delete
+from pslgs_operator.assessment import timeouts
+from pslgs_operator.assessment.timeouts import soonest
+from pslgs_operator.placement import place_clients
+from pslgs_operator.planner import LINGERING, plan
 from pslgs_operator.snapshot import ChildJobState, ChildPod, PodPhase, Snapshot, TerminationMessage
 from pslgs_operator.status.types import Clients, ConditionStatus, ConditionType, JobStatus, ModelPlace, Phase
 from status.sights import (
     CLIENTS,
     IN_TRAINING,
     LONG_AGO,
+    SETTINGS,
     assessed,
     client_job,
     client_pod,
@@ -233,6 +239,65 @@ def test_a_lagging_pod_without_words_is_no_reason_to_fail() -> None:
     found = said(assessed(complete(quiet), TRAINED), ConditionType.COMPLETE)
     assert found.message.startswith("the training is finished; the model is")
     assert found.status is ConditionStatus.TRUE
+
+
+def beside_a_sidecar(code: int, words: str, **fields: Any) -> Snapshot:
+    """The server ended half a minute ago, and its pod goes on."""
+    at = NOW - timeouts.SIDECARS
+    pod = ended(server_pod(), code, words=words, running_on=("istio-proxy",), finished=at, **fields)
+    return with_server(pod)
+
+
+STOPPED_WITH = (
+    "container istio-proxy of pod digits-server-a still runs; make it a sidecar in "
+    "spec.server.template.spec.initContainers with restartPolicy: Always"
+)
+
+
+def test_a_job_is_complete_when_its_server_is_although_a_sidecar_goes_on() -> None:
+    seen = beside_a_sidecar(0, "trained 3 epochs, 100 steps", report=LAST)
+    assert assessed(seen, TRAINED, NOW - timedelta(seconds=1)).phase is Phase.RUNNING
+    status = assessed(seen, TRAINED)
+    assert (status.phase, status.completion_time) == (Phase.COMPLETE, NOW - timeouts.SIDECARS)
+    assert status.model == ModelPlace("digits-checkpoints", "digits/model.safetensors")
+    assert said(status, ConditionType.COMPLETE).message == (
+        "trained 3 epochs, 100 steps; the model is digits/model.safetensors in the volume claim "
+        f"digits-checkpoints; {STOPPED_WITH}"
+    )
+
+
+def test_a_job_fails_with_its_server_although_a_sidecar_goes_on() -> None:
+    status = assessed(beside_a_sidecar(3, "0 of at least 2 clients"), TRAINED)
+    found = said(status, ConditionType.FAILED)
+    assert (status.phase, found.reason) == (Phase.FAILED, "QuorumLost")
+    assert found.message == f"0 of at least 2 clients; {STOPPED_WITH}"
+
+
+@pytest.mark.parametrize("code", [1, 75], ids=["a-crash", "it-was-stopped"])
+def test_a_server_that_a_sidecar_keeps_from_being_tried_again_is_trouble(code: int) -> None:
+    status = assessed(beside_a_sidecar(code, "boom"), TRAINED)
+    found = said(status, ConditionType.DEGRADED)
+    assert (status.phase, found.reason) == (Phase.DEGRADED, "SidecarRunning")
+    assert found.message == (
+        f"pod digits-server-a on node gpu-0 failed with exit code {code}, but its Job is not told: "
+        f"{STOPPED_WITH}"
+    )
+
+
+@pytest.mark.parametrize("kind", [ConditionType.COMPLETE, ConditionType.FAILED], ids=str)
+def test_a_pod_that_a_sidecar_keeps_is_deleted_after_the_end(kind: ConditionType) -> None:
+    seen = beside_a_sidecar(0 if kind is ConditionType.COMPLETE else 3, "")
+    status = assessed(seen, TRAINED)
+    over, wanted = (status.completion_time or NOW) + LINGERING, job(status=status)
+    actions = plan(wanted, status, seen, place_clients(wanted, seen), SETTINGS, over)
+    assert "digits-server" in {each.name for each in actions if isinstance(each, Delete)}
+    left = soonest(seen, NOW - timedelta(seconds=1))
+    assert left == timedelta(seconds=1)
+
+
+def test_a_pod_that_a_sidecar_keeps_still_holds_its_node() -> None:
+    seen = beside_a_sidecar(75, "")
+    assert not assessed(seen, job(status=IN_TRAINING, suspend=True)).holds(ConditionType.SUSPENDED)
 
 
 def test_an_unknown_job_is_not_over() -> None:

@@ -198,6 +198,28 @@ def test_our_container_is_known_among_others() -> None:
     assert (found.exit_code, found.termination_message) == (3, TerminationMessage(3, "no quorum"))
 
 
+@pytest.mark.parametrize(
+    ("code", "phase"),
+    [pytest.param(0, PodPhase.SUCCEEDED, id="well"), pytest.param(3, PodPhase.FAILED, id="badly")],
+)
+@pytest.mark.parametrize("place", ["containerStatuses", "initContainerStatuses"], ids=["beside", "native"])
+def test_a_pod_has_ended_with_our_container_although_a_sidecar_runs(
+    place: str, code: int, phase: PodPhase
+) -> None:
+    own, proxy = terminated(code, "Completed"), running("istio-proxy")
+    statuses: dict[str, list[dict[str, Any]]] = {"containerStatuses": [own]}
+    statuses.setdefault(place, []).append(proxy)
+    found = read_pod(pod({"phase": "Running", **statuses}))
+    assert (found.phase, found.running_on, found.exit_code) == (phase, ("istio-proxy",), code)
+    assert found.finished == datetime(2026, 1, 2, 3, 10, tzinfo=UTC)
+    assert not found.has_ended
+
+
+def test_a_pod_whose_sidecar_ended_first_runs() -> None:
+    found = seen("Running", running(), terminated(1, "Error", name="istio-proxy"))
+    assert (found.phase, found.running_on, found.finished) == (PodPhase.RUNNING, (), None)
+
+
 def test_a_pod_that_the_cluster_ended_says_why() -> None:
     target = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}
     found = seen("Failed", terminated(143, "Error"), conditions=[target])

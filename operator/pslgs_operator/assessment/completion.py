@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pslgs.spec.exit_codes import ExitCode
+from pslgs_operator.assessment import timeouts
 from pslgs_operator.assessment.client_problems import failures
-from pslgs_operator.assessment.pod_problems import failed_with_advice
+from pslgs_operator.assessment.pod_problems import failed_with_advice, still_running
 from pslgs_operator.assessment.view import ENDED, View
 from pslgs_operator.names import model_path
 from pslgs_operator.snapshot import ChildJob, ChildJobState, ChildPod, ServerReport, TerminationMessage
@@ -44,6 +45,8 @@ def completion(view: View) -> Completion | None:
     server = view.server
     if server is not None and server.state is not ChildJobState.ACTIVE:
         return _by_server(view, server)
+    if view.server_pod is not None and (end := _by_container(view, view.server_pod)):
+        return end
     if view.job.spec.suspend:
         return None
     return _by_deadline(view) or _by_clients(view)
@@ -67,6 +70,22 @@ def _by_server(view: View, server: ChildJob) -> Completion | None:
     if server.reason != _BACKOFF:
         said = f"{server.message or 'the Job of the server failed'}{last}"
     return Completion(ConditionType.FAILED, server.reason or "ServerFailed", said, time, report)
+
+
+def _by_container(view: View, pod: ChildPod) -> Completion | None:
+    """End a job whose server has ended in a pod that a sidecar keeps running, which its Job cannot see."""
+    if pod.finished is None or pod.deleting or not timeouts.keeps_running(pod, view.now):
+        return None
+    words, remains = pod.termination_message, still_running(pod)
+    report = words.report if words else None
+    if pod.exit_code == ExitCode.FINISHED:
+        said = f"{_result(view, words)}; {remains}"
+        return Completion(ConditionType.COMPLETE, "TrainingFinished", said, pod.finished, report)
+    if pod.exit_code in _VERDICTS:
+        said = "; ".join(filter(None, (words.message if words else "", remains)))
+        reason = _VERDICTS[ExitCode(pod.exit_code)]
+        return Completion(ConditionType.FAILED, reason, said, pod.finished, report)
+    return None
 
 
 def _result(view: View, words: TerminationMessage | None) -> str:

@@ -69,6 +69,11 @@ def on_memory(role: str) -> str:
     return _filled("raise {container}.resources.limits.memory", role)
 
 
+def on_sidecar(role: str) -> str:
+    """Advise about a container that goes on after the one of the pod's role."""
+    return _filled("make it a sidecar in {template}.spec.initContainers with restartPolicy: Always", role)
+
+
 def on_refusal(message: str, namespace: str) -> str:
     """Advise about what admission does not let in."""
     fitting = (text for pattern, text in _REFUSED.items() if re.search(pattern, message))

@@ -10,6 +10,7 @@ from pslgs_operator.assessment import hints, timeouts
 from pslgs_operator.assessment.view import ENDED
 from pslgs_operator.names import CLIENT, SERVER
 from pslgs_operator.snapshot import ChildPod, Node, PodPhase, Problem
+from pslgs_operator.text import listing
 
 _OUT_OF_MEMORY: Final = "OOMKilled"
 _POWER_CUT: Final = frozenset({"Unknown", "ContainerStatusUnknown"})
@@ -28,6 +29,8 @@ def pod_problem(pods: Sequence[ChildPod], nodes: Mapping[str, Node], now: dateti
     if not pods:
         return None
     newest = pods[0]
+    if timeouts.keeps_running(newest, now):
+        return _sidecars(newest)
     if newest.phase in ENDED:
         return _failure_trouble(pods)
     return _placing(newest, now) or _waiting(newest, nodes, now) or _failure_trouble(pods)
@@ -38,6 +41,14 @@ def failed(pod: ChildPod) -> str:
     where = f"{_named(pod)} {_how(pod)}"
     words = pod.termination_message.message if pod.termination_message else ""
     return f"{where}: {words}" if words else where
+
+
+def still_running(pod: ChildPod) -> str:
+    """Name the containers that keep a pod from ending, and tell what to do about them."""
+    what, them = ("container", "runs") if len(pod.running_on) == 1 else ("containers", "run")
+    return (
+        f"{what} {listing(pod.running_on)} of pod {pod.name} still {them}; {hints.on_sidecar(role_of(pod))}"
+    )
 
 
 def failed_with_advice(pod: ChildPod) -> str:
@@ -90,6 +101,12 @@ def _failure_trouble(pods: Sequence[ChildPod]) -> Problem | None:
     rejected = last.exit_code is None and last.end_reason not in {"", "Error"}
     reason = last.end_reason if rejected else f"{role_of(last).capitalize()}Crashed"
     return Problem(reason, f"{failed(last)}; it is tried again")
+
+
+def _sidecars(pod: ChildPod) -> Problem:
+    """Tell of a pod whose work has ended, which its Job cannot see."""
+    how = "has finished" if pod.phase is PodPhase.SUCCEEDED else _how(pod)
+    return Problem("SidecarRunning", f"{_named(pod)} {how}, but its Job is not told: {still_running(pod)}")
 
 
 def _how(pod: ChildPod) -> str:

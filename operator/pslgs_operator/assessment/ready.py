@@ -93,7 +93,8 @@ def _by_pods(view: View, pod: ChildPod | None) -> ConditionUpdate:
         return _not_yet("Starting", f"the server's pod is being made{to_come(view)}")
     if pod.phase in ENDED:
         done = pod.phase is PodPhase.SUCCEEDED
-        return _not_yet(FINISHING if done else "ServerRestarting", "" if done else failed(pod))
+        over = "the training is over, and the end of the server's Job is awaited"
+        return _not_yet(FINISHING, over) if done else _not_yet("ServerRestarting", failed(pod))
     if pod.deleting:
         return _not_yet("ServerRestarting", f"the server's pod {pod.name} is being deleted")
     if pod.phase is PodPhase.RUNNING:

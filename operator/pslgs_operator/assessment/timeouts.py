@@ -14,6 +14,8 @@ HANGING: Final = timedelta(seconds=5)
 """What starts at all has usually started by then; Events are read about what has not."""
 CONTAINERS: Final = timedelta(minutes=10)
 """An image of some gigabytes has to be pulled over an edge node's line."""
+SIDECARS: Final = timedelta(seconds=30)
+"""The kubelet stops native sidecars once the main container has ended; others have to end by themselves."""
 VOLUMES: Final = timedelta(seconds=30)
 """A new claim is bound to a volume after its pod was first looked at."""
 
@@ -55,6 +57,11 @@ def containers_due(pod: ChildPod, node: Node | None) -> datetime:
     """Return when the containers of a pod should run: they wait for the pod's node first."""
     origins = (pod.created, pod.scheduled, node.ready_since if node else None)
     return max(filter(None, origins)) + CONTAINERS
+
+
+def keeps_running(pod: ChildPod, now: datetime) -> bool:
+    """Tell whether sidecars should have ended after the container of the pod's role."""
+    return bool(pod.running_on) and pod.finished is not None and now - pod.finished >= SIDECARS
 
 
 def soonest(snapshot: Snapshot, now: datetime) -> timedelta | None:
@@ -100,5 +107,7 @@ def _moments(snapshot: Snapshot, now: datetime) -> Iterator[datetime]:
             yield _waits_since(snapshot, child, moved) + NEXT_POD
     yield from (since + HANGING for since in _hanging(snapshot, now))
     for pod in snapshot.pods:
+        if pod.running_on and pod.finished is not None:
+            yield pod.finished + SIDECARS
         if pod.phase is PodPhase.PENDING:
             yield containers_due(pod, nodes.get(pod.node)) if pod.node else pod.created + VOLUMES

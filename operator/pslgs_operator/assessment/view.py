@@ -99,7 +99,7 @@ def look(
 
 def holding(view: View) -> tuple[str, ...]:
     """Name what still holds a node's resources, or will: pods that have not ended, Jobs not yet deleted."""
-    pods = {pod.name for pod in view.snapshot.pods if pod.phase not in ENDED}
+    pods = {pod.name for pod in view.snapshot.pods if not pod.has_ended}
     jobs = (view.snapshot.server, *view.snapshot.clients.values())
     active = {each.name for each in jobs if each and each.state is ChildJobState.ACTIVE and not each.deleting}
     return tuple(sorted(pods or active))

@@ -22,6 +22,7 @@ class Ended(NamedTuple):
     exit_code: int | None
     reason: str
     termination_message: TerminationMessage
+    time: datetime | None = None
 
 
 def start_of(status: Mapping[str, Any]) -> datetime | None:
@@ -42,7 +43,8 @@ def main_end(status: Mapping[str, Any]) -> Ended | None:
     own = mapping(_ours(status), "state", "terminated")
     if own:
         code = whole(own, "exitCode")
-        return Ended(code, plain(text(own, "reason")), read_last_words(text(own, "message"), code))
+        words = read_last_words(text(own, "message"), code)
+        return Ended(code, plain(text(own, "reason")), words, moment(own, "finishedAt"))
     if text(status, "phase") != "Failed":
         return None
     for container in mappings(status, "initContainerStatuses"):
@@ -50,6 +52,14 @@ def main_end(status: Mapping[str, Any]) -> Ended | None:
         if whole(end, "exitCode"):
             return Ended(None, plain(text(end, "reason")), TerminationMessage(None, _failure(container, end)))
     return None
+
+
+def running_on(status: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name the other containers that still run when ours has ended."""
+    if not mapping(_ours(status), "state", "terminated"):
+        return ()
+    running = (each for each in _all(status) if mapping(each, "state", "running"))
+    return tuple(plain(text(each, "name")) for each in running)
 
 
 def _all(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

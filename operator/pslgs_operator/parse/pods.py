@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pslgs_operator.fields import condition, is_true, mapping, mappings, moment, text
 from pslgs_operator.names import CLIENT, CLIENT_ANNOTATION, ROLE_LABEL
-from pslgs_operator.parse.containers import Ended, main_end, start_of, waiting
+from pslgs_operator.parse.containers import Ended, main_end, running_on, start_of, waiting
 from pslgs_operator.snapshot import ChildPod, PodPhase, Problem, TerminationMessage
 from pslgs_operator.text import plain
 
@@ -24,7 +24,7 @@ def read_pod(body: Mapping[str, Any]) -> ChildPod:
         job=_job(metadata),
         client=_client(metadata, name),
         created=moment(metadata, "creationTimestamp") or _LONG_AGO,
-        phase=_phase(status),
+        phase=_phase(status, end),
         node=text(mapping(body, "spec"), "nodeName") or None,
         ip=text(status, "podIP") or None,
         ready=is_true(condition(status, "Ready")),
@@ -32,6 +32,8 @@ def read_pod(body: Mapping[str, Any]) -> ChildPod:
         started=start_of(status),
         waiting=waiting(status),
         unscheduled=_unscheduled(status),
+        finished=end.time if end else None,
+        running_on=running_on(status),
         exit_code=end.exit_code if end else None,
         end_reason=end.reason if end else "",
         termination_message=end.termination_message if end else None,
@@ -52,8 +54,11 @@ def _client(metadata: Mapping[str, Any], name: str) -> str | None:
     return text(mapping(metadata, "annotations"), CLIENT_ANNOTATION) or (name if is_client else None)
 
 
-def _phase(status: Mapping[str, Any]) -> PodPhase:
+def _phase(status: Mapping[str, Any], end: Ended | None) -> PodPhase:
+    """Return the phase; a sidecar that goes on keeps a pod Running whose work is done."""
     phase = text(status, "phase") or PodPhase.PENDING
+    if phase == PodPhase.RUNNING and end is not None:
+        return PodPhase.SUCCEEDED if end.exit_code == 0 else PodPhase.FAILED
     return PodPhase(phase) if phase in list(PodPhase) else PodPhase.UNKNOWN
 
 
