@@ -111,3 +111,16 @@ def test_kubectl_get_says_how_it_goes(shown: list[list[str]]) -> None:
         "ETA": "1h 3m",
         "SERVER": "gpu-0",
     }
+
+
+@pytest.mark.parametrize(
+    "condition", ["jsonpath={.status.completionTime}", "condition=Complete"], ids=["either-end", "success"]
+)
+def test_kubectl_waits_for_the_end_of_a_job(
+    condition: str, manifest: dict[str, Any], jobs: Jobs, defined: ApiServer
+) -> None:
+    jobs.create(manifest)
+    complete = [{**each, "status": "True"} for each in STATUS["conditions"] if each["type"] == "Complete"]
+    jobs.set_status("digits", {"completionTime": AT, "conditions": complete})
+    wait = ("--namespace", jobs.namespace, "wait", "stj/digits", f"--for={condition}", "--timeout=20s")
+    assert "condition met" in defined.run(*wait)

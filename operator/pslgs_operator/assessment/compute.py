@@ -111,23 +111,42 @@ def _findings_under_way(
     suspend = view.job.spec.suspend
     return {
         ConditionType.READY: ready(view, members),
-        ConditionType.DEGRADED: ConditionUpdate(ConditionStatus.FALSE, "Suspended")
+        ConditionType.DEGRADED: ConditionUpdate(ConditionStatus.FALSE, "Suspended", "spec.suspend is true")
         if suspend
         else degraded(view, members),
-        ConditionType.COMPLETE: ConditionUpdate(ConditionStatus.FALSE, "NotFinished"),
-        ConditionType.FAILED: ConditionUpdate(ConditionStatus.FALSE, "NotFinished"),
+        ConditionType.COMPLETE: _UNFINISHED,
+        ConditionType.FAILED: _UNFINISHED,
         ConditionType.SUSPENDED: _suspended(view, checkpoint),
+        ConditionType.RECONCILING: _reconciling(view),
+        ConditionType.STALLED: ConditionUpdate(ConditionStatus.FALSE, "Progressing", "the job can go on"),
     }
 
 
+_UNFINISHED = ConditionUpdate(ConditionStatus.FALSE, "NotFinished", "the training has not ended")
+
+
+def _reconciling(view: View) -> ConditionUpdate:
+    """Say whether the job is on its way to its end, which is what kstatus waits for."""
+    if view.job.spec.suspend:
+        return ConditionUpdate(ConditionStatus.FALSE, "Suspended", "spec.suspend is true")
+    return ConditionUpdate(ConditionStatus.TRUE, "NotFinished", "the training has not ended")
+
+
 def _findings_at_the_end(end: Completion) -> dict[ConditionType, ConditionUpdate]:
-    other = ConditionType.FAILED if end.kind is ConditionType.COMPLETE else ConditionType.COMPLETE
+    """Give every condition; a complete job is Ready, as the job that was asked for is there."""
+    is_complete = end.kind is ConditionType.COMPLETE
+    other = ConditionType.FAILED if is_complete else ConditionType.COMPLETE
+    over = ConditionUpdate(
+        ConditionStatus.FALSE, end.kind.value, f"the job has ended; see the condition {end.kind.value}"
+    )
+    ended = (ConditionType.DEGRADED, ConditionType.SUSPENDED, ConditionType.RECONCILING, other)
+    failed = ConditionUpdate(ConditionStatus.TRUE, end.reason, end.message)
+    ready = ConditionUpdate(ConditionStatus.TRUE, end.kind.value, end.message)
     return {
-        ConditionType.READY: ConditionUpdate(ConditionStatus.FALSE, end.kind.value),
-        ConditionType.DEGRADED: ConditionUpdate(ConditionStatus.FALSE, end.kind.value),
+        ConditionType.READY: ready if is_complete else over,
         end.kind: ConditionUpdate(ConditionStatus.TRUE, end.reason, end.message),
-        other: ConditionUpdate(ConditionStatus.FALSE, end.kind.value),
-        ConditionType.SUSPENDED: ConditionUpdate(ConditionStatus.FALSE, end.kind.value),
+        ConditionType.STALLED: over if is_complete else failed,
+        **dict.fromkeys(ended, over),
     }
 
 
@@ -143,7 +162,7 @@ def _accepted(view: View) -> ConditionUpdate:
 
 def _suspended(view: View, checkpoint: SavedCheckpoint | None) -> ConditionUpdate:
     if not view.job.spec.suspend:
-        return ConditionUpdate(ConditionStatus.FALSE, "NotSuspended")
+        return ConditionUpdate(ConditionStatus.FALSE, "NotSuspended", "spec.suspend is false")
     if left := holding(view):
         return ConditionUpdate(ConditionStatus.FALSE, "Suspending", f"still there: {listing(left)}")
     again = f" with the checkpoint of step {checkpoint.step}" if checkpoint else ""
@@ -156,20 +175,22 @@ _REASON = "InvalidSpec"
 def invalid_status(
     old: JobStatus, generation: int, violations: Sequence[Violation], now: datetime
 ) -> JobStatus:
-    """Say all that is wrong; what runs already is left alone and not judged."""
+    """Return the status of a job whose spec is invalid; the condition Accepted lists all violations."""
     if old.finished:
         return replace(old, observed_generation=generation)
     problem = "; ".join(map(str, violations))
-    unknown = ConditionStatus.FALSE if old.start_time is None else ConditionStatus.UNKNOWN
+    invalid = ConditionUpdate(ConditionStatus.FALSE, _REASON, "the operator waits until spec is corrected")
+    # What runs already is left alone, and nothing is known about it.
+    unknown = replace(invalid, status=ConditionStatus.UNKNOWN) if old.start_time else invalid
     findings = {
-        ConditionType.ACCEPTED: ConditionUpdate(ConditionStatus.FALSE, _REASON, problem),
-        ConditionType.READY: ConditionUpdate(
-            unknown, _REASON, "nothing is done about the job until spec is mended"
-        ),
-        ConditionType.DEGRADED: ConditionUpdate(unknown, _REASON),
-        ConditionType.COMPLETE: ConditionUpdate(ConditionStatus.FALSE, _REASON),
-        ConditionType.FAILED: ConditionUpdate(ConditionStatus.FALSE, _REASON),
-        ConditionType.SUSPENDED: ConditionUpdate(unknown, _REASON),
+        ConditionType.ACCEPTED: replace(invalid, message=problem),
+        ConditionType.READY: unknown,
+        ConditionType.DEGRADED: unknown,
+        ConditionType.COMPLETE: invalid,
+        ConditionType.FAILED: invalid,
+        ConditionType.SUSPENDED: unknown,
+        ConditionType.RECONCILING: invalid,
+        ConditionType.STALLED: ConditionUpdate(ConditionStatus.TRUE, _REASON, problem),
     }
     conditions = with_updates(old.conditions, findings, generation, now.replace(microsecond=0))
     return replace(old, observed_generation=generation, conditions=conditions)

@@ -16,7 +16,7 @@ _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ConditionType(StrEnum):
-    """What can be true of a job."""
+    """What can be true of a job; Reconciling and Stalled are those of kstatus, which Flux and others read."""
 
     ACCEPTED = "Accepted"
     READY = "Ready"
@@ -24,6 +24,8 @@ class ConditionType(StrEnum):
     COMPLETE = "Complete"
     FAILED = "Failed"
     SUSPENDED = "Suspended"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
 
 
 class ConditionStatus(StrEnum):

@@ -29,11 +29,13 @@ def test_a_job_trains_over_two_nodes_and_leaves_its_model(own_cluster, namespace
     assert pods == {("server", "gpu-0"), ("client", "edge-0"), ("client", "edge-1")}
     assert {each["type"]: each["status"] for each in found["status"]["conditions"]} == {
         "Accepted": "True",
-        "Ready": "False",
+        "Ready": "True",
         "Degraded": "False",
         "Complete": "True",
         "Failed": "False",
         "Suspended": "False",
+        "Reconciling": "False",
+        "Stalled": "False",
     }
     told = [each.reason for each in own_cluster.events(namespace, "digits")]
     assert told == ["Accepted", "Started", "TrainingStarted", "Complete"]
