@@ -1,6 +1,7 @@
-"""Writes what follows from other files: schema and README from values.yaml, the CRD from the spec.
+"""Writes what is derived from other files: schema, README and CRD of the chart, and docs/rbac.md.
 
-``python charts/generate.py [CHART]`` writes into the folder CHART, by default the one beside this file.
+``python charts/generate.py [CHART]`` writes into the folder CHART, by default the one beside this file; the
+folder docs is beside the parent of CHART.
 """
 
 import json
@@ -146,6 +147,91 @@ def _rows(values: Sequence[Value]) -> Iterator[str]:
         yield from _rows(value.parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A right in a template, and the reason that a comment gives for it.
+
+    Attributes:
+        resource: The resource, with its API group in brackets unless it is the core group.
+        reason: Empty if the comment gives none.
+    """
+
+    resource: str
+    verbs: tuple[str, ...]
+    reason: str
+
+
+_RULE: Final = re.compile(
+    r"- apiGroups: \[(?P<group>[^]]*)\] *\n"
+    r" *resources: \[(?P<resources>[^]]*)\] *\n"
+    r"(?: *resourceNames: \[(?P<names>[^]]*)\].*\n)?"
+    r" *verbs: \[(?P<verbs>[^]]*)\](?: *# (?P<comment>.*))?"
+)
+_SCOPES: Final[Mapping[str, str]] = {
+    "pslgs.rules": "The operator in each namespace with jobs",
+    "pslgs.nodeRules": "The operator in the whole cluster",
+    "pslgs.ownRules": "The operator in its own namespace",
+    "leaderelection.yaml": "The operator in its own namespace: the Lease of its replicas",
+    "userroles.yaml": "Users with the roles view, edit and admin",
+}
+"""Where rules apply, by the template that defines them, or else by its file."""
+
+
+def read_rights(templates: Path) -> Iterator[tuple[str, Sequence[Right]]]:
+    """Read the rules of each template and where they apply; the comment behind ``verbs`` gives the reasons.
+
+    ``# REASON; VERB, VERB: REASON`` is the reason for all verbs, but for those that have one of their own.
+    """
+    for file in sorted(templates.rglob("*.*")):
+        for part in re.split(r"\n(?={{-? *define )", file.read_text()):
+            defined = re.match(r"{{-? *define \"(.*?)\"", part)
+            name = defined[1] if defined else file.name
+            rights = [right for rule in _RULE.finditer(part) for right in _rights(rule)]
+            if rights:
+                yield _SCOPES.get(name, name), rights
+
+
+def _rights(rule: "re.Match[str]") -> Iterator[Right]:
+    verbs, reasons, general = rule["verbs"].split(", "), dict[str, str](), ""
+    for part in (rule["comment"] or "").split("; "):
+        named, colon, reason = part.partition(": ")
+        if colon and set(named.split(", ")) <= set(verbs):
+            reasons |= dict.fromkeys(named.split(", "), reason)
+        else:
+            general = f"{general}; {part}" if general else part
+    group = rule["group"].strip('"')
+    for resource in rule["resources"].split(", "):
+        name = f"`{resource}`" + (f" ({group})" if group else "") + _named(rule["names"])
+        for reason in dict.fromkeys([general, *reasons.values()]):
+            if of_reason := tuple(verb for verb in verbs if reasons.get(verb, general) == reason):
+                yield Right(name, of_reason, reason)
+
+
+def _named(names: str | None) -> str:
+    if names is None:
+        return ""
+    return " of the name of the Deployment" if "{{" in names else f" called {names}"
+
+
+def as_rights(scopes: Sequence[tuple[str, Sequence[Right]]]) -> str:
+    """Return docs/rbac.md: a table of the rights of each scope."""
+    head = """<!-- Generated from comments in the chart's templates by `make generate`. -->
+# Rights
+
+The roles of the chart grant these rights, and no others. The rights in namespaces with jobs are granted by a
+ClusterRole or, with `watchNamespaces`, by a Role in each of them. [install.md](install.md) describes the
+values `rbac.create` and `rbac.clusterRoles`.
+"""
+    return head + "".join(
+        f"\n## {scope}\n\n| resource | verbs | reason |\n| --- | --- | --- |\n{_table(rights)}"
+        for scope, rights in scopes
+    )
+
+
+def _table(rights: Sequence[Right]) -> str:
+    return "".join(f"| {each.resource} | {', '.join(each.verbs)} | {each.reason} |\n" for each in rights)
+
+
 def main(chart: Path) -> None:
     """Write all files.
 
@@ -157,6 +243,9 @@ def main(chart: Path) -> None:
     (chart / "files").mkdir(parents=True, exist_ok=True)
     (chart / "values.schema.json").write_text(json.dumps(as_schema(values), indent=2) + "\n")
     (chart / "README.md").write_text(as_readme(about, values))
+    docs = chart.parents[1] / "docs"
+    docs.mkdir(exist_ok=True)
+    (docs / "rbac.md").write_text(as_rights(list(read_rights(CHART / "templates"))))
     (chart / "files" / "splittrainingjobs.yaml").write_text(as_yaml(custom_resource_definition()))
 
 

@@ -1,12 +1,16 @@
 """The operator may do exactly this, everywhere or in some namespaces."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
 
-from chart.rendering import VALUE_SETS, Objects, Renderer, of_kind
+from chart.rendering import EVERYTHING, VALUE_SETS, Objects, Renderer, of_kind
+from cluster.testcluster.appimages import ROOT
 from cluster.testcluster.helm import NAMESPACE
+
+RIGHTS_DOCUMENT = ROOT / "docs" / "rbac.md"
 
 NODES = {("", "nodes", "list"), ("", "nodes", "watch")}
 MONITORS = {
@@ -90,6 +94,31 @@ def test_nothing_cluster_wide_is_made_without_cluster_rights(helm: Renderer) -> 
 def test_no_right_is_a_wildcard(values: Mapping[str, Any], helm: Renderer) -> None:
     rules = [rule for each in of_kind(helm.render(values), "ClusterRole", "Role") for rule in each["rules"]]
     assert [right for right in rights(rules) if "*" in right] == []
+
+
+def documented() -> dict[tuple[str, str, str], str]:
+    """The reason for each right, by group, resource and verb."""
+    rows = re.findall(
+        r"^\| `(\S+)`(?: \((\S+)\))?.*? \| (.*?) \| (.*?) \|$", RIGHTS_DOCUMENT.read_text(), re.M
+    )
+    return {
+        (group, resource, verb): reason
+        for resource, group, verbs, reason in rows
+        for verb in verbs.split(", ")
+    }
+
+
+@pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
+def test_every_right_is_documented_with_its_reason(values: Mapping[str, Any], helm: Renderer) -> None:
+    roles = of_kind(helm.render(values), "ClusterRole", "Role")
+    reasons = documented()
+    given = rights(rule for each in roles for rule in each["rules"])
+    assert sorted(right for right in given if not reasons.get(right)) == []
+
+
+def test_no_right_is_documented_that_the_chart_does_not_grant(helm: Renderer) -> None:
+    roles = of_kind(helm.render(EVERYTHING), "ClusterRole", "Role")
+    assert documented().keys() <= rights(rule for each in roles for rule in each["rules"])
 
 
 def test_two_releases_of_one_name_do_not_collide(helm: Renderer) -> None:

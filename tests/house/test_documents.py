@@ -45,7 +45,16 @@ def test_every_target_is_phony(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/protocol.md"], ids=str
+    "document",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/install.md",
+        "docs/protocol.md",
+        "docs/rbac.md",
+    ],
+    ids=str,
 )
 def test_every_link_to_a_file_leads_somewhere(document: str, root: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (root / document).read_text())

@@ -1,43 +1,47 @@
+{{/* The comment behind verbs gives the reason for them: `# REASON; VERB, VERB: ANOTHER REASON`. docs/rbac.md is generated from it. */}}
 {{/* What the operator needs in each namespace with jobs. */}}
 {{- define "pslgs.rules" -}}
 - apiGroups: [pslgs.dev]
   resources: [splittrainingjobs]
-  verbs: [get, list, watch, delete] # delete: when ttlSecondsAfterFinished is over
+  verbs: [get, list, watch, delete] # to reconcile jobs; delete: when ttlSecondsAfterFinished is over
 - apiGroups: [pslgs.dev]
   resources: [splittrainingjobs/status]
-  verbs: [patch]
+  verbs: [patch] # to write conditions and figures
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [list, watch] # to see why pods do not start and how their containers ended
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch, delete] # the Jobs of server and clients; get: to see which job owns an object before it is changed; delete: when the job is suspended or a node no longer matches
 - apiGroups: [""]
-  resources: [services, configmaps]
-  verbs: [get, list, watch, create, patch, delete] # get: before a patch, and to see whose an object is
+  resources: [services]
+  verbs: [get, list, watch, create, patch, delete] # the server's Service; get: to see which job owns an object before it is changed; delete: a Service cannot change to or from a headless one
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, watch, create, patch, delete] # the job's manifest; get: to see which job owns an object before it is changed; delete: one that an earlier job of the same name left
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  verbs: [get, list, watch, create, patch] # no delete: claims hold checkpoints
+  verbs: [get, list, watch, create, patch] # the claim of checkpoints and model, which the operator never deletes; get: to see which job owns an object before it is changed
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [get, list, watch, create, patch, delete] # delete: what an earlier job of the same name left
+  verbs: [get, list, watch, create, patch, delete] # the policies that admit connections to the pods of a job; get: to see which job owns an object before it is changed; delete: one that an earlier job of the same name left
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, create, patch, delete] # by name only: never list or watch
+  verbs: [get, create, patch, delete] # the certificates of server and clients, by name only, never listed or watched
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, list, patch] # list: when something does not start, they alone say why; patch: to count repetitions
+  verbs: [create, list, patch] # to report what happens to a job; list: Events alone say why a pod is not created or started; patch: to count repetitions
 {{- if include "pslgs.podMonitors" . }}
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch, delete] # only with monitoring.podMonitors.enabled, the PodMonitor of a job
 {{- end }}
 {{- end -}}
 
 {{- define "pslgs.nodeRules" -}}
 - apiGroups: [""]
   resources: [nodes]
-  verbs: [list, watch]
+  verbs: [list, watch] # to find the nodes of spec.clients.nodeSelector
 {{- end -}}
 
 {{- define "pslgs.subjects" -}}
