@@ -385,3 +385,27 @@ def test_whatever_happens_no_sample_counts_twice_and_the_run_ends(seed):
     used = sum(made.used.values())
     skipped = sum(sum(effect.samples.values()) for effect in made.of(messages.ReportSkipped))
     assert used + skipped == 3 * sum(holdings.values())
+
+
+def test_the_fraction_that_is_done_is_not_changed_by_clients_that_leave_and_return():
+    made = joined()
+    fractions = [made.coordinator.fraction()]
+    for change in (lambda: made.leave("d"), lambda: made.join("d")):
+        made.deliver()
+        before = made.coordinator.fraction()
+        change()
+        assert made.coordinator.fraction() == before
+    while made.pending:
+        made.deliver()
+        fractions.append(made.coordinator.fraction())
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0.0, 1.0)
+
+
+def test_the_fraction_that_is_done_is_known_again_after_a_resume():
+    made = joined(checkpoint_every=1)
+    while made.coordinator.step < 3:
+        made.deliver()
+    resumed = World(settings(len(HOLDINGS)), dict(HOLDINGS), state=made.coordinator.state(0.0))
+    resumed.join_all()
+    assert resumed.coordinator.fraction() == made.coordinator.fraction() > 0

@@ -65,3 +65,15 @@ def test_a_checkpoint_is_kept_until_a_newer_one_is_known() -> None:
     assert saved_checkpoint(newest, None) == newest
     assert saved_checkpoint(newest, report()) == newest
     assert saved_checkpoint(newest, report(checkpoint_step=41, checkpoint_time=1e200)) == newest
+
+
+@pytest.mark.parametrize(
+    ("step", "progress", "expected"),
+    [
+        pytest.param(43, 0.5, "50%", id="on"),
+        pytest.param(43, 0.3, "42%", id="a-client-with-more-samples-joined"),
+        pytest.param(40, 0.3, "30%", id="resumed-from-an-earlier-checkpoint"),
+    ],
+)
+def test_progress_decreases_only_with_the_step(step: int, progress: float, expected: str) -> None:
+    assert training_progress(KNOWN, report(step=step, progress=progress), 3).progress == expected

@@ -4,6 +4,7 @@ import pytest
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from pslgs.spec.server_phase import ServerPhase
 from pslgs.telemetry.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
 from pslgs.telemetry.prometheus import ProcessRegistry
 from pslgs.telemetry.records import (
@@ -16,7 +17,6 @@ from pslgs.telemetry.records import (
     SkippedRecord,
 )
 from pslgs.telemetry.series import REFUSAL_REASONS
-from pslgs.telemetry.status import Phase
 from telemetry.fake_clients import FakeClients
 
 JOB = JobLabels(name="cifar10", architecture="resnet18", cut_layer="layer1", strategy="Global")
@@ -96,7 +96,7 @@ def busy(metrics, clients, step):
     metrics.count_refused_client("impostor")
     metrics.count_ignored_answer("late")
     metrics.set_heartbeat(1300.0)
-    metrics.set_phase(Phase.TRAINING)
+    metrics.set_phase(ServerPhase.TRAINING)
     return metrics
 
 

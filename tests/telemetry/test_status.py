@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs.spec import ExitCode
+from pslgs.spec import ExitCode, ServerPhase
 from pslgs.telemetry.client_view import ClientNames
 from pslgs.telemetry.records import (
     AbortRecord,
@@ -19,7 +19,6 @@ from pslgs.telemetry.records import (
 )
 from pslgs.telemetry.status import (
     WINDOW,
-    Phase,
     Status,
     Throughput,
     kept_figures,
@@ -66,7 +65,7 @@ def test_a_new_status_has_no_values_and_is_json():
 def test_a_step_updates_the_values(step):
     status = after(step(step=3, time=100.0), step(step=4, time=102.0, epoch=2, loss=1.5))
 
-    assert (status.phase, status.epoch, status.step, status.progress) == (Phase.TRAINING, 2, 4, 0.4)
+    assert (status.phase, status.epoch, status.step, status.progress) == (ServerPhase.TRAINING, 2, 4, 0.4)
     assert (status.loss, status.deviation, status.deviation_bound) == (1.5, 0.2, 0.5)
     assert status.throughput.samples_per_second == pytest.approx(8 / 2)
     assert status.eta_seconds == pytest.approx(6 * 2)
@@ -133,7 +132,7 @@ def test_a_resumed_run_keeps_its_figures_but_not_its_clients_throughput_or_end(s
     status = resumed_status(FRESH, records)
 
     assert (status.step, status.accuracy, status.last_checkpoint.step) == (4, 0.9, 4)
-    assert (status.phase, status.exit_code, status.message) == (Phase.STARTING, None, "")
+    assert (status.phase, status.exit_code, status.message) == (ServerPhase.STARTING, None, "")
     assert (status.clients, status.throughput, status.started) == (FRESH.clients, Throughput(), 900.0)
 
 
@@ -177,6 +176,13 @@ def test_progress_never_exceeds_one_and_needs_a_known_length(step):
     assert after(step(), status=Status(started=0.0, epochs=1, clients_expected=1)).progress == 0.0
 
 
+def test_progress_is_the_fraction_that_the_coordinator_computes_and_complete_at_the_end(step):
+    status = replace(after(step(step=4)), fraction=0.25)
+    assert status.progress == status.to_json()["progress"] == 0.25
+    assert status.ended(ExitCode.INTERRUPTED, "").progress == 0.25
+    assert status.ended(ExitCode.FINISHED, "").progress == 1.0
+
+
 def test_the_notice_is_shown_if_there_is_no_other_message(step):
     status = replace(FRESH, notice="there is no GPU")
     assert status.to_json()["message"] == status.to_json()["notice"] == "there is no GPU"
@@ -189,7 +195,11 @@ def test_the_notice_is_shown_if_there_is_no_other_message(step):
 @pytest.mark.parametrize(
     ("exit_code", "phase"),
     [
-        pytest.param(code, {0: Phase.FINISHED, 75: Phase.INTERRUPTED}.get(code, Phase.FAILED), id=code.name)
+        pytest.param(
+            code,
+            {0: ServerPhase.FINISHED, 75: ServerPhase.INTERRUPTED}.get(code, ServerPhase.FAILED),
+            id=code.name,
+        )
         for code in ExitCode
     ],
 )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec import ExitCode, ServerPhase
 from pslgs_operator.assessment.membership import Membership
 from pslgs_operator.assessment.pod_problems import failed, pod_problem
 from pslgs_operator.assessment.view import MOVING, View
@@ -87,7 +87,7 @@ def _of_pods(view: View, client: str) -> Problem | None:
     pods = view.client_pods.get(client, ())
     if found := pod_problem(pods, view.nodes, view.now):
         return found
-    answering = view.report is not None and view.report.phase in {"Waiting", *MOVING}
+    answering = view.report is not None and view.report.phase in {ServerPhase.WAITING, *MOVING}
     if pods and answering and pods[0].exit_code == ExitCode.SERVER_UNREACHABLE:
         return Problem(
             "ServerUnreachable",
@@ -100,7 +100,7 @@ def _of_pods(view: View, client: str) -> Problem | None:
 def _consequence(view: View, members: Membership) -> str:
     if view.moving:
         return f"; the training goes on with {len(members.live)} of {members.expected} clients"
-    if view.report is not None and view.report.phase == "Waiting":
+    if view.report is not None and view.report.phase == ServerPhase.WAITING:
         return f"; the training waits: {plain(view.report.message)}"
     return ""
 

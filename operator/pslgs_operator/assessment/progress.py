@@ -4,12 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from pslgs.spec import ServerPhase
 from pslgs_operator.assessment.view import MOVING
 from pslgs_operator.snapshot import ServerReport
 from pslgs_operator.status.types import SavedCheckpoint, Training
-
-_LOADING: Final = "Starting"
-"""In this phase a server doesn't know yet what it will resume."""
 
 _LONGEST_ETA: Final = timedelta(days=3650)
 _LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
@@ -17,15 +15,15 @@ _LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 
 def training_progress(old: Training, report: ServerReport | None, epochs: int) -> Training:
     """Print what the server says; what it doesn't know stays as it was, but for its pace."""
-    if report is None or report.phase == _LOADING:
+    if report is None or report.phase == ServerPhase.STARTING:
         return replace(old, epochs=epochs, samples_per_second="", eta="")
-    at_work, over = report.phase in MOVING, report.phase == "Finished"
+    at_work, over = report.phase in MOVING, report.phase == ServerPhase.FINISHED
     return Training(
         epoch=min(report.epoch, epochs) or old.epoch,
         epochs=epochs,
         step=report.step or old.step,
         steps=report.steps or old.steps,
-        progress=f"{int(100 * report.progress)}%" if report.steps else old.progress,
+        progress=_share(old, report),
         loss=_decimal(report.loss, 4) or old.loss,
         accuracy=_percentage(report.accuracy) or old.accuracy,
         deviation=_decimal(report.deviation, 3) or old.deviation,
@@ -34,6 +32,15 @@ def training_progress(old: Training, report: ServerReport | None, epochs: int) -
         samples_per_second=_pace(report.samples_per_second) if at_work or over else "",
         eta=_duration(report.eta_seconds) if at_work else "",
     )
+
+
+def _share(old: Training, report: ServerReport) -> str:
+    """Print the share that is done; only a server that resumed from an earlier step goes back."""
+    if not report.steps:
+        return old.progress
+    share, before = int(100 * report.progress), old.progress.removesuffix("%")
+    goes_on = report.step >= old.step and before.isascii() and before.isdigit()
+    return f"{max(share, int(before)) if goes_on else share}%"
 
 
 def saved_checkpoint(old: SavedCheckpoint | None, report: ServerReport | None) -> SavedCheckpoint | None:

@@ -1,5 +1,6 @@
 """The condition Ready: how far the job is, and whether its server answers."""
 
+from pslgs.spec import ServerPhase
 from pslgs_operator.assessment import timeouts
 from pslgs_operator.assessment.membership import Membership
 from pslgs_operator.assessment.pod_problems import failed
@@ -67,12 +68,12 @@ def _by_report(view: View, report: ServerReport, members: Membership) -> Conditi
         notice = f"; the server says: {report.notice}" if report.notice else ""
         training = f"training with {len(members.live)} of {members.expected} clients{notice}"
         return ConditionUpdate(ConditionStatus.TRUE, "Training", training)
-    if report.phase == "Waiting":
+    if report.phase == ServerPhase.WAITING:
         waits = report.message if report.message.startswith("for ") else f"for clients: {report.message}"
         return _not_yet("WaitingForClients", f"the server waits {waits.removesuffix(': ')}{to_come(view)}")
-    if report.phase == "Finished":
+    if report.phase == ServerPhase.FINISHED:
         return _not_yet(FINISHING, "the training is over, and the server is about to end")
-    if report.phase in {"Interrupted", "Failed"}:
+    if report.phase in {ServerPhase.INTERRUPTED, ServerPhase.FAILED}:
         return _not_yet("ServerRestarting", f"the server ends: {report.message}")
     return _not_yet(_starting(view), "the server reads its model and its data")
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from pslgs.spec import ServerPhase
 from pslgs_operator.placement import Placements
 from pslgs_operator.settings import Settings
 from pslgs_operator.snapshot import ChildJob, ChildJobState, ChildPod, Node, PodPhase, ServerReport, Snapshot
 from pslgs_operator.training_job import TrainingJob
 
 ENDED: Final = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
-MOVING: Final = frozenset({"Training", "Evaluating"})
+MOVING: Final = frozenset({ServerPhase.TRAINING, ServerPhase.EVALUATING})
 """Phases of a server that is at work."""
 _POLLS_OF_A_LOST_NODE: Final = 2
 """A server that missed so many polls, on a node that is not ready, is silent."""

@@ -100,6 +100,10 @@ class Coordinator:
         """Count the steps of the whole job, assuming no further change; 0 before the first schedule."""
         return self._progress.total_steps()
 
+    def fraction(self) -> float:
+        """Return the fraction of the training that is done, 0 … 1; lost clients do not change it."""
+        return self._progress.fraction()
+
     def missing_requirement(self) -> str | None:
         """Describe what training needs and does not have; None if nothing is missing."""
         return self._quorum.missing_requirement()

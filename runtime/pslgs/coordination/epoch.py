@@ -47,6 +47,7 @@ class Epoch:
         number: The epoch, counted from 1.
         offsets: Client -> samples that it has contributed so far in this epoch.
         skipped: Client -> samples of ``offsets`` that were in skipped steps.
+        used: Sum of ``offsets``.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Epoch:
         self.number = number
         self.offsets: dict[str, int] = {}
         self.skipped: dict[str, int] = {}
+        self.used = 0
         self._draw = ScheduleDraw(DrawId(number, 0), seed, sampler, {}, delays=dict(delays or {}))
         self._last_number = 0
         self._names: tuple[str, ...] = ()
@@ -147,6 +149,7 @@ class Epoch:
         """Count the samples of the next batch as used."""
         for client, size in self.next_batch().items():
             self.offsets[client] = self.offsets.get(client, 0) + size
+            self.used += size
             self._unplanned[client] -= size
             if not self._unplanned[client]:
                 del self._unplanned[client]
@@ -175,6 +178,7 @@ class Epoch:
         epoch = cls(state.epoch, seed, sampler, delays)
         epoch._last_number = state.draw
         epoch.offsets, epoch.skipped = dict(state.offsets), dict(state.skipped)
+        epoch.used = sum(state.offsets.values())
         epoch._committed = state
         if state.drawn_over:
             epoch._restored = replace(

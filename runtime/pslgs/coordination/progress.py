@@ -67,6 +67,16 @@ class Progress:
         epochs_to_come = max(0, self._settings.epochs - self.epoch.number)
         return self.step + self.epoch.steps_left() + self._steps_per_epoch * epochs_to_come
 
+    def fraction(self) -> float:
+        """Return the fraction of the training that is done, 0 … 1.
+
+        It counts the epochs that have ended, and of the present one the samples that it has used, as a share
+        of those of all clients, lost ones included: a client that is lost or returns does not change it.
+        """
+        pooled = self._membership.pooled_samples
+        share = min(1.0, self.epoch.used / pooled) if pooled else 0.0
+        return min(1.0, (self.epoch.number - 1 + share) / self._settings.epochs)
+
     def complete(self, operation: Operation) -> None:
         """Commit the result of an operation that has ended; nothing if it was abandoned."""
         match operation:

@@ -16,7 +16,7 @@ from pslgs.server.job_clients import JobClients
 from pslgs.server.run_checkpoint import NonFiniteStateError
 from pslgs.server.schedule_drawer import ScheduleDrawer
 from pslgs.server.step_runner import StepRunner
-from pslgs.telemetry import status
+from pslgs.spec import ServerPhase
 from pslgs.telemetry.records import CheckpointRecord, ClientRecord, SkippedRecord
 from pslgs.transport.grpc_server import Session
 from pslgs.transport.peer_text import one_line
@@ -32,8 +32,8 @@ TURN_SECONDS = 0.005
 """Maximum time for which events are handled in a row before other tasks of the event loop run."""
 
 _STATUS_PHASES = {
-    Phase.WAITING: status.Phase.WAITING,
-    Phase.EVALUATION: status.Phase.EVALUATING,
+    Phase.WAITING: ServerPhase.WAITING,
+    Phase.EVALUATION: ServerPhase.EVALUATING,
 }
 
 _END_STATUSES = {
@@ -176,8 +176,9 @@ class CoordinatorDriver:
         phase, before = self._coordinator.phase, self._last_phase
         self._last_phase = phase
         message = self._message(phase, before) if ticked or phase is not before else None
-        shown = _STATUS_PHASES.get(phase, status.Phase.TRAINING)
+        shown = _STATUS_PHASES.get(phase, ServerPhase.TRAINING)
         self._context.recorder.set_phase(shown, self._coordinator.total_steps(), message)
+        self._context.recorder.set_progress(self._coordinator.fraction())
 
     def _message(self, phase: Phase, before: Phase) -> str | None:
         """Return the status message of a phase; None to keep the present one."""

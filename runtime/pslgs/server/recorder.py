@@ -10,6 +10,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from pslgs.server.options import ServerOptions
+from pslgs.spec import ServerPhase
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import SplitTrainingJob
 from pslgs.telemetry.client_view import ClientNames, ClientView
@@ -24,7 +25,7 @@ from pslgs.telemetry.records import (
     Record,
     SkippedRecord,
 )
-from pslgs.telemetry.status import Phase, Status, kept_figures, next_status, resumed_status
+from pslgs.telemetry.status import Status, kept_figures, next_status, resumed_status
 
 _logger = logging.getLogger(__name__)
 
@@ -85,11 +86,16 @@ class RunRecorder:
         self.metrics.set_heartbeat(now)
         self.status = replace(self.status, heartbeat=now)
 
-    def set_phase(self, phase: Phase, steps: int, message: str | None) -> None:
+    def set_phase(self, phase: ServerPhase, steps: int, message: str | None) -> None:
         """Set phase, total number of steps and message of the status; None keeps the present message."""
         if message is not None or phase is not self.status.phase or steps != self.status.steps:
             self.status = replace(self.status, phase=phase, steps=steps, message=message or "")
             self.metrics.set_phase(phase)
+
+    def set_progress(self, fraction: float) -> None:
+        """Set the fraction of the training that is done, 0 … 1."""
+        if fraction != self.status.fraction:
+            self.status = replace(self.status, fraction=fraction)
 
     def finish(self, step: int, exit_code: ExitCode, message: str) -> None:
         """Record that the run ended after ``step``."""

@@ -32,6 +32,7 @@ from pslgs.spec.fault_tolerance import FaultTolerance, OnLostClient
 from pslgs.spec.job import JobSpec, Metadata, SplitTrainingJob
 from pslgs.spec.manifest import load_job, parse_job
 from pslgs.spec.model import ModelSpec
+from pslgs.spec.server_phase import ServerPhase
 from pslgs.spec.training import (
     LatentDirichletSpec,
     Loss,
@@ -72,6 +73,7 @@ __all__ = [
     "SamplingStrategy",
     "ScheduleName",
     "ScheduleSpec",
+    "ServerPhase",
     "ServerSpec",
     "ServiceSpec",
     "ServiceType",

@@ -5,6 +5,7 @@ from typing import assert_never
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info
 
+from pslgs.spec.server_phase import ServerPhase
 from pslgs.telemetry.client_view import ClientView
 from pslgs.telemetry.prometheus import SECONDS_BUCKETS, LatestGauge
 from pslgs.telemetry.records import (
@@ -18,7 +19,6 @@ from pslgs.telemetry.records import (
     StepRecord,
 )
 from pslgs.telemetry.series import ClientSeries, FaultSeries, ProgressSeries, QualitySeries
-from pslgs.telemetry.status import Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class ServerMetrics:
             case _:
                 assert_never(record)
 
-    def set_phase(self, phase: Phase) -> None:
+    def set_phase(self, phase: ServerPhase) -> None:
         """Set the phase of the run."""
         self._progress.set_phase(phase)
 

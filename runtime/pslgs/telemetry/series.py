@@ -5,6 +5,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
 
+from pslgs.spec.server_phase import ServerPhase
 from pslgs.telemetry.client_view import LOST, STATES, ClientView, NoClients
 from pslgs.telemetry.prometheus import SECONDS_BUCKETS, LatestGauge, ReasonCounter
 from pslgs.telemetry.records import (
@@ -15,7 +16,6 @@ from pslgs.telemetry.records import (
     SkippedRecord,
     StepRecord,
 )
-from pslgs.telemetry.status import Phase
 
 STEP_PHASES = ("forward_wait", "server", "backward_wait", "update")
 RESPONSE_PHASES = ("forward", "backward")
@@ -60,11 +60,11 @@ class ProgressSeries:
         self._phase = Gauge(
             "pslgs_phase", "1 for the current phase of the run, 0 for others", ["phase"], registry=registry
         )
-        self.set_phase(Phase.STARTING)
+        self.set_phase(ServerPhase.STARTING)
 
-    def set_phase(self, current: Phase) -> None:
+    def set_phase(self, current: ServerPhase) -> None:
         """Set the phase of the run."""
-        for phase in Phase:
+        for phase in ServerPhase:
             self._phase.labels(phase.value).set(phase is current)
 
     def observe_step(self, record: StepRecord) -> None:

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import reduce
 from typing import Any, NamedTuple, assert_never
 
 from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec.server_phase import ServerPhase
 from pslgs.telemetry.client_view import ClientNames, NoClients
 from pslgs.telemetry.records import (
     AbortRecord,
@@ -65,20 +65,6 @@ class Throughput:
         return max(0.0, self.commits[-1][0] - self.commits[0][0]) if self.commits else 0.0
 
 
-class Phase(StrEnum):
-    """Phases of a run."""
-
-    STARTING = "Starting"
-    WAITING = "Waiting"
-    """Waiting for clients."""
-    TRAINING = "Training"
-    EVALUATING = "Evaluating"
-    FINISHED = "Finished"
-    INTERRUPTED = "Interrupted"
-    """Stopped by a signal; the run can be resumed."""
-    FAILED = "Failed"
-
-
 class SavedCheckpoint(NamedTuple):
     """Step of a checkpoint, and the Unix time in seconds at which it was written."""
 
@@ -94,6 +80,7 @@ class Status:
         started: Unix time in seconds at which this process started.
         epochs: Number of epochs of the job.
         clients_expected: Number of clients that the job expects.
+        fraction: Fraction of the training that is done, see `Progress.fraction`.
         steps: Estimated number of steps in all epochs; 0 before the first schedule.
         phase: Phase of the run.
         epoch: Number of the current epoch, from 1; 0 before the first step.
@@ -117,8 +104,9 @@ class Status:
     started: float
     epochs: int
     clients_expected: int
+    fraction: float | None = None
     steps: int = 0
-    phase: Phase = Phase.STARTING
+    phase: ServerPhase = ServerPhase.STARTING
     epoch: int = 0
     step: int = 0
     loss: float | None = None
@@ -137,12 +125,18 @@ class Status:
 
     def ended(self, exit_code: ExitCode, message: str) -> "Status":
         """Return the status after the end of the run."""
-        phases = {ExitCode.FINISHED: Phase.FINISHED, ExitCode.INTERRUPTED: Phase.INTERRUPTED}
-        return replace(self, phase=phases.get(exit_code, Phase.FAILED), message=message, exit_code=exit_code)
+        phases = {ExitCode.FINISHED: ServerPhase.FINISHED, ExitCode.INTERRUPTED: ServerPhase.INTERRUPTED}
+        return replace(
+            self, phase=phases.get(exit_code, ServerPhase.FAILED), message=message, exit_code=exit_code
+        )
 
     @property
     def progress(self) -> float:
-        """Committed steps as a fraction of all steps, 0 … 1."""
+        """Fraction of the training that is done, 0 … 1; of the steps, as long as only those are known."""
+        if self.exit_code is ExitCode.FINISHED:
+            return 1.0
+        if self.fraction is not None:
+            return self.fraction
         return min(1.0, self.step / self.steps) if self.steps else 0.0
 
     @property
@@ -223,7 +217,7 @@ def resumed_status(
 def _after_step(status: Status, record: StepRecord) -> Status:
     return replace(
         status,
-        phase=Phase.TRAINING,
+        phase=ServerPhase.TRAINING,
         epoch=record.epoch,
         step=record.step,
         loss=record.loss,
