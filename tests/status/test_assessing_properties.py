@@ -161,10 +161,12 @@ def test_conditions_are_complete_well_formed_and_exclude_each_other(
     held = {kind for kind in ConditionType if status.holds(kind)}
     assert set(status.conditions) == set(ConditionType)
     assert not {ConditionType.COMPLETE, ConditionType.FAILED} <= held
-    assert not (
-        status.finished and held & {ConditionType.READY, ConditionType.DEGRADED, ConditionType.SUSPENDED}
-    )
+    going_on = {ConditionType.DEGRADED, ConditionType.SUSPENDED, ConditionType.RECONCILING}
+    assert not (status.finished and held & going_on)
     assert not {ConditionType.READY, ConditionType.SUSPENDED} <= held
+    assert not {ConditionType.READY, ConditionType.STALLED} <= held
+    assert (ConditionType.STALLED in held) is (ConditionType.FAILED in held)
+    assert (ConditionType.RECONCILING in held) is not (status.finished or spec["suspend"])
     for condition in status.conditions.values():
         assert re.fullmatch(REASON, condition.reason)
         assert len(condition.message.encode()) <= 4000

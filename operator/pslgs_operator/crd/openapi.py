@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 
 from pslgs.spec.scalars import INT32_MAX, INT64_MAX, PATTERN_WORDS
 from pslgs_operator.crd.cel import Rule, literal
@@ -21,7 +21,9 @@ _TAKEN_OVER: Final = (
     "maxItems",
     "maxProperties",
     "x-kubernetes-int-or-string",
+    "format",
     "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
     "required",
 )
 _FORMATS: Final[Mapping[object, str]] = {INT32_MAX: "int32", INT64_MAX: "int64"}
@@ -37,9 +39,9 @@ _RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
 }
 
 
-def structural_schema(model: type[BaseModel]) -> Schema:
-    """Describe a part of the manifest: fields, descriptions, defaults, bounds and rules."""
-    document = model.model_json_schema(by_alias=True)
+def structural_schema(model: type[Any]) -> Schema:
+    """Describe a pydantic model as it is written: fields, descriptions, defaults, bounds and rules."""
+    document = TypeAdapter(model).json_schema(by_alias=True, mode="serialization")
     return _structural(document, document.get("$defs", {}))
 
 

@@ -1,10 +1,15 @@
 """Conditions, as the API conventions have them."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic.alias_generators import to_camel
+from pydantic.dataclasses import dataclass
 
 from pslgs_operator.fields import mappings, moment, text, timestamp, whole
 from pslgs_operator.text import cut, word
@@ -36,30 +41,53 @@ class ConditionStatus(StrEnum):
     UNKNOWN = "Unknown"
 
 
-@dataclass(frozen=True, slots=True)
+MODEL: Final = ConfigDict(
+    alias_generator=to_camel, populate_by_name=True, extra="ignore", use_attribute_docstrings=True
+)
+"""Configuration of the parts of a status: camelCase names, descriptions from docstrings."""
+
+
+def width(name: str) -> WithJsonSchema:
+    """Describe an integer of this width; the operator writes what servers report, without checking it."""
+    return WithJsonSchema({"type": "integer", "format": name})
+
+
+def _utc(given: datetime) -> datetime:
+    known = given if given.tzinfo else given.replace(tzinfo=UTC)
+    return known.astimezone(UTC).replace(microsecond=0)
+
+
+Int64 = Annotated[int, width("int64")]
+Moment = Annotated[
+    datetime,
+    AfterValidator(_utc),
+    PlainSerializer(timestamp, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+
+@dataclass(frozen=True, slots=True, config=MODEL)
 class Condition:
-    """One condition, as the API conventions have it."""
+    """One aspect of the job's state, with fields as in the Kubernetes API conventions."""
 
-    type: ConditionType
+    type: Annotated[
+        ConditionType,
+        WithJsonSchema({"type": "string"}),
+        Field(description=f"Type of the condition: {', '.join(ConditionType)}."),
+    ]
     status: ConditionStatus
+    """Status of the condition."""
     reason: str
+    """Reason for the last change of the status, in one word, for programs."""
     message: str
-    observed_generation: int
-    last_transition_time: datetime
-
-    def to_json(self) -> dict[str, Any]:
-        """Write it as the API server is given it."""
-        return {
-            "type": self.type.value,
-            "status": self.status.value,
-            "observedGeneration": self.observed_generation,
-            "lastTransitionTime": timestamp(self.last_transition_time),
-            "reason": self.reason,
-            "message": self.message,
-        }
+    """Details for people: what was observed, and what to do about it."""
+    observed_generation: Int64
+    """Generation of the job that the condition was computed for."""
+    last_transition_time: Moment
+    """Time at which the status of the condition last changed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class ConditionUpdate:
     """What was found about one condition at one look."""
 

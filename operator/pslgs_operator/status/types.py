@@ -1,56 +1,27 @@
-"""The status of a job as stored in the API."""
+"""The status of a job: the model that is written, read, and described in the custom resource definition."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, field, fields
-from datetime import datetime
+from dataclasses import field
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Annotated, Any, Final, Self
 
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, ValidationError, computed_field
+from pydantic.dataclasses import dataclass
 
-from pslgs_operator.fields import mapping, moment, timestamp, whole
-from pslgs_operator.status.conditions import Condition, ConditionStatus, ConditionType, parse_conditions
-
-
-class Record(Protocol):
-    """A dataclass of integers, texts and tuples of texts, each with a default."""
-
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-
-
-_Kind = TypeVar("_Kind", bound=Record)
-
-
-def written(record: Record) -> dict[str, Any]:
-    """Write a record; empty texts and lists are left out, zeros are not."""
-    values = ((to_camel(each.name), getattr(record, each.name)) for each in fields(record))
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in values
-        if value not in {"", ()}
-    }
-
-
-def read(kind: type[_Kind], document: object) -> _Kind:
-    """Read a record; what is missing, or of another type, is what it is by default."""
-    return kind(**dict(_values(kind, mapping(document))))
-
-
-def known(**values: object) -> dict[str, Any]:
-    """Keep the values that are known, under names in camelCase."""
-    return {to_camel(name): value for name, value in values.items() if value is not None}
-
-
-def _values(kind: type[Record], document: Mapping[str, Any]) -> Any:  # noqa: ANN401 - of the fields' types
-    for each in fields(kind):
-        value, wanted = document.get(to_camel(each.name)), type(each.default)
-        if wanted is tuple and isinstance(value, list):
-            yield each.name, tuple(item for item in value if isinstance(item, str))
-        elif type(value) is wanted:
-            yield each.name, value
-
+from pslgs_operator.status.conditions import (
+    MODEL,
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Int64,
+    Moment,
+    parse_conditions,
+    width,
+)
 
 __all__ = [
+    "FINISHING",
     "Clients",
     "Condition",
     "ConditionStatus",
@@ -63,9 +34,11 @@ __all__ = [
     "Training",
 ]
 
-
-FINISHING = "Finishing"
+FINISHING: Final = "Finishing"
 """Reason of a job that is not Ready because all of its work is done."""
+
+Int32 = Annotated[int, width("int32")]
+Names = Annotated[tuple[str, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})]
 
 
 class Phase(StrEnum):
@@ -80,70 +53,131 @@ class Phase(StrEnum):
     FAILED = "Failed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=MODEL)
 class Clients:
-    """The job's clients; ``lost`` names at most the first 20 of ``lost_count``."""
+    """Number of clients, and the clients that were lost."""
 
-    expected: int = 0
-    live: int = 0
-    lost: tuple[str, ...] = ()
-    lost_count: int = 0
+    expected: Int32 = 0
+    """Number of clients on the matching nodes, including lost ones."""
+    live: Int32 = 0
+    """Number of clients that take part in the training."""
+    lost: Names = ()
+    """Names of clients that took part and have not returned; at most 20."""
+    lost_count: Int32 = 0
+    """Number of clients that took part and have not returned."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def summary(self) -> str:
+        """Live and expected clients, as printed by kubectl get: 3/3."""
+        return f"{self.live}/{self.expected}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=MODEL)
 class Training:
-    """The training's figures, as printed; empty where not known."""
+    """Progress and figures of the training. Numbers with a fraction are texts, rounded for people."""
 
-    epoch: int = 0
-    epochs: int = 0
-    step: int = 0
-    steps: int = 0
+    epoch: Int32 = 0
+    """Number of the current epoch, from 1."""
+    epochs: Int32 = 0
+    """Number of epochs of the job."""
+    step: Int64 = 0
+    """Number of steps that were applied. It goes back if the server resumes from an earlier checkpoint."""
+    steps: Int64 = 0
+    """Estimated number of steps of the whole training with the present clients. It changes with them."""
     progress: str = ""
+    """Share of the training that is done, such as 42%: the epochs that have ended, and of the current epoch
+    the share of the samples of all clients, lost ones included, that were used. It decreases only if the
+    server resumes from an earlier checkpoint."""
     loss: str = ""
+    """Mean loss of the last global batch."""
     accuracy: str = ""
+    """Accuracy of the last evaluation, such as 96.1%."""
     deviation: str = ""
+    """Batch deviation of the last global batch: the L1 distance, 0 to 2, between its label distribution and
+    that of all data."""
     deviation_expected: str = ""
+    """Expected batch deviation of batches that are drawn uniformly from all data."""
     deviation_bound: str = ""
+    """Bound that the batch deviation of uniformly drawn batches exceeds with a probability of at most 1%."""
     samples_per_second: str = ""
+    """Number of samples per second of all clients together, over the last steps."""
     eta: str = ""
+    """Estimated time until the last step, such as 1h 3m."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def epoch_summary(self) -> str:
+        """Current epoch and number of epochs, as printed by kubectl get: 12/100."""
+        return f"{self.epoch}/{self.epochs}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=MODEL)
 class Server:
-    """Where the server is; ``address`` is the one that clients dial."""
+    """The server's pod and address."""
 
     pod: str = ""
+    """Name of the server's newest pod."""
     node: str = ""
+    """Name of the node of this pod."""
     address: str = ""
-    restarts: int = 0
+    """Address and port that clients connect to."""
+    restarts: Int32 = 0
+    """Number of times that the server was started again in a new pod."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=MODEL)
 class SavedCheckpoint:
-    """The last checkpoint."""
+    """The newest checkpoint."""
 
-    step: int
-    time: datetime
+    step: Int64
+    """Number of the step from which a new server resumes."""
+    time: Moment
+    """Time at which the checkpoint was written."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=MODEL)
 class ModelPlace:
-    """Where the finished model lies: a file in a volume claim."""
+    """Location of the trained model."""
 
-    claim_name: str = ""
+    claim_name: str
+    """Name of the PersistentVolumeClaim that contains the model."""
     path: str = ""
+    """Path of the model's file in this volume."""
 
 
-@dataclass(frozen=True, slots=True)
+def _by_type(given: object) -> object:
+    return parse_conditions({"conditions": given}) if isinstance(given, list) else given
+
+
+Conditions = Annotated[
+    Mapping[ConditionType, Condition],
+    BeforeValidator(_by_type),
+    PlainSerializer(lambda conditions: list(conditions.values()), return_type=list[Condition]),
+    Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+]
+
+
+@dataclass(frozen=True, slots=True, config=MODEL)
 class JobStatus:
-    """Everything that the operator says of a job; times have no fractions of a second."""
+    """Observed state of the job, written by the operator."""
 
-    observed_generation: int = 0
-    conditions: Mapping[ConditionType, Condition] = field(default_factory=dict)
-    start_time: datetime | None = None
-    training_start_time: datetime | None = None
-    completion_time: datetime | None = None
-    last_heartbeat_time: datetime | None = None
+    observed_generation: Int64 = 0
+    """Generation of the job that this status was computed for."""
+    conditions: Conditions = field(default_factory=dict)
+    """Conditions of the job; see docs/status.md for their reasons."""
+    start_time: Moment | None = None
+    """Time at which the server's Job was created, after the last resume; activeDeadlineSeconds counts from
+    it."""
+    training_start_time: Moment | None = None
+    """Time at which the first step was seen; from then on, the fields that define the training are
+    immutable."""
+    completion_time: Moment | None = None
+    """Time at which the job became Complete or Failed."""
+    last_heartbeat_time: Moment | None = None
+    """Time at which the operator last wrote this status. While the server's pod runs, the operator writes it
+    every 30 seconds even if nothing changed: if this time is more than two minutes ago then, the operator is
+    not running, and the status may be outdated."""
     clients: Clients = field(default_factory=Clients)
     training: Training = field(default_factory=Training)
     server: Server = field(default_factory=Server)
@@ -157,12 +191,13 @@ class JobStatus:
 
     @property
     def finished(self) -> bool:
-        """Whether the job is over, for good or ill; it is never begun again."""
+        """Whether the job has ended; it does not start again."""
         return self.holds(ConditionType.COMPLETE) or self.holds(ConditionType.FAILED)
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def phase(self) -> Phase:
-        """Derive the one word from the conditions."""
+        """Summary of the conditions in one word, for people; programs should read the conditions."""
         accepted = self.conditions.get(ConditionType.ACCEPTED)
         refused = accepted is not None and accepted.status is ConditionStatus.FALSE
         said = (
@@ -181,40 +216,40 @@ class JobStatus:
         return ready is not None and ready.reason == FINISHING
 
     @classmethod
-    def parse(cls, status: Mapping[str, Any]) -> "JobStatus":
-        """Read the status of an object; what is missing is not known."""
-        saved, model = mapping(status, "checkpoint"), read(ModelPlace, mapping(status, "model"))
-        step, time = whole(saved, "step"), moment(saved, "time")
-        return cls(
-            observed_generation=whole(status, "observedGeneration") or 0,
-            conditions=parse_conditions(status),
-            start_time=moment(status, "startTime"),
-            training_start_time=moment(status, "trainingStartTime"),
-            completion_time=moment(status, "completionTime"),
-            last_heartbeat_time=moment(status, "lastHeartbeatTime"),
-            clients=read(Clients, mapping(status, "clients")),
-            training=read(Training, mapping(status, "training")),
-            server=read(Server, mapping(status, "server")),
-            checkpoint=None if step is None or time is None else SavedCheckpoint(step, time),
-            model=model if model.claim_name else None,
-        )
+    def parse(cls, status: Mapping[str, Any]) -> Self:
+        """Read the status of an object; what is missing or of another type is not known."""
+        document = json.loads(json.dumps(status))
+        while True:
+            try:
+                return _ADAPTER.validate_json(json.dumps(document), strict=True)  # type: ignore[return-value]
+            except ValidationError as error:
+                for each in error.errors(include_url=False, include_input=False):
+                    _drop(document, each["loc"])
 
     def to_json(self) -> dict[str, Any]:
-        """Write it as the API server is given it; what is not known is left out."""
-        clients, training, saved = self.clients, self.training, self.checkpoint
-        members = {**written(clients), "summary": f"{clients.live}/{clients.expected}"}
-        figures = {**written(training), "epochSummary": f"{training.epoch}/{training.epochs}"}
-        return known(
-            observed_generation=self.observed_generation,
-            phase=self.phase.value,
-            conditions=[each.to_json() for each in self.conditions.values()],
-            start_time=timestamp(self.start_time),
-            training_start_time=timestamp(self.training_start_time),
-            completion_time=timestamp(self.completion_time),
-            last_heartbeat_time=timestamp(self.last_heartbeat_time),
-            clients=None if clients == Clients() else members,
-            training=None if training == Training() else figures,
-            server=None if self.server == Server() else written(self.server),
-            checkpoint=saved and {"step": saved.step, "time": timestamp(saved.time)},
-            model=self.model and written(self.model),
-        )
+        """Write it for the API server; what is not known is left out."""
+        document = _ADAPTER.dump_python(self, mode="json", by_alias=True)
+        return {
+            name: _filled(value) if isinstance(value, dict) else value
+            for name, value in document.items()
+            if name in _ALWAYS or value not in (None, _EMPTY[name])
+        }
+
+
+_ALWAYS: Final = ("observedGeneration", "phase", "conditions")
+_ADAPTER: Final = TypeAdapter(JobStatus)
+_EMPTY: Final = _ADAPTER.dump_python(JobStatus(), mode="json", by_alias=True)
+
+
+def _filled(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out empty texts and lists, but not zeros."""
+    return {name: value for name, value in part.items() if value not in ("", [])}
+
+
+def _drop(document: dict[str, Any], location: tuple[int | str, ...]) -> None:
+    """Remove the field at a location, or the part that lacks it."""
+    part = document.get(str(location[0])) if location else None
+    if isinstance(part, dict) and len(location) > 1 and location[1] in part:
+        part.pop(str(location[1]))
+    elif location:
+        document.pop(str(location[0]), None)
