@@ -6,9 +6,9 @@ Body = dict[str, Any]
 
 
 def copied(value: Any) -> Any:
-    """Copy what JSON can say; several times faster than `copy.deepcopy`."""
-    if isinstance(value, dict):
-        return {name: copied(each) for name, each in value.items()}
-    if isinstance(value, list):
+    """Copy what JSON can say, several times faster than `copy.deepcopy`; ``managedFields`` never change."""
+    if type(value) is dict:
+        return {name: each if name == "managedFields" else copied(each) for name, each in value.items()}
+    if type(value) is list:
         return [copied(each) for each in value]
     return value

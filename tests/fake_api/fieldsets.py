@@ -44,7 +44,7 @@ def owned_part(body: Mapping[str, Any], *, status: bool) -> dict[str, Any]:
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Yield every leaf field with its value; an item of a keyed list is one beside its fields."""
     keys = _keys(path, value)
-    if isinstance(value, Mapping) and value and not (path and path[-1] in _ATOMIC_MAPS):
+    if type(value) is dict and value and not (path and path[-1] in _ATOMIC_MAPS):
         for name, each in value.items():
             yield from leaves(each, (*path, f"f:{name}"))
     elif keys:

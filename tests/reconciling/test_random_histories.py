@@ -1,0 +1,71 @@
+"""Whatever happens to a job, and in whatever order, in the end there is what must be there."""
+
+import asyncio
+from base64 import b64decode
+
+import pytest
+
+from reconciling.histories import History
+from reconciling.life import KEY
+
+TOGETHER = 50
+CHUNKS = 20
+
+
+def wrongs(history: History) -> list[str]:
+    """Say what is not as the model wants it."""
+    world, model = history.world, history.model
+    job = world.get("SplitTrainingJob", KEY.name)
+    assert job is not None
+    found = [*_differences("Job", set(world.of("Job")), model.jobs())]
+    pods = {each["metadata"]["labels"]["batch.kubernetes.io/job-name"] for each in world.of("Pod").values()}
+    found += _differences("pod of", pods, model.jobs())
+    if not model.suspended:
+        there = {(key.kind, key.name) for key in world.objects}
+        found += [f"{kind} {name} is missing" for kind, name in model.supporting() - there]
+        found += [f"Secret {name} is missing" for name in model.identities() - set(world.of("Secret"))]
+    for key, body in world.objects.items():
+        owners = body["metadata"].get("ownerReferences")
+        if key.kind not in {"Event", "Node", "SplitTrainingJob", "Pod"} and key not in history.strangers:
+            uids = [owner["uid"] for owner in owners or ()]
+            found += [] if uids == [job["metadata"]["uid"]] else [f"{key.kind} {key.name} is owned by {uids}"]
+    trusted = {
+        b64decode(each["data"]["ca.crt"]) for each in world.of("Secret").values() if "ca.crt" in each["data"]
+    }
+    found += [f"there are {len(trusted)} authorities"] if len(trusted) > 1 else []
+    conditions = {each["type"]: each for each in job["status"]["conditions"]}
+    if conditions["Suspended"]["status"] != str(model.suspended):
+        found.append(f"Suspended is {conditions['Suspended']}")
+    if job["status"]["observedGeneration"] != job["metadata"]["generation"]:
+        found.append("the status is about an older generation")
+    return found
+
+
+def _differences(what: str, found: set[str], wanted: set[str]) -> list[str]:
+    return [f"{what} {name} is missing" for name in sorted(wanted - found)] + [
+        f"{what} {name} should not be there" for name in sorted(found - wanted)
+    ]
+
+
+async def lived(seeds: range) -> list[str]:
+    """Live histories; returns what went wrong, with the whole trace of each."""
+    reports = []
+    for seed in seeds:
+        history = History(seed)
+        try:
+            await history.run()
+            wrong = wrongs(history)
+        except (AssertionError, KeyError) as error:
+            wrong = [repr(error)]
+        if wrong:
+            reports.append("\n".join([f"seed {seed}:", *history.trace, *(f"-> {each}" for each in wrong)]))
+    return reports
+
+
+@pytest.mark.parametrize(
+    "chunk", [pytest.param(n, marks=[pytest.mark.slow] * (n > 0), id=f"{n}") for n in range(CHUNKS)]
+)
+def test_in_the_end_there_is_what_must_be_there(chunk):
+    first = chunk * TOGETHER
+    reports = asyncio.run(lived(range(first, first + TOGETHER)))
+    assert not reports, f"{len(reports)} of {TOGETHER} histories\n\n" + "\n\n".join(reports[:2])
