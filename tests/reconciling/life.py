@@ -1,5 +1,6 @@
 """A cluster with operators in virtual time: watches, controllers, kubelets, and time that passes."""
 
+from base64 import b64decode
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -58,7 +59,8 @@ class World:
     server: FakeApiServer = field(init=False)
 
     def __post_init__(self) -> None:
-        self.server = FakeApiServer(Storage(now=lambda: self.now))
+        namespaces = dict.fromkeys((KEY.namespace, Settings().namespace), True)
+        self.server = FakeApiServer(Storage(now=lambda: self.now), namespaces)
 
     @property
     def objects(self) -> dict[Key, Body]:
@@ -82,6 +84,11 @@ class World:
     def of(self, kind: str) -> dict[str, Body]:
         """Return all objects of a kind by name."""
         return {key.name: each for key, each in self.objects.items() if key.kind == kind}
+
+    def trusted(self) -> set[bytes]:
+        """Return what the job's certificates say whom to trust."""
+        secrets = [each for key, each in self.objects.items() if key[:2] == ("Secret", KEY.namespace)]
+        return {b64decode(each["data"]["ca.crt"]) for each in secrets if "ca.crt" in each["data"]}
 
     def put(self, body: Mapping[str, Any], manager: str = "others") -> None:
         """Create or replace an object, the status too if it is given."""

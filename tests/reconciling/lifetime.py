@@ -1,7 +1,6 @@
 """What happens to a job from its beginning to its end, and how a cluster looks after each of it."""
 
 import re
-from base64 import b64decode
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -76,7 +75,7 @@ def state(world: World) -> dict[str, Any]:
         name = body["metadata"]["labels"]["batch.kubernetes.io/job-name"] if key.kind == "Pod" else key.name
         data = {"data": sorted(body.get("data") or {})} if key.kind == "Secret" else {}
         assert f"{key.kind}/{name}" not in found, f"there are two {key.kind} {name}"
-        found[f"{key.kind}/{name}"] = plain({**body, **data})
+        found[f"{key.kind}/{plain(name)}"] = plain({**body, **data})
     return found
 
 
@@ -86,12 +85,6 @@ def differences(found: Any, wanted: Any, path: str = "") -> list[str]:
         names = sorted(found.keys() | wanted.keys())
         return [each for n in names for each in differences(found.get(n), wanted.get(n), f"{path}.{n}")]
     return [] if found == wanted else [f"{path}: {found!r}, not {wanted!r}"]
-
-
-def authorities(world: World) -> set[bytes]:
-    """Return the authorities that any certificate of the job trusts."""
-    secrets = world.of("Secret").values()
-    return {b64decode(each["data"]["ca.crt"]) for each in secrets if "ca.crt" in each["data"]}
 
 
 async def after(start: World, change: Change, fault: Fault) -> World:
@@ -121,8 +114,8 @@ async def history() -> list[tuple[str, World, World, list[str]]]:
 def wrongs(end: World, start: World, wanted: World) -> list[str]:
     """Say how a world differs from the one that is wanted, both of which come from ``start``."""
     found = differences(state(end), state(wanted))
-    if len(authorities(end)) > 1:
-        found.append(f"there are {len(authorities(end))} authorities")
-    if authorities(start) == authorities(wanted) and authorities(end) != authorities(start):
+    if len(end.trusted()) > 1:
+        found.append(f"there are {len(end.trusted())} authorities")
+    if start.trusted() == wanted.trusted() and end.trusted() != start.trusted():
         found.append("the authority is another one")
     return found

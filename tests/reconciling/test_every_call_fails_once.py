@@ -15,10 +15,13 @@ SECRET_LEAKS = pytest.mark.xfail(
 )
 
 
+QUICK = {("is applied", "500", "after"), ("is suspended", "time-out", "before")}
+
+
 def _cases() -> Iterator[Any]:
-    """Yield what happens, what fails and when; one kind of failure stands for all in a hurry."""
+    """Yield what happens, what fails and when; two cases stand for all in a hurry."""
     for happens, failure, when in product(LIFE, FAILURES, ("before", "after")):
-        marks = [] if (failure, when) == ("500", "after") else [pytest.mark.slow]
+        marks = [] if (happens, failure, when) in QUICK else [pytest.mark.slow]
         marks += [SECRET_LEAKS] if (happens, when) == ("loses a node", "before") else []
         yield pytest.param(happens, failure, when, marks=marks, id=f"{happens}-{failure}-{when}")
 

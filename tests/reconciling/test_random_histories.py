@@ -1,15 +1,15 @@
 """Whatever happens to a job, and in whatever order, in the end there is what must be there."""
 
 import asyncio
-from base64 import b64decode
 
 import pytest
 
 from reconciling.histories import History
 from reconciling.life import KEY
 
-TOGETHER = 50
-CHUNKS = 20
+TOGETHER = 25
+CHUNKS = 40
+OWNED = {"Job", "Service", "ConfigMap", "NetworkPolicy", "PersistentVolumeClaim", "Secret"}
 
 
 def wrongs(history: History) -> list[str]:
@@ -26,13 +26,11 @@ def wrongs(history: History) -> list[str]:
         found += [f"Secret {name} is missing" for name in model.identities() - set(world.of("Secret"))]
     for key, body in world.objects.items():
         owners = body["metadata"].get("ownerReferences")
-        if key.kind not in {"Event", "Node", "SplitTrainingJob", "Pod"} and key not in history.strangers:
+        if key.namespace == KEY.namespace and key.kind in OWNED and key not in history.strangers:
             uids = [owner["uid"] for owner in owners or ()]
             found += [] if uids == [job["metadata"]["uid"]] else [f"{key.kind} {key.name} is owned by {uids}"]
-    trusted = {
-        b64decode(each["data"]["ca.crt"]) for each in world.of("Secret").values() if "ca.crt" in each["data"]
-    }
-    found += [f"there are {len(trusted)} authorities"] if len(trusted) > 1 else []
+    authorities = len(world.trusted())
+    found += [f"there are {authorities} authorities"] if authorities > 1 else []
     conditions = {each["type"]: each for each in job["status"]["conditions"]}
     if conditions["Suspended"]["status"] != str(model.suspended):
         found.append(f"Suspended is {conditions['Suspended']}")
