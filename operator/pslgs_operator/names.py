@@ -22,6 +22,10 @@ SPEC_ANNOTATION: Final = f"{GROUP}/spec-digest"
 """Digest of the spec that a child was made from; not of the child, which a new operator makes otherwise."""
 EXPIRY_ANNOTATION: Final = f"{GROUP}/certificate-expires"
 
+QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
+QUEUE_LABELS: Final = (QUEUE_LABEL, "kueue.x-k8s.io/priority-class")
+"""Labels of a SplitTrainingJob that its child Jobs inherit, because Kueue admits those."""
+
 SERVER: Final = "server"
 CLIENT: Final = "client"
 """Roles, and the names of the containers."""

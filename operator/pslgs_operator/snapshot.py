@@ -45,6 +45,7 @@ class ChildJob:
         message: The same in a sentence; of one that is active, why no pod is made for it.
         deleting: Whether it is on its way out; nothing may be decided from what it says then.
         ended: When it became Complete or Failed.
+        started: Time at which Kubernetes began to create its pods, after it was created or resumed last.
         suspended: Whether ``spec.suspend`` of the batch/v1 Job is true, for example because Kueue has not
             admitted it; no pods are created for it.
     """
@@ -63,6 +64,7 @@ class ChildJob:
     message: str = ""
     deleting: bool = False
     ended: datetime | None = None
+    started: datetime | None = None
     suspended: bool = False
 
 

@@ -25,6 +25,7 @@ class TrainingJob:
         generation: Grows with each change of the spec.
         status: What the operator wrote last.
         manifest: The parsed manifest.
+        queue_labels: Kueue's labels of the job: the LocalQueue, and a priority class; empty without a queue.
         spec_digest: A digest of what children are made from; defaults are left out, so an upgrade changes
             nothing.
     """
@@ -35,6 +36,7 @@ class TrainingJob:
     generation: int
     status: JobStatus
     manifest: SplitTrainingJob
+    queue_labels: Mapping[str, str] = field(default_factory=dict)
     spec_digest: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,7 +90,14 @@ class TrainingJob:
             generation=metadata["generation"],
             status=JobStatus.parse(body.get("status") or {}),
             manifest=manifest,
+            queue_labels=_queue_labels(metadata.get("labels") or {}),
         )
+
+
+def _queue_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    if not labels.get(names.QUEUE_LABEL):
+        return {}
+    return {name: labels[name] for name in names.QUEUE_LABELS if name in labels}
 
 
 def _digest(spec: JobSpec) -> str:

@@ -32,6 +32,7 @@ def test_a_client_s_job_that_runs() -> None:
         state=ChildJobState.ACTIVE,
         created=CREATED,
         failures=2,
+        started=datetime(2026, 1, 2, 4, tzinfo=UTC),
     )
 
 

@@ -107,7 +107,7 @@ def _by_pods(view: View, pod: ChildPod | None) -> ConditionUpdate:
 
 def _queued(view: View, pod: ChildPod | None) -> str:
     """Say what keeps the server from being scheduled; empty where nothing does."""
-    if pod is None and view.server is not None and view.server.suspended:
+    if pod is None and view.server is not None and view.is_queued:
         return f"Job {view.server.name} is suspended until a queue admits it, or somebody resumes it"
     if pod is not None and pod.unscheduled is not None and pod.unscheduled.reason == "SchedulingGated":
         return f"the server's pod {pod.name} waits for its scheduling gates to be removed"

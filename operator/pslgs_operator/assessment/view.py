@@ -50,9 +50,16 @@ class View:
 
     @property
     def start_time(self) -> datetime | None:
-        """When pods were first asked for since the last resume."""
-        asked = self.server.created.replace(microsecond=0) if self.server else None
-        return self.job.status.start_time or asked
+        """When pods were first asked for since the last resume; time in a queue does not count."""
+        if self.server is None:
+            return self.job.status.start_time
+        asked = (self.server.started or self.server.created).replace(microsecond=0)
+        return None if self.is_queued else self.job.status.start_time or asked
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether the server's Job is suspended, for example until Kueue admits it."""
+        return self.server is not None and self.server.suspended
 
     @property
     def training_start_time(self) -> datetime | None:

@@ -49,6 +49,7 @@ def client_job(
             names.CLIENT,
             annotations | expiry_annotation(expires),
         ),
+        job.queue_labels,
         INT32_MAX,
         [on_exit_codes(names.CLIENT, "FailJob", FOR_GOOD)],
         pinned(with_user_template(template, job.spec.clients.template), placement.node),

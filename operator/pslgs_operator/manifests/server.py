@@ -42,6 +42,7 @@ def server_job(
     template["spec"]["affinity"] = {"nodeAffinity": _off_edge_nodes(job.spec.clients.node_selector)}
     return child_job(
         child_metadata(job, names.server_name(job.name), names.SERVER, expiry_annotation(expires)),
+        job.queue_labels,
         job.spec.backoff_limit,
         [
             on_exit_codes(names.SERVER, "FailJob", FOR_GOOD),

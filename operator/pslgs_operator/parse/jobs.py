@@ -44,6 +44,7 @@ def read_job(body: Mapping[str, Any]) -> ChildJob:
         message=plain(text(end, "message")),
         deleting=bool(metadata.get("deletionTimestamp")),
         ended=moment(status, "completionTime") or moment(end, "lastTransitionTime"),
+        started=moment(status, "startTime"),
         suspended=mapping(body, "spec").get("suspend") is True or is_true(condition(status, "Suspended")),
     )
 
