@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from kubernetes.aio.client import ApiClient
@@ -12,7 +12,7 @@ from kubernetes.aio.client import ApiClient
 from pslgs_operator.api.client import KubernetesClient
 from pslgs_operator.api.config import connect, require_training_jobs
 from pslgs_operator.api.server_status import ServerStatusClient
-from pslgs_operator.gvk import BY_KIND, Resource
+from pslgs_operator.gvk import BY_KIND, NODES, Resource
 from pslgs_operator.informer import Auditor, StaleWatchError, WatchHealth, watched
 from pslgs_operator.kube_client import JobKey
 from pslgs_operator.metrics import Metrics, serve_metrics
@@ -60,12 +60,12 @@ class Controller:
 
     def exists(self, resource: Resource, body: Mapping[str, Any]) -> None:
         """Take in that an object is there, and how it is now."""
-        self._concern(self._caches.upsert(resource, body))
+        self._concern(self._caches.upsert(resource, body), delay_after(resource))
 
     def happened(self, resource: Resource, kind: str | None, body: Mapping[str, Any]) -> None:
         """Take in what happened to an object; kopf tells this once all lists are complete."""
         if kind == _DELETED:
-            self._concern(self._caches.remove(resource, body))
+            self._concern(self._caches.remove(resource, body), delay_after(resource))
         self._complete.set()
 
     async def run(self) -> None:
@@ -89,9 +89,18 @@ class Controller:
         if cache is not None:
             cache.put(body)
 
-    def _concern(self, keys: Iterable[JobKey]) -> None:
+    def _concern(self, keys: Iterable[JobKey], delay: timedelta = timedelta(0)) -> None:
         for key in keys:
-            self._queue.add(key)
+            self._queue.add(key, delay)
+
+
+_NODES_SETTLE: Final = timedelta(seconds=2)
+"""Nodes are labelled, and go away, several at a time; jobs are reconciled once for all of them."""
+
+
+def delay_after(resource: Resource) -> timedelta:
+    """Return how long after a change of such an object its jobs are reconciled."""
+    return _NODES_SETTLE if resource == NODES else timedelta(0)
 
 
 def utc_now() -> datetime:
