@@ -1,4 +1,4 @@
-"""The commands of Helm that docs/install.md gives."""
+"""Commands and manifests that documents give."""
 
 import re
 import shlex
@@ -8,11 +8,17 @@ from cluster.testcluster.appimages import ROOT
 from cluster.testcluster.helm import CHART
 
 INSTALL = ROOT / "docs" / "install.md"
+README = ROOT / "README.md"
 
 
-def helm_commands(command: str, chart: Path = CHART) -> list[list[str]]:
-    """The arguments of each ``helm COMMAND`` of the document; they name ``chart`` instead of charts/pslgs."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", INSTALL.read_text(), re.M | re.S)
+def commands(start: str, document: Path = INSTALL) -> list[list[str]]:
+    """The words of each command of a document that begins like this."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", document.read_text(), re.M | re.S)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    words = [shlex.split(line, comments=True) for line in lines if re.match(rf"helm {command}\b", line)]
-    return [[str(chart) if word == "charts/pslgs" else word for word in line[1:]] for line in words]
+    return [shlex.split(line, comments=True) for line in lines if re.match(rf"{start}\b", line)]
+
+
+def helm_commands(command: str, chart: Path = CHART, document: Path = INSTALL) -> list[list[str]]:
+    """The arguments of each ``helm COMMAND`` of a document; they name ``chart`` instead of charts/pslgs."""
+    found = commands(f"helm {command}", document)
+    return [[str(chart) if word == "charts/pslgs" else word for word in words[1:]] for words in found]

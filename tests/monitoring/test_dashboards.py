@@ -13,6 +13,8 @@ COUNTERS = {metric.name for each in surfaces().values() for metric in each if me
 SAMPLES = re.compile(r"(?<![\w:])((?:pslgs|process)_\w+)(\{[^}]*\})?(\[[^\]]*\])?")
 BY = re.compile(r"\b(?:by|on)\s*\([^)]*\)")
 
+CHOSEN = {"type": "prometheus", "uid": "${datasource}"}
+
 
 @pytest.fixture(params=DASHBOARDS, ids=lambda path: path.rsplit("/", 1)[1])
 def page(request, root):
@@ -40,9 +42,22 @@ def test_the_data_source_is_chosen_by_the_user(page):
     told = [panel.get("datasource") for panel in page["panels"] if panel["type"] != "row"]
     asked = [target["datasource"] for panel in page["panels"] for target in panel.get("targets", ())]
     marks = [mark["datasource"] for mark in page["annotations"]["list"]]
-    assert {json.dumps(each) for each in (*told, *asked, *marks)} == {
-        '{"type": "prometheus", "uid": "${datasource}"}'
-    }
+    assert {json.dumps(each) for each in (*told, *asked, *marks)} == {json.dumps(CHOSEN)}
+
+
+def data_sources(part):
+    """Every data source that is named anywhere in a dashboard."""
+    if isinstance(part, dict):
+        yield from (value for name, value in part.items() if name == "datasource")
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from data_sources(inner)
+
+
+def test_a_dashboard_is_imported_without_edits(page):
+    assert [each for each in data_sources(page) if each != CHOSEN] == []
+    assert not {"__inputs", "__requires", "version", "iteration"} & page.keys()
+    assert variables(page)["datasource"].get("current", {}) == {}
+    assert re.findall(r"\$\{DS_\w+\}", json.dumps(page)) == []
 
 
 def test_its_address_is_fixed_and_its_name_is_said(page):
