@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 _FROM_DISCOVERY = {
     "__meta_kubernetes_namespace": "namespace",
@@ -31,6 +31,10 @@ class Pod:
     address: str
 
 
+_IN_PROMETHEUS: Final[Mapping[str, str]] = {"sourceLabels": "source_labels", "targetLabel": "target_label"}
+"""Fields of a relabeling that Prometheus calls otherwise than its operator."""
+
+
 def scrape_config(monitor: Mapping[str, Any], pods: Iterable[Pod]) -> dict[str, Any]:
     """Translate a PodMonitor whose pods are ``pods``, all of their ports included."""
     [endpoint] = monitor["spec"]["podMetricsEndpoints"]
@@ -53,7 +57,7 @@ def relabelling(monitor: Mapping[str, Any]) -> list[dict[str, Any]]:
     port = kept("__meta_kubernetes_pod_container_port_name", endpoint["port"])
     given = [{"source_labels": [meta], "target_label": label} for meta, label in _FROM_DISCOVERY.items()]
     asked = [
-        {"source_labels": each["sourceLabels"], "target_label": each["targetLabel"]}
+        {_IN_PROMETHEUS.get(key, key): value for key, value in each.items()}
         for each in endpoint["relabelings"]
     ]
     return [*chosen, port, *given, *asked]

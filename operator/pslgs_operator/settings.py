@@ -52,6 +52,8 @@ class Settings:
         monitoring_namespaces: Namespaces whose pods may read metrics, beside the operator's.
         pod_monitors: Whether to make a PodMonitor for each job.
         pod_monitor_labels: Labels of those, by which a Prometheus selects them.
+        pod_monitor_endpoint: Fields of the PodMonitors' endpoint, such as ``interval``; ``relabelings`` are
+            added to those that the operator sets.
         client_series: Clients of a job that get metrics of their own; with 0, client pods are not scraped.
         poll_interval: How often a running server's status is asked for.
         silence_bound: A server that has not answered for so long is not Ready.
@@ -75,6 +77,7 @@ class Settings:
     monitoring_namespaces: tuple[str, ...] = ("monitoring",)
     pod_monitors: bool = False
     pod_monitor_labels: Mapping[str, str] | None = None
+    pod_monitor_endpoint: JsonObject | None = None
     client_series: Annotated[int, Field(ge=0)] = 1000
     poll_interval: Duration = timedelta(seconds=5)
     silence_bound: Duration = timedelta(seconds=30)

@@ -5,16 +5,19 @@ from typing import Any
 MONITORING = tuple(
     f"monitoring.coreos.com/v1/{kind}" for kind in ("ServiceMonitor", "PodMonitor", "PrometheusRule")
 )
+ENDPOINT = {
+    "interval": "15s",
+    "scrapeTimeout": "10s",
+    "relabelings": [{"action": "replace", "targetLabel": "cluster", "replacement": "edge"}],
+    "metricRelabelings": [{"action": "drop", "sourceLabels": ["__name__"], "regex": "python_gc_.*"}],
+}
 MONITORED = {
     "serviceMonitor": {
         "enabled": True,
         "labels": {"release": "prometheus"},
-        "interval": "15s",
-        "scrapeTimeout": "10s",
-        "relabelings": [{"action": "replace", "targetLabel": "cluster", "replacement": "edge"}],
-        "metricRelabelings": [{"action": "drop", "sourceLabels": ["__name__"], "regex": "python_gc_.*"}],
+        **ENDPOINT,
     },
-    "podMonitors": {"enabled": True, "labels": {"release": "prometheus"}},
+    "podMonitors": {"enabled": True, "labels": {"release": "prometheus"}, **ENDPOINT},
     "prometheusRule": {
         "enabled": True,
         "labels": {"release": "prometheus"},

@@ -27,6 +27,7 @@ EVERYTHING = {
         "defaultResources": {"server": {"requests": {"cpu": 2}}, "clients": {"limits": {"cpu": 1}}},
         "certificateLifetimeDays": 3650,
         "pollIntervalSeconds": 10,
+        "statusIntervalSeconds": 120,
         "silenceBoundSeconds": 60,
         "clientSeries": 50,
     },

@@ -16,6 +16,7 @@ from pslgs_operator.settings import Settings
 
 SETS = pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+ENDPOINT_FIELDS = ("interval", "scrapeTimeout", "relabelings", "metricRelabelings")
 
 
 @SETS
@@ -78,7 +79,11 @@ def test_every_setting_can_be_set(helm: Renderer) -> None:
         monitoring_namespaces=("monitoring", "observability"),
         pod_monitors=True,
         pod_monitor_labels={"release": "prometheus"},
+        pod_monitor_endpoint={
+            name: EVERYTHING["monitoring"]["podMonitors"][name] for name in ENDPOINT_FIELDS
+        },
         poll_interval=timedelta(seconds=10),
+        status_interval=timedelta(seconds=120),
         silence_bound=timedelta(seconds=60),
         client_series=50,
         certificate_lifetime=timedelta(days=3650),

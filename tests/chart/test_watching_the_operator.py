@@ -6,11 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from chart.prometheus_operator import MONITORED
+from chart.prometheus_operator import ENDPOINT, MONITORED
 from chart.rendering import EVERYTHING, Renderer, environment, of_kind, only
 from cluster.testcluster.helm import CHART
-
-ENDPOINT = ("interval", "scrapeTimeout", "relabelings", "metricRelabelings")
 
 
 def test_the_network_admits_monitoring_and_the_test_only(helm: Renderer) -> None:
@@ -44,8 +42,7 @@ def test_what_monitors_is_made_where_the_cluster_knows_it(helm: Renderer) -> Non
     service = only(objects, "Service")
     monitor = only(objects, "ServiceMonitor")
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    given = {key: MONITORED["serviceMonitor"][key] for key in ENDPOINT}
-    assert monitor["spec"]["endpoints"] == [{"port": "metrics", "path": "/metrics", **given}]
+    assert monitor["spec"]["endpoints"] == [{"port": "metrics", "path": "/metrics", **ENDPOINT}]
     assert {port["name"] for port in service["spec"]["ports"]} == {"health", "metrics"}
     for kind in ("ServiceMonitor", "PrometheusRule"):
         assert only(objects, kind)["metadata"]["labels"]["release"] == "prometheus"

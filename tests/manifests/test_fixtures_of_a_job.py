@@ -169,6 +169,15 @@ def test_the_monitor_names_the_job_and_the_client_in_the_series():
     ]
 
 
+def test_the_monitor_has_the_fields_of_the_settings_and_relabels_after_the_operator():
+    own = pod_monitor(job(), SETTINGS)["spec"]["podMetricsEndpoints"][0]
+    more = {"targetLabel": "cluster", "replacement": "edge"}
+    given = {"interval": "15s", "scrapeTimeout": "10s", "relabelings": [more], "metricRelabelings": [more]}
+    settings = Settings(pod_monitors=True, pod_monitor_endpoint=given)
+    [endpoint] = pod_monitor(job(), settings)["spec"]["podMetricsEndpoints"]
+    assert endpoint == own | given | {"relabelings": [*own["relabelings"], more]}
+
+
 def test_without_series_of_clients_the_monitor_selects_the_server_only():
     made = pod_monitor(job(), Settings(pod_monitors=True, client_series=0))
     assert made["spec"]["selector"]["matchLabels"] == names.selector("digits", names.SERVER)

@@ -35,6 +35,13 @@ RELABELINGS: Final[tuple[Mapping[str, Any], ...]] = (
 """Of a PodMonitor.  Where a server has no client's id, the label stays away."""
 
 
+def endpoint(settings: Settings) -> dict[str, Any]:
+    """Build the endpoint of a PodMonitor; relabelings of the settings are applied after the operator's."""
+    given = dict(settings.pod_monitor_endpoint or {})
+    relabelings = [*RELABELINGS, *given.pop("relabelings", ())]
+    return {"port": "http", "path": METRICS_PATH, **given, "relabelings": relabelings}
+
+
 def scraped_pods(job: TrainingJob, settings: Settings) -> dict[str, str]:
     """Select the pods that a PodMonitor has scraped."""
     return (

@@ -9,7 +9,7 @@ from pslgs.spec import ServiceType
 from pslgs_operator import names
 from pslgs_operator.manifests.metadata import child_metadata
 from pslgs_operator.manifests.networkpolicy import client_policy, server_policy
-from pslgs_operator.manifests.podmonitor import METRICS_PATH, RELABELINGS, scraped_pods
+from pslgs_operator.manifests.podmonitor import endpoint, scraped_pods
 from pslgs_operator.settings import Settings
 from pslgs_operator.training_job import NOT_OF_CHILDREN, TrainingJob
 
@@ -103,6 +103,6 @@ def pod_monitor(job: TrainingJob, settings: Settings) -> dict[str, Any]:
         "metadata": metadata,
         "spec": {
             "selector": {"matchLabels": scraped_pods(job, settings)},
-            "podMetricsEndpoints": [{"port": "http", "path": METRICS_PATH, "relabelings": list(RELABELINGS)}],
+            "podMetricsEndpoints": [endpoint(settings)],
         },
     }

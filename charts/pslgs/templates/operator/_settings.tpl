@@ -8,6 +8,10 @@ leaves its variable out; the operator then uses its own default.
 {{- range .Values.jobs.imagePullSecrets }}{{ $secrets = append $secrets .name }}{{ end }}
 {{- $monitoring := .Values.monitoring | default dict }}
 {{- $podMonitors := $monitoring.podMonitors | default dict }}
+{{- $endpoint := dict }}
+{{- range $field := list "interval" "scrapeTimeout" "relabelings" "metricRelabelings" }}
+{{- with index $podMonitors $field }}{{ $_ := set $endpoint $field . }}{{ end }}
+{{- end }}
 {{- $settings := dict
   "CERTIFICATE_LIFETIME" (include "pslgs.seconds" (dict "days" .Values.jobs.certificateLifetimeDays))
   "CLIENT_IMAGE" (include "pslgs.image" (dict "root" . "image" .Values.jobs.clientImage))
@@ -20,12 +24,14 @@ leaves its variable out; the operator then uses its own default.
   "METRICS_PORT" .Values.metricsPort
   "MONITORING_NAMESPACES" $monitoring.namespaces
   "POD_MONITORS" (eq (include "pslgs.podMonitors" .) "true")
+  "POD_MONITOR_ENDPOINT" (ternary "" $endpoint (empty $endpoint))
   "POD_MONITOR_LABELS" $podMonitors.labels
   "POD_SECURITY_CONTEXT" .Values.jobs.podSecurityContext
   "POLL_INTERVAL" .Values.jobs.pollIntervalSeconds
   "SERVER_IMAGE" (include "pslgs.image" (dict "root" . "image" .Values.jobs.serverImage))
   "SERVER_RESOURCES" (.Values.jobs.defaultResources | default dict).server
   "SILENCE_BOUND" .Values.jobs.silenceBoundSeconds
+  "STATUS_INTERVAL" .Values.jobs.statusIntervalSeconds
   "WATCH_NAMESPACES" .Values.watchNamespaces
 }}
 {{- range $name, $value := $settings }}
