@@ -341,6 +341,12 @@ TOGETHER = [
         "must be Train or Test",
     ),
     Bad(
+        "a range of grey values from high to low",
+        ["spec.data.range=[4095, 0]"],
+        "spec.data.range",
+        "must be two numbers, the lower one first, such as [0, 4095]",
+    ),
+    Bad(
         "concentration of an IID partition",
         [IID, "spec.data.partition.concentration=1"],
         "spec.data.partition.concentration",

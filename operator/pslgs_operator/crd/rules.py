@@ -122,6 +122,11 @@ DATA_RULES: Final = (
         f"divides one common dataset, but data.train.path differs by {CLIENT_PLACEHOLDER}; remove either",
         Reason.FORBIDDEN,
     ),
+    Rule(
+        "range",
+        "!has(self.range) || self.range[0] < self.range[1]",
+        "must be two numbers, the lower one first, such as [0, 4095]",
+    ),
 )
 
 

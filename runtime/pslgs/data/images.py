@@ -1,16 +1,12 @@
-"""Images: decoding, and folders with one subfolder per class."""
+"""Folders of images with one subfolder per class, and files that match a pattern."""
 
 import glob
-import io
 import os
-import struct
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from pslgs.data.decoding import ValueRange, decode
 from pslgs.data.source import checked_labels
 from pslgs.spec.data import DataSource
 from pslgs.spec.errors import InputError
@@ -48,27 +44,6 @@ def existing_folder(path: str, field: str) -> Path:
     return folder
 
 
-def decode(data: bytes) -> Tensor:
-    """Decode an image file of any format that Pillow knows to RGB: uint8, shape (3, height, width).
-
-    Raises:
-        ValueError: the format is unknown, or the image is damaged.
-    """
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return from_pillow(image.convert("RGB"))
-    except UnidentifiedImageError as error:
-        raise ValueError("its image format is unknown") from error
-    except (OSError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        raise ValueError(f"it cannot be decoded ({error})") from error
-
-
-def from_pillow(image: Image.Image) -> Tensor:
-    """Convert a Pillow image to uint8, shape (channels, height, width), with 1 channel for grey, else 3."""
-    pixels = np.array(image if image.mode in {"L", "RGB"} else image.convert("RGB"))
-    return torch.from_numpy(pixels if pixels.ndim == 3 else pixels[..., None]).permute(2, 0, 1)
-
-
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
@@ -83,30 +58,40 @@ class ImageFolderSource:
     is_thread_safe = True
 
     def __init__(
-        self, files: tuple[Path, ...], labels: list[int], class_names: tuple[str, ...], field: str
+        self,
+        files: tuple[Path, ...],
+        labels: list[int],
+        class_names: tuple[str, ...],
+        field: str,
+        value_range: ValueRange | None = None,
     ) -> None:
         self.labels = checked_labels(labels, field)
         self.class_names = class_names
         self._files = files
         self._field = field
+        self._value_range = value_range
 
     def __len__(self) -> int:
         return len(self._files)
 
     def load(self, index: int) -> Tensor:
-        """Read and decode one image: uint8, shape (3, height, width).
+        """Read and decode one image; see `pslgs.data.decoding.decode`.
 
         Raises:
             InputError: the file is damaged or no longer exists.
         """
         file = self._files[index]
         try:
-            return decode(file.read_bytes())
+            return decode(file.read_bytes(), self._value_range)
+        except InputError:
+            raise
         except (ValueError, OSError) as error:
             raise InputError.at(self._field, f"holds '{file}', a damaged image: {error}") from error
 
 
-def open_image_folder(source: DataSource, field: str) -> ImageFolderSource:
+def open_image_folder(
+    source: DataSource, field: str, value_range: ValueRange | None = None
+) -> ImageFolderSource:
     """Open the images below ``source.path``, where each subfolder holds the images of the class of its name.
 
     Classes are numbered in the order of ``source.classes``, or of sorted folder names without that list.
@@ -130,7 +115,7 @@ def open_image_folder(source: DataSource, field: str) -> ImageFolderSource:
             f"{field}.path", f"is '{root}', which holds no images in folders named as classes"
         )
     return ImageFolderSource(
-        tuple(file for file, _ in found), [label for _, label in found], class_names, field
+        tuple(file for file, _ in found), [label for _, label in found], class_names, field, value_range
     )
 
 

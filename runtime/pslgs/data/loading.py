@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pslgs.data.arrays import open_numpy
 from pslgs.data.client_dataset import ClientDataset, DatasetOwner
+from pslgs.data.decoding import ValueRange
 from pslgs.data.images import open_image_folder
 from pslgs.data.map_dataset import open_custom
 from pslgs.data.parquet import open_parquet
@@ -19,22 +20,23 @@ from pslgs.spec.data import CLIENT_PLACEHOLDER, DataFormat, DataSource, DataSpec
 from pslgs.spec.errors import InputError
 
 
-def open_source(source: DataSource, field: str, cache: Path) -> Source:
+def open_source(source: DataSource, field: str, cache: Path, value_range: ValueRange | None = None) -> Source:
     """Open a dataset; its samples are decoded on access.
 
     Args:
         source: The dataset as in the manifest, with ``{client}`` already replaced.
         field: Path of the data source in the manifest (``spec.data.train``), for error messages.
         cache: Folder for converted files.
+        value_range: Values of grey images of more than 8 bits that become 0 and 1.
 
     Raises:
         InputError: the dataset is missing, empty or damaged, or its files are not as its format requires.
     """
     match source.format:
         case DataFormat.PARQUET:
-            return open_parquet(source, field, cache)
+            return open_parquet(source, field, cache, value_range)
         case DataFormat.IMAGE_FOLDER:
-            return open_image_folder(source, field)
+            return open_image_folder(source, field, value_range)
         case DataFormat.NUMPY:
             return open_numpy(source, field)
         case DataFormat.TORCHVISION:
@@ -46,7 +48,7 @@ def open_source(source: DataSource, field: str, cache: Path) -> Source:
 
             return open_scikit_learn(source, field)
         case DataFormat.CUSTOM:
-            return open_custom(source, field)
+            return open_custom(source, field, value_range)
 
 
 def can_decode_in_threads(data: DataSpec) -> bool:
@@ -88,7 +90,7 @@ def open_training_data(
     Raises:
         InputError: the data are missing or damaged, or do not fit the manifest.
     """
-    source = open_source(for_client(data.train, client_id), TRAINING, cache)
+    source = open_source(for_client(data.train, client_id), TRAINING, cache, data.value_range)
     pipeline = training_pipeline(data)
     index = _all_of(source)
     if data.partition is not None:
@@ -119,7 +121,7 @@ def open_all_training_data(
             open_training_data(data, client_id=name, partition_index=None, seed=seed, cache=cache)
             for name in client_ids
         ]
-    source = open_source(data.train, TRAINING, cache)
+    source = open_source(data.train, TRAINING, cache, data.value_range)
     pipeline = training_pipeline(data)
     shares = partition(data.partition, source.labels, generator(seed, Purpose.PARTITION))
     return [
@@ -156,7 +158,7 @@ def open_evaluation_data(
     if data.evaluation is None:
         raise ValueError("the manifest has no spec.data.evaluation")
     name = client_id or ""
-    source = open_source(for_client(data.evaluation, name), EVALUATION, cache)
+    source = open_source(for_client(data.evaluation, name), EVALUATION, cache, data.value_range)
     pipeline = evaluation_pipeline(data)
     index = _all_of(source)
     if client_id is not None and data.partition is not None and not data.evaluation.is_per_client:
@@ -188,7 +190,7 @@ def open_all_evaluation_data(
             open_evaluation_data(data, client_id=name, partition_index=i, seed=seed, cache=cache)
             for i, name in enumerate(client_ids)
         ]
-    source = open_source(data.evaluation, EVALUATION, cache)
+    source = open_source(data.evaluation, EVALUATION, cache, data.value_range)
     pipeline = evaluation_pipeline(data)
     shares = partition_iid(len(source), data.partition.clients, generator(seed, Purpose.PARTITION, 1))
     return [

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from pslgs.data.arrays import as_sample
-from pslgs.data.images import from_pillow
+from pslgs.data.decoding import ValueRange, from_pillow
 from pslgs.data.source import Labels, checked_labels
 from pslgs.spec.data import DataSource
 from pslgs.spec.entrypoints import load_entrypoint
@@ -42,6 +42,7 @@ class PairsSource:
         class_names: The name of each class, or None where they are unknown.
         field: Path of the manifest field that names the dataset, for error messages.
         is_thread_safe: Whether several threads may read items at a time; false unless it is known.
+        value_range: Values of grey images of more than 8 bits that become 0 and 1.
     """
 
     pairs: Pairs
@@ -49,6 +50,7 @@ class PairsSource:
     class_names: tuple[str, ...] | None
     field: str
     is_thread_safe: bool = False
+    value_range: ValueRange | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -61,7 +63,7 @@ class PairsSource:
         """
         sample = _pair(self.pairs, index, self.field)[0]
         if isinstance(sample, Image.Image):
-            return from_pillow(sample)
+            return from_pillow(sample, self.value_range)
         values = sample.numpy(force=True) if isinstance(sample, Tensor) else np.asarray(sample)
         if values.dtype.kind not in "buif":
             kind = type(sample).__name__
@@ -99,7 +101,7 @@ def _pair(pairs: Pairs, index: int, field: str) -> tuple[object, object]:
 LABEL_ATTRIBUTES = ("labels", "targets")
 
 
-def open_custom(source: DataSource, field: str) -> PairsSource:
+def open_custom(source: DataSource, field: str, value_range: ValueRange | None = None) -> PairsSource:
     """Open the dataset that the function ``source.entrypoint`` returns when called with ``source.options``.
 
     The dataset must have ``__len__`` and ``__getitem__``, and its items must be pairs (sample, label).
@@ -120,4 +122,5 @@ def open_custom(source: DataSource, field: str) -> PairsSource:
             field, f"returned a {kind}; it must return an object with __len__ and __getitem__"
         )
     labels = labels_of(dataset, LABEL_ATTRIBUTES, field)
-    return PairsSource(dataset, labels, tuple(source.classes) if source.classes else None, field)
+    names = tuple(source.classes) if source.classes else None
+    return PairsSource(dataset, labels, names, field, value_range=value_range)

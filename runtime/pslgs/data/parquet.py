@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from pslgs.atomic_file import replacing
-from pslgs.data.images import decode, matching_files
+from pslgs.data.decoding import ValueRange, decode
+from pslgs.data.images import matching_files
 from pslgs.data.source import Labels, checked_labels
 from pslgs.spec.data import DataSource
 from pslgs.spec.errors import InputError
@@ -219,19 +220,26 @@ class ParquetSource:
 
     is_thread_safe = True
 
-    def __init__(self, table: pa.Table, class_names: tuple[str, ...] | None, field: str) -> None:
+    def __init__(
+        self,
+        table: pa.Table,
+        class_names: tuple[str, ...] | None,
+        field: str,
+        value_range: ValueRange | None = None,
+    ) -> None:
         self.labels = checked_labels(_to_numpy(table.column("label")), field)
         self.class_names = class_names
         self._chunks = table.column("input").chunks
         self._starts = np.cumsum([0, *map(len, self._chunks)])
         self._images = not pa.types.is_fixed_size_list(table.schema.field("input").type)
         self._field = field
+        self._value_range = value_range
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def load(self, index: int) -> Tensor:
-        """Decode one row: a uint8 image of shape (3, height, width), or float32 features (features,).
+        """Decode one row: an image of shape (3, height, width), or float32 features (features,).
 
         Raises:
             InputError: the image is damaged.
@@ -241,12 +249,16 @@ class ParquetSource:
         if not self._images:
             return torch.from_numpy(np.array(value.values, dtype=np.float32))
         try:
-            return decode(value.as_py())
+            return decode(value.as_py(), self._value_range)
+        except InputError:
+            raise
         except ValueError as error:
             raise InputError.at(self._field, f"has a damaged image in row {index}: {error}") from error
 
 
-def open_parquet(source: DataSource, field: str, cache: Path) -> ParquetSource:
+def open_parquet(
+    source: DataSource, field: str, cache: Path, value_range: ValueRange | None = None
+) -> ParquetSource:
     """Open the Parquet files that match ``source.path``, in the order of their names.
 
     Raises:
@@ -257,7 +269,7 @@ def open_parquet(source: DataSource, field: str, cache: Path) -> ParquetSource:
     names = (
         tuple(source.classes) if source.classes else _stored_class_names(table.schema, source.label_column)
     )
-    return ParquetSource(table, names, field)
+    return ParquetSource(table, names, field, value_range)
 
 
 def _to_numpy(column: pa.ChunkedArray) -> Labels:

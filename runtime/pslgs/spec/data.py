@@ -250,6 +250,14 @@ class DataSpec(SpecModel):
         description="Division of data.train, when it is one dataset that all clients can read, among the "
         "clients; for experiments. Without it, each client trains on everything that it reads.",
     )
+    range: tuple[float, ...] | None = Field(
+        default=None,
+        min_length=2,
+        max_length=2,
+        description="Two grey values that become 0 and 1, for images of more than 8 bits, such as [0, 4095] "
+        "for 12 bits; values outside them become 0 or 1. Without it, 16-bit images are divided by 65535, and "
+        "32-bit images (integers or floats) are refused, since their largest possible value is unknown.",
+    )
     max_samples_per_client: Count = Field(
         default=MAX_SAMPLES_PER_CLIENT,
         description="Maximum number of training samples, and of evaluation samples, that a client may "
@@ -257,8 +265,15 @@ class DataSpec(SpecModel):
         "up to 4 bytes for each training sample.",
     )
 
+    @property
+    def value_range(self) -> tuple[float, float] | None:
+        """``range`` as a pair."""
+        return None if self.range is None else (self.range[0], self.range[1])
+
     def rules(self) -> Iterator[Violation]:
         """Keep training and evaluation data apart, and refuse a partition of data that differ by client."""
+        if self.range is not None and self.range[0] >= self.range[1]:
+            yield Violation("range", "must be two numbers, the lower one first, such as [0, 4095]")
         if self.evaluation is not None and _overlap(self.train, self.evaluation):
             yield Violation(
                 "train.split",

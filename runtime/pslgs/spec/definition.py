@@ -12,6 +12,7 @@ DEFINING_FIELDS: Final = (
     "model",
     "data.train",
     "data.transforms",
+    "data.range",
     "data.partition",
     "loss",
     "epochs",

@@ -15,7 +15,7 @@ def job_digest(spec: JobSpec) -> bytes:
     a resumed run draws its schedule again, and all of ``model``, with the path ``initialWeights``.  Not
     included are values that may differ from machine to machine, such as time-outs and the paths of data.
     """
-    shared = {
+    shared: dict[str, Any] = {
         "model": _non_defaults(spec.model),
         "transforms": [_non_defaults(each) for each in spec.data.transforms],
         "partition": spec.data.partition and _non_defaults(spec.data.partition),
@@ -23,6 +23,8 @@ def job_digest(spec: JobSpec) -> bytes:
         "sampling": _non_defaults(spec.sampling),
         "compression": spec.transport.compression,
     }
+    if spec.data.range is not None:
+        shared["range"] = spec.data.range
     canonical = json.dumps(shared, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).digest()
 

@@ -1,0 +1,79 @@
+"""Image decoding: formats, orientation, and the scaling of images with more than 8 bits."""
+
+import io
+import struct
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from pslgs.spec.errors import InputError
+
+ValueRange = tuple[float, float]
+"""The values of a grey image that become 0 and 1; see ``spec.data.range``."""
+
+_DEEP: Final = {"I;16": 65535.0, "I;16L": 65535.0, "I;16B": 65535.0, "I;16N": 65535.0, "I": None, "F": None}
+"""Pillow's modes of grey images with more than 8 bits, and their largest value where it is known."""
+
+_DAMAGE: Final = (OSError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
+
+
+def decode(data: bytes, value_range: ValueRange | None = None) -> Tensor:
+    """Decode an image file of any format that Pillow knows to three channels.
+
+    The first page or frame is taken, turned as its EXIF orientation says.  Palettes become colours, and
+    transparency is dropped.
+
+    Args:
+        data: Content of the file.
+        value_range: Values of a grey image of more than 8 bits that become 0 and 1.
+
+    Returns:
+        Shape (3, height, width).  uint8; float32 from 0 to 1 for grey images of more than 8 bits.
+
+    Raises:
+        ValueError: the format is unknown, or the image is damaged.
+        InputError: the image has 32-bit grey values, and there is no ``value_range``.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode in _DEEP:
+                return _scaled(upright, value_range).expand(3, -1, -1).contiguous()
+            return _as_tensor(np.array(upright.convert("RGB")))
+    except UnidentifiedImageError as error:
+        raise ValueError("its image format is unknown") from error
+    except _DAMAGE as error:
+        raise ValueError(f"it cannot be decoded ({error})") from error
+
+
+def from_pillow(image: Image.Image, value_range: ValueRange | None = None) -> Tensor:
+    """Convert a Pillow image as `decode` does, but with one channel if it is grey.
+
+    Raises:
+        InputError: the image has 32-bit grey values, and there is no ``value_range``.
+    """
+    if image.mode in _DEEP:
+        return _scaled(image, value_range)
+    return _as_tensor(np.array(image if image.mode in {"L", "RGB"} else image.convert("RGB")))
+
+
+def _scaled(image: Image.Image, value_range: ValueRange | None) -> Tensor:
+    """Scale grey values to float32 from 0 to 1; shape (1, height, width)."""
+    low, high = value_range or (0.0, _DEEP[image.mode])
+    values = np.array(image, dtype=np.float32)
+    if high is None:
+        raise InputError.at(
+            "spec.data.range",
+            f"is missing, but an image has 32-bit grey values, from {values.min():g} to {values.max():g}; "
+            "set it to the two values that shall become 0 and 1",
+        )
+    scaled = (values - np.float32(low)) / np.float32(high - low)
+    return _as_tensor(scaled if value_range is None else scaled.clip(0.0, 1.0))
+
+
+def _as_tensor(pixels: NDArray[np.generic]) -> Tensor:
+    return torch.from_numpy(pixels if pixels.ndim == 3 else pixels[..., None]).permute(2, 0, 1)
