@@ -137,13 +137,13 @@ OPERATOR: Final = Row(
         ),
         Panel(
             title="Hearing",
-            description="For how long a watch is not known to have told everything. About a minute is "
-            "normal; beyond it the operator is deaf and will be started anew.",
+            description="Time since a watch was last known to have reported every object. Up to five minutes "
+            "are normal; much more means that the operator misses changes and will be started anew.",
             queries=(
                 Query(largest("pslgs_operator_watch_age_seconds", OF_OPERATOR, "resource"), "{{resource}}"),
             ),
             unit="s",
-            limits={150: "red"},
+            limits={900: "red"},
         ),
         Panel(
             title="Memory of the operator",

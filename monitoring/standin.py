@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from pslgs.launch.local_run import free_port
+from pslgs_operator.controller import utc_now
+from pslgs_operator.http_server import application, serve
 from pslgs_operator.informer import INTERVAL, WatchHealth
 from pslgs_operator.kube_client import JobKey
-from pslgs_operator.manager import utc_now
-from pslgs_operator.metrics import Metrics, serve_metrics
+from pslgs_operator.metrics import Metrics
 from pslgs_operator.store import Stores
 
 _LOOK_SECONDS = 0.5
@@ -24,7 +25,7 @@ async def operator_stand_in(job: Mapping[str, Any]) -> AsyncIterator[int]:
     caches.training_jobs.put({**job, "metadata": metadata, "status": {"phase": "Running"}})
     hearings = [WatchHealth(cache, utc_now()) for cache in (caches.training_jobs, caches.pods, caches.nodes)]
     metrics.watch(caches.training_jobs, hearings, utc_now)
-    runner = await serve_metrics(metrics, port)
+    runner = await serve(application(metrics.registry, lambda: None, lambda: None), [port])
     key = JobKey(metadata["namespace"], metadata["name"])
     looking = asyncio.create_task(_look(metrics, key, hearings))
     try:

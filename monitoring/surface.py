@@ -68,6 +68,7 @@ def _operator() -> Iterator[Described]:
     metrics.watch(
         caches.training_jobs, [WatchHealth(caches.nodes, _NOW)], lambda: _NOW + timedelta(minutes=1)
     )
+    metrics.follow_leader(lambda: True, lambda: {"n": True})
     return _described(metrics.registry)
 
 

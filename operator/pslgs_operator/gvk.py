@@ -46,6 +46,7 @@ NETWORK_POLICIES: Final = Resource(
 POD_MONITORS: Final = Resource("PodMonitor", "podmonitors", "monitoring.coreos.com", selector=names.JOB_LABEL)
 SECRETS: Final = Resource("Secret", "secrets")
 EVENTS: Final = Resource("Event", "events")
+LEASES: Final = Resource("Lease", "leases", "coordination.k8s.io")
 
 FIXTURES: Final = (SERVICES, CONFIG_MAPS, CLAIMS, NETWORK_POLICIES)
 """What is made for a job beside its Jobs and Secrets and is watched in every cluster."""

@@ -15,8 +15,8 @@ from pslgs_operator.informer import tune, watched
 from pslgs_operator.manager import Manager
 from pslgs_operator.settings import Settings
 
-SETTINGS = Settings.from_environ(os.environ)
-PROCESS = Manager(SETTINGS, socket.gethostname())
+SETTINGS = Settings.from_environ({"PSLGS_INSTANCE": socket.gethostname()} | os.environ)
+MANAGER = Manager(SETTINGS)
 
 kopf.on.login()(login)
 
@@ -25,19 +25,13 @@ kopf.on.login()(login)
 async def start(settings: kopf.OperatorSettings, **_: object) -> None:
     """Begin to work."""
     tune(settings, watched(SETTINGS))
-    await PROCESS.start()
+    await MANAGER.start()
 
 
 @kopf.on.cleanup()
 async def stop(**_: object) -> None:
     """Leave nothing open."""
-    await PROCESS.stop()
-
-
-@kopf.on.probe(errors=kopf.ErrorsMode.PERMANENT)
-async def hearing(**_: object) -> None:
-    """Fail once the operator is deaf, so that the kubelet starts it again."""
-    PROCESS.check()
+    await MANAGER.stop()
 
 
 def attach(resource: Resource) -> None:
@@ -47,12 +41,12 @@ def attach(resource: Resource) -> None:
     @kopf.index(*where, id=f"existing-{resource.plural}")
     async def exists(body: kopf.Body, **_: object) -> None:
         """Know of every object before anything is done about one."""
-        PROCESS.controller.exists(resource, body)
+        MANAGER.controller.exists(resource, body)
 
     @kopf.on.event(*where, id=f"events-of-{resource.plural}")
     async def happened(event: kopf.RawEvent, **_: object) -> None:
         """Hear what becomes of it."""
-        PROCESS.controller.happened(resource, event["type"], event["object"])
+        MANAGER.controller.happened(resource, event["type"], event["object"])
 
 
 for each in watched(SETTINGS):

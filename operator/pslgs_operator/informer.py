@@ -10,7 +10,7 @@ from typing import Any, Final
 import kopf
 from kubernetes.aio.client import ApiClient
 
-from pslgs_operator.api.errors import ApiError
+from pslgs_operator.api.errors import ApiError, Meaning
 from pslgs_operator.api.rest import METADATA_ONLY, request
 from pslgs_operator.gvk import FIXTURES, JOBS, NODES, POD_MONITORS, PODS, TRAINING_JOBS, Resource
 from pslgs_operator.kube_client import JobKey, RetryableError
@@ -37,19 +37,23 @@ def tune(settings: kopf.OperatorSettings, resources: Iterable[Resource]) -> None
     settings.watching.chunk_size = 500
     settings.networking.connect_timeout = 10
     settings.networking.request_timeout = 60
+    settings.process.ultimate_exiting_timeout = 10  # a process that doesn't end is killed after so long
     settings.scanning.disabled = True  # it would need the right to read all CRDs and namespaces
     settings.posting.enabled = False
     settings.peering.standalone = True
-    for chatty in ("kopf.objects", "kopf.activities.probe", "aiohttp.access"):  # of each event, of each probe
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # a line for each event
     for resource in resources:
         if resource.selector:
             where = (resource.group, resource.version, resource.plural)
             settings.watching.label_selectors[where] = resource.selector
 
 
-INTERVAL: Final = timedelta(seconds=60)
-"""Between two audits."""
+INTERVAL: Final = timedelta(minutes=5)
+"""Time between two audits; kopf itself notices a watch that has fallen silent (`tune`)."""
+_SYNCHRONIZING: Final = timedelta(milliseconds=500)
+"""Time between two lists while the watches begin."""
+_RELISTED_PAUSE: Final = timedelta(seconds=5)
+"""Time from a watch's relist to the audit that finds what was deleted before it."""
 DEAF_AFTER: Final = timedelta(seconds=90)
 """A watch that owes something for so long tells nothing any more; a healthy one needs a second."""
 
@@ -104,6 +108,10 @@ class WatchHealth:
             for key, debt in self._debts.items()
         )
 
+    def has_told_everything(self) -> bool:
+        """Tell whether it owes nothing of what was listed last."""
+        return all(self._is_paid(key, debt) for key, debt in self._debts.items())
+
     def compare(self, listing: Listing, now: datetime) -> list[Change[Any]]:
         """Compare with what is listed; returns what is gone untold, and is now forgotten.
 
@@ -137,14 +145,23 @@ class WatchHealth:
 _CHUNK = 500
 
 
-async def list_versions(client: ApiClient, resource: Resource, namespace: str | None) -> Listing:
+async def list_versions(
+    client: ApiClient, resource: Resource, namespace: str | None, *, consistent: bool = True
+) -> Listing:
     """List all objects of a kind that the operator looks at, without their contents.
+
+    Args:
+        client: Connection to the API server.
+        resource: The kind.
+        namespace: Where; None for everywhere.
+        consistent: Whether the list has to be the newest; otherwise the API server answers from memory.
 
     Raises:
         ApiError: the API server said no.
         RetryableError: it said nothing.
     """
-    query = {"limit": str(_CHUNK)} | ({"labelSelector": resource.selector} if resource.selector else {})
+    query = {"limit": str(_CHUNK)} if consistent else {"resourceVersion": "0"}
+    query |= {"labelSelector": resource.selector} if resource.selector else {}
     objects: dict[ObjectKey, str] = {}
     more: dict[str, str] = {}
     while True:
@@ -161,53 +178,75 @@ async def list_versions(client: ApiClient, resource: Resource, namespace: str | 
 _log = logging.getLogger(__name__)
 
 
-class StaleWatchError(Exception):
-    """The operator doesn't hear any more what happens in the cluster; it has to be started again."""
-
-
 @dataclass(frozen=True, slots=True)
 class Auditor:
     """Compares what the watches told with what the API server lists.
 
     Attributes:
-        namespaces: The namespaces that are watched; None stands for all.
+        namespaces: Returns the namespaces that are watched; None stands for all.
         concerns: Is given the jobs that are concerned by what the watches did not tell.
     """
 
     client: ApiClient
     stores: Stores
     hearings: tuple[WatchHealth, ...]
-    namespaces: tuple[str | None, ...]
+    namespaces: Callable[[], Sequence[str | None]]
     concerns: Callable[[Iterable[JobKey]], None]
     now: Callable[[], datetime]
+    _wanted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def synchronize(self) -> None:
+        """Wait until the watches have told everything that there is now."""
+        for hearing in self.hearings:
+            while not (await self.audit(hearing, consistent=True) and await self._is_told(hearing)):
+                await asyncio.sleep(_SYNCHRONIZING.total_seconds())
 
     async def run(self) -> None:
-        """Audit until cancelled."""
+        """Audit at intervals, and when asked to, until cancelled."""
         while True:
-            await asyncio.sleep(INTERVAL.total_seconds())
+            try:
+                async with asyncio.timeout(INTERVAL.total_seconds()):
+                    await self._wanted.wait()
+                await asyncio.sleep(_RELISTED_PAUSE.total_seconds())
+                self._wanted.clear()
+            except TimeoutError:
+                pass
             for hearing in self.hearings:
                 await self.audit(hearing)
 
-    async def audit(self, hearing: WatchHealth) -> None:
-        """Audit one watch; when the API server doesn't answer, nothing is learned."""
+    def audit_soon(self) -> None:
+        """Audit in some seconds, because a watch began anew or what is watched has changed."""
+        self._wanted.set()
+
+    async def audit(self, hearing: WatchHealth, *, consistent: bool = False) -> bool:
+        """Audit one watch; False if the API server doesn't list the objects now, so nothing is learned."""
         resource = hearing.resource
-        namespaces = self.namespaces if resource.namespaced else (None,)
+        namespaces = self.namespaces()
+        if not namespaces:
+            return True
         try:
-            listings = [await list_versions(self.client, resource, each) for each in namespaces]
+            listings = [
+                await list_versions(self.client, resource, each, consistent=consistent)
+                for each in (namespaces if resource.namespaced else (None,))
+            ]
         except (ApiError, RetryableError) as trouble:
-            _log.warning("%s cannot be audited: %s", resource.plural, trouble)
-            return
+            _log.warning("%s cannot be listed: %s", resource.plural, trouble)
+            return isinstance(trouble, ApiError) and trouble.meaning is Meaning.NOT_FOUND  # no such kind
         for change in hearing.compare(merged(listings), self.now()):
             _log.info("%s %s is gone, which its watch did not tell", resource.kind, change.key.name)
             self.concerns(self.stores.affected_jobs(resource, change))
+        return True
 
-    def check(self) -> None:
-        """Do nothing while every watch tells what it should.
+    async def _is_told(self, hearing: WatchHealth) -> bool:
+        """Give a watch some time for what was listed just now."""
+        for _ in range(20):
+            if hearing.has_told_everything():
+                return True
+            await asyncio.sleep(_SYNCHRONIZING.total_seconds())
+        return False
 
-        Raises:
-            StaleWatchError: one doesn't.
-        """
+    def problem(self) -> str | None:
+        """Return which watches have not told something for too long; None while all are well."""
         now = self.now()
         deaf = [hearing.resource.plural for hearing in self.hearings if hearing.is_deaf(now)]
-        if deaf:
-            raise StaleWatchError(f"the watch of {', '.join(deaf)} tells nothing any more")
+        return f"the watch of {', '.join(deaf)} tells nothing any more" if deaf else None

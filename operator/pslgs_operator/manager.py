@@ -1,119 +1,50 @@
-"""The operator's process: its parts, their start and their end."""
+"""The operator's process: what is open, its start and its end."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import logging
+import os
+import threading
+import uuid
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import timedelta
+from typing import Final
 
+from kopf._cogs.structs.references import Insights
 from kubernetes.aio.client import ApiClient
 
-from pslgs_operator.api.client import KubernetesClient
-from pslgs_operator.api.config import connect, require_training_jobs
+from pslgs_operator.api.config import NotInstalledError, connect, require_training_jobs
+from pslgs_operator.api.errors import ApiError
 from pslgs_operator.api.server_status import ServerStatusClient
-from pslgs_operator.gvk import BY_KIND, NODES, Resource
-from pslgs_operator.informer import Auditor, StaleWatchError, WatchHealth, watched
-from pslgs_operator.kube_client import JobKey
-from pslgs_operator.metrics import Metrics, serve_metrics
-from pslgs_operator.reconciler import Reconciler
+from pslgs_operator.controller import Connections, Controller
+from pslgs_operator.http_server import application, serve
+from pslgs_operator.kube_client import RetryableError
+from pslgs_operator.leadership import Leadership, NamespaceLeases, keep_replica_lease
+from pslgs_operator.metrics import Metrics
 from pslgs_operator.settings import Settings
-from pslgs_operator.store import Stores
-from pslgs_operator.workqueue import WorkQueue
 
-_DELETED: Final = "DELETED"
+_log = logging.getLogger(__name__)
 
-
-class Controller:
-    """Hears what the watches tell, and looks at the jobs that it concerns.
-
-    Nothing is looked at before every watch has told all that there is: whoever doesn't know of a child
-    would make it anew.
-    """
-
-    def __init__(
-        self, client: ApiClient, pages: ServerStatusClient, settings: Settings, instance: str
-    ) -> None:
-        self.metrics = Metrics()
-        self._caches = Stores()
-        self._complete = asyncio.Event()
-        reconciler = Reconciler(
-            cluster=KubernetesClient(client, pages),
-            stores=self._caches,
-            settings=settings,
-            told=self._written,
-            instance=instance,
-            now=utc_now,
-        )
-        self._queue: WorkQueue[JobKey] = WorkQueue(self.metrics.measured(reconciler.reconcile))
-        self._auditor = Auditor(
-            client=client,
-            stores=self._caches,
-            hearings=tuple(
-                WatchHealth(self._caches.by_resource[each], utc_now()) for each in watched(settings)
-            ),
-            namespaces=settings.watch_namespaces or (None,),
-            concerns=self._concern,
-            now=utc_now,
-        )
-        self.metrics.watch(self._caches.training_jobs, self._auditor.hearings, utc_now)
-
-    def exists(self, resource: Resource, body: Mapping[str, Any]) -> None:
-        """Take in that an object is there, and how it is now."""
-        self._concern(self._caches.upsert(resource, body), delay_after(resource))
-
-    def happened(self, resource: Resource, kind: str | None, body: Mapping[str, Any]) -> None:
-        """Take in what happened to an object; kopf tells this once all lists are complete."""
-        if kind == _DELETED:
-            self._concern(self._caches.remove(resource, body), delay_after(resource))
-        self._complete.set()
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await self._complete.wait()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._queue.run(), name="queue")
-            tasks.create_task(self._auditor.run(), name="audit")
-
-    def check_hearing(self) -> None:
-        """Do nothing while every watch tells what it should.
-
-        Raises:
-            StaleWatchError: one doesn't.
-        """
-        self._auditor.check()
-
-    def _written(self, body: Mapping[str, Any]) -> None:
-        # The watch will tell as well, but maybe after the next look at the job.
-        cache = self._caches.by_resource.get(BY_KIND[body["kind"]])
-        if cache is not None:
-            cache.put(body)
-
-    def _concern(self, keys: Iterable[JobKey], delay: timedelta = timedelta(0)) -> None:
-        for key in keys:
-            self._queue.add(key, delay)
-
-
-_NODES_SETTLE: Final = timedelta(seconds=2)
-"""Nodes are labelled, and go away, several at a time; jobs are reconciled once for all of them."""
-
-
-def delay_after(resource: Resource) -> timedelta:
-    """Return how long after a change of such an object its jobs are reconciled."""
-    return _NODES_SETTLE if resource == NODES else timedelta(0)
-
-
-def utc_now() -> datetime:
-    """The clock of the operator."""
-    return datetime.now(UTC)
+_START_RETRY: Final = timedelta(seconds=2)
+_KILL_AFTER: Final = timedelta(seconds=8)
+"""Time from a failure to the end of the process, should its tasks not end by themselves."""
 
 
 @dataclass(slots=True)
 class Manager:
-    """What is open while the operator runs."""
+    """What is open while the operator runs.
+
+    Attributes:
+        insights: What kopf watches.
+        stop_flag: Ends kopf once it is set.
+        failure: Why the operator has to end; None while it works or was told to stop.
+    """
 
     settings: Settings
-    instance: str
+    insights: Insights = field(default_factory=Insights)
+    stop_flag: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: str | None = None
+    _waits_for: str = "the operator has not started yet"
     _controller: Controller | None = None
     _work: asyncio.Task[None] | None = None
     _open: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -126,39 +57,79 @@ class Manager:
         return self._controller
 
     async def start(self) -> None:
-        """Connect and begin to work.
+        """Answer probes, wait for the API server and the CustomResourceDefinition, and begin to work.
 
         Raises:
-            NotInstalledError: the API server doesn't know SplitTrainingJobs.
-            RetryableError: it doesn't answer.
-            ApiError: it says no.
+            OSError: a port is in use.
         """
         async with AsyncExitStack() as opened:
-            client = await opened.enter_async_context(await connect())
-            await require_training_jobs(client)
-            pages = ServerStatusClient.open()
-            opened.push_async_callback(pages.close)
-            self._controller = Controller(client, pages, self.settings, self.instance)
-            server = await serve_metrics(self._controller.metrics, self.settings.metrics_port)
-            opened.push_async_callback(server.cleanup)
+            metrics = Metrics()
+            pages = application(metrics.registry, self._live_problem, self._ready_problem)
+            ports = (self.settings.liveness_port, self.settings.metrics_port)
+            opened.push_async_callback((await serve(pages, ports)).cleanup)
+            unguarded = await opened.enter_async_context(await connect())
+            await self._wait_for_definition(unguarded)
+            leadership = self._leadership(unguarded)
+            guarded = await opened.enter_async_context(await connect(leadership.gate))
+            servers = ServerStatusClient.open()
+            opened.push_async_callback(servers.close)
+            connections = Connections(unguarded, guarded, servers)
+            self._controller = Controller(connections, self.settings, leadership, self.insights, metrics)
+            await self._controller.prepare()
             self._work = asyncio.create_task(self._controller.run(), name="controller")
+            self._work.add_done_callback(self._ended)
             self._open = opened.pop_all()
 
     async def stop(self) -> None:
-        """End the work and close what is open."""
+        """End the work, release the Lease and close what is open."""
         if self._work is not None:
+            self._work.remove_done_callback(self._ended)
             self._work.cancel()
             await asyncio.wait([self._work])
         await self._open.aclose()
 
-    def check(self) -> None:
-        """Do nothing while all is well.
+    def _leadership(self, client: ApiClient) -> Leadership:
+        namespace, name = self.settings.lease_namespace, self.settings.lease_name
+        identity = f"{self.settings.instance}_{uuid.uuid4().hex[:8]}"  # two processes never have the same
+        return Leadership(
+            keep_replica_lease(client, namespace, name, identity),
+            NamespaceLeases(client, release=f"{namespace}/{name}"),
+            own_namespace=self.settings.namespace,
+        )
 
-        Raises:
-            StaleWatchError: what happens in the cluster is not heard or not acted upon any more.
-        """
-        if self._work is None or self._work.cancelled():
-            raise StaleWatchError("the operator doesn't work")
-        if self._work.done():
-            raise StaleWatchError("the operator has stopped working") from self._work.exception()
-        self.controller.check_hearing()
+    async def _wait_for_definition(self, client: ApiClient) -> None:
+        while True:
+            try:
+                await require_training_jobs(client)
+            except (NotInstalledError, ApiError, RetryableError) as trouble:
+                reason = f"waiting: {trouble}"
+            else:
+                return
+            if reason != self._waits_for:
+                _log.warning("%s", reason)
+            self._waits_for = reason
+            await asyncio.sleep(_START_RETRY.total_seconds())
+
+    def _ended(self, work: "asyncio.Task[None]") -> None:
+        error = None if work.cancelled() else work.exception()
+        self.failure = f"the controller has stopped working: {_innermost(error)!r}"
+        _log.critical("the operator ends: %s", self.failure, exc_info=error)
+        self.stop_flag.set()
+        timer = threading.Timer(_KILL_AFTER.total_seconds(), os._exit, (1,))
+        timer.daemon = True
+        timer.start()
+
+    def _live_problem(self) -> str | None:
+        if self.failure is not None:
+            return self.failure
+        return self._controller.live_problem() if self._controller is not None else None
+
+    def _ready_problem(self) -> str | None:
+        return self._controller.ready_problem() if self._controller is not None else self._waits_for
+
+
+def _innermost(error: BaseException | None) -> BaseException | None:
+    """Return the error of the task that failed first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,16 +1,14 @@
 """The operator's own metrics."""
 
 from collections import Counter as Counts
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Final
 
-from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
@@ -29,6 +27,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.leads: Callable[[], bool] = lambda: True
         self._seconds = Histogram(
             "pslgs_operator_reconcile_seconds",
             "How long a look at a job took.",
@@ -46,7 +45,12 @@ class Metrics:
         self, jobs: Store[ListedJob], hearings: Iterable[WatchHealth], now: Callable[[], datetime]
     ) -> None:
         """Tell from now on how many jobs there are, and how well the watches hear."""
-        self.registry.register(_State(jobs, tuple(hearings), now))
+        self.registry.register(_State(jobs, tuple(hearings), now, self))
+
+    def follow_leader(self, leads: Callable[[], bool], namespaces: Callable[[], Mapping[str, bool]]) -> None:
+        """Tell from now on whether this replica leads, and which namespaces it reconciles."""
+        self.leads = leads
+        self.registry.register(_Leader(leads, namespaces))
 
     def measured(self, reconcile: Reconcile) -> Reconcile:
         """Count and time every call."""
@@ -69,8 +73,22 @@ class _State(Collector):
     jobs: Store[ListedJob]
     hearings: tuple[WatchHealth, ...]
     now: Callable[[], datetime]
+    metrics: Metrics
 
     def collect(self) -> Iterator[Metric]:
+        if self.metrics.leads():  # two replicas would count each job twice
+            yield from self._jobs()
+        ages = GaugeMetricFamily(
+            "pslgs_operator_watch_age_seconds",
+            "Time since the watch was last known to have reported every object; at most about five minutes "
+            "while it works.",
+            labels=["resource"],
+        )
+        for hearing in self.hearings:
+            ages.add_metric([hearing.resource.plural], hearing.age(self.now()).total_seconds())
+        yield ages
+
+    def _jobs(self) -> Iterator[Metric]:
         phases = Counts(entry.value.phase for entry in self.jobs.all().values())
         jobs = GaugeMetricFamily("pslgs_jobs", "SplitTrainingJobs by phase.", labels=["phase"])
         for each in Phase:
@@ -84,27 +102,25 @@ class _State(Collector):
         for key, entry in self.jobs.all().items():
             phase.add_metric([*key, entry.value.phase], 1)
         yield phase
-        ages = GaugeMetricFamily(
-            "pslgs_operator_watch_age_seconds",
-            "For how long the watch is not known to have told everything; about a minute while it hears.",
-            labels=["resource"],
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Leader(Collector):
+    leads: Callable[[], bool]
+    namespaces: Callable[[], Mapping[str, bool]]
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "pslgs_operator_leader",
+            "1 if this replica holds the Lease and reconciles jobs, 0 if it is a standby.",
+            value=float(self.leads()),
         )
-        for hearing in self.hearings:
-            ages.add_metric([hearing.resource.plural], hearing.age(self.now()).total_seconds())
-        yield ages
-
-
-async def serve_metrics(metrics: Metrics, port: int) -> web.AppRunner:
-    """Answer ``/metrics`` on all addresses, until the result is cleaned up."""
-
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        served = GaugeMetricFamily(
+            "pslgs_operator_namespace_served",
+            "1 if jobs in the namespace are reconciled, 0 if the namespace of watchNamespaces is missing or "
+            "another release holds its Lease.",
+            labels=["watched_namespace"],
         )
-
-    app = web.Application()
-    app.router.add_get("/metrics", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, port=port).start()
-    return runner
+        for namespace, is_served in self.namespaces().items():
+            served.add_metric([namespace], float(is_served))
+        yield served

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -14,6 +14,8 @@ from pslgs.spec.errors import InputError, Violation
 from pslgs.spec.manifest import parse_yaml
 
 _PREFIX = "PSLGS_"
+LogLevel = Literal["debug", "info", "warning", "error"]
+_TEXTS: Final = (str, LogLevel)
 
 _USER: Final = 65532
 """User and group of the images; it owns no file."""
@@ -61,9 +63,13 @@ class Settings:
             and maximum time between two writes while its server runs.
         certificate_lifetime: Of servers' and clients' certificates; they are renewed in the last third.
         watch_namespaces: Namespaces whose jobs are looked after; empty for all.
-        liveness_port: Where the operator answers ``/healthz``.
-        metrics_port: Where it answers ``/metrics``.
+        lease_namespace: Namespace of the Lease that the replicas of this release hold in turn.
+        lease_name: Name of that Lease; with the namespace it is the release's name towards other releases.
+        instance: Name of the operator's pod, in Events and as the Lease's holder; by default the host name.
+        liveness_port: Port of the HTTP server for the kubelet: ``/healthz`` and ``/readyz``.
+        metrics_port: Port of the HTTP server for Prometheus: ``/metrics``. Both ports serve all pages.
         json_logs: Whether it logs JSON, one object a line.
+        log_level: Least severe level that is logged.
     """
 
     server_image: str = "pslgs-runtime"
@@ -84,9 +90,13 @@ class Settings:
     status_interval: Duration = timedelta(seconds=30)
     certificate_lifetime: Duration = timedelta(days=365)
     watch_namespaces: tuple[str, ...] = ()
+    lease_namespace: str = "pslgs-system"
+    lease_name: str = "pslgs-operator"
+    instance: str = ""
     liveness_port: int = 8080
     metrics_port: int = 9090
     json_logs: bool = True
+    log_level: LogLevel = "info"
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -102,7 +112,7 @@ class Settings:
                 *(Violation(name, f"names no setting; known are {', '.join(known)}") for name in wrong)
             )
         values = {
-            field.name: environ[name] if field.type is str else parse_yaml(environ[name], name)
+            field.name: environ[name] if field.type in _TEXTS else parse_yaml(environ[name], name)
             for name, field in known.items()
             if name in environ
         }

@@ -14,6 +14,9 @@ from cluster.testcluster.helm import CHART, NAMESPACE, RELEASE
 
 Objects = list[dict[str, Any]]
 
+POD = "pslgs-operator-0"
+"""What the operator's pod may be called."""
+
 EVERYTHING = {
     "imageRegistry": "registry.example.com/mirror/",
     "imagePullPolicy": "Always",
@@ -32,6 +35,8 @@ EVERYTHING = {
         "clientSeries": 50,
     },
     "jsonLogs": False,
+    "logLevel": "warning",
+    "replicas": 2,
     "serviceAccount": {"annotations": {"a.example.com/b": "c"}},
     "networkPolicy": {"egress": {"enabled": True, "apiServerPorts": [16443]}},
     "monitoring": {**MONITORED, "namespaces": ["monitoring", "observability"]},
@@ -117,7 +122,7 @@ def pods(objects: Objects) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 def environment(objects: Objects) -> dict[str, str]:
     """What the operator's container is told."""
     (container,) = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
-    fields = {"metadata.namespace": NAMESPACE}
+    fields = {"metadata.namespace": NAMESPACE, "metadata.name": POD}
     return {
         each["name"]: each["value"] if "value" in each else fields[each["valueFrom"]["fieldRef"]["fieldPath"]]
         for each in container["env"]

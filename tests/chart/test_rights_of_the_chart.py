@@ -19,6 +19,7 @@ MONITORS = {
 }
 
 Right = tuple[str, str, str]
+LEASES: set[Right] = {("coordination.k8s.io", "leases", verb) for verb in ("get", "create", "update")}
 
 RIGHTS: set[Right] = NODES | {
     (group, resource, verb)
@@ -33,6 +34,7 @@ RIGHTS: set[Right] = NODES | {
         ("networking.k8s.io", "networkpolicies", "get list watch create patch delete"),
         ("", "secrets", "get create patch delete"),
         ("", "events", "create list patch"),
+        ("coordination.k8s.io", "leases", "get create update"),
     )
     for verb in verbs.split()
 }
@@ -68,21 +70,39 @@ def granted(objects: Objects) -> dict[str | None, set[Right]]:
 
 
 def test_rights_everywhere_are_these(helm: Renderer) -> None:
-    assert granted(helm.render({})) == {None: RIGHTS}
+    assert granted(helm.render({})) == {None: RIGHTS, NAMESPACE: LEASES}
 
 
 def test_rights_in_namespaces_are_the_same_but_for_nodes(helm: Renderer) -> None:
     found = granted(helm.render(VALUE_SETS["namespaced"]))
-    assert found == {None: NODES, "team-a": RIGHTS - NODES, "team-b": RIGHTS - NODES}
+    in_namespaces = {"team-a": RIGHTS - NODES, "team-b": RIGHTS - NODES}
+    assert found == {None: NODES, NAMESPACE: LEASES, **in_namespaces}
+
+
+def test_leases_are_read_and_changed_by_name_only(helm: Renderer) -> None:
+    rules = [
+        rule
+        for each in of_kind(helm.render(VALUE_SETS["namespaced"]), "Role")
+        for rule in each["rules"]
+        if "leases" in rule["resources"] and rule["verbs"] != ["create"]
+    ]
+    named = [(rule["verbs"], rule["resourceNames"]) for rule in rules]
+    assert sorted(named) == [
+        (["get", "update"], ["pslgs-operator"]),
+        *[(["get", "update"], ["splittrainingjobs.pslgs.dev"])] * 2,
+    ]
 
 
 def test_pod_monitors_need_rights_of_their_own(helm: Renderer) -> None:
-    assert granted(helm.render(VALUE_SETS["everything"])) == {None: RIGHTS | MONITORS}
+    assert granted(helm.render(VALUE_SETS["everything"])) == {None: RIGHTS | MONITORS, NAMESPACE: LEASES}
 
 
 def test_rights_can_be_left_to_others(helm: Renderer) -> None:
     assert granted(helm.render(VALUE_SETS["no-rights"])) == {}
-    assert granted(helm.render(VALUE_SETS["no-cluster-rights"])) == {"team-a": RIGHTS - NODES}
+    assert granted(helm.render(VALUE_SETS["no-cluster-rights"])) == {
+        "team-a": RIGHTS - NODES,
+        NAMESPACE: LEASES,
+    }
 
 
 def test_nothing_cluster_wide_is_made_without_cluster_rights(helm: Renderer) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chart.rendering import EVERYTHING, VALUE_SETS, Renderer, environment, of_kind, only, pods
+from chart.rendering import EVERYTHING, POD, VALUE_SETS, Renderer, environment, of_kind, only, pods
 from cluster.testcluster.appimages import ROOT
 from cluster.testcluster.helm import NAMESPACE
 from manifests.pod_security import offences
@@ -57,7 +57,7 @@ def test_the_operator_understands_its_environment(values: Mapping[str, Any], hel
 def test_without_values_the_operator_has_its_own_defaults(helm: Renderer) -> None:
     settings = Settings.from_environ(environment(helm.render({})))
     images = {"server_image": "pslgs-runtime:0.1.0", "client_image": "pslgs-runtime:0.1.0"}
-    assert settings == Settings(**images, pod_monitor_labels={})
+    assert settings == Settings(**images, instance=POD, pod_monitor_labels={})
 
 
 def test_every_setting_can_be_set(helm: Renderer) -> None:
@@ -88,9 +88,13 @@ def test_every_setting_can_be_set(helm: Renderer) -> None:
         client_series=50,
         certificate_lifetime=timedelta(days=3650),
         watch_namespaces=("team-a",),
+        lease_namespace=NAMESPACE,
+        lease_name="pslgs-operator",
+        instance=POD,
         liveness_port=8081,
         metrics_port=9091,
         json_logs=False,
+        log_level="warning",
     )
     named = {f"PSLGS_{field.name.upper()}" for field in fields(Settings)}
     assert named <= environment(objects).keys()

@@ -51,14 +51,22 @@ class OperatorProcess:
         return self.health() == status
 
     def health(self) -> int:
-        """Return the HTTP status of its liveness probe; 0 when nothing answers."""
+        """Return the HTTP status of its readiness probe; 0 when nothing answers."""
+        return self.page("/readyz")[0]
+
+    def page(self, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
+        """Return the HTTP status and the text of a page; 0 when nothing answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/healthz", timeout=5) as answer:
-                return int(answer.status)
+            with urllib.request.urlopen(f"http://{host}:{self.health_port}{path}", timeout=5) as answer:
+                return int(answer.status), answer.read().decode()
         except urllib.error.HTTPError as error:
-            return error.code
+            return error.code, error.read().decode()
         except OSError:
-            return 0
+            return 0, ""
+
+    def leads(self) -> bool:
+        """Tell whether it says that it holds the Lease."""
+        return "pslgs_operator_leader 1.0" in self.metrics()
 
     def metrics(self) -> str:
         """Return its metrics as text."""
@@ -81,10 +89,10 @@ def operator(
         kubeconfig: Its credentials.
         folder: Where its log is written.
         arguments: Of the interpreter.
-        up: What its liveness probe says once it is up.
+        up: What its readiness probe says once it is up.
         settings: Environment variables.
     """
-    health_port = int(settings.get("PSLGS_LIVENESS_PORT", 0)) or free_port()
+    health_port = free_port()
     metrics_port = free_port()
     environ = {
         "PATH": os.environ["PATH"],

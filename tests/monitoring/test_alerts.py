@@ -178,12 +178,12 @@ CASES = [
     ),
     Case(
         alert="PslgsOperatorDeaf",
-        series={f'pslgs_operator_watch_age_seconds{{{OPERATOR}, resource="jobs"}}': "9x5 300x9 9x9"},
+        series={f'pslgs_operator_watch_age_seconds{{{OPERATOR}, resource="jobs"}}': "9x5 1000x9 9x9"},
         quiet=7,
         fires=10,
         over=18,
         labels={"namespace": "pslgs-system", "pod": "o", "resource": "jobs"},
-        value="5m 0s",
+        value="16m 40s",
     ),
     Case(
         alert="PslgsOperatorErrors",

@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 from monitoring import surface
 from pslgs.telemetry.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
 from pslgs.telemetry.records import ClientEvaluation, EvaluationRecord, StepRecord
+from pslgs_operator.controller import utc_now
 from pslgs_operator.informer import WatchHealth
-from pslgs_operator.manager import utc_now
 from pslgs_operator.metrics import Metrics
 from pslgs_operator.store import Stores
 from telemetry.fake_clients import FakeClients
@@ -22,6 +22,8 @@ OPERATOR = {
     "pslgs_jobs": ("gauge", ("phase",)),
     "pslgs_job_phase": ("gauge", ("job_namespace", "job_name", "phase")),
     "pslgs_operator_watch_age_seconds": ("gauge", ("resource",)),
+    "pslgs_operator_leader": ("gauge", ()),
+    "pslgs_operator_namespace_served": ("gauge", ("watched_namespace",)),
 }
 
 

@@ -6,6 +6,7 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 
 from pslgs_operator import names
 from pslgs_operator.api.errors import ApiError, Meaning
+from pslgs_operator.api.gated import Gate, GatedClient
 from pslgs_operator.api.rest import request
 
 
@@ -23,9 +24,10 @@ async def configuration() -> Configuration:
     return found
 
 
-async def connect() -> ApiClient:
-    """Make a client for the API server; it has to be closed."""
-    return ApiClient(await configuration())
+async def connect(gate: Gate | None = None) -> ApiClient:
+    """Make a client for the API server, whose writes pass ``gate`` if there is one; it has to be closed."""
+    found = await configuration()
+    return ApiClient(found) if gate is None else GatedClient(found, gate)
 
 
 async def login(**_context: object) -> kopf.ConnectionInfo:

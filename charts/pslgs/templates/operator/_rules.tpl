@@ -31,6 +31,13 @@
 - apiGroups: [""]
   resources: [events]
   verbs: [create, list, patch] # to report what happens to a job; list: Events alone say why a pod is not created or started; patch: to count repetitions
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create] # the Lease of the namespace, which one of the releases that watch it holds
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [splittrainingjobs.pslgs.dev]
+  verbs: [get, update] # to take, renew and release it
 {{- if include "pslgs.podMonitors" . }}
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]

@@ -20,7 +20,9 @@ leaves its variable out; the operator then uses its own default.
   "IMAGE_PULL_POLICY" .Values.imagePullPolicy
   "IMAGE_PULL_SECRETS" $secrets
   "JSON_LOGS" .Values.jsonLogs
+  "LEASE_NAME" (include "pslgs.operator" .)
   "LIVENESS_PORT" .Values.healthPort
+  "LOG_LEVEL" .Values.logLevel
   "METRICS_PORT" .Values.metricsPort
   "MONITORING_NAMESPACES" $monitoring.namespaces
   "POD_MONITORS" (eq (include "pslgs.podMonitors" .) "true")
@@ -40,8 +42,12 @@ leaves its variable out; the operator then uses its own default.
   value: {{ ternary $value (toJson $value) (kindIs "string" $value) | quote }}
 {{- end }}
 {{- end }}
-- name: PSLGS_NAMESPACE
+- name: PSLGS_INSTANCE
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+{{- range $name := list "LEASE_NAMESPACE" "NAMESPACE" }}
+- name: PSLGS_{{ $name }}
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+{{- end }}
 {{- end -}}
 
 {{/* Seconds of (dict "days" …); empty without days. */}}
