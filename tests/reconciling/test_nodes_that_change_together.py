@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from pslgs_operator.gvk import BY_KIND, NODES
 from pslgs_operator.controller import delay_after
+from pslgs_operator.gvk import BY_KIND, NODES
 from pslgs_operator.workqueue import DelayQueue, RateLimit
 
 
