@@ -28,6 +28,7 @@ STATUS: dict[str, Any] = {
     "startTime": AT,
     "trainingStartTime": AT,
     "completionTime": AT,
+    "lastHeartbeatTime": AT,
     "clients": {"expected": 3, "live": 2, "lost": ["edge-1-0"], "lostCount": 1, "summary": "2/3"},
     "training": {
         "epoch": 12,
@@ -97,7 +98,7 @@ def shown(manifest: dict[str, Any], jobs: Jobs, defined: ApiServer) -> list[list
 def test_kubectl_get_says_how_it_goes(shown: list[list[str]]) -> None:
     heads, row = shown
     cells = dict(zip(heads, row, strict=True))
-    del cells["AGE"]
+    del cells["AGE"], cells["HEARTBEAT"]
     assert cells == {
         "NAME": "digits",
         "PHASE": "Degraded",

@@ -104,3 +104,16 @@ async def test_a_job_of_which_nothing_hangs_asks_nothing(stuck):
     before = asked(stuck)
     await stuck.look(60)
     assert asked(stuck) == before
+
+
+async def test_a_namespace_that_is_being_deleted_refuses_nothing():
+    stage = Stage()
+    stage.cluster.apply_job(manifest())
+    await stage.look()
+    stage.cluster.ending.add(KEY.namespace)
+    stage.cluster.remove("Job", SERVER)
+    said = f"unable to create new content in namespace {KEY.namespace} because it is being terminated"
+    complain(stage, CLIENT, "FailedCreate", said)
+    for _ in range(10):
+        await stage.look(10)
+        assert stage.condition("Degraded")[1] not in {"RefusedByCluster", "PodsNotCreated"}
