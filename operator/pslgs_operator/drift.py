@@ -8,6 +8,9 @@ data), the object has to be as rendered.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from pslgs_operator import names
+from pslgs_operator.fields import mapping, text
+
 _EXACT: Final = frozenset(
     {
         ("NetworkPolicy", "spec"),
@@ -20,6 +23,7 @@ _EXACT: Final = frozenset(
 """Kinds and paths of what is compared including fields that are not rendered."""
 
 _OWNERS: Final = ("metadata", "ownerReferences")
+_METADATA: Final = ("labels", "annotations", "ownerReferences")
 _NEVER_COMPARED: Final = frozenset({"apiVersion", "kind", "status"})
 
 Patch = dict[str, Any]
@@ -28,7 +32,26 @@ Patch = dict[str, Any]
 def merge_patch(rendered: Mapping[str, Any], live: Mapping[str, Any]) -> Patch:
     """Return the JSON merge patch that brings ``live`` to the rendered form; empty if it is so already."""
     wanted = {name: value for name, value in rendered.items() if name not in _NEVER_COMPARED}
-    return _patch((rendered["kind"],), wanted, live, exact=False)
+    wanted["metadata"] = {
+        part: rendered["metadata"][part] for part in _METADATA if part in rendered["metadata"]
+    }
+    patch = _patch((rendered["kind"],), wanted, live, exact=False)
+    for part, keys in _no_longer_rendered(rendered, live).items():
+        patch.setdefault("metadata", {}).setdefault(part, {}).update(dict.fromkeys(keys))
+    return patch
+
+
+def _no_longer_rendered(rendered: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Find labels and annotations that users chose for the child once, and do not any more."""
+    written = text(mapping(live, "metadata", "annotations"), names.KEYS_ANNOTATION)
+    gone: dict[str, list[str]] = {}
+    for part, _, key in (each.partition("/") for each in written.split()):
+        there, wanted = mapping(live, "metadata", part), mapping(rendered, "metadata", part)
+        if key in there and key not in wanted:
+            gone.setdefault(part, []).append(key)
+    if written and names.KEYS_ANNOTATION not in mapping(rendered, "metadata", "annotations"):
+        gone.setdefault("annotations", []).append(names.KEYS_ANNOTATION)
+    return gone
 
 
 def changed_fields(patch: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

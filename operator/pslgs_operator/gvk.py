@@ -51,6 +51,8 @@ LEASES: Final = Resource("Lease", "leases", "coordination.k8s.io")
 FIXTURES: Final = (SERVICES, CONFIG_MAPS, CLAIMS, NETWORK_POLICIES)
 """What is made for a job beside its Jobs and Secrets and is watched in every cluster."""
 
+SUPPORTING_KINDS: Final = frozenset(resource.kind for resource in (*FIXTURES, POD_MONITORS))
+
 BY_KIND: Final = {
     resource.kind: resource
     for resource in (TRAINING_JOBS, NODES, JOBS, PODS, *FIXTURES, POD_MONITORS, SECRETS, EVENTS)

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from pslgs_operator.assessment.transitions import EventSpec
+from pslgs_operator.gvk import SUPPORTING_KINDS
+from pslgs_operator.parse.supporting import supporting_reader
 from pslgs_operator.snapshot import Problem, Rejection, ServerReply
 
 _FIRST_PAUSE: Final = timedelta(seconds=15)
@@ -47,6 +49,7 @@ class TransientState:
         inquired: When it was asked for that.
         podless: Name of each child Job without a pod -> since when; see `timeouts.podless_since`.
         held: Writes of children that failed, by lane.
+        admitted: Digest of each supporting object as the API server returned it when it was last written.
         stale: Whether the job has to be read from the API server: the watch may not have its last state yet.
         unconfirmed: The status that was written last, if there was no answer.
         busy: How many reconciles in a row have written to children.
@@ -61,9 +64,19 @@ class TransientState:
     inquired: datetime | None = None
     podless: Mapping[str, datetime] = field(default_factory=dict)
     held: dict[str, Backoff] = field(default_factory=dict)
+    admitted: dict[tuple[str, str], str] = field(default_factory=dict)
     stale: bool = False
     unconfirmed: UnconfirmedStatus | None = None
     busy: int = 0
+
+    def admit(self, body: Mapping[str, Any]) -> None:
+        """Remember a supporting object as the API server returned it.
+
+        Where it differs from what was rendered, a webhook changed it; writing it again would not help.
+        """
+        if body["kind"] in SUPPORTING_KINDS:
+            read = supporting_reader(body["kind"])(body)
+            self.admitted[body["kind"], body["metadata"]["name"]] = read.digest
 
     def see(self, generation: int) -> None:
         """Take note of the job's generation."""

@@ -20,6 +20,12 @@ SHARE_ANNOTATION: Final = f"{GROUP}/share"
 """A client's number in a partition, from 0; it stays the client's for as long as its Job exists."""
 SPEC_ANNOTATION: Final = f"{GROUP}/spec-digest"
 """Digest of the spec that a child was made from; not of the child, which a new operator makes otherwise."""
+TEMPLATE_ANNOTATION: Final = f"{GROUP}/template-digest"
+"""Digest of the spec of a Job or claim as it was rendered; it follows the operator's settings and version."""
+RENDERED_ANNOTATION: Final = f"{GROUP}/rendered-digest"
+"""Digest of a supporting object as it was rendered."""
+KEYS_ANNOTATION: Final = f"{GROUP}/rendered-keys"
+"""Labels and annotations of a child that users chose; they are removed when they are no longer set."""
 EXPIRY_ANNOTATION: Final = f"{GROUP}/certificate-expires"
 
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
@@ -132,3 +138,17 @@ def server_hosts(job: str, namespace: str) -> tuple[str, ...]:
         f"{service}.{namespace}",
         service,
     )
+
+
+def is_child_name(job: str, kind: str, name: str) -> bool:
+    """Tell whether a job has, or may have, a child of this kind and name."""
+    if kind == "Job":
+        return name == server_name(job) or name.startswith(f"{job}-client-")
+    return (kind, name) in {
+        ("ConfigMap", manifest_name(job)),
+        ("Service", server_name(job)),
+        ("NetworkPolicy", server_name(job)),
+        ("NetworkPolicy", clients_name(job)),
+        ("PersistentVolumeClaim", checkpoints_name(job)),
+        ("PodMonitor", job),
+    }

@@ -1,46 +1,83 @@
 """Gather the snapshot of one job from the stores."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeVar
 
+from pslgs_operator.gvk import CLAIMS
 from pslgs_operator.kube_client import JobKey
+from pslgs_operator.names import is_child_name
 from pslgs_operator.parse.supporting import SupportingObject
 from pslgs_operator.placement import selects
 from pslgs_operator.snapshot import (
     ChildJob,
     ChildJobState,
     ChildPod,
+    Leftover,
     Node,
     PodPhase,
     Problem,
     Rejection,
     ServerReply,
     Snapshot,
+    SupportingChild,
 )
 from pslgs_operator.store import Entry, Store, Stores
 from pslgs_operator.training_job import TrainingJob
 
+V = TypeVar("V")
+
+_NONE: Final[Mapping[tuple[str, str], str]] = MappingProxyType({})
+
 
 def observe(
-    stores: Stores, job: TrainingJob, server_reply: ServerReply | None, rejections: tuple[Rejection, ...]
+    stores: Stores,
+    job: TrainingJob,
+    server_reply: ServerReply | None,
+    rejections: tuple[Rejection, ...],
+    admitted: Mapping[tuple[str, str], str] = _NONE,
 ) -> Snapshot:
-    """Gather what is known of a job beside its own object."""
+    """Gather what is known of a job beside its own object.
+
+    Children are told by the uid of the job, so that those of an earlier job of the same name are not taken
+    for its own.
+
+    Args:
+        stores: What the watches told.
+        job: The job.
+        server_reply: The last answer of its server.
+        rejections: What could not be created or changed.
+        admitted: Digest of each supporting object as the API server returned it when it was last written.
+    """
     key = JobKey(job.namespace, job.name)
-    children = [entry.value for entry in stores.jobs.of_job(key).values()]
-    pods = tuple(sorted((entry.value for entry in stores.pods.of_job(key).values()), key=_age))
-    fixtures = _fixtures(stores, key)
+    jobs = _own(stores.jobs, key, job.uid)
+    children = [entry.value for entry in jobs.values()]
+    pods, foreign_pods = _pods(stores, key, job.uid)
+    supporting = _supporting(stores, key, job.uid)
+    services = [entry.value for entry in supporting]
     return Snapshot(
         nodes=_nodes(stores, job, pods),
         server=next((child for child in children if child.client is None), None),
         clients={child.client: child for child in children if child.client is not None},
         pods=pods,
         last_server_pod=stores.last_server_pod.get(key),
-        supporting={(entry.value.kind, name): entry.value.digest for name, entry in fixtures},
-        service_address=next((entry.value.address for _, entry in fixtures if entry.value.address), None),
-        node_port=next((entry.value.node_port for _, entry in fixtures if entry.value.node_port), None),
+        supporting={
+            (each.value.kind, each.name): SupportingChild(
+                each.uid,
+                each.value.content,
+                settled=admitted.get((each.value.kind, each.name)) == each.value.digest,
+                deleting=each.value.deleting,
+            )
+            for each in supporting
+        },
+        service_address=next((each.address for each in services if each.address), None),
+        node_port=next((each.node_port for each in services if each.node_port), None),
         server_reply=server_reply,
         rejections=rejections,
+        leftovers=tuple(_leftovers(stores, key, job.uid)),
+        occupied=frozenset(pod.job for pod in foreign_pods if not pod.has_ended),
+        unowned=tuple(sorted(name for name, entry in jobs.items() if entry.owner is None)),
     )
 
 
@@ -69,17 +106,49 @@ def explained(snapshot: Snapshot, complaints: Mapping[str, Problem]) -> Snapshot
 def is_inherited(stores: Stores, key: JobKey, uid: str) -> bool:
     """Tell whether there are children of an earlier job of this name, which the garbage collector takes."""
     kinds: tuple[Store[Any], ...] = (stores.jobs, *stores.supporting.values())
-    return any(entry.owner not in {None, uid} for cache in kinds for entry in cache.of_job(key).values())
+    return any(
+        entry.owner not in {None, uid} and entry.owner == entry.lineage
+        for cache in kinds
+        for entry in cache.of_job(key).values()
+    )
 
 
-def server_address(stores: Stores, key: JobKey) -> tuple[str, str] | None:
-    """Return name and IP address of the server's pod that runs; None if none does."""
-    pods = (entry.value for entry in stores.pods.of_job(key).values())
+def server_address(stores: Stores, key: JobKey, uid: str) -> tuple[str, str] | None:
+    """Return name and IP address of the job's server pod that runs; None if none does."""
     running = (
-        pod for pod in pods if pod.client is None and pod.phase is PodPhase.RUNNING and not pod.deleting
+        pod
+        for pod in _pods(stores, key, uid)[0]
+        if pod.client is None and pod.phase is PodPhase.RUNNING and not pod.deleting
     )
     newest = max(running, key=_age, default=None)
     return (newest.name, newest.ip) if newest is not None and newest.ip else None
+
+
+def _own(store: Store[V], key: JobKey, uid: str) -> dict[str, Entry[V]]:
+    return {name: entry for name, entry in store.of_job(key).items() if entry.belongs_to(uid)}
+
+
+def _pods(stores: Stores, key: JobKey, uid: str) -> tuple[tuple[ChildPod, ...], tuple[ChildPod, ...]]:
+    """Return the job's pods, and those of earlier jobs of its name; the oldest first.
+
+    Pods that an earlier version of the operator had created lack the label, but their Job is known.
+    """
+    jobs = {entry.uid for entry in _own(stores.jobs, key, uid).values()}
+    entries = list(stores.pods.of_job(key).values())
+    own = [each.value for each in entries if (each.lineage == uid if each.lineage else each.owner in jobs)]
+    foreign = [each.value for each in entries if each.value not in own]
+    return tuple(sorted(own, key=_age)), tuple(sorted(foreign, key=_age))
+
+
+def _leftovers(stores: Stores, key: JobKey, uid: str) -> Iterator[Leftover]:
+    """Find what an earlier job left without an owner; not claims, nor copies that users made of children."""
+    kinds: tuple[Store[Any], ...] = (stores.jobs, *stores.supporting.values())
+    for store in kinds:
+        kind = store.resource.kind
+        for name, entry in store.of_job(key).items():
+            orphaned = entry.owner is None and entry.lineage not in {"", uid}
+            if orphaned and kind != CLAIMS.kind and is_child_name(key.name, kind, name):
+                yield Leftover(kind, name, entry.uid)
 
 
 def _age(pod: ChildPod) -> tuple[float, str]:
@@ -94,8 +163,16 @@ def _nodes(stores: Stores, job: TrainingJob, pods: tuple[ChildPod, ...]) -> tupl
     return tuple(sorted(found, key=lambda node: node.name))
 
 
-def _fixtures(stores: Stores, key: JobKey) -> list[tuple[str, Entry[SupportingObject]]]:
-    return sorted(
-        (item for cache in stores.supporting.values() for item in cache.of_job(key).items()),
-        key=lambda item: (item[1].value.kind, item[0]),
+class _Named(NamedTuple):
+    name: str
+    uid: str
+    value: SupportingObject
+
+
+def _supporting(stores: Stores, key: JobKey, uid: str) -> list[_Named]:
+    found = (
+        _Named(name, entry.uid, entry.value)
+        for store in stores.supporting.values()
+        for name, entry in _own(store, key, uid).items()
     )
+    return sorted(found, key=lambda each: (each.value.kind, each.name))

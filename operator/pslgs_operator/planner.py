@@ -1,11 +1,10 @@
 """Decide what has to be done about a job, in order, and when to look at it again."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from pslgs.spec import ServiceType
 from pslgs_operator import names
 from pslgs_operator.actions import (
     Action,
@@ -18,15 +17,19 @@ from pslgs_operator.actions import (
     IssueServer,
 )
 from pslgs_operator.certificates import renewal_time
+from pslgs_operator.drift import merge_patch
 from pslgs_operator.endpoint import Endpoint, certified_hosts, server_endpoint
-from pslgs_operator.manifests.client import client_job
-from pslgs_operator.manifests.metadata import expiry_annotation
-from pslgs_operator.manifests.server import server_job
+from pslgs_operator.fields import mapping
+from pslgs_operator.gvk import CLAIMS, SERVICES
+from pslgs_operator.manifests.client import client_digest, client_job
+from pslgs_operator.manifests.job import with_template_digest
+from pslgs_operator.manifests.metadata import as_supporting, child_metadata, expiry_annotation
+from pslgs_operator.manifests.server import server_digest, server_job
 from pslgs_operator.manifests.supporting import supporting_objects
 from pslgs_operator.placement import Placement, Placements
 from pslgs_operator.requeue import RESYNC
 from pslgs_operator.settings import Settings
-from pslgs_operator.snapshot import ChildJob, ChildJobState, PodPhase, Snapshot
+from pslgs_operator.snapshot import ChildJob, ChildJobState, PodPhase, Snapshot, SupportingChild
 from pslgs_operator.status.types import ConditionType, JobStatus
 from pslgs_operator.training_job import TrainingJob
 
@@ -59,6 +62,7 @@ def running_actions(scene: Scene) -> Iterator[Action]:
     last_server_pod = _departed(scene)
     obsolete = () if scene.begun else _obsolete(scene)
     leaving = frozenset(child.name for child in (*last_server_pod, *obsolete))
+    yield from _leftovers(scene)
     yield from _supporting(scene)
     yield from _departures(scene, last_server_pod)
     yield from (Delete("Job", child.name, child.uid) for child in obsolete)
@@ -78,21 +82,66 @@ def running_actions(scene: Scene) -> Iterator[Action]:
     yield from _renewals(scene, scene.address, leaving)
 
 
+def _leftovers(scene: Scene) -> Iterator[Action]:
+    """Remove what an earlier job of the same name left, and own again what lost its owner."""
+    yield from (Delete(*each) for each in scene.snapshot.leftovers)
+    for name in scene.snapshot.unowned:
+        metadata = child_metadata(scene.job, name)
+        kept = {each: metadata[each] for each in ("name", "namespace", "ownerReferences")}
+        labels = {names.JOB_LABEL: scene.job.name, names.JOB_UID_LABEL: scene.job.uid}
+        labels |= {names.MANAGED_BY_LABEL: names.FIELD_MANAGER}
+        yield Apply({"apiVersion": "batch/v1", "kind": "Job", "metadata": {**kept, "labels": labels}})
+
+
 def _supporting(scene: Scene) -> Iterator[Action]:
-    digest = scene.job.spec_digest
-    for which, manifest in supporting_objects(scene.job, scene.settings).items():
+    wanted = supporting_objects(scene.job, scene.settings)
+    for which, build in wanted.items():
+        manifest = as_supporting(build(scene.job, scene.settings))
         present = scene.snapshot.supporting.get(which)
-        if present == digest:
-            continue
-        if present is not None and which[0] == "Service" and _is_of_other_kind(scene):
-            yield Delete(*which)
-        yield Apply(manifest(scene.job, scene.settings))
+        if present is None:
+            yield Apply(manifest)
+        elif not present.deleting:
+            yield from _restored(which, manifest, present)
+    for which, present in scene.snapshot.supporting.items():
+        if which not in wanted and not present.deleting and _is_prunable(scene.job, *which):
+            yield Delete(*which, present.uid)
 
 
-def _is_of_other_kind(scene: Scene) -> bool:
-    """Tell whether the Service changes to or from a headless one, which the API server does not allow."""
-    headless = scene.snapshot.node_port is None
-    return headless != (scene.job.spec.server.service.type is ServiceType.CLUSTER_IP)
+def _restored(
+    which: tuple[str, str], manifest: Mapping[str, Any], present: SupportingChild
+) -> Iterator[Action]:
+    """Bring a supporting object to the rendered form, if it differs."""
+    compared = _as_compared(manifest, present)
+    settled = present.settled and _same_annotation(names.RENDERED_ANNOTATION, manifest, present)
+    if settled or not merge_patch(compared, present.content):
+        return
+    if which[0] == SERVICES.kind and _is_headless(manifest) != _is_headless(present.content):
+        yield Delete(*which, present.uid)  # the API server doesn't allow that change
+        yield Apply(manifest)
+    else:
+        yield Apply(compared)
+
+
+def _as_compared(manifest: Mapping[str, Any], present: SupportingChild) -> Mapping[str, Any]:
+    """Leave out a claim's spec unless another one is rendered now: users and plugins may enlarge it."""
+    if manifest["kind"] != CLAIMS.kind or not _same_annotation(names.TEMPLATE_ANNOTATION, manifest, present):
+        return manifest
+    return {name: value for name, value in manifest.items() if name != "spec"}
+
+
+def _same_annotation(name: str, manifest: Mapping[str, Any], present: SupportingChild) -> bool:
+    objects = (manifest, present.content)
+    rendered, written = (mapping(each, "metadata", "annotations").get(name) for each in objects)
+    return bool(rendered == written)
+
+
+def _is_headless(service: Mapping[str, Any]) -> bool:
+    return bool(service["spec"].get("clusterIP") == "None")
+
+
+def _is_prunable(job: TrainingJob, kind: str, name: str) -> bool:
+    """Tell whether a child that is not wanted any more may be deleted; claims go with the job only."""
+    return kind != CLAIMS.kind and names.is_child_name(job.name, kind, name)
 
 
 def _departed(scene: Scene) -> tuple[ChildJob, ...]:
@@ -110,39 +159,54 @@ def _departures(scene: Scene, last_server_pod: tuple[ChildJob, ...]) -> Iterator
 
 
 def _obsolete(scene: Scene) -> tuple[ChildJob, ...]:
-    """Find Jobs that were made from another spec and are still wanted; their templates cannot be changed."""
-    digest = scene.job.spec_digest
+    """Find Jobs that would be rendered otherwise now and are still wanted; templates cannot be changed.
+
+    The spec, the operator's settings (images, pull secrets …) or its version may have changed since.
+    """
     placed = {placement.client for placement in scene.placements.clients} | {None}
+    server, client = server_digest(scene.job, scene.settings), _client_digest(scene)
+
+    def is_as_rendered(child: ChildJob) -> bool:
+        rendered = server if child.client is None else client
+        return child.spec_digest == scene.job.spec_digest and rendered in {None, child.template_digest}
+
     return tuple(
         child
         for child in scene.snapshot.jobs
-        if child.spec_digest != digest and not child.deleting and child.client in placed
+        if child.client in placed and not child.deleting and not is_as_rendered(child)
     )
+
+
+def _client_digest(scene: Scene) -> str | None:
+    return scene.address and client_digest(scene.job, scene.address, scene.settings)
 
 
 def _busy(snapshot: Snapshot) -> frozenset[str]:
     """Name the Jobs of which a pod is left: two servers would write one volume, two clients have one name."""
-    return frozenset(pod.job for pod in snapshot.pods if not pod.has_ended)
+    return snapshot.occupied | {pod.job for pod in snapshot.pods if not pod.has_ended}
 
 
 def _start_server(scene: Scene, address: Endpoint) -> Iterator[Action]:
     if scene.expires:
         yield IssueServer(certified_hosts(scene.job, address), scene.expires)
-    yield Create(server_job(scene.job, len(scene.placements.clients), scene.expires, scene.settings))
+    rendered = server_job(scene.job, len(scene.placements.clients), scene.expires, scene.settings)
+    yield Create(with_template_digest(rendered, server_digest(scene.job, scene.settings)))
 
 
 def _start_clients(scene: Scene, address: Endpoint, busy: frozenset[str]) -> Iterator[Action]:
+    digest = client_digest(scene.job, address, scene.settings)  # once for a thousand clients
     for placement in scene.placements.clients:
         if placement.client in scene.snapshot.clients:
             continue
         if names.client_name(scene.job.name, placement.client) not in busy:
-            yield from _start_client(scene, placement, address)
+            yield from _start_client(scene, placement, address, digest)
 
 
-def _start_client(scene: Scene, placement: Placement, address: Endpoint) -> Iterator[Action]:
+def _start_client(scene: Scene, placement: Placement, address: Endpoint, digest: str) -> Iterator[Action]:
     if scene.expires:
         yield IssueClient(placement.client, scene.expires)
-    yield Create(client_job(scene.job, placement, address, scene.expires, scene.settings))
+    rendered = client_job(scene.job, placement, address, scene.expires, scene.settings)
+    yield Create(with_template_digest(rendered, digest))
 
 
 def _renewals(scene: Scene, address: Endpoint, leaving: frozenset[str]) -> Iterator[Action]:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from pslgs.spec.errors import InputError
@@ -132,13 +133,13 @@ class Reconciler:
             await self._update_status(this, old, status, alive=False)
             return
         server_reply = await self._poll_server(this)
-        snapshot = observe(self.stores, job, server_reply, this.state.rejections)
+        snapshot = observe(self.stores, job, server_reply, this.state.rejections, this.state.admitted)
         snapshot = await explain_hanging_pods(
             self._complaints, this.key.namespace, snapshot, this.state, this.now
         )
         placements = place_clients(job, snapshot)
         status = compute_status(job, snapshot, placements, self.settings, this.now)
-        alive = server_address(self.stores, this.key) is not None and not status.finished
+        alive = server_address(self.stores, this.key, this.state.uid) is not None and not status.finished
         if not await self._update_status(this, job.status, status, alive=alive):
             return
         await self._execute(this, job, plan(job, status, snapshot, placements, self.settings, this.now))
@@ -151,7 +152,7 @@ class Reconciler:
 
     async def _poll_server(self, this: _Round) -> ServerReply | None:
         """Read the server's status unless that was done just now; what a former pod said is void."""
-        server, state = server_address(self.stores, this.key), this.state
+        server, state = server_address(self.stores, this.key, this.state.uid), this.state
         if server is None:
             return None
         pod, address = server
@@ -207,11 +208,15 @@ class Reconciler:
             _log.info("%s %s: %s", this.key, each.reason, each.message)
             self._events.record(JobReference(*this.key, this.state.uid), each, self.now())
 
+    def _applied(self, state: TransientState, body: Mapping[str, Any]) -> None:
+        self.told(body)
+        state.admit(body)
+
     async def _execute(self, this: _Round, job: TrainingJob, actions: tuple[Action, ...]) -> None:
         """Carry out actions; if that changed anything, the next reconcile follows at once."""
         state, now, end = this.state, this.now, this.now + _BUDGET
         before = state.rejections
-        executor = Executor(job, self.cluster, now, self.told)
+        executor = Executor(job, self.cluster, now, partial(self._applied, state))
         outcome = await execute(
             job.name, actions, executor.carry_out, state.not_yet(now), lambda: self.now() >= end
         )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class ChildJob:
         deleting: Whether it is on its way out; nothing may be decided from what it says then.
         ended: When it became Complete or Failed.
         started: Time at which Kubernetes began to create its pods, after it was created or resumed last.
+        template_digest: Digest of what was rendered (`names.TEMPLATE_ANNOTATION`).
         suspended: Whether ``spec.suspend`` of the batch/v1 Job is true, for example because Kueue has not
             admitted it; no pods are created for it.
     """
@@ -65,6 +67,7 @@ class ChildJob:
     deleting: bool = False
     ended: datetime | None = None
     started: datetime | None = None
+    template_digest: str = ""
     suspended: bool = False
 
 
@@ -213,14 +216,41 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class SupportingChild:
+    """A Service, ConfigMap, NetworkPolicy, claim or PodMonitor of the job.
+
+    Attributes:
+        content: Its labels, annotations, owners, spec and data, to be compared with what is rendered.
+        settled: Whether it is as the API server admitted what was rendered last, although it differs: a
+            webhook changed it, and would do so again.
+        deleting: Whether it is being deleted.
+    """
+
+    uid: str
+    content: Mapping[str, Any] = field(default_factory=dict)
+    settled: bool = False
+    deleting: bool = False
+
+
+class Leftover(NamedTuple):
+    """An object that an earlier job of the same name left without an owner."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that is known of a job beside its own object.
 
     Attributes:
         nodes: All nodes of the cluster that match ``spec.clients.nodeSelector``, and the server's.
         last_server_pod: The last pod of the server that is gone and had left last words.
-        fixtures: Kind and name of each Service, ConfigMap, NetworkPolicy, claim or PodMonitor of the job ->
-            the digest in its `SPEC_ANNOTATION`.
+        supporting: The supporting objects of the job, by kind and name.
+        leftovers: What an earlier job of the same name left without an owner.
+        occupied: Names of Jobs of which a pod of an earlier job has not ended.
+        unowned: Names of the job's child Jobs whose owner reference was removed.
         service_address: What a LoadBalancer was given; None before that, and for other types.
         node_port: The gRPC port on the nodes, if the Service has one.
         server_reply: None before the first answer.
@@ -234,11 +264,14 @@ class Snapshot:
     clients: Mapping[str, ChildJob] = field(default_factory=dict)
     pods: tuple[ChildPod, ...] = ()
     last_server_pod: ChildPod | None = None
-    supporting: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    supporting: Mapping[tuple[str, str], SupportingChild] = field(default_factory=dict)
     service_address: str | None = None
     node_port: int | None = None
     server_reply: ServerReply | None = None
     rejections: tuple[Rejection, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
+    occupied: frozenset[str] = frozenset()
+    unowned: tuple[str, ...] = ()
     podless_since: Mapping[str, datetime] = field(default_factory=dict)
 
     @property

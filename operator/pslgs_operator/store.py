@@ -36,6 +36,7 @@ class Entry(Generic[V]):
         version: Its resourceVersion.
         owner: The uid of the object that controls it.
         job: The SplitTrainingJob that its label names.
+        lineage: The uid of the job that it was created for, as its label says.
     """
 
     uid: str
@@ -43,6 +44,11 @@ class Entry(Generic[V]):
     owner: str | None
     job: JobKey | None
     value: V
+    lineage: str = ""
+
+    def belongs_to(self, uid: str) -> bool:
+        """Tell whether the job with this uid owns it, or did until its owner reference was removed."""
+        return (self.owner or self.lineage) == uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,7 @@ class Store(Generic[V]):
             owner=controller_uid(body),
             job=JobKey(metadata["namespace"], job) if job and "namespace" in metadata else None,
             value=self.read(body),
+            lineage=(metadata.get("labels") or {}).get(names.JOB_UID_LABEL, ""),
         )
 
     def _forget(self, key: ObjectKey, old: Entry[V] | None) -> None:
@@ -214,6 +221,7 @@ class Stores:
             return
         pod, job = change.old.value, self.training_jobs.all().get(ObjectKey(*change.old.job))
         is_its_own = job is not None and job.value.created is not None and job.value.created <= pod.created
+        is_its_own = is_its_own and job is not None and change.old.lineage in {"", job.uid}
         if is_its_own and pod.client is None and pod.termination_message is not None:
             self.last_server_pod[change.old.job] = pod
 

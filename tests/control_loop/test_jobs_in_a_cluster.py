@@ -1,6 +1,7 @@
 """One job from its beginning to its end, against a real API server; kubelets are played by hand."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -87,6 +88,50 @@ class TestChildren:
         begun.kubectl("delete", kind, name)
         after = eventually(lambda: begun.get(kind, name) or None)
         assert after["metadata"]["uid"] != before
+
+    @pytest.mark.parametrize(
+        ("kind", "name", "patch"),
+        [
+            ("networkpolicy", SERVER, {"spec": {"ingress": [{}]}}),
+            ("networkpolicy", SERVER, {"spec": {"podSelector": {"matchLabels": {"app": "other"}}}}),
+            ("service", SERVER, {"spec": {"selector": {"app": "other"}}}),
+            ("configmap", names.manifest_name(JOB), {"data": {"job.yaml": "nonsense", "more": "x"}}),
+            ("networkpolicy", names.clients_name(JOB), {"metadata": {"ownerReferences": []}}),
+        ],
+        ids=["open policy", "policy of other pods", "service of other pods", "manifest", "owner"],
+    )
+    def test_a_child_that_is_edited_is_mended_and_then_left_alone(self, begun, kind, name, patch):
+        def content() -> dict[str, Any]:
+            found = begun.get(kind, name)
+            owners = found["metadata"].get("ownerReferences")
+            return {"spec": found.get("spec"), "data": found.get("data"), "owners": owners}
+
+        before = content()
+        begun.kubectl("patch", kind, name, "--type=merge", f"--patch={json.dumps(patch)}")
+        eventually(lambda: content() == before, what=f"{before}, not {content()}")
+        version = begun.get(kind, name)["metadata"]["resourceVersion"]
+        begun.kubectl("annotate", "splittrainingjob", JOB, "seen=yes")
+        begun.add_node(f"{begun.namespace}-2", site=begun.namespace)
+        made(begun, 0, 1, 2)
+        assert begun.get(kind, name)["metadata"]["resourceVersion"] == version
+
+    def test_a_job_of_the_name_of_an_orphaned_one_replaces_what_that_left(self, begun):
+        claim = names.checkpoints_name(JOB)
+        begun.kubectl("delete", "splittrainingjob", JOB, "--cascade=orphan")
+        begun.apply(JOB)
+        assert f"claimName to {claim}" in reason(begun, "Degraded", "NameTaken")
+        begun.kubectl("delete", "persistentvolumeclaim", claim, "--wait=false")
+        uid = begun.get("splittrainingjob", JOB)["metadata"]["uid"]
+        kinds = ("jobs", "services", "configmaps", "networkpolicies", "secrets")
+
+        def owners() -> set[str]:
+            children = [each for kind in kinds for each in begun.all(kind, f"{names.JOB_LABEL}={JOB}")]
+            none = [{"uid": "nobody"}]
+            return {
+                owner["uid"] for each in children for owner in each["metadata"].get("ownerReferences", none)
+            }
+
+        eventually(lambda: owners() == {uid} and begun.names("jobs"), 90, what=f"{uid}, not {owners()}")
 
     def test_deleting_the_job_removes_every_child(self, begun):
         begun.kubectl("delete", "splittrainingjob", JOB)

@@ -92,7 +92,7 @@ def _at(body: Mapping[str, Any] | None, path: str) -> Any:
 _IMMUTABLE = {
     "Job": ("spec.template", "spec.selector", "spec.completions", "spec.podFailurePolicy"),
     "Service": ("spec.clusterIP",),
-    "PersistentVolumeClaim": ("spec.accessModes", "spec.storageClassName", "spec.resources"),
+    "PersistentVolumeClaim": ("spec.accessModes", "spec.storageClassName"),
     "Secret": ("type",),
 }
 

@@ -9,6 +9,7 @@ import pytest
 from manifests.jobs import NOW, clients, job, partition
 from planning_jobs.statuses import complete, failed, in_training
 from planning_jobs.world import World, carried_out, planned
+from pslgs_operator import names
 from pslgs_operator.actions import (
     Action,
     Annotate,
@@ -211,7 +212,8 @@ class TestAChangeOfTheSpec:
         world = carried_out(TWO_NODES, job(), NEW)
         after = carried_out(world, self.changed, in_training())
         assert after.jobs == world.jobs
-        assert after.snapshot().supporting["ConfigMap", "digits-manifest"] == self.changed.spec_digest
+        manifest = after.objects["ConfigMap", "digits-manifest"]
+        assert manifest["metadata"]["annotations"][names.SPEC_ANNOTATION] == self.changed.spec_digest
 
     def test_during_the_training_is_heeded_when_the_job_is_resumed(self):
         world = carried_out(TWO_NODES, job(), NEW)

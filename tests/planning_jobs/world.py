@@ -18,10 +18,19 @@ from pslgs_operator.actions import (
     IssueServer,
 )
 from pslgs_operator.parse.jobs import read_job
+from pslgs_operator.parse.supporting import supporting_reader
 from pslgs_operator.placement import place_clients
 from pslgs_operator.planner import plan
 from pslgs_operator.settings import Settings
-from pslgs_operator.snapshot import ChildJob, ChildJobState, ChildPod, Node, PodPhase, Snapshot
+from pslgs_operator.snapshot import (
+    ChildJob,
+    ChildJobState,
+    ChildPod,
+    Node,
+    PodPhase,
+    Snapshot,
+    SupportingChild,
+)
 from pslgs_operator.status.types import JobStatus
 from pslgs_operator.training_job import TrainingJob
 
@@ -56,7 +65,7 @@ class World:
             clients={each.client: each for each in self.jobs.values() if each.client is not None},
             pods=tuple(self.pods.values()),
             supporting={
-                which: each["metadata"]["annotations"][names.SPEC_ANNOTATION]
+                which: SupportingChild("uid", supporting_reader(which[0])(each).content)
                 for which, each in self.objects.items()
             },
             service_address=self.load_balancer if kind == ServiceType.LOAD_BALANCER else None,

@@ -21,6 +21,7 @@ def asked(stage: Stage) -> int:
 
 def keep_pod(stage: Stage, **status: Any) -> None:
     labels = names.labels(KEY.name, names.CLIENT) | {"batch.kubernetes.io/job-name": CLIENT}
+    labels[names.JOB_UID_LABEL] = stage.uid
     annotations = {names.CLIENT_ANNOTATION: "edge-0-0"}
     metadata = {"name": "stuck", "namespace": KEY.namespace, "labels": labels, "annotations": annotations}
     stage.cluster.keep(

@@ -82,8 +82,13 @@ class Stage:
     def story(self) -> list[str]:
         return [event["reason"] for event in self.cluster.events]
 
-    def run_server(self, ip: str = "10.0.0.1", name: str = "server-pod") -> None:
+    @property
+    def uid(self) -> str:
+        return self.cluster.of("SplitTrainingJob")[KEY.name]["metadata"]["uid"]
+
+    def run_server(self, ip: str = "10.0.0.1", name: str = "server-pod", uid: str = "") -> None:
         labels = names.labels(KEY.name, names.SERVER) | {"batch.kubernetes.io/job-name": SERVER}
+        labels[names.JOB_UID_LABEL] = uid or self.uid
         self.cluster.keep(
             {
                 "kind": "Pod",

@@ -7,7 +7,7 @@ from pslgs.spec import ExitCode
 from pslgs.spec.scalars import INT32_MAX
 from pslgs_operator import names
 from pslgs_operator.endpoint import Endpoint
-from pslgs_operator.manifests.job import child_job, on_exit_codes
+from pslgs_operator.manifests.job import child_job, on_exit_codes, template_digest
 from pslgs_operator.manifests.metadata import child_metadata, expiry_annotation
 from pslgs_operator.manifests.pod import Part, pod_template
 from pslgs_operator.manifests.resources import client_resources
@@ -54,6 +54,11 @@ def client_job(
         [on_exit_codes(names.CLIENT, "FailJob", FOR_GOOD)],
         pinned(with_user_template(template, job.spec.clients.template), placement.node),
     )
+
+
+def client_digest(job: TrainingJob, server: Endpoint, settings: Settings) -> str:
+    """Return a digest of the clients' Jobs, without what differs between them."""
+    return template_digest(client_job(job, Placement("", "", None), server, None, settings))
 
 
 def _part(job: TrainingJob, placement: Placement, server: Endpoint, settings: Settings) -> Part:

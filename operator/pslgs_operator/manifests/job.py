@@ -1,9 +1,12 @@
 """batch/v1 Jobs of the server and the clients."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pslgs.spec import ExitCode
+from pslgs_operator import names
 
 
 def child_job(
@@ -42,3 +45,19 @@ def on_exit_codes(container: str, action: str, codes: Iterable[ExitCode]) -> dic
 
 def _ignored_disruption() -> dict[str, Any]:
     return {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+
+
+def template_digest(rendered: Mapping[str, Any]) -> str:
+    """Return a digest of the spec of a rendered Job or claim.
+
+    The backoff limit is left out: a running Job is not replaced for it.
+    """
+    spec = {name: value for name, value in rendered["spec"].items() if name != "backoffLimit"}
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def with_template_digest(rendered: dict[str, Any], digest: str) -> dict[str, Any]:
+    """Write a digest down on a rendered Job or claim."""
+    metadata = rendered["metadata"]
+    annotations = {**metadata["annotations"], names.TEMPLATE_ANNOTATION: digest}
+    return {**rendered, "metadata": {**metadata, "annotations": annotations}}

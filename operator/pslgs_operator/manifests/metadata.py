@@ -1,8 +1,10 @@
 """Metadata that all children of a job share."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from pslgs_operator import names
 from pslgs_operator.training_job import TrainingJob
@@ -39,6 +41,25 @@ def child_metadata(
         },
         "ownerReferences": [job.owner_reference],
     }
+
+
+def as_supporting(rendered: dict[str, Any]) -> dict[str, Any]:
+    """Write down on a supporting object what it was rendered as, and which keys of it users chose."""
+    metadata = rendered["metadata"]
+    keys = [
+        f"{part}/{key}"
+        for part in ("labels", "annotations")
+        for key in sorted(metadata[part])
+        if not key.startswith(f"{names.GROUP}/") and key not in _OWN_LABELS
+    ]
+    digest = hashlib.sha256(json.dumps(rendered, sort_keys=True).encode()).hexdigest()[:16]
+    annotations = {**metadata["annotations"], names.RENDERED_ANNOTATION: digest}
+    if keys:
+        annotations[names.KEYS_ANNOTATION] = " ".join(keys)
+    return {**rendered, "metadata": {**metadata, "annotations": annotations}}
+
+
+_OWN_LABELS: Final = names.labels("", names.SERVER).keys()
 
 
 def expiry_annotation(expires: datetime | None) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pslgs.spec import ExitCode
 from pslgs_operator import names
-from pslgs_operator.manifests.job import child_job, on_exit_codes
+from pslgs_operator.manifests.job import child_job, on_exit_codes, template_digest
 from pslgs_operator.manifests.metadata import child_metadata, expiry_annotation
 from pslgs_operator.manifests.pod import Part, pod_template, probe
 from pslgs_operator.manifests.resources import requests_device, server_resources
@@ -51,6 +51,11 @@ def server_job(
         ],
         with_user_template(template, job.spec.server.template),
     )
+
+
+def server_digest(job: TrainingJob, settings: Settings) -> str:
+    """Return a digest of the server's Job, whatever the number of clients is that it waits for."""
+    return template_digest(server_job(job, 0, None, settings))
 
 
 def _off_edge_nodes(selector: Mapping[str, str]) -> dict[str, Any]:

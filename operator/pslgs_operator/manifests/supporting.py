@@ -7,6 +7,7 @@ import yaml
 
 from pslgs.spec import ServiceType
 from pslgs_operator import names
+from pslgs_operator.manifests.job import template_digest, with_template_digest
 from pslgs_operator.manifests.metadata import child_metadata
 from pslgs_operator.manifests.networkpolicy import client_policy, server_policy
 from pslgs_operator.manifests.podmonitor import endpoint, scraped_pods
@@ -81,7 +82,7 @@ def volume_claim(job: TrainingJob, _settings: Settings) -> dict[str, Any]:
     """Claim the volume of checkpoints and model."""
     storage = job.spec.checkpoint.storage
     chosen = storage and storage.storage_class_name
-    return {
+    rendered = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": child_metadata(job, names.checkpoints_name(job.name), names.SERVER),
@@ -91,6 +92,7 @@ def volume_claim(job: TrainingJob, _settings: Settings) -> dict[str, Any]:
             **({"storageClassName": chosen} if chosen else {}),
         },
     }
+    return with_template_digest(rendered, template_digest(rendered))
 
 
 def pod_monitor(job: TrainingJob, settings: Settings) -> dict[str, Any]:

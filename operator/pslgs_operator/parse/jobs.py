@@ -13,6 +13,7 @@ from pslgs_operator.names import (
     ROLE_LABEL,
     SHARE_ANNOTATION,
     SPEC_ANNOTATION,
+    TEMPLATE_ANNOTATION,
 )
 from pslgs_operator.snapshot import ChildJob, ChildJobState
 from pslgs_operator.text import plain
@@ -42,6 +43,7 @@ def read_job(body: Mapping[str, Any]) -> ChildJob:
         failures=whole(status, "failed") or 0,
         reason=plain(text(end, "reason")),
         message=plain(text(end, "message")),
+        template_digest=text(annotations, TEMPLATE_ANNOTATION),
         deleting=bool(metadata.get("deletionTimestamp")),
         ended=moment(status, "completionTime") or moment(end, "lastTransitionTime"),
         started=moment(status, "startTime"),
