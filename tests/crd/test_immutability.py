@@ -45,6 +45,8 @@ FIXED = [
     Change("seed", "{sampling: {seed: 1}}", "spec.sampling"),
     Change("compression", "{transport: {compression: Int8}}", "spec.transport"),
     Change("clients on a node", "{clients: {perNode: 2}}", "spec.clients.perNode"),
+    Change("type of the Service", "{server: {service: {type: LoadBalancer}}}", "spec.server.service.type"),
+    Change("address", "{server: {service: {address: gpu.lab}}}", "spec.server.service.address"),
     Change("a claim", "{checkpoint: {storage: {size: 2Gi}}}", "spec.checkpoint.storage"),
     Change("no claim", "{checkpoint: {storage: null}}", "spec.checkpoint.storage"),
 ]
@@ -56,6 +58,7 @@ FREE = [
     "{checkpoint: {everySteps: 7}}",
     "{clients: {nodeSelector: {zone: a}}}",
     "{faultTolerance: {minAvailableClients: 2}}",
+    "{server: {service: {annotations: {example.com/pool: a}}}}",
     "{server: {gpus: 1, template: {spec: {nodeSelector: {a: b}}}}}",
 ]
 

@@ -289,6 +289,13 @@ def _same_order(source: str) -> str:
 IMMUTABILITY_RULES: Final = (
     *(_fixed(f"spec.{path}", f"self.spec.{path} == oldSelf.spec.{path}") for path in _FIXED),
     *(_fixed("spec.data", _same_order(source)) for source in ("train", "evaluation")),
+    _fixed("spec.server.service.type", "self.spec.server.service.type == oldSelf.spec.server.service.type"),
+    _fixed(
+        "spec.server.service.address",
+        "has(self.spec.server.service.address) == has(oldSelf.spec.server.service.address) && "
+        f"(!({_in_both('server.service.address')}) || "
+        "self.spec.server.service.address == oldSelf.spec.server.service.address)",
+    ),
     _fixed(
         "spec.checkpoint.storage",
         "has(self.spec.checkpoint.storage) == has(oldSelf.spec.checkpoint.storage) && "
