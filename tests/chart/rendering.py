@@ -48,6 +48,9 @@ EVERYTHING = {
     "tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}],
     "affinity": None,
     "priorityClassName": "system-cluster-critical",
+    "topologySpreadConstraints": [
+        {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"}
+    ],
     "deploymentAnnotations": {"deployment": "d"},
     "revisionHistoryLimit": 3,
     "terminationGracePeriodSeconds": 60,

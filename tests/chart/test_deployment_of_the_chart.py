@@ -99,6 +99,23 @@ def test_all_objects_can_be_put_into_another_namespace(helm: Renderer) -> None:
     assert test["containers"][0]["args"][1] == "http://pslgs-operator.elsewhere.svc:8080/healthz"
 
 
+ZONES = {"maxSkew": 2, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}
+NODES = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [([], [NODES]), ([ZONES], [ZONES]), ([ZONES, NODES], [ZONES, NODES])],
+    ids=["default", "zones", "both"],
+)
+def test_pods_are_spread_as_the_value_says(
+    given: list[dict[str, Any]], expected: list[dict[str, Any]], helm: Renderer
+) -> None:
+    deployment = only(helm.render({"replicas": 2, "topologySpreadConstraints": given}), "Deployment")
+    selector = {"labelSelector": deployment["spec"]["selector"]}
+    assert at(deployment, POD)["topologySpreadConstraints"] == [each | selector for each in expected]
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
