@@ -8,6 +8,7 @@ import pytest
 from control_loop.operating import World, container_status, eventually
 from control_loop.status_page import StatusPage
 from pslgs_operator import names
+from pslgs_operator.status.types import ConditionType
 
 JOB = "digits"
 SERVER = names.server_name(JOB)
@@ -79,7 +80,7 @@ class TestChildren:
         assert metadata["generation"] == 1
 
     def test_every_condition_is_there_after_the_first_visit(self, begun):
-        eventually(lambda: len(begun.status(JOB).get("conditions", [])) == 6)
+        eventually(lambda: len(begun.status(JOB).get("conditions", [])) == len(ConditionType))
 
     @pytest.mark.parametrize("kind", ["service", "configmap", "networkpolicy", "job"])
     def test_a_child_that_is_deleted_is_made_again(self, begun, kind):
