@@ -20,7 +20,7 @@ SET_OF_CLASSES = "names a class twice"
 """A list whose entries are unique needs no rule of CEL."""
 
 VALUES = {
-    "metadata.name": ["a", "A", "a" * 40, "a" * 41],
+    "metadata.name": ["a", "A", "a0", "0a", "a-", "a" * 40, "a" * 41],
     "spec.model": [
         "{architecture: mlp}",
         "{architecture: 'a.b:c'}",

@@ -235,8 +235,12 @@ BAD_TEXT = [
     ),
     Bad("capital in a name", ["metadata.name=Digits"], "metadata.name", "is 'Digits', must hold only a-z"),
     Bad(
-        "dash at the end", ["metadata.name=digits-"], "metadata.name", "start and end with a letter or digit"
+        "dash at the end",
+        ["metadata.name=digits-"],
+        "metadata.name",
+        "start with a letter and end with a letter or digit",
     ),
+    Bad("digit at the start", ["metadata.name='0-digits'"], "metadata.name", "start with a letter"),
     Bad("line break at the end", ['metadata.name="digits\\n"'], "metadata.name", "must hold only a-z"),
     Bad(
         "quantity",

@@ -25,7 +25,7 @@ from pslgs.spec.definition import DEFINING_FIELDS
 from pslgs.spec.deployment import KUBERNETES_RESOURCES, QUOTA_PREFIX, USED_GPUS
 from pslgs.spec.job import MAX_NAME_LENGTH
 from pslgs.spec.labels import RESERVED_PREFIX
-from pslgs.spec.scalars import DNS_LABEL, ENTRYPOINT, INT32_MAX, PATTERN_WORDS, PERCENTAGE
+from pslgs.spec.scalars import DNS_1035_LABEL, ENTRYPOINT, INT32_MAX, PATTERN_WORDS, PERCENTAGE
 from pslgs_operator.crd.cel import Reason, Rule, default_unless, given, literal
 
 PLACEHOLDER: Final = literal(CLIENT_PLACEHOLDER)
@@ -259,8 +259,8 @@ NAME_RULES: Final = (
     ),
     Rule(
         "metadata.name",
-        f"self.metadata.name.matches({literal(DNS_LABEL)})",
-        f"is '«self.metadata.name»', {PATTERN_WORDS[DNS_LABEL]}",
+        f"self.metadata.name.matches({literal(DNS_1035_LABEL)})",
+        f"is '«self.metadata.name»', {PATTERN_WORDS[DNS_1035_LABEL]}",
     ),
 )
 

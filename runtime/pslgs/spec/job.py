@@ -11,7 +11,7 @@ from pslgs.spec.deployment import CheckpointSpec, ClientsSpec, ObjectMetadata, S
 from pslgs.spec.errors import Violation
 from pslgs.spec.fault_tolerance import FaultTolerance
 from pslgs.spec.model import ModelSpec
-from pslgs.spec.scalars import DNS_LABEL, Count, CountOrZero, Flag, Text
+from pslgs.spec.scalars import DNS_1035_LABEL, Count, CountOrZero, Flag, Text
 from pslgs.spec.training import Loss, OptimizerSpec, SamplingSpec
 
 API_VERSION: Final = "pslgs.dev/v1alpha1"
@@ -25,8 +25,9 @@ class Metadata(SpecModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    name: Annotated[str, Field(max_length=MAX_NAME_LENGTH, pattern=DNS_LABEL)] = Field(
-        description=f"Name of the job, a DNS label of at most {MAX_NAME_LENGTH} characters."
+    name: Annotated[str, Field(max_length=MAX_NAME_LENGTH, pattern=DNS_1035_LABEL)] = Field(
+        description=f"Name of the job, a DNS label of at most {MAX_NAME_LENGTH} characters that starts with "
+        "a letter, as the name of its Service has to."
     )
     namespace: Text = Field(default="default", description="Namespace of the job.")
     labels: Mapping[str, str] = Field(default={}, description="Labels of the job.")

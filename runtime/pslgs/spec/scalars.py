@@ -11,7 +11,7 @@ from pydantic import Field
 INT32_MAX: Final = 2**31 - 1
 INT64_MAX: Final = 2**63 - 1
 
-DNS_LABEL: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_1035_LABEL: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 IDENTIFIER: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 ENTRYPOINT: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
@@ -23,7 +23,7 @@ LABEL_VALUE: Final = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 PERCENTAGE: Final = r"^(100|[1-9][0-9]?)%$"
 
 PATTERN_WORDS: Final[Mapping[str, str]] = {
-    DNS_LABEL: "must hold only a-z, 0-9 and '-', and start and end with a letter or digit",
+    DNS_1035_LABEL: "must hold only a-z, 0-9 and '-', start with a letter and end with a letter or digit",
     IDENTIFIER: "must be a plain name of letters, digits and '_'",
     ENTRYPOINT: "must read package.module:function",
     QUANTITY: "must be a Kubernetes quantity such as 10Gi",
