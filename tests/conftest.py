@@ -52,7 +52,9 @@ def own_api_server(api_server: access.ApiServer) -> access.ApiServer:
 def defined(api_server: access.ApiServer) -> access.ApiServer:
     """An API server that knows the kind."""
     api_server.run("apply", "--server-side", "--force-conflicts", f"--filename={DEFINITIONS}")
-    api_server.run("wait", "--for=condition=Established", "--timeout=60s", "crd/splittrainingjobs.pslgs.dev")
+    # Unlike --for=condition, this waits as well while there are no conditions yet.
+    established = '--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
+    api_server.run("wait", established, "--timeout=60s", "crd/splittrainingjobs.pslgs.dev")
     return api_server
 
 
