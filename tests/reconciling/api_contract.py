@@ -33,7 +33,7 @@ class Api:
             auth_settings=["BearerToken"],
         )
         response = await self.client.call_api(*serialized)
-        lines = (await response.response.read()).decode().splitlines()
+        lines = (await response.response.read()).split(b"\n")
         return response.status, [json.loads(line) for line in lines if line]
 
     async def __call__(self, method: str, name: str, body: object = None, content: str = "", **query: str):

@@ -9,7 +9,7 @@ from pydantic import Field
 from pslgs.spec.base import SpecModel
 from pslgs.spec.errors import Violation
 from pslgs.spec.labels import Annotations, Labels, key_violations, reserved_key_violations
-from pslgs.spec.scalars import Count, CountOrZero, Quantity, ResourceName, Text
+from pslgs.spec.scalars import Count, CountOrZero, ObjectName, Quantity, ResourceName, Text
 
 
 class ServiceType(StrEnum):
@@ -143,12 +143,12 @@ class StorageSpec(SpecModel):
         description="Size of the PersistentVolumeClaim to create, as a Kubernetes quantity.",
         examples=["10Gi"],
     )
-    storage_class_name: Text | None = Field(
+    storage_class_name: ObjectName | None = Field(
         default=None,
         description="Storage class of the PersistentVolumeClaim to create. Without it, the cluster's default "
         "class is used.",
     )
-    claim_name: Text | None = Field(
+    claim_name: ObjectName | None = Field(
         default=None,
         description="Name of an existing PersistentVolumeClaim to use. Without it, a new one of the given "
         "size is created.",

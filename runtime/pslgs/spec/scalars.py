@@ -12,6 +12,7 @@ INT32_MAX: Final = 2**31 - 1
 INT64_MAX: Final = 2**63 - 1
 
 DNS_1035_LABEL: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+DNS_SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 IDENTIFIER: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 ENTRYPOINT: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
@@ -24,6 +25,7 @@ PERCENTAGE: Final = r"^(100|[1-9][0-9]?)%$"
 
 PATTERN_WORDS: Final[Mapping[str, str]] = {
     DNS_1035_LABEL: "must hold only a-z, 0-9 and '-', start with a letter and end with a letter or digit",
+    DNS_SUBDOMAIN: "must hold only a-z, 0-9, '-' and '.', and start and end with a letter or digit",
     IDENTIFIER: "must be a plain name of letters, digits and '_'",
     ENTRYPOINT: "must read package.module:function",
     QUANTITY: "must be a Kubernetes quantity such as 10Gi",
@@ -41,6 +43,7 @@ BelowOne = Annotated[float, Field(strict=True, ge=0, lt=1)]
 UpToOne = Annotated[float, Field(strict=True, gt=0, le=1)]
 Flag = Annotated[bool, Field(strict=True)]
 Text = Annotated[str, Field(strict=True, min_length=1, max_length=1024)]
+ObjectName = Annotated[str, Field(strict=True, max_length=253, pattern=DNS_SUBDOMAIN)]
 Identifier = Annotated[str, Field(strict=True, max_length=128, pattern=IDENTIFIER)]
 Entrypoint = Annotated[str, Field(strict=True, max_length=256, pattern=ENTRYPOINT)]
 ResourceName = Annotated[str, Field(strict=True, max_length=253, pattern=EXTENDED_RESOURCE)]
