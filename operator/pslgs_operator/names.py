@@ -7,6 +7,8 @@ from typing import Final
 GROUP: Final = "pslgs.dev"
 VERSION: Final = "v1alpha1"
 PLURAL: Final = "splittrainingjobs"
+JOB_UID_VARIABLE: Final = "PSLGS_JOB_UID"
+"""Environment variable of the pods with the uid of their SplitTrainingJob."""
 FIELD_MANAGER: Final = "pslgs-operator"
 
 JOB_LABEL: Final = f"{GROUP}/job"

@@ -161,7 +161,8 @@ class Reconciler:
         if state.asked is None or this.now - state.asked >= self.settings.poll_interval:
             state.asked = this.now
             report = await self.cluster.server_report(address)
-            if report is not None:
+            # A pod's address may be reused: the server of another job can answer.
+            if report is not None and report.job_uid in {"", state.uid}:
                 state.server_reply = ServerReply(report, self.now())
         return state.server_reply
 

@@ -164,7 +164,8 @@ class ServerReport:
         lost_count: Likewise.
         checkpoint_time: Unix time in seconds.
         message: What a user should know now, or do something about.
-        notice: What is so for the whole run, and no trouble.
+        notice: Information that holds for the whole run and is not a problem.
+        job_uid: The uid of the SplitTrainingJob whose server it is; empty from older images.
     """
 
     phase: str
@@ -188,6 +189,7 @@ class ServerReport:
     checkpoint_time: float | None = None
     message: str = ""
     notice: str = ""
+    job_uid: str = ""
     exit_code: int | None = None
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -178,6 +179,14 @@ async def test_a_burst_of_news_asks_the_server_once(begun):
     assert begun.cluster.calls["ask server"] == 1
     await begun.look(5)
     assert begun.cluster.calls["ask server"] == 2
+
+
+async def test_a_server_of_another_job_at_a_reused_address_is_ignored(begun):
+    begun.run_server()
+    begun.cluster.reports["10.0.0.1"] = replace(TRAINING, job_uid="another")
+    await begun.look(1)
+    assert begun.condition("Ready")[0] == "False"
+    assert "trainingStartTime" not in begun.status
 
 
 async def test_what_a_former_server_said_does_not_make_the_next_one_ready(begun):

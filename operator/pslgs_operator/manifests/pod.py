@@ -77,7 +77,10 @@ def _container(job: TrainingJob, part: Part, settings: Settings) -> dict[str, An
         "imagePullPolicy": settings.image_pull_policy,
         "command": ["pslgs", part.role],
         "args": [*_arguments(part), *core_arguments(job, part.role, settings)],
-        "env": [{"name": CPU_LIMIT, "valueFrom": {"resourceFieldRef": _cpu_limit(part.role)}}],
+        "env": [
+            {"name": CPU_LIMIT, "valueFrom": {"resourceFieldRef": _cpu_limit(part.role)}},
+            {"name": names.JOB_UID_VARIABLE, "value": job.uid},
+        ],
         # Importing torch from a slow disk and converting a dataset come before the first answer.
         "startupProbe": probe("/healthz", periodSeconds=5, failureThreshold=60),
         "livenessProbe": probe("/healthz", periodSeconds=10, failureThreshold=6),

@@ -73,6 +73,7 @@ def _report(document: Mapping[str, Any]) -> ServerReport | None:
         checkpoint_time=number(saved, "time"),
         message="" if message == notice else message,
         notice=notice,
+        job_uid=plain(text(document, "jobUid")),
         exit_code=whole(document, "exitCode"),
     )
 

@@ -43,6 +43,9 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = CLIENT_SERIES,
     termination_message: TerminationMessageOption = None,
     with_parent: WithParentOption = False,  # noqa: FBT002
+    job_uid: Annotated[
+        str, typer.Option(envvar="PSLGS_JOB_UID", help="The uid of the SplitTrainingJob, in a cluster.")
+    ] = "",
     overrides: SetOption = None,
 ) -> None:
     """Run the server of a job; after an interruption it resumes from the latest checkpoint."""
@@ -61,6 +64,7 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
             device=device,
             client_series=client_series,
             with_parent=with_parent,
+            job_uid=job_uid,
         )
         message.exit_status = run_process(run_server(manifest, options, message), threads)
     raise typer.Exit(message.exit_status.exit_code)

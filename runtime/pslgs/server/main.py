@@ -25,6 +25,7 @@ from pslgs.server.client_faults import ClientFaults
 from pslgs.server.options import ServerOptions
 from pslgs.server.recorder import RunRecorder, open_recorder
 from pslgs.server.run_checkpoint import CHECKPOINTS, prepare_run_folder
+from pslgs.server.run_owner import claim_run_folder
 from pslgs.server.session_handler import Shape, StartupGate
 from pslgs.server.statements import ClassNames, Statements
 from pslgs.server.training_server import TrainingServer
@@ -60,7 +61,10 @@ async def run_server(
     """
     registry = ProcessRegistry()
     run = prepare_run_folder(options.run)
+    notice = claim_run_folder(run, options.job_uid, start_afresh=job.spec.checkpoint.start_afresh)
     recorder = open_recorder(job, options, registry)
+    if notice:
+        recorder.notice(notice)
     termination.describe = lambda exit_status: describe_exit(recorder.status, exit_status)
     torch = TorchThread()
     try:

@@ -21,6 +21,7 @@ class ServerOptions:
         device: ``auto``, ``cpu``, ``cuda`` …
         client_series: Maximum number of clients with metrics of their own; others count in the totals only.
         with_parent: Whether to stop when the parent process ends.
+        job_uid: The uid of the SplitTrainingJob; empty outside of a cluster.
     """
 
     listen: str
@@ -32,3 +33,4 @@ class ServerOptions:
     device: str = "auto"
     client_series: int = CLIENT_SERIES
     with_parent: bool = False
+    job_uid: str = ""

@@ -65,7 +65,9 @@ class RunRecorder:
         kept = progress if isinstance(progress, Mapping) else {}
         records = self._journal.truncate_after(step, kept.get("journal_bytes"))
         resumed = resumed_status(self._initial, records, kept.get("figures"))
-        self.status = replace(resumed, heartbeat=self.status.heartbeat, notice=self.status.notice)
+        self.status = replace(
+            resumed, heartbeat=self.status.heartbeat, notice=self.status.notice, job_uid=self.status.job_uid
+        )
 
     def write(self, record: Record) -> None:
         """Write a record."""
@@ -149,5 +151,5 @@ def open_recorder(job: SplitTrainingJob, options: ServerOptions, registry: Colle
     )
     quorum = spec.fault_tolerance.quorum(expected)
     metrics = ServerMetrics(registry, JobSeries(labels, spec.epochs, quorum, options.client_series))
-    initial = Status(started=time.time(), epochs=spec.epochs, clients_expected=expected)
+    initial = Status(time.time(), spec.epochs, expected, job_uid=options.job_uid)
     return RunRecorder(Journal(options.run / FILE_NAME), metrics, initial, time.time)

@@ -175,6 +175,12 @@ class CheckpointSpec(SpecModel):
     keep: Count = Field(
         default=2, description="Number of checkpoints to keep; when a newer one is written, the oldest goes."
     )
+    start_afresh: bool = Field(
+        default=False,
+        description="Whether to begin a new training if the volume holds checkpoints of an earlier job of "
+        "this name; they are moved to the subfolder 'replaced', whose previous content is deleted. Restarts "
+        "of this job's own server always resume. By default, the training of the earlier job is resumed.",
+    )
     storage: StorageSpec | None = Field(
         default=None,
         description="Volume for the checkpoints and the model in a cluster. Without it, they are lost when "

@@ -98,6 +98,7 @@ class Status:
         checkpoint_failure: Reason for which the last checkpoint could not be written; cleared by the next
             one that is written.
         notice: Permanent message for the user, shown if there is no other message.
+        job_uid: The uid of the SplitTrainingJob; empty outside of a cluster.
         exit_code: Exit code of the process; None until the run has ended.
     """
 
@@ -121,6 +122,7 @@ class Status:
     message: str = ""
     checkpoint_failure: str = ""
     notice: str = ""
+    job_uid: str = ""
     exit_code: ExitCode | None = None
 
     def ended(self, exit_code: ExitCode, message: str) -> "Status":
@@ -172,6 +174,7 @@ class Status:
             "notice": self.notice,
             "exitCode": None if self.exit_code is None else int(self.exit_code),
             "started": self.started,
+            "jobUid": self.job_uid,
         }
 
 

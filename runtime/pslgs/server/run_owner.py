@@ -1,0 +1,61 @@
+"""Whose training a run folder holds: a volume outlives the SplitTrainingJob that wrote to it."""
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+from pslgs.atomic_file import replacing
+from pslgs.server.run_checkpoint import CHECKPOINTS
+
+OWNER_FILE: Final = "job-uid"
+SET_ASIDE: Final = "replaced"
+"""Subfolder with the previous training, after ``checkpoint.startAfresh`` has begun a new one."""
+
+
+def claim_run_folder(run: Path, job_uid: str, *, start_afresh: bool) -> str:
+    """Record that the job with this uid trains in a run folder, and set an earlier job's training aside.
+
+    Restarts of a server have the uid of the folder's owner, so they always resume.
+
+    Args:
+        run: The run folder.
+        job_uid: The uid of the SplitTrainingJob; empty outside of a cluster, where nothing is done.
+        start_afresh: Whether a job begins a new training although an earlier job left checkpoints.
+
+    Returns:
+        A notice for the user about an earlier job's training; empty if there is none.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    if not job_uid:
+        return ""
+    owner = run / OWNER_FILE
+    previous = owner.read_text(encoding="utf-8") if owner.is_file() else ""
+    if previous == job_uid:
+        return ""
+    notice = ""
+    if any((run / CHECKPOINTS).glob("*")):
+        if start_afresh:
+            _set_aside(run)
+            notice = f"started afresh; the training of an earlier job was moved to '{run / SET_ASIDE}'"
+        else:
+            notice = (
+                "resumed from a checkpoint of an earlier job on this volume; to begin a new training "
+                "instead, set spec.checkpoint.startAfresh in a new job"
+            )
+    with replacing(owner) as new:
+        new.write_text(job_uid, encoding="utf-8")
+    return notice
+
+
+def _set_aside(run: Path) -> None:
+    aside = run / SET_ASIDE
+    if aside.exists():
+        shutil.rmtree(aside)
+    unfinished = run / f"{SET_ASIDE}.partial"
+    unfinished.mkdir(exist_ok=True)  # after a crash between two moves, the rest follows
+    for entry in sorted(run.iterdir(), key=lambda entry: entry.name == CHECKPOINTS):
+        if entry not in {unfinished, run / OWNER_FILE}:
+            entry.rename(unfinished / entry.name)
+    unfinished.rename(aside)

@@ -1,0 +1,65 @@
+"""A volume outlives a job: the next job of the name resumes its training, or begins its own."""
+
+import pytest
+
+from pslgs.server.run_owner import OWNER_FILE, SET_ASIDE, claim_run_folder
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Return a run folder in which the job `first` has trained."""
+    claim_run_folder(tmp_path, "first", start_afresh=False)
+    (tmp_path / "checkpoints" / "step-10").mkdir(parents=True)
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    return tmp_path
+
+
+def names(folder) -> set[str]:
+    return {entry.name for entry in folder.iterdir()}
+
+
+@pytest.mark.parametrize("start_afresh", [False, True], ids=["resume", "afresh"])
+def test_a_restart_of_the_same_job_always_resumes(run, start_afresh):
+    before = names(run)
+    assert claim_run_folder(run, "first", start_afresh=start_afresh) == ""
+    assert names(run) == before
+
+
+def test_another_job_resumes_and_is_told_so_once(run):
+    assert "spec.checkpoint.startAfresh" in claim_run_folder(run, "second", start_afresh=False)
+    assert "checkpoints" in names(run)
+    assert claim_run_folder(run, "second", start_afresh=False) == ""
+
+
+def test_another_job_that_starts_afresh_sets_the_training_aside(run):
+    assert SET_ASIDE in claim_run_folder(run, "second", start_afresh=True)
+    assert names(run) == {OWNER_FILE, SET_ASIDE}
+    assert names(run / SET_ASIDE) == {"checkpoints", "metrics.jsonl"}
+    (run / "checkpoints" / "step-3").mkdir(parents=True)
+    assert claim_run_folder(run, "second", start_afresh=True) == ""
+    assert names(run / "checkpoints") == {"step-3"}
+
+
+def test_only_the_last_training_is_kept_aside(run):
+    claim_run_folder(run, "second", start_afresh=True)
+    (run / "checkpoints" / "step-3").mkdir(parents=True)
+    claim_run_folder(run, "third", start_afresh=True)
+    assert names(run / SET_ASIDE / "checkpoints") == {"step-3"}
+    assert names(run / SET_ASIDE) == {"checkpoints"}
+
+
+def test_a_crash_while_it_is_set_aside_loses_nothing(run):
+    """The checkpoints are moved last, so the next start finds them and goes on."""
+
+    (run / "metrics.jsonl").rename(run / "kept")
+    partial = run / f"{SET_ASIDE}.partial"
+    partial.mkdir()
+    (run / "kept").rename(partial / "metrics.jsonl")
+    claim_run_folder(run, "second", start_afresh=True)
+    assert names(run / SET_ASIDE) == {"checkpoints", "metrics.jsonl"}
+
+
+def test_outside_of_a_cluster_nothing_is_claimed(run):
+    before = names(run)
+    assert claim_run_folder(run, "", start_afresh=True) == ""
+    assert names(run) == before
