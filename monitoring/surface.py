@@ -69,6 +69,7 @@ def _operator() -> Iterator[Described]:
         caches.training_jobs, [WatchHealth(caches.nodes, _NOW)], lambda: _NOW + timedelta(minutes=1)
     )
     metrics.follow_leader(lambda: True, lambda: {"n": True})
+    metrics.count_request("patch", "splittrainingjobs/status", "200")
     return _described(metrics.registry)
 
 

@@ -1,7 +1,7 @@
 """What can be done about a job; `plan` decides on them, `perform` carries them out, in order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -52,11 +52,13 @@ class Delete:
     Attributes:
         uid: Of the object to delete; another one of the same name stays.  None for a kind that is not
             watched: then what the job controls is deleted.
+        why: The reason, for the log.
     """
 
     kind: str
     name: str
     uid: str | None = None
+    why: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

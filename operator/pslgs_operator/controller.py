@@ -79,6 +79,7 @@ class Controller:
         )
         metrics.watch(self._stores.training_jobs, self._auditor.hearings, utc_now)
         metrics.follow_leader(leadership.leads, self._served)
+        metrics.watch_queue(self._depth)
 
     async def prepare(self) -> None:
         """Find out which namespaces are there, before any is watched."""
@@ -120,6 +121,7 @@ class Controller:
             told=self._written,
             instance=self._settings.instance,
             now=utc_now,
+            count_retries=self._metrics.count_retries,
         )
         reconcile = self._metrics.measured(reconciler.reconcile)
 
@@ -151,6 +153,9 @@ class Controller:
     def _served(self) -> Mapping[str, bool]:
         foreign = self._leadership.namespaces.foreign()
         return self._namespaces.by_name() | dict.fromkeys(foreign, False)
+
+    def _depth(self) -> int:
+        return 0 if self._queue is None else self._queue.depth()
 
     def _audit_soon(self) -> None:
         if self._is_synchronized:

@@ -1,6 +1,7 @@
 """Carry out planned actions: stage after stage, the objects of a stage concurrently."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,10 +22,12 @@ from pslgs_operator.actions import (
     IssueServer,
 )
 from pslgs_operator.certificates import issue_client, issue_server
-from pslgs_operator.gvk import JOBS, POD_MONITORS, SECRETS, TRAINING_JOBS
+from pslgs_operator.gvk import JOBS, POD_MONITORS, PODS, SECRETS, TRAINING_JOBS
 from pslgs_operator.kube_client import KubeClient, NamespaceTerminatingError, RejectedError, RetryableError
 from pslgs_operator.snapshot import Rejection
 from pslgs_operator.training_job import TrainingJob
+
+_log = logging.getLogger(__name__)
 
 CarryOut = Callable[[Action], Awaitable[None]]
 
@@ -122,7 +125,7 @@ def slot_of(job_name: str, action: Action) -> Slot:
 def _slot_of_object(job_name: str, kind: str, name: str) -> Slot:
     if kind == JOBS.kind:
         return Slot(Stage.SERVER if name == names.server_name(job_name) else Stage.CLIENTS, name)
-    stage = Stage.CLIENTS if kind == SECRETS.kind else Stage.FIXTURES
+    stage = Stage.CLIENTS if kind in {SECRETS.kind, PODS.kind} else Stage.FIXTURES
     return Slot(stage, f"{kind}/{name}")
 
 
@@ -192,6 +195,22 @@ def _child(action: Action) -> str:
             return "SplitTrainingJob"
 
 
+def _described(action: Action) -> str:
+    match action:
+        case Delete(why=why):
+            return f"deleted {_child(action)}: {why}"
+        case DeleteTrainingJob():
+            return "deleted SplitTrainingJob: spec.ttlSecondsAfterFinished is over"
+        case IssueClient() | IssueServer():
+            return f"issued {_child(action)}"
+        case Create():
+            return f"created {_child(action)}"
+        case Apply():
+            return f"applied {_child(action)}"
+        case Annotate(annotations=annotations):
+            return f"annotated {_child(action)} with {', '.join(annotations)}"
+
+
 @dataclass(slots=True)
 class Executor:
     """Carries out actions of one look at one job.
@@ -215,6 +234,10 @@ class Executor:
             RetryableError: the API server doesn't answer.
             NamespaceTerminatingError: the namespace is going.
         """
+        await self._carry_out(action)
+        _log.info("%s/%s: %s", self.job.namespace, self.job.name, _described(action))
+
+    async def _carry_out(self, action: Action) -> None:
         match action:
             case Create(manifest):
                 self.told(await self.cluster.create(manifest))

@@ -71,6 +71,7 @@ class Manager:
             await self._wait_for_definition(unguarded)
             leadership = self._leadership(unguarded)
             guarded = await opened.enter_async_context(await connect(leadership.gate))
+            unguarded.on_answer = guarded.on_answer = metrics.count_request
             servers = ServerStatusClient.open()
             opened.push_async_callback(servers.close)
             connections = Connections(unguarded, guarded, servers)

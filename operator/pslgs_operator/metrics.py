@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from pslgs_operator.informer import WatchHealth
-from pslgs_operator.kube_client import JobKey
+from pslgs_operator.kube_client import ConflictError, JobKey
 from pslgs_operator.status.types import Phase
 from pslgs_operator.store import ListedJob, Store
 
@@ -30,15 +30,32 @@ class Metrics:
         self.leads: Callable[[], bool] = lambda: True
         self._seconds = Histogram(
             "pslgs_operator_reconcile_seconds",
-            "How long a look at a job took.",
+            "Time of a reconcile of a job.",
             buckets=_SECONDS,
             registry=self.registry,
         )
         self._results = Counter(
-            "pslgs_operator_reconciles_total", "Looks at jobs.", ["result"], registry=self.registry
+            "pslgs_operator_reconciles_total",
+            "Reconciles of jobs; conflict: the job was changed meanwhile, and is reconciled again.",
+            ["result"],
+            registry=self.registry,
         )
-        for result in ("success", "error"):
+        for result in ("success", "error", "conflict"):
             self._results.labels(result)
+        self._depth = Gauge(
+            "pslgs_operator_queue_depth", "Jobs that wait for a worker.", registry=self.registry
+        )
+        self._requests = Counter(
+            "pslgs_operator_api_requests_total",
+            "Requests to the API server, by HTTP status; none: there was no answer. Without watches.",
+            ["verb", "resource", "code"],
+            registry=self.registry,
+        )
+        self._retries = Counter(
+            "pslgs_operator_retries_total",
+            "Writes of children that failed and are tried again.",
+            registry=self.registry,
+        )
         ProcessCollector(registry=self.registry)
 
     def watch(
@@ -52,6 +69,18 @@ class Metrics:
         self.leads = leads
         self.registry.register(_Leader(leads, namespaces))
 
+    def watch_queue(self, depth: Callable[[], int]) -> None:
+        """Report the depth of the queue from now on."""
+        self._depth.set_function(depth)
+
+    def count_request(self, verb: str, resource: str, code: str) -> None:
+        """Count an answer of the API server."""
+        self._requests.labels(verb, resource, code).inc()
+
+    def count_retries(self, number: int) -> None:
+        """Count writes that failed and are tried again."""
+        self._retries.inc(number)
+
     def measured(self, reconcile: Reconcile) -> Reconcile:
         """Count and time every call."""
 
@@ -60,6 +89,9 @@ class Metrics:
             try:
                 again = await reconcile(key)
                 result = "success"
+            except ConflictError:
+                result = "conflict"
+                raise
             finally:
                 self._seconds.observe(perf_counter() - began)
                 self._results.labels(result).inc()

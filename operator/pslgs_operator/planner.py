@@ -27,6 +27,7 @@ from pslgs_operator.manifests.metadata import as_supporting, child_metadata, exp
 from pslgs_operator.manifests.server import server_digest, server_job
 from pslgs_operator.manifests.supporting import supporting_objects
 from pslgs_operator.placement import Placement, Placements
+from pslgs_operator.pod_cleanup import surplus_pods
 from pslgs_operator.requeue import RESYNC
 from pslgs_operator.settings import Settings
 from pslgs_operator.snapshot import ChildJob, ChildJobState, PodPhase, Snapshot, SupportingChild
@@ -65,7 +66,7 @@ def running_actions(scene: Scene) -> Iterator[Action]:
     yield from _leftovers(scene)
     yield from _supporting(scene)
     yield from _departures(scene, last_server_pod)
-    yield from (Delete("Job", child.name, child.uid) for child in obsolete)
+    yield from (Delete("Job", child.name, child.uid, "it was made from another spec") for child in obsolete)
     if scene.address is None:
         return
     server, busy = scene.snapshot.server, _busy(scene.snapshot)
@@ -80,11 +81,14 @@ def running_actions(scene: Scene) -> Iterator[Action]:
     if open_to_clients:
         yield from _start_clients(scene, scene.address, busy)
     yield from _renewals(scene, scene.address, leaving)
+    yield from surplus_pods(scene.snapshot)
 
 
 def _leftovers(scene: Scene) -> Iterator[Action]:
     """Remove what an earlier job of the same name left, and own again what lost its owner."""
-    yield from (Delete(*each) for each in scene.snapshot.leftovers)
+    yield from (
+        Delete(*each, why="an earlier job of the same name left it") for each in scene.snapshot.leftovers
+    )
     for name in scene.snapshot.unowned:
         metadata = child_metadata(scene.job, name)
         kept = {each: metadata[each] for each in ("name", "namespace", "ownerReferences")}
@@ -104,7 +108,7 @@ def _supporting(scene: Scene) -> Iterator[Action]:
             yield from _restored(which, manifest, present)
     for which, present in scene.snapshot.supporting.items():
         if which not in wanted and not present.deleting and _is_prunable(scene.job, *which):
-            yield Delete(*which, present.uid)
+            yield Delete(*which, present.uid, "it is not wanted any more")
 
 
 def _restored(
@@ -116,7 +120,7 @@ def _restored(
     if settled or not merge_patch(compared, present.content):
         return
     if which[0] == SERVICES.kind and _is_headless(manifest) != _is_headless(present.content):
-        yield Delete(*which, present.uid)  # the API server doesn't allow that change
+        yield Delete(*which, present.uid, "a Service cannot change to or from a headless one")
         yield Apply(manifest)
     else:
         yield Apply(compared)
@@ -153,9 +157,10 @@ def _departed(scene: Scene) -> tuple[ChildJob, ...]:
 
 def _departures(scene: Scene, last_server_pod: tuple[ChildJob, ...]) -> Iterator[Action]:
     for child in last_server_pod:
-        yield Delete("Job", child.name, child.uid)
+        why = f"client {child.client} is not wanted on node {child.node} any more"
+        yield Delete("Job", child.name, child.uid, why)
         if scene.job.mutual_tls and child.client is not None:
-            yield Delete("Secret", names.client_identity_name(scene.job.name, child.client))
+            yield Delete("Secret", names.client_identity_name(scene.job.name, child.client), why=why)
 
 
 def _obsolete(scene: Scene) -> tuple[ChildJob, ...]:
@@ -240,7 +245,7 @@ def plan(  # noqa: PLR0913, PLR0917 - all that is known of a job
     if status.finished:
         return tuple(_after_the_end(job, status, snapshot, now))
     if job.spec.suspend:
-        return tuple(_deletions(snapshot.jobs))
+        return tuple(_deletions(snapshot.jobs, "spec.suspend is true"))
     begun = status.training_start_time is not None
     address = server_endpoint(job, snapshot)
     return tuple(running_actions(Scene(job, snapshot, placements, settings, now, begun, address)))
@@ -267,11 +272,12 @@ def _after_the_end(
     if expiry is not None and now >= expiry:
         yield DeleteTrainingJob()
     elif status.holds(ConditionType.FAILED) or now >= _end_of_lingering(status, now):
-        yield from _deletions(each for each in snapshot.jobs if each.state is ChildJobState.ACTIVE)
+        active = (each for each in snapshot.jobs if each.state is ChildJobState.ACTIVE)
+        yield from _deletions(active, "the job has ended")
 
 
-def _deletions(jobs: Iterable[ChildJob]) -> Iterator[Action]:
-    return (Delete("Job", each.name, each.uid) for each in jobs if not each.deleting)
+def _deletions(jobs: Iterable[ChildJob], why: str) -> Iterator[Action]:
+    return (Delete("Job", each.name, each.uid, why) for each in jobs if not each.deleting)
 
 
 def _expiry(job: TrainingJob, status: JobStatus) -> datetime | None:

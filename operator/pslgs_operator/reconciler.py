@@ -43,6 +43,10 @@ _BUDGET: Final = timedelta(seconds=30)
 _LONGEST_PAUSE: Final = timedelta(minutes=1)
 
 
+def _ignore(_: int) -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True)
 class _Round:
     """What one reconcile of one job works with."""
@@ -71,6 +75,7 @@ class Reconciler:
         told: Is given every child as the API server has it after a write.
         instance: Name of the operator's pod.
         now: The clock.
+        count_retries: Is given the number of writes that failed in a reconcile and are tried again.
     """
 
     cluster: KubeClient
@@ -79,6 +84,7 @@ class Reconciler:
     told: Callable[[Mapping[str, Any]], None]
     instance: str
     now: Callable[[], datetime]
+    count_retries: Callable[[int], None] = _ignore
     _complaints: PodWarnings = field(init=False)
     _events: EventRecorder = field(init=False)
     _memories: dict[JobKey, TransientState] = field(default_factory=dict)
@@ -216,11 +222,10 @@ class Reconciler:
     async def _execute(self, this: _Round, job: TrainingJob, actions: tuple[Action, ...]) -> None:
         """Carry out actions; if that changed anything, the next reconcile follows at once."""
         state, now, end = this.state, this.now, this.now + _BUDGET
-        before = state.rejections
+        before, not_yet = state.rejections, state.not_yet(now)
         executor = Executor(job, self.cluster, now, partial(self._applied, state))
-        outcome = await execute(
-            job.name, actions, executor.carry_out, state.not_yet(now), lambda: self.now() >= end
-        )
+        outcome = await execute(job.name, actions, executor.carry_out, not_yet, lambda: self.now() >= end)
+        self.count_retries(len(outcome.failures.keys() - not_yet.keys()))
         state.hold(outcome.failures, self.now(), outcome.done if outcome.stopped else None)
         if outcome.done or state.rejections != before:
             # A write that somebody undoes each time must not become a busy loop.

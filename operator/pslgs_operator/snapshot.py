@@ -124,6 +124,7 @@ class ChildPod:
         termination_message: The container's termination message, read.
         disruption: Why the cluster ended it, which counts against no limit (EvictionByEvictionAPI,
             DeletionByTaintManager …).
+        owner: The uid of the object that controls it, of the child Job.
     """
 
     name: str
@@ -145,6 +146,8 @@ class ChildPod:
     termination_message: TerminationMessage | None = None
     disruption: str = ""
     deleting: bool = False
+    uid: str = ""
+    owner: str = ""
 
     @property
     def has_ended(self) -> bool:

@@ -100,6 +100,10 @@ class DelayQueue(Generic[K]):
             heapq.heappop(self._heap)  # overtaken by a sooner time, or pushed again when it is released
         return None
 
+    def depth(self, now: float) -> int:
+        """Count the keys that are due and have not been taken yet."""
+        return sum(at <= now for at in self._due.values())
+
     def _release(self, key: K, at: float | None) -> None:
         self._busy.discard(key)
         if key in self._due:
@@ -146,6 +150,10 @@ class WorkQueue(Generic[K]):
         """Look at ``key`` after ``delay``, or sooner if that is planned already."""
         self._schedule.add(key, self._clock() + delay.total_seconds())
         self._changed.set()
+
+    def depth(self) -> int:
+        """Count the keys that wait for a worker."""
+        return self._schedule.depth(self._clock())
 
     async def run(self) -> None:
         """Work until cancelled."""

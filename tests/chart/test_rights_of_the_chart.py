@@ -26,7 +26,7 @@ RIGHTS: set[Right] = NODES | {
     for group, resource, verbs in (
         ("pslgs.dev", "splittrainingjobs", "get list watch delete"),
         ("pslgs.dev", "splittrainingjobs/status", "patch"),
-        ("", "pods", "list watch"),
+        ("", "pods", "list watch delete"),
         ("batch", "jobs", "get list watch create patch delete"),
         ("", "services", "get list watch create patch delete"),
         ("", "configmaps", "get list watch create patch delete"),
@@ -38,7 +38,7 @@ RIGHTS: set[Right] = NODES | {
     )
     for verb in verbs.split()
 }
-"""Secrets by name only, never listed; no right to change nodes, pods or a job's spec."""
+"""Secrets by name only, never listed; no right to change nodes, pods or a job's spec; pods may be deleted."""
 
 
 def rights(rules: Iterable[Mapping[str, Any]]) -> set[Right]:

@@ -19,6 +19,9 @@ from telemetry.fake_clients import FakeClients
 OPERATOR = {
     "pslgs_operator_reconcile_seconds": ("histogram", ()),
     "pslgs_operator_reconciles_total": ("counter", ("result",)),
+    "pslgs_operator_queue_depth": ("gauge", ()),
+    "pslgs_operator_api_requests_total": ("counter", ("verb", "resource", "code")),
+    "pslgs_operator_retries_total": ("counter", ()),
     "pslgs_jobs": ("gauge", ("phase",)),
     "pslgs_job_phase": ("gauge", ("job_namespace", "job_name", "phase")),
     "pslgs_operator_watch_age_seconds": ("gauge", ("resource",)),

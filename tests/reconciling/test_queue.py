@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from pslgs_operator.kube_client import RetryableError
+from pslgs_operator.kube_client import ConflictError, RetryableError
 from pslgs_operator.workqueue import RateLimit, WorkQueue
 
 AT_ONCE = RateLimit(spacing=0.0, backoff=0.0, longest_backoff=0.0)
@@ -121,3 +121,50 @@ async def test_what_is_added_during_the_work_is_seen_to_afterwards():
         queue.add("b")
         assert await work.next() == "b"
     assert work.calls.empty()
+
+
+async def test_a_key_whose_work_hangs_gives_its_worker_back_and_is_tried_again(caplog):
+    hanging = asyncio.Event()
+
+    async def work(key):
+        if key == "hangs":
+            hanging.set()
+            await asyncio.Event().wait()
+
+    queue = WorkQueue(work, workers=1, limit=timedelta(seconds=0.01), pace=AT_ONCE)
+    async with running(queue):
+        queue.add("hangs")
+        for _ in range(2):
+            await asyncio.wait_for(hanging.wait(), 10)
+            hanging.clear()
+    assert "hangs will be tried again: it took longer than 0.01 s" in caplog.text
+
+
+@pytest.mark.parametrize("error", [RetryableError("for ever"), RuntimeError("a mistake"), None], ids=str)
+async def test_a_key_that_fails_or_hangs_for_ever_holds_up_no_other(error):
+    done: asyncio.Queue[str] = asyncio.Queue()
+
+    async def work(key):
+        if key.startswith("bad"):
+            if error is None:
+                await asyncio.Event().wait()
+            raise error
+        done.put_nowait(key)
+
+    queue = WorkQueue(work, limit=timedelta(hours=1))
+    async with running(queue):
+        for number in range(100):
+            queue.add(f"bad {number}")
+            queue.add(f"good {number}")
+        async with asyncio.timeout(10):
+            assert {await done.get() for _ in range(100)} == {f"good {number}" for number in range(100)}
+
+
+async def test_a_conflict_is_no_warning(caplog):
+    caplog.set_level(logging.INFO)
+    work = Work(ConflictError("changed"))
+    queue = WorkQueue(work, pace=AT_ONCE)
+    async with running(queue):
+        queue.add("a")
+        assert [await work.next() for _ in range(2)] == ["a", "a"]
+    assert {record.levelno for record in caplog.records} == {logging.INFO}

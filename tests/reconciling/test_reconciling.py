@@ -1,3 +1,4 @@
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -250,6 +251,17 @@ async def test_a_name_that_is_taken_is_told_and_the_other_object_is_not_touched(
     stage.cluster.remove("SplitTrainingJob", KEY.name)
     await stage.look(1)
     assert stage.cluster.of(kind)[name] == other
+
+
+async def test_what_is_created_and_deleted_is_logged_with_the_reason(begun, caplog):
+    caplog.set_level(logging.INFO, "pslgs_operator")
+    name = names.client_name("digits", "edge-1-0")
+    begun.cluster.keep(a_node("edge-1"))
+    begun.cluster.keep(a_node("edge-2", edge="true"))
+    await begun.look(1)
+    assert f"default/digits: created Job {names.client_name('digits', 'edge-2-0')}" in caplog.messages
+    why = "client edge-1-0 is not wanted on node edge-1 any more"
+    assert f"default/digits: deleted Job {name}: {why}" in caplog.messages
 
 
 async def test_a_spec_that_is_not_sound_makes_nothing_and_says_why(stage):

@@ -114,6 +114,29 @@ def test_a_key_that_comes_back_while_it_goes_is_looked_at_again(schedule):
     assert schedule.get(0.5) == "a"
 
 
+def test_a_key_is_not_taken_before_the_time_that_the_api_server_names():
+    schedule = DelayQueue(PACE)
+    schedule.add("a", 0.0)
+    schedule.get(0.0)
+    schedule.add("a", 0.1)
+    schedule.add_rate_limited("a", 1.0, retry_after=20.0)
+    schedule.add("a", 2.0)
+    assert schedule.get(20.9) is None
+    assert schedule.get(21.0) == "a"
+    schedule.done("a")
+    schedule.add("a", 22.0)
+    assert schedule.get(22.0) == "a"
+
+
+def test_the_depth_is_the_number_of_keys_that_are_due():
+    schedule = DelayQueue(PACE)
+    for key, at in (("a", 1.0), ("b", 2.0), ("c", 30.0)):
+        schedule.add(key, at)
+    assert schedule.depth(5.0) == 2
+    schedule.get(5.0)
+    assert schedule.depth(5.0) == 1
+
+
 @given(st.integers(min_value=1, max_value=10**9))
 def test_a_pause_is_never_longer_than_the_limit(failures):
     assert 1.0 <= PACE.after(failures) <= 60.0

@@ -7,6 +7,7 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 from pslgs_operator import names
 from pslgs_operator.api.errors import ApiError, Meaning
 from pslgs_operator.api.gated import Gate, GatedClient
+from pslgs_operator.api.observed import ObservedApiClient
 from pslgs_operator.api.rest import request
 
 
@@ -24,10 +25,10 @@ async def configuration() -> Configuration:
     return found
 
 
-async def connect(gate: Gate | None = None) -> ApiClient:
+async def connect(gate: Gate | None = None) -> ObservedApiClient:
     """Make a client for the API server, whose writes pass ``gate`` if there is one; it has to be closed."""
     found = await configuration()
-    return ApiClient(found) if gate is None else GatedClient(found, gate)
+    return ObservedApiClient(found) if gate is None else GatedClient(found, gate)
 
 
 async def login(**_context: object) -> kopf.ConnectionInfo:

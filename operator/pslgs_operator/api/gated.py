@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import Configuration
 from typing_extensions import override
 
+from pslgs_operator.api.observed import ObservedApiClient
 from pslgs_operator.kube_client import RetryableError
 
 Gate = Callable[[str | None], str | None]
@@ -20,7 +21,7 @@ class NotLeadingError(RetryableError):
     """This process may not write now, because another one may."""
 
 
-class GatedClient(ApiClient):
+class GatedClient(ObservedApiClient):
     """Asks the gate right before each request that changes something, so a process that was paused cannot."""
 
     def __init__(self, configuration: Configuration, gate: Gate) -> None:

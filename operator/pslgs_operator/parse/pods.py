@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pslgs_operator.fields import condition, is_true, mapping, mappings, moment, text
 from pslgs_operator.names import CLIENT, CLIENT_ANNOTATION, ROLE_LABEL
+from pslgs_operator.ownership import controller_uid
 from pslgs_operator.parse.containers import Ended, main_end, running_on, start_of, waiting
 from pslgs_operator.snapshot import ChildPod, PodPhase, Problem, TerminationMessage
 from pslgs_operator.text import plain
@@ -39,6 +40,8 @@ def read_pod(body: Mapping[str, Any]) -> ChildPod:
         termination_message=end.termination_message if end else None,
         disruption=_disruption(status),
         deleting=bool(metadata.get("deletionTimestamp")),
+        uid=text(metadata, "uid"),
+        owner=controller_uid(body) or "",
     )
 
 

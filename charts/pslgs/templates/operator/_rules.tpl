@@ -9,7 +9,7 @@
   verbs: [patch] # to write conditions and figures
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch] # to see why pods do not start and how their containers ended
+  verbs: [list, watch, delete] # to see why pods do not start and how their containers ended; delete: failed pods of clients, except the newest three of each
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, patch, delete] # the Jobs of server and clients; get: to see which job owns an object before it is changed; delete: when the job is suspended or a node no longer matches
