@@ -176,3 +176,13 @@ def test_an_operator_with_the_rights_of_the_chart_works_in_its_namespaces_only(
         eventually(lambda: site.found("service/digits-server", "team-a"))
     assert "status" not in site.job("elsewhere")
     assert site.found("service/digits-server", "elsewhere") == {}
+
+
+def test_a_release_is_upgraded_although_a_watched_namespace_was_deleted(site: Site) -> None:
+    site.make_namespaces("team-a", "team-b")
+    site.helm.change("install", watchNamespaces=["team-a", "team-b"])
+    site.server.run("delete", "namespace", "team-b")
+    site.helm.change("upgrade", watchNamespaces=["team-a", "team-b"])
+    site.make_namespaces("team-b")
+    site.helm.change("upgrade", watchNamespaces=["team-a", "team-b"])
+    assert site.server.run("--namespace=team-b", "get", "roles", "--output=name")
