@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from pslgs.spec import ServiceType
 from pslgs_operator import names
+from pslgs_operator.settings import Settings
 from pslgs_operator.snapshot import Snapshot
 from pslgs_operator.training_job import TrainingJob
 
@@ -27,7 +28,7 @@ def server_endpoint(job: TrainingJob, snapshot: Snapshot) -> Endpoint | None:
     service = job.spec.server.service
     match service.type:
         case ServiceType.CLUSTER_IP:
-            within = names.server_hosts(job.name, job.namespace)[1]
+            within = f"{names.server_name(job.name)}.{job.namespace}.svc"
             return Endpoint(service.address or within, names.GRPC_PORT)
         case ServiceType.NODE_PORT:
             host, port = service.address, snapshot.node_port
@@ -37,6 +38,7 @@ def server_endpoint(job: TrainingJob, snapshot: Snapshot) -> Endpoint | None:
             return Endpoint(given, names.GRPC_PORT) if given else None
 
 
-def certified_hosts(job: TrainingJob, dialled: Endpoint) -> tuple[str, ...]:
+def certified_hosts(job: TrainingJob, dialled: Endpoint, settings: Settings) -> tuple[str, ...]:
     """List all names of the server: those of its Service, and the one that clients dial."""
-    return tuple(dict.fromkeys((*names.server_hosts(job.name, job.namespace), dialled.host)))
+    of_service = names.server_hosts(job.name, job.namespace, settings.cluster_domain)
+    return tuple(dict.fromkeys((*of_service, dialled.host)))

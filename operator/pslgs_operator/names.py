@@ -131,11 +131,11 @@ def client_identity_name(job: str, client: str) -> str:
     return f"{client_name(job, client)}-tls"
 
 
-def server_hosts(job: str, namespace: str) -> tuple[str, ...]:
+def server_hosts(job: str, namespace: str, cluster_domain: str) -> tuple[str, ...]:
     """All names of the server's Service within the cluster; the second is the one that clients dial."""
     service = server_name(job)
     return (
-        f"{service}.{namespace}.svc.cluster.local",
+        f"{service}.{namespace}.svc.{cluster_domain}",
         f"{service}.{namespace}.svc",
         f"{service}.{namespace}",
         service,

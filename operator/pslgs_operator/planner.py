@@ -193,7 +193,7 @@ def _busy(snapshot: Snapshot) -> frozenset[str]:
 
 def _start_server(scene: Scene, address: Endpoint) -> Iterator[Action]:
     if scene.expires:
-        yield IssueServer(certified_hosts(scene.job, address), scene.expires)
+        yield IssueServer(certified_hosts(scene.job, address, scene.settings), scene.expires)
     rendered = server_job(scene.job, len(scene.placements.clients), scene.expires, scene.settings)
     yield Create(with_template_digest(rendered, server_digest(scene.job, scene.settings)))
 
@@ -220,7 +220,7 @@ def _renewals(scene: Scene, address: Endpoint, leaving: frozenset[str]) -> Itera
         if due is None or due > scene.now or scene.expires is None or child.name in leaving:
             continue
         if child.client is None:
-            yield IssueServer(certified_hosts(scene.job, address), scene.expires)
+            yield IssueServer(certified_hosts(scene.job, address, scene.settings), scene.expires)
         else:
             yield IssueClient(child.client, scene.expires)
         yield Annotate("Job", child.name, expiry_annotation(scene.expires))

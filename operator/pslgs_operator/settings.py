@@ -62,6 +62,7 @@ class Settings:
         status_interval: Minimum time between two writes of a job's status that change only training figures,
             and maximum time between two writes while its server runs.
         certificate_lifetime: Of servers' and clients' certificates; they are renewed in the last third.
+        cluster_domain: DNS domain of the cluster, in the server's certificate.
         watch_namespaces: Namespaces whose jobs are looked after; empty for all.
         lease_namespace: Namespace of the Lease that the replicas of this release hold in turn.
         lease_name: Name of that Lease; with the namespace it is the release's name towards other releases.
@@ -89,6 +90,7 @@ class Settings:
     silence_bound: Duration = timedelta(seconds=30)
     status_interval: Duration = timedelta(seconds=30)
     certificate_lifetime: Duration = timedelta(days=365)
+    cluster_domain: str = "cluster.local"
     watch_namespaces: tuple[str, ...] = ()
     lease_namespace: str = "pslgs-system"
     lease_name: str = "pslgs-operator"

@@ -61,14 +61,17 @@ class TrainingJob:
 
     @property
     def owner_reference(self) -> dict[str, Any]:
-        """What makes a child go with the job."""
+        """Return the reference by which a child is deleted with the job.
+
+        A deletion of the job in the foreground waits until the child is gone.
+        """
         return {
             "apiVersion": self.manifest.api_version,
             "kind": self.manifest.kind,
             "name": self.name,
             "uid": self.uid,
             "controller": True,
-            "blockOwnerDeletion": False,
+            "blockOwnerDeletion": True,
         }
 
     @classmethod

@@ -19,6 +19,7 @@ POD = "pslgs-operator-0"
 
 EVERYTHING = {
     "imageRegistry": "registry.example.com/mirror/",
+    "clusterDomain": "k8s.example.com",
     "imagePullPolicy": "Always",
     "imagePullSecrets": [{"name": "mirror"}],
     "image": {"digest": f"sha256:{'0' * 64}"},

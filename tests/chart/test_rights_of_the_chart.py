@@ -26,6 +26,7 @@ RIGHTS: set[Right] = NODES | {
     for group, resource, verbs in (
         ("pslgs.dev", "splittrainingjobs", "get list watch delete"),
         ("pslgs.dev", "splittrainingjobs/status", "patch"),
+        ("pslgs.dev", "splittrainingjobs/finalizers", "update"),
         ("", "pods", "list watch delete"),
         ("batch", "jobs", "get list watch create patch delete"),
         ("", "services", "get list watch create patch delete"),

@@ -87,6 +87,7 @@ def test_every_setting_can_be_set(helm: Renderer) -> None:
         silence_bound=timedelta(seconds=60),
         client_series=50,
         certificate_lifetime=timedelta(days=3650),
+        cluster_domain="k8s.example.com",
         watch_namespaces=("team-a",),
         lease_namespace=NAMESPACE,
         lease_name="pslgs-operator",

@@ -139,6 +139,11 @@ class TestChildren:
         for kind in ("jobs", "pods", "services", "secrets", "networkpolicies"):
             eventually(lambda kind=kind: not begun.all(kind, names.JOB_LABEL), what=f"no {kind}")
 
+    def test_a_deletion_in_the_foreground_waits_for_every_child(self, begun):
+        begun.kubectl("delete", "splittrainingjob", JOB, "--cascade=foreground")
+        for kind in ("jobs", "services", "secrets", "networkpolicies", "configmaps"):
+            assert begun.all(kind, names.JOB_LABEL) == []
+
     def test_a_job_that_is_deleted_and_applied_again_is_made_anew(self, begun):
         before = begun.get("job", SERVER)["metadata"]["uid"]
         begun.kubectl("delete", "splittrainingjob", JOB)

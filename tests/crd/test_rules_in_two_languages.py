@@ -90,6 +90,11 @@ VALUES = {
         "{template: {metadata: {annotations: {a: 3}}}}",
         "{template: {metadata: {labels: [a]}}}",
         "{service: {annotations: {pslgs.dev/a: b}}}",
+        "{service: {address: edge.example.com}}",
+        "{service: {address: 'fd00::1'}}",
+        "{service: {address: '[fd00::1]'}}",
+        "{service: {address: 'https://edge.example.com'}}",
+        "{service: {address: 'edge:7443'}}",
     ],
     "spec.childMetadata": [
         "{}",

@@ -45,7 +45,7 @@ def test_each_is_called_as_it_is_planned_and_belongs_to_the_job(which):
     assert metadata["labels"][names.JOB_LABEL] == "digits"
     assert metadata["annotations"][names.SPEC_ANNOTATION] == STORED.spec_digest
     (owner,) = metadata["ownerReferences"]
-    assert (owner["uid"], owner["controller"]) == (UID, True)
+    assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == (UID, True, True)
     assert "finalizers" not in metadata
 
 

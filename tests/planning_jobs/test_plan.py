@@ -120,6 +120,10 @@ def test_nothing_starts_while_something_is_missing_but_fixtures_are_made(wanted,
     [
         pytest.param({}, TWO_NODES, "digits-server.lab.svc:7443", id="within"),
         pytest.param({"address": "10.0.0.1"}, TWO_NODES, "10.0.0.1:7443", id="own-address"),
+        pytest.param({"address": "fd00::1"}, TWO_NODES, "[fd00::1]:7443", id="own-address-ipv6"),
+        pytest.param(
+            {"type": "NodePort", "address": "fd00::1"}, TWO_NODES, "[fd00::1]:30123", id="node-port-ipv6"
+        ),
         pytest.param(
             {"type": "NodePort", "address": "h.example"}, TWO_NODES, "h.example:30123", id="node-port"
         ),
@@ -147,6 +151,14 @@ def test_clients_dial_the_address_of_the_service_which_is_in_the_certificate(ser
         "digits-server",
     )
     assert address.rpartition(":")[0].strip("[]") in issued.hosts
+
+
+def test_the_certificate_has_the_name_of_the_service_in_the_domain_of_the_cluster():
+    actions = planned(TWO_NODES, job(), NEW, Settings(cluster_domain="k8s.example.com"))
+    issued = next(action for action in actions if isinstance(action, IssueServer))
+    assert "digits-server.lab.svc.k8s.example.com" in issued.hosts
+    assert not any("cluster.local" in host for host in issued.hosts)
+    assert "--server=digits-server.lab.svc:7443" in arguments(jobs_made(actions)["digits-client-edge-0-0"])
 
 
 @pytest.mark.parametrize(

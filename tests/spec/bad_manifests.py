@@ -229,6 +229,12 @@ OUT_OF_RANGE = [
 ]
 
 BAD_TEXT = [
+    Bad(
+        "a port in an address",
+        ["spec.server.service.address=edge:7443"],
+        "spec.server.service.address",
+        "must be a host name or an IP address, without scheme, brackets and port",
+    ),
     Bad("long name", [f"metadata.name={'a' * 41}"], "metadata.name", "must have at most 40 characters"),
     Bad(
         "long path", [f"spec.model.initialWeights={'a' * 1025}"], "spec.model.initialWeights", "at most 1024"

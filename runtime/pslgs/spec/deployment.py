@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Any
 
 from pydantic import Field
@@ -9,7 +10,16 @@ from pydantic import Field
 from pslgs.spec.base import SpecModel
 from pslgs.spec.errors import Violation
 from pslgs.spec.labels import Annotations, Labels, key_violations, reserved_key_violations
-from pslgs.spec.scalars import Count, CountOrZero, ObjectName, Quantity, ResourceName, Text
+from pslgs.spec.scalars import (
+    HOST,
+    PATTERN_WORDS,
+    Count,
+    CountOrZero,
+    Host,
+    ObjectName,
+    Quantity,
+    ResourceName,
+)
 
 
 class ServiceType(StrEnum):
@@ -33,16 +43,26 @@ class ServiceSpec(SpecModel):
         description="Annotations of the Service, in addition to those of childMetadata. Keys under "
         "pslgs.dev/ are reserved.",
     )
-    address: Text | None = Field(
+    address: Host | None = Field(
         default=None,
         description="Host name or IP address to which clients connect; the server's certificate is issued "
         "for it. Without it, clients use the name of the Service.",
     )
 
     def rules(self) -> Iterator[Violation]:
-        """Refuse annotations that cannot be set."""
+        """Refuse an address of digits and colons that is none, and annotations that cannot be set."""
+        if self.address is not None and ":" in self.address and not _is_ip_address(self.address):
+            yield Violation("address", f"is '{self.address}', {PATTERN_WORDS[HOST]}")
         yield from reserved_key_violations("annotations", self.annotations)
         yield from key_violations("annotations", self.annotations)
+
+
+def _is_ip_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class ObjectMetadata(SpecModel):

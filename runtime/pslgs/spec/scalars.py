@@ -20,6 +20,10 @@ EXTENDED_RESOURCE: Final = (
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
     r"/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 )
+HOST: Final = (
+    r"^([A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*"
+    r"|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$"
+)
 LABEL_VALUE: Final = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 PERCENTAGE: Final = r"^(100|[1-9][0-9]?)%$"
 
@@ -29,6 +33,7 @@ PATTERN_WORDS: Final[Mapping[str, str]] = {
     IDENTIFIER: "must be a plain name of letters, digits and '_'",
     ENTRYPOINT: "must read package.module:function",
     QUANTITY: "must be a Kubernetes quantity such as 10Gi",
+    HOST: "must be a host name or an IP address, without scheme, brackets and port",
     LABEL_VALUE: "must hold only letters, digits, '-', '_' and '.', and start and end with a letter or digit",
     EXTENDED_RESOURCE: "must be the name of an extended resource such as nvidia.com/gpu",
 }
@@ -46,6 +51,7 @@ Text = Annotated[str, Field(strict=True, min_length=1, max_length=1024)]
 ObjectName = Annotated[str, Field(strict=True, max_length=253, pattern=DNS_SUBDOMAIN)]
 Identifier = Annotated[str, Field(strict=True, max_length=128, pattern=IDENTIFIER)]
 Entrypoint = Annotated[str, Field(strict=True, max_length=256, pattern=ENTRYPOINT)]
+Host = Annotated[str, Field(strict=True, max_length=253, pattern=HOST)]
 ResourceName = Annotated[str, Field(strict=True, max_length=253, pattern=EXTENDED_RESOURCE)]
 Quantity = Annotated[str, Field(strict=True, max_length=32, pattern=QUANTITY)]
 """The length of texts is bounded, because the API server limits the worst-case cost of CEL rules on them."""

@@ -7,6 +7,9 @@
 - apiGroups: [pslgs.dev]
   resources: [splittrainingjobs/status]
   verbs: [patch] # to write conditions and figures
+- apiGroups: [pslgs.dev]
+  resources: [splittrainingjobs/finalizers]
+  verbs: [update] # to create children that a deletion in the foreground waits for; no finalizer is set
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch, delete] # to see why pods do not start and how their containers ended; delete: failed pods of clients, except the newest three of each

@@ -17,6 +17,7 @@ leaves its variable out; the operator then uses its own default.
   "CLIENT_IMAGE" (include "pslgs.image" (dict "root" . "image" .Values.jobs.clientImage))
   "CLIENT_RESOURCES" (.Values.jobs.defaultResources | default dict).clients
   "CLIENT_SERIES" .Values.jobs.clientSeries
+  "CLUSTER_DOMAIN" .Values.clusterDomain
   "IMAGE_PULL_POLICY" .Values.imagePullPolicy
   "IMAGE_PULL_SECRETS" $secrets
   "JSON_LOGS" .Values.jsonLogs
