@@ -51,7 +51,9 @@ class Settings:
             job does not mention.
         client_resources: The same for client containers.
         namespace: The operator's own namespace; its pods may read the servers' status.
+        operator_labels: Labels of the operator's pods; no other pods of its namespace may read the status.
         monitoring_namespaces: Namespaces whose pods may read metrics, beside the operator's.
+        monitoring_pod_labels: Labels of those pods; all pods of the namespaces if there are none.
         pod_monitors: Whether to make a PodMonitor for each job.
         pod_monitor_labels: Labels of those, by which a Prometheus selects them.
         pod_monitor_endpoint: Fields of the PodMonitors' endpoint, such as ``interval``; ``relabelings`` are
@@ -81,6 +83,8 @@ class Settings:
     server_resources: JsonObject = field(default_factory=lambda: SERVER_RESOURCES)
     client_resources: JsonObject = field(default_factory=lambda: CLIENT_RESOURCES)
     namespace: str = "pslgs-system"
+    operator_labels: Mapping[str, str] | None = None
+    monitoring_pod_labels: Mapping[str, str] | None = None
     monitoring_namespaces: tuple[str, ...] = ("monitoring",)
     pod_monitors: bool = False
     pod_monitor_labels: Mapping[str, str] | None = None

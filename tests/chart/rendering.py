@@ -40,7 +40,11 @@ EVERYTHING = {
     "replicas": 2,
     "serviceAccount": {"annotations": {"a.example.com/b": "c"}},
     "networkPolicy": {"egress": {"enabled": True, "apiServerPorts": [16443]}},
-    "monitoring": {**MONITORED, "namespaces": ["monitoring", "observability"]},
+    "monitoring": {
+        **MONITORED,
+        "namespaces": ["monitoring", "observability"],
+        "podSelector": {"app": "prometheus"},
+    },
     "commonLabels": {"team": "a", "app.kubernetes.io/name": "not-this"},
     "commonAnnotations": {"owner": "b"},
     "podLabels": {"pod": "c", "app.kubernetes.io/component": "not-this"},

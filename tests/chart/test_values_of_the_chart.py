@@ -15,6 +15,11 @@ from manifests.pod_security import offences
 from pslgs_operator.settings import Settings
 
 SETS = pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
+OPERATOR_LABELS = {
+    "app.kubernetes.io/name": "pslgs-operator",
+    "app.kubernetes.io/instance": "pslgs",
+    "app.kubernetes.io/component": "operator",
+}
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 ENDPOINT_FIELDS = ("interval", "scrapeTimeout", "relabelings", "metricRelabelings")
 
@@ -57,7 +62,9 @@ def test_the_operator_understands_its_environment(values: Mapping[str, Any], hel
 def test_without_values_the_operator_has_its_own_defaults(helm: Renderer) -> None:
     settings = Settings.from_environ(environment(helm.render({})))
     images = {"server_image": "pslgs-runtime:0.1.0", "client_image": "pslgs-runtime:0.1.0"}
-    assert settings == Settings(**images, instance=POD, pod_monitor_labels={})
+    assert settings == Settings(
+        **images, instance=POD, pod_monitor_labels={}, monitoring_pod_labels={}, operator_labels=OPERATOR_LABELS
+    )
 
 
 def test_every_setting_can_be_set(helm: Renderer) -> None:
@@ -77,6 +84,8 @@ def test_every_setting_can_be_set(helm: Renderer) -> None:
         client_resources={"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"cpu": 1}},
         namespace=NAMESPACE,
         monitoring_namespaces=("monitoring", "observability"),
+        monitoring_pod_labels={"app": "prometheus"},
+        operator_labels=OPERATOR_LABELS,
         pod_monitors=True,
         pod_monitor_labels={"release": "prometheus"},
         pod_monitor_endpoint={

@@ -21,6 +21,12 @@ def test_the_network_admits_monitoring_and_the_test_only(helm: Renderer) -> None
     assert test["from"][0]["podSelector"]["matchLabels"].items() <= labels.items()
 
 
+def test_the_network_admits_the_pods_of_monitoring_that_the_values_select(helm: Renderer) -> None:
+    policy = only(helm.render(EVERYTHING), "NetworkPolicy")["spec"]
+    (monitoring,) = policy["ingress"][0]["from"]
+    assert monitoring["podSelector"] == {"matchLabels": {"app": "prometheus"}}
+
+
 def test_the_operator_may_connect_to_nothing_else_where_that_is_wished(helm: Renderer) -> None:
     policy = only(helm.render(EVERYTHING), "NetworkPolicy")["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]

@@ -160,5 +160,5 @@ def test_parser_and_api_server_agree(chosen: list[str], manifest: dict[str, Any]
 
 
 def heads(paths: Iterator[str]) -> Iterator[str]:
-    """Cut paths off at their first list, whose entry the API server names more exactly."""
+    """Cut paths off at their first list or map key, which the API server writes in brackets."""
     return (path.partition("[")[0] for path in paths)

@@ -12,7 +12,6 @@ from pslgs_operator.actions import IssueClient, IssueServer
 from pslgs_operator.certificates import issue_client, issue_server
 from pslgs_operator.endpoint import Endpoint
 from pslgs_operator.manifests.client import client_job
-from pslgs_operator.manifests.networkpolicy import client_policy, server_policy
 from pslgs_operator.manifests.server import server_job
 from pslgs_operator.manifests.supporting import (
     config_map,
@@ -27,13 +26,6 @@ from pslgs_operator.training_job import TrainingJob
 
 SETTINGS = Settings(pod_monitors=True, pod_monitor_labels={"release": "x"})
 STORED = job(checkpoint={"storage": {"size": "5Gi", "storageClassName": "fast"}})
-
-
-def policy(wanted: TrainingJob, role: str) -> list[dict[str, Any]]:
-    made = (server_policy if role == "server" else client_policy)(wanted, SETTINGS)
-    assert made["spec"]["podSelector"]["matchLabels"] == names.selector("digits", role)
-    assert made["spec"]["policyTypes"] == ["Ingress"]
-    return made["spec"]["ingress"]
 
 
 @pytest.mark.parametrize("which", supporting_objects(STORED, SETTINGS), ids=lambda which: which[0])
@@ -97,35 +89,6 @@ class TestTheService:
 
     def test_leaves_metrics_within(self):
         assert [port["port"] for port in service(job(), SETTINGS)["spec"]["ports"]] == [names.GRPC_PORT]
-
-
-NAMESPACES = {
-    "key": "kubernetes.io/metadata.name",
-    "operator": "In",
-    "values": ["monitoring", "pslgs-system"],
-}
-MONITORING = {
-    "from": [{"namespaceSelector": {"matchExpressions": [NAMESPACES]}}],
-    "ports": [{"protocol": "TCP", "port": 8080}],
-}
-STREAMING = {"ports": [{"protocol": "TCP", "port": 7443}]}
-
-
-class TestNetworkPolicies:
-    def test_let_this_jobs_clients_stream_to_the_server_and_monitoring_read(self):
-        clients_of_this_job = {"podSelector": {"matchLabels": names.selector("digits", "client")}}
-        assert policy(job(), "server") == [{"from": [clients_of_this_job], **STREAMING}, MONITORING]
-
-    def test_let_nobody_but_monitoring_to_clients(self):
-        assert policy(job(), "client") == [MONITORING]
-
-    @pytest.mark.parametrize(
-        "reached",
-        [{"type": "NodePort", "address": "h"}, {"type": "LoadBalancer"}, {"address": "h"}],
-        ids=["node-port", "load-balancer", "address-of-the-user"],
-    )
-    def test_let_everybody_stream_where_clients_come_from_outside(self, reached):
-        assert policy(job(server={"service": reached}), "server") == [STREAMING, MONITORING]
 
 
 def test_the_claim_is_what_the_user_asks_for():

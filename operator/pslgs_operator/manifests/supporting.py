@@ -44,7 +44,7 @@ def config_map(job: TrainingJob, _settings: Settings) -> dict[str, Any]:
             "metadata": {"labels", "annotations"},
             "spec": {
                 "server": {"template", "gpu_resource"},
-                "clients": {"template"},
+                "clients": {"template", "network_policy"},
                 "child_metadata": True,
                 **dict.fromkeys(NOT_OF_CHILDREN, True),
             },

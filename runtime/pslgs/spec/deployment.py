@@ -135,6 +135,23 @@ class ServerSpec(SpecModel):
             )
 
 
+class Egress(StrEnum):
+    """Connections that client pods may open."""
+
+    RESTRICTED = "Restricted"
+    OPEN = "Open"
+
+
+class ClientsNetworkPolicy(SpecModel):
+    """The NetworkPolicy of the client pods."""
+
+    egress: Egress = Field(
+        default=Egress.RESTRICTED,
+        description="Connections that client pods may open. Restricted: to name servers and to the job's "
+        "server, so that data cannot leave the node otherwise. Open: to any address.",
+    )
+
+
 class ClientsSpec(SpecModel):
     """The clients: their nodes and pod template."""
 
@@ -144,6 +161,11 @@ class ClientsSpec(SpecModel):
         "including nodes that are added later.",
     )
     per_node: Count = Field(default=1, description="Number of clients on each node.")
+    network_policy: ClientsNetworkPolicy = Field(
+        default=ClientsNetworkPolicy(),
+        description="NetworkPolicy of the client pods. It takes effect if the cluster's network enforces "
+        "NetworkPolicies.",
+    )
     template: PodTemplate = Field(
         default=PodTemplate(),
         description="Pod template merged into the clients' generated one by strategic merge: the volume with "

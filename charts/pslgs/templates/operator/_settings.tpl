@@ -26,6 +26,8 @@ leaves its variable out; the operator then uses its own default.
   "LOG_LEVEL" .Values.logLevel
   "METRICS_PORT" .Values.metricsPort
   "MONITORING_NAMESPACES" $monitoring.namespaces
+  "MONITORING_POD_LABELS" $monitoring.podSelector
+  "OPERATOR_LABELS" (include "pslgs.selector" . | fromYaml)
   "POD_MONITORS" (eq (include "pslgs.podMonitors" .) "true")
   "POD_MONITOR_ENDPOINT" (ternary "" $endpoint (empty $endpoint))
   "POD_MONITOR_LABELS" $podMonitors.labels
