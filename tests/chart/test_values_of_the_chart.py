@@ -63,7 +63,11 @@ def test_without_values_the_operator_has_its_own_defaults(helm: Renderer) -> Non
     settings = Settings.from_environ(environment(helm.render({})))
     images = {"server_image": "pslgs-runtime:0.1.0", "client_image": "pslgs-runtime:0.1.0"}
     assert settings == Settings(
-        **images, instance=POD, pod_monitor_labels={}, monitoring_pod_labels={}, operator_labels=OPERATOR_LABELS
+        **images,
+        instance=POD,
+        pod_monitor_labels={},
+        monitoring_pod_labels={},
+        operator_labels=OPERATOR_LABELS,
     )
 
 
