@@ -102,10 +102,12 @@ class World:
             storage.update(kind, body, writer._replace(subresource="status"))
 
     def delete(self, kind: str, name: str, policy: str = "Background") -> None:
-        """Delete an object as kubectl does."""
+        """Delete an object as kubectl does, which waits for the end of a deletion in the foreground."""
         resource = BY_KIND[kind]
         path = resource.path(KEY.namespace, name)
         self.server.handle(Request("DELETE", path, body={"propagationPolicy": policy}))
+        while policy == "Foreground" and self.get(kind, name) is not None:
+            self.run_controllers()
 
     def add_node(self, name: str, **labels: str) -> None:
         """Let a node join, or give it other labels."""
