@@ -364,7 +364,7 @@ class TestTheUsersTemplate:
             names.SCRATCH_FOLDER,
             "/data",
         ]
-        assert [each["name"] for each in container(child)["env"]] == ["CPU_LIMIT", "A"]
+        assert [each["name"] for each in container(child)["env"]] == ["CPU_LIMIT", "PSLGS_JOB_UID", "A"]
         assert list(offences(spec(child))) == ["volumes[data]: hostPath"]
 
     def test_cannot_take_away_what_the_operator_relies_on(self):
