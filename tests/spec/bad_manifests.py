@@ -252,7 +252,13 @@ BAD_TEXT = [
         "quantity",
         ["spec.checkpoint.storage.size=ten"],
         "spec.checkpoint.storage.size",
-        "must be a Kubernetes quantity such as 10Gi",
+        "must be a Kubernetes quantity above 0, such as 10Gi",
+    ),
+    Bad(
+        "a volume of no size",
+        ["spec.checkpoint.storage.size=0Gi"],
+        "spec.checkpoint.storage.size",
+        "must be a Kubernetes quantity above 0, such as 10Gi",
     ),
     Bad(
         "entrypoint of data",

@@ -15,6 +15,7 @@ from pslgs.spec.scalars import (
     PATTERN_WORDS,
     Count,
     CountOrZero,
+    Flag,
     Host,
     ObjectName,
     Quantity,
@@ -217,7 +218,7 @@ class CheckpointSpec(SpecModel):
     keep: Count = Field(
         default=2, description="Number of checkpoints to keep; when a newer one is written, the oldest goes."
     )
-    start_afresh: bool = Field(
+    start_afresh: Flag = Field(
         default=False,
         description="Whether to begin a new training if the volume holds checkpoints of an earlier job of "
         "this name; they are moved to the subfolder 'replaced', whose previous content is deleted. Restarts "

@@ -15,7 +15,7 @@ DNS_1035_LABEL: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 IDENTIFIER: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 ENTRYPOINT: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
-QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+QUANTITY: Final = r"^(0*[1-9][0-9]*(\.[0-9]+)?|0+\.[0-9]*[1-9][0-9]*)(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 EXTENDED_RESOURCE: Final = (
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
     r"/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
@@ -32,7 +32,7 @@ PATTERN_WORDS: Final[Mapping[str, str]] = {
     DNS_SUBDOMAIN: "must hold only a-z, 0-9, '-' and '.', and start and end with a letter or digit",
     IDENTIFIER: "must be a plain name of letters, digits and '_'",
     ENTRYPOINT: "must read package.module:function",
-    QUANTITY: "must be a Kubernetes quantity such as 10Gi",
+    QUANTITY: "must be a Kubernetes quantity above 0, such as 10Gi",
     HOST: "must be a host name or an IP address, without scheme, brackets and port",
     LABEL_VALUE: "must hold only letters, digits, '-', '_' and '.', and start and end with a letter or digit",
     EXTENDED_RESOURCE: "must be the name of an extended resource such as nvidia.com/gpu",
