@@ -132,11 +132,11 @@ def _of_job(ports: Sequence[int]) -> dict[str, Any]:
     settings = Settings(pod_monitors=True)
     body = {**MANIFEST, "metadata": {**MANIFEST["metadata"], "uid": "0", "generation": 1}}
     job = TrainingJob.parse(body)
-    server = Pod("digits-server-x", server_job(job, CLIENTS, None, settings), f"127.0.0.1:{ports[0]}")
+    server = Pod("digits-server-x", server_job(job, CLIENTS, settings), f"127.0.0.1:{ports[0]}")
     pods = [server]
     for number in range(CLIENTS):
         placed = Placement(f"edge-{number}-0", f"edge-{number}", number)
-        child = client_job(job, placed, Endpoint("digits-server", names.GRPC_PORT), None, settings)
+        child = client_job(job, placed, Endpoint("digits-server", names.GRPC_PORT), settings)
         pods.append(Pod(f"{child['metadata']['name']}-x", child, f"127.0.0.1:{ports[number + 1]}"))
     return scrape_config(pod_monitor(job, settings), pods)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 
@@ -22,10 +21,9 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class IssueServer:
-    """Issue the server's certificate for these hosts as a Secret, with the authority if there is none."""
+    """Issue the server's certificate for these hosts as a Secret."""
 
     hosts: tuple[str, ...]
-    expires: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +31,6 @@ class IssueClient:
     """Issue a client's certificate as a Secret."""
 
     client: str
-    expires: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Annotate:
-    """Set annotations of a child that exists (a merge patch, so that its other fields stay as they are)."""
-
-    kind: str
-    name: str
-    annotations: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +38,8 @@ class Delete:
     """Delete a child and what it owns; that it is gone already is as good.
 
     Attributes:
-        uid: Of the object to delete; another one of the same name stays.  None for a kind that is not
-            watched: then what the job controls is deleted.
+        uid: Of the object to delete; another one of the same name stays.  None if that is not known: then
+            what the job controls is deleted.
         why: The reason, for the log.
     """
 
@@ -66,4 +54,4 @@ class DeleteTrainingJob:
     """Delete the job itself, whose time to live is over."""
 
 
-Action = Create | Apply | IssueServer | IssueClient | Annotate | Delete | DeleteTrainingJob
+Action = Create | Apply | IssueServer | IssueClient | Delete | DeleteTrainingJob

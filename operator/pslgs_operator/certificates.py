@@ -1,42 +1,57 @@
-"""A job's certificate authority, and the certificates that it issues and renews."""
+"""Certificates of a job's server and clients: their Secrets, and when they are issued anew."""
 
-from base64 import b64encode
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509 import load_pem_x509_certificate
-
-from pslgs.identity.authority import CertificateAuthority
 from pslgs.identity.identity import AUTHORITY_FILE, CERTIFICATE_FILE, PRIVATE_KEY_FILE, Identity
-from pslgs.spec.errors import InputError
 from pslgs_operator import names
 from pslgs_operator.actions import IssueClient, IssueServer
+from pslgs_operator.certificate_authority import Authority, encoded
+from pslgs_operator.fields import timestamp
 from pslgs_operator.manifests.metadata import child_metadata
 from pslgs_operator.settings import Settings
-from pslgs_operator.snapshot import ChildJob, ChildJobState
+from pslgs_operator.snapshot import CertificateSecret, Snapshot
 from pslgs_operator.training_job import TrainingJob
 
 
-def authority_secret(job: TrainingJob, authority: CertificateAuthority) -> dict[str, Any]:
-    """Store the authority; no pod mounts it."""
-    data = {CERTIFICATE_FILE: authority.certificate_pem, PRIVATE_KEY_FILE: authority.private_key_pem}
-    return _secret(child_metadata(job, names.authority_name(job.name)), data)
+def certificate_secret(
+    job: TrainingJob,
+    authority: Authority,
+    action: IssueServer | IssueClient,
+    settings: Settings,
+    now: datetime,
+) -> dict[str, Any]:
+    """Issue a certificate and return its Secret; what has to be known of it later is in annotations.
 
-
-def server_secret(job: TrainingJob, identity: Identity) -> dict[str, Any]:
-    """Store the server's identity."""
-    return _secret(child_metadata(job, names.server_identity_name(job.name), names.SERVER), _files(identity))
-
-
-def client_secret(job: TrainingJob, client: str, identity: Identity) -> dict[str, Any]:
-    """Store a client's identity."""
-    metadata = child_metadata(
-        job, names.client_identity_name(job.name, client), names.CLIENT, {names.CLIENT_ANNOTATION: client}
-    )
-    return _secret(metadata, _files(identity))
+    Raises:
+        InputError: a host of the server is neither a host name nor an IP address, or the client's id is no
+            DNS name.
+    """
+    lifetime = settings.certificate_lifetime
+    match action:
+        case IssueServer(hosts):
+            name, role = names.server_identity_name(job.name), names.SERVER
+            identity = authority.current.issue_server(hosts, now, lifetime)
+            subject = {names.HOSTS_ANNOTATION: _written(hosts)}
+        case IssueClient(client):
+            name, role = names.client_identity_name(job.name, client), names.CLIENT
+            identity = authority.current.issue_client(client, now, lifetime)
+            subject = {names.CLIENT_ANNOTATION: client}
+    annotations = {
+        **subject,
+        names.AUTHORITY_ANNOTATION: authority.digest,
+        names.EXPIRY_ANNOTATION: timestamp(identity.expires_at) or "",
+        names.RENEW_ANNOTATION: timestamp(now + (identity.expires_at - now) * 2 / 3) or "",
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": child_metadata(job, name, role, annotations),
+        "type": "kubernetes.io/tls",
+        "data": encoded(_files(replace(identity, ca_pem=authority.bundle))),
+    }
 
 
 def _files(identity: Identity) -> dict[str, bytes]:
@@ -47,72 +62,39 @@ def _files(identity: Identity) -> dict[str, bytes]:
     }
 
 
-def _secret(metadata: dict[str, Any], data: Mapping[str, bytes]) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": metadata,
-        "type": "kubernetes.io/tls",
-        "data": {name: b64encode(content).decode() for name, content in data.items()},
-    }
+def _written(hosts: Sequence[str]) -> str:
+    return ",".join(hosts)
 
 
-AUTHORITY_LIFETIME = timedelta(days=3650)
+def server_certificate_due(job: TrainingJob, snapshot: Snapshot, hosts: Sequence[str], now: datetime) -> bool:
+    """Tell whether the server's certificate has to be issued (anew), so that it is valid for these hosts."""
+    secret = snapshot.certificates.get(names.server_identity_name(job.name))
+    return _is_due(secret, snapshot, now) or (secret is not None and secret.hosts != _written(hosts))
 
 
-def issue_server(
-    job: TrainingJob, authority: Mapping[str, bytes] | None, action: IssueServer, now: datetime
-) -> tuple[dict[str, Any], ...]:
-    """Make the Secret of the server's certificate, after that of a new authority where there is no sound one.
-
-    Args:
-        job: The job.
-        authority: Data of the Secret `names.authority_name`; None if there is none.
-        action: For which hosts, and until when.
-        now: The present moment.
-
-    Raises:
-        InputError: a host is neither a host name nor an IP address.
-    """
-    stored = _read(authority, now)
-    issuer = stored or CertificateAuthority.create(f"{job.namespace}/{job.name}", now, AUTHORITY_LIFETIME)
-    secret = server_secret(job, issuer.issue_server(action.hosts, now, action.expires - now))
-    return (secret,) if stored else (authority_secret(job, issuer), secret)
+def client_certificate_due(job: TrainingJob, snapshot: Snapshot, client: str, now: datetime) -> bool:
+    """Tell whether a client's certificate has to be issued (anew)."""
+    secret = snapshot.certificates.get(names.client_identity_name(job.name, client))
+    return _is_due(secret, snapshot, now) or (secret is not None and secret.client != client)
 
 
-def issue_client(
-    job: TrainingJob, authority: Mapping[str, bytes] | None, action: IssueClient, now: datetime
-) -> dict[str, Any]:
-    """Make the Secret of a client's certificate.
-
-    Raises:
-        InputError: there is no sound authority any more, so that the server would trust nothing issued
-            now; or the client's id is no DNS name.
-    """
-    issuer = _read(authority, now)
-    if issuer is None:
-        raise InputError.at(
-            "",
-            f"the Secret {names.authority_name(job.name)} with the job's certificate authority is gone or "
-            f"damaged; set spec.suspend to true and back to false, so that all certificates are made anew",
-        )
-    return client_secret(job, action.client, issuer.issue_client(action.client, now, action.expires - now))
+def renewal_times(snapshot: Snapshot) -> Iterator[datetime]:
+    """Yield when certificates and the authority have to be renewed."""
+    for secret in (*snapshot.certificates.values(), *((snapshot.authority,) if snapshot.authority else ())):
+        if secret.renew_after is not None:
+            yield secret.renew_after
 
 
-def _read(data: Mapping[str, bytes] | None, now: datetime) -> CertificateAuthority | None:
-    """Take the authority out of its Secret; None where there is none, or one that is of no use any more."""
-    try:
-        certificate, key = (data or {})[CERTIFICATE_FILE], (data or {})[PRIVATE_KEY_FILE]
-        public_key = load_pem_private_key(key, password=None).public_key()
-        parsed = load_pem_x509_certificate(certificate)
-    except (KeyError, ValueError, TypeError, UnsupportedAlgorithm):
-        return None
-    sound = public_key == parsed.public_key() and parsed.not_valid_after_utc > now
-    return CertificateAuthority(certificate, key) if sound else None
+def _is_due(secret: CertificateSecret | None, snapshot: Snapshot, now: datetime) -> bool:
+    authority = snapshot.authority
+    return (
+        authority is None
+        or _is_over(authority, now)
+        or secret is None
+        or _is_over(secret, now)
+        or secret.authority != authority.authority
+    )
 
 
-def renewal_time(child: ChildJob, settings: Settings) -> datetime | None:
-    """Return when a child Job's certificate is to be renewed; None if it has none, or its pods are over."""
-    if child.certificate_expires is None or child.deleting or child.state is not ChildJobState.ACTIVE:
-        return None
-    return child.certificate_expires - settings.certificate_lifetime / 3
+def _is_over(secret: CertificateSecret, now: datetime) -> bool:
+    return not secret.complete or secret.renew_after is None or secret.renew_after <= now

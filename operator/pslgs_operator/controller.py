@@ -11,12 +11,14 @@ from kubernetes.aio.client import ApiClient
 
 from pslgs_operator.api.client import KubernetesClient
 from pslgs_operator.api.server_status import ServerStatusClient
-from pslgs_operator.gvk import BY_KIND, NODES, Resource
+from pslgs_operator.authority_collector import AuthorityCollector
+from pslgs_operator.gvk import NODES, Resource
 from pslgs_operator.informer import Auditor, WatchHealth, watched
 from pslgs_operator.kube_client import JobKey
 from pslgs_operator.leadership import NAMESPACE_RETRY, Leadership
 from pslgs_operator.metrics import Metrics
 from pslgs_operator.reconciler import Reconciler
+from pslgs_operator.secret_informer import SecretInformer
 from pslgs_operator.settings import Settings
 from pslgs_operator.store import ObjectKey, Stores
 from pslgs_operator.watched_namespaces import WatchedNamespaces
@@ -77,6 +79,7 @@ class Controller:
             concerns=self._concern,
             now=utc_now,
         )
+        self._secrets = SecretInformer(connections.unguarded, self._stores, settings, self._concern)
         metrics.watch(self._stores.training_jobs, self._auditor.hearings, utc_now)
         metrics.follow_leader(leadership.leads, self._served)
         metrics.watch_queue(self._depth)
@@ -100,7 +103,9 @@ class Controller:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._namespaces.run(), name="namespaces")
+            tasks.create_task(self._secrets.run(), name="secrets")
             await self._auditor.synchronize()
+            await self._secrets.listed.wait()
             self._is_synchronized = True
             tasks.create_task(self._auditor.run(), name="audit")
             tasks.create_task(self._leadership.run(self._lead), name="leader election")
@@ -114,8 +119,10 @@ class Controller:
         return None if self._is_synchronized else "the watches have not yet listed all objects"
 
     async def _lead(self) -> None:
+        cluster = KubernetesClient(self._connections.guarded, self._connections.servers)
+        collector = AuthorityCollector(cluster, self._stores, self._settings)
         reconciler = Reconciler(
-            cluster=KubernetesClient(self._connections.guarded, self._connections.servers),
+            cluster=cluster,
             stores=self._stores,
             settings=self._settings,
             told=self._written,
@@ -139,6 +146,7 @@ class Controller:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._queue.run(), name="queue")
+                tasks.create_task(collector.run(), name="authorities")
                 tasks.create_task(self._keep_namespaces(), name="leases of namespaces")
         finally:
             self._queue = None
@@ -163,7 +171,7 @@ class Controller:
 
     def _written(self, body: Mapping[str, Any]) -> None:
         # The watch will tell as well, but maybe after the next look at the job.
-        store = self._stores.by_resource.get(BY_KIND[body["kind"]])
+        store = self._stores.store_of(body)
         if store is not None:
             store.put(body)
 

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import Enum, auto
 from itertools import groupby
 from typing import Any, Final, NamedTuple, assert_never
@@ -13,7 +12,6 @@ from pslgs.spec.errors import InputError
 from pslgs_operator import names
 from pslgs_operator.actions import (
     Action,
-    Annotate,
     Apply,
     Create,
     Delete,
@@ -21,7 +19,7 @@ from pslgs_operator.actions import (
     IssueClient,
     IssueServer,
 )
-from pslgs_operator.certificates import issue_client, issue_server
+from pslgs_operator.certificate_issuer import CertificateIssuer
 from pslgs_operator.gvk import JOBS, POD_MONITORS, PODS, SECRETS, TRAINING_JOBS
 from pslgs_operator.kube_client import KubeClient, NamespaceTerminatingError, RejectedError, RetryableError
 from pslgs_operator.snapshot import Rejection
@@ -118,7 +116,7 @@ def slot_of(job_name: str, action: Action) -> Slot:
             return Slot(Stage.END, job_name)
         case Create(manifest) | Apply(manifest):
             return _slot_of_object(job_name, manifest["kind"], manifest["metadata"]["name"])
-        case Annotate(kind, name) | Delete(kind, name):
+        case Delete(kind, name):
             return _slot_of_object(job_name, kind, name)
 
 
@@ -189,7 +187,7 @@ def _child(action: Action) -> str:
             return f"certificate of {client}"
         case IssueServer():
             return "certificate of the server"
-        case Annotate(kind, name) | Delete(kind, name):
+        case Delete(kind, name):
             return f"{kind} {name}"
         case DeleteTrainingJob():
             return "SplitTrainingJob"
@@ -207,8 +205,6 @@ def _described(action: Action) -> str:
             return f"created {_child(action)}"
         case Apply():
             return f"applied {_child(action)}"
-        case Annotate(annotations=annotations):
-            return f"annotated {_child(action)} with {', '.join(annotations)}"
 
 
 @dataclass(slots=True)
@@ -221,9 +217,8 @@ class Executor:
 
     job: TrainingJob
     cluster: KubeClient
-    now: datetime
     told: Callable[[Mapping[str, Any]], None]
-    _authority: Mapping[str, bytes] | None = None  # read once; a thousand certificates may need it
+    certificates: CertificateIssuer
 
     async def carry_out(self, action: Action) -> None:
         """Do it.
@@ -243,15 +238,8 @@ class Executor:
                 self.told(await self.cluster.create(manifest))
             case Apply(manifest):
                 self.told(await self.cluster.apply(manifest))
-            case IssueServer():
-                await self._issue_server(action)
-            case IssueClient():
-                authority = await self._read_authority()
-                await self.cluster.apply(issue_client(self.job, authority, action, self.now))
-            case Annotate(kind, name, annotations):
-                changed = await self.cluster.annotate(kind, self.job.namespace, name, annotations)
-                if changed is not None:
-                    self.told(changed)
+            case IssueServer() | IssueClient():
+                await self.certificates.issue(action)
             case Delete(kind, name, str(uid)):
                 await self.cluster.delete(kind, self.job.namespace, name, uid=uid)
             case Delete(kind, name):
@@ -262,15 +250,3 @@ class Executor:
                 )
             case _:
                 assert_never(action)
-
-    async def _issue_server(self, action: IssueServer) -> None:
-        authority = await self._read_authority()
-        for secret in issue_server(self.job, authority, action, self.now):
-            await self.cluster.apply(secret)
-        self._authority = None  # it may be a new one
-
-    async def _read_authority(self) -> Mapping[str, bytes] | None:
-        if self._authority is None:
-            name = names.authority_name(self.job.name)
-            self._authority = await self.cluster.secret(self.job.namespace, name, self.job.uid)
-        return self._authority

@@ -44,7 +44,9 @@ NETWORK_POLICIES: Final = Resource(
     "NetworkPolicy", "networkpolicies", "networking.k8s.io", selector=names.JOB_LABEL
 )
 POD_MONITORS: Final = Resource("PodMonitor", "podmonitors", "monitoring.coreos.com", selector=names.JOB_LABEL)
-SECRETS: Final = Resource("Secret", "secrets")
+SECRETS: Final = Resource("Secret", "secrets", selector=names.JOB_LABEL)
+AUTHORITIES: Final = Resource("Secret", "secrets", selector=names.AUTHORITY_LABEL)
+"""Secrets of certificate authorities, in the operator's namespace."""
 EVENTS: Final = Resource("Event", "events")
 LEASES: Final = Resource("Lease", "leases", "coordination.k8s.io")
 

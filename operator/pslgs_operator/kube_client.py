@@ -63,8 +63,19 @@ class KubeClient(Protocol):
         """Read a SplitTrainingJob; None if it is gone."""
         ...
 
-    async def secret(self, namespace: str, name: str, owner: str) -> Mapping[str, bytes] | None:
-        """Read the data of a Secret of the job with the uid ``owner``; None if it has none."""
+    async def authority(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """Read the Secret of a certificate authority, with its private key; None if there is none."""
+        ...
+
+    async def store_authority(self, secret: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Create the Secret of a certificate authority, or replace the one with its resourceVersion.
+
+        Returns None, and changes nothing, where there is one already, or another version of it.
+
+        Raises:
+            RejectedError: it is refused.
+            NamespaceTerminatingError: the namespace is being deleted.
+        """
         ...
 
     async def create(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -72,7 +83,7 @@ class KubeClient(Protocol):
 
         Whose an existing object of that name is (`pslgs_operator.ownership`) decides: one of this job is
         returned as it is, the orphan of an earlier job of the same name is replaced, and any other is left
-        alone.
+        alone.  Of a Secret, only the metadata are returned.
 
         Raises:
             RejectedError: it is refused by quota, admission or validation; or, with the reason NameTaken,
@@ -90,16 +101,6 @@ class KubeClient(Protocol):
         Raises:
             RejectedError: as in `create`.
             NamespaceTerminatingError: nothing is created there any more.
-        """
-        ...
-
-    async def annotate(
-        self, kind: str, namespace: str, name: str, annotations: Mapping[str, str]
-    ) -> Mapping[str, Any] | None:
-        """Set annotations of an object and leave all else; returns it as it is now, None if it is gone.
-
-        Raises:
-            RejectedError: it may not be changed.
         """
         ...
 

@@ -28,7 +28,16 @@ RENDERED_ANNOTATION: Final = f"{GROUP}/rendered-digest"
 """Digest of a supporting object as it was rendered."""
 KEYS_ANNOTATION: Final = f"{GROUP}/rendered-keys"
 """Labels and annotations of a child that users chose; they are removed when they are no longer set."""
+AUTHORITY_LABEL: Final = f"{GROUP}/certificate-authority-of"
+"""Holds the uid of the job whose certificate authority a Secret in the operator's namespace is."""
+JOB_NAMESPACE_ANNOTATION: Final = f"{GROUP}/job-namespace"
+JOB_NAME_ANNOTATION: Final = f"{GROUP}/job-name"
 EXPIRY_ANNOTATION: Final = f"{GROUP}/certificate-expires"
+"""When the certificate in a Secret ends; for people."""
+RENEW_ANNOTATION: Final = f"{GROUP}/certificate-renew-after"
+HOSTS_ANNOTATION: Final = f"{GROUP}/certificate-hosts"
+AUTHORITY_ANNOTATION: Final = f"{GROUP}/certificate-authority"
+"""Digest of the authority that issued a certificate, and of those that are trusted beside it."""
 
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 QUEUE_LABELS: Final = (QUEUE_LABEL, "kueue.x-k8s.io/priority-class")
@@ -97,8 +106,23 @@ def model_path(job: str) -> str:
     return f"{job}/model.safetensors"
 
 
-def authority_name(job: str) -> str:
-    """Name the Secret of the job's certificate authority; it is mounted nowhere."""
+def authority_name(uid: str) -> str:
+    """Name the Secret, in the operator's namespace, of the certificate authority of the job with this uid."""
+    return f"pslgs-ca-{uid}"
+
+
+def authority_labels(uid: str) -> dict[str, str]:
+    """Label the Secret of a certificate authority."""
+    return {
+        AUTHORITY_LABEL: uid,
+        "app.kubernetes.io/name": "pslgs",
+        "app.kubernetes.io/component": "certificate-authority",
+        "app.kubernetes.io/managed-by": FIELD_MANAGER,
+    }
+
+
+def former_authority_name(job: str) -> str:
+    """Name the Secret in which operators up to 0.1 kept a job's authority, in the job's own namespace."""
     return f"{job}-ca"
 
 

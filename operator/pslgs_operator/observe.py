@@ -5,12 +5,14 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
+from pslgs_operator import names
 from pslgs_operator.gvk import CLAIMS
 from pslgs_operator.kube_client import JobKey
 from pslgs_operator.names import is_child_name
 from pslgs_operator.parse.supporting import SupportingObject
 from pslgs_operator.placement import selects
 from pslgs_operator.snapshot import (
+    CertificateSecret,
     ChildJob,
     ChildJobState,
     ChildPod,
@@ -71,6 +73,8 @@ def observe(
             )
             for each in supporting
         },
+        certificates=_certificates(stores, key, job.uid),
+        authority=_authority(stores, key, job.uid),
         service_address=next((each.address for each in services if each.address), None),
         node_port=next((each.node_port for each in services if each.node_port), None),
         server_reply=server_reply,
@@ -105,7 +109,7 @@ def explained(snapshot: Snapshot, complaints: Mapping[str, Problem]) -> Snapshot
 
 def is_inherited(stores: Stores, key: JobKey, uid: str) -> bool:
     """Tell whether there are children of an earlier job of this name, which the garbage collector takes."""
-    kinds: tuple[Store[Any], ...] = (stores.jobs, *stores.supporting.values())
+    kinds: tuple[Store[Any], ...] = (stores.jobs, stores.secrets, *stores.supporting.values())
     return any(
         entry.owner not in {None, uid} and entry.owner == entry.lineage
         for cache in kinds
@@ -149,6 +153,16 @@ def _leftovers(stores: Stores, key: JobKey, uid: str) -> Iterator[Leftover]:
             orphaned = entry.owner is None and entry.lineage not in {"", uid}
             if orphaned and kind != CLAIMS.kind and is_child_name(key.name, kind, name):
                 yield Leftover(kind, name, entry.uid)
+
+
+def _certificates(stores: Stores, key: JobKey, uid: str) -> dict[str, CertificateSecret]:
+    """Return the Secrets that the job owns; one that lost its owner is issued anew, which restores it."""
+    return {name: entry.value for name, entry in stores.secrets.of_job(key).items() if entry.owner == uid}
+
+
+def _authority(stores: Stores, key: JobKey, uid: str) -> CertificateSecret | None:
+    entry = stores.authorities.of_job(key).get(names.authority_name(uid))
+    return None if entry is None else entry.value
 
 
 def _age(pod: ChildPod) -> tuple[float, str]:

@@ -29,12 +29,6 @@ def controller_uid(body: Mapping[str, Any]) -> str | None:
     return text(_controller(body), "uid") or None
 
 
-def belongs_to(body: Mapping[str, Any], uid: str) -> bool:
-    """Tell whether the job with this uid controls an object, or did until its owner reference went."""
-    lineage = text(mapping(body, "metadata", "labels"), names.JOB_UID_LABEL)
-    return (controller_uid(body) or lineage) == uid
-
-
 def ownership(existing: Mapping[str, Any], child: Mapping[str, Any]) -> Ownership:
     """Compare an object with the child of a job that has the same kind and name.
 

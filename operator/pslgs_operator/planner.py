@@ -8,7 +8,6 @@ from typing import Any, Final
 from pslgs_operator import names
 from pslgs_operator.actions import (
     Action,
-    Annotate,
     Apply,
     Create,
     Delete,
@@ -16,14 +15,14 @@ from pslgs_operator.actions import (
     IssueClient,
     IssueServer,
 )
-from pslgs_operator.certificates import renewal_time
+from pslgs_operator.certificates import client_certificate_due, renewal_times, server_certificate_due
 from pslgs_operator.drift import merge_patch
 from pslgs_operator.endpoint import Endpoint, certified_hosts, server_endpoint
 from pslgs_operator.fields import mapping
 from pslgs_operator.gvk import CLAIMS, SERVICES
 from pslgs_operator.manifests.client import client_digest, client_job
 from pslgs_operator.manifests.job import with_template_digest
-from pslgs_operator.manifests.metadata import as_supporting, child_metadata, expiry_annotation
+from pslgs_operator.manifests.metadata import as_supporting, child_metadata
 from pslgs_operator.manifests.server import server_digest, server_job
 from pslgs_operator.manifests.supporting import supporting_objects
 from pslgs_operator.placement import Placement, Placements
@@ -52,20 +51,16 @@ class Scene:
     begun: bool
     address: Endpoint | None
 
-    @property
-    def expires(self) -> datetime | None:
-        """When a certificate ends that is issued now; None without TLS."""
-        return self.now + self.settings.certificate_lifetime if self.job.mutual_tls else None
-
 
 def running_actions(scene: Scene) -> Iterator[Action]:
     """Yield what is to be done; nothing when all is there."""
-    last_server_pod = _departed(scene)
+    departed = _departed(scene)
     obsolete = () if scene.begun else _obsolete(scene)
-    leaving = frozenset(child.name for child in (*last_server_pod, *obsolete))
+    leaving = frozenset(child.name for child in (*departed, *obsolete))
     yield from _leftovers(scene)
     yield from _supporting(scene)
-    yield from _departures(scene, last_server_pod)
+    yield from _departures(departed)
+    yield from _unused_secrets(scene)
     yield from (Delete("Job", child.name, child.uid, "it was made from another spec") for child in obsolete)
     if scene.address is None:
         return
@@ -80,7 +75,7 @@ def running_actions(scene: Scene) -> Iterator[Action]:
             yield from _start_server(scene, scene.address)
     if open_to_clients:
         yield from _start_clients(scene, scene.address, busy)
-    yield from _renewals(scene, scene.address, leaving)
+    yield from _due_certificates(scene, scene.address, leaving)
     yield from surplus_pods(scene.snapshot)
 
 
@@ -155,12 +150,19 @@ def _departed(scene: Scene) -> tuple[ChildJob, ...]:
     return tuple(child for client, child in clients if client not in placed and not child.deleting)
 
 
-def _departures(scene: Scene, last_server_pod: tuple[ChildJob, ...]) -> Iterator[Action]:
-    for child in last_server_pod:
+def _departures(departed: Iterable[ChildJob]) -> Iterator[Action]:
+    for child in departed:
         why = f"client {child.client} is not wanted on node {child.node} any more"
         yield Delete("Job", child.name, child.uid, why)
-        if scene.job.mutual_tls and child.client is not None:
-            yield Delete("Secret", names.client_identity_name(scene.job.name, child.client), why=why)
+
+
+def _unused_secrets(scene: Scene) -> Iterator[Action]:
+    """Delete the Secrets of clients that are not wanted, and an authority in the job's own namespace."""
+    wanted = {names.client_identity_name(scene.job.name, each.client) for each in scene.placements.clients}
+    wanted.add(names.server_identity_name(scene.job.name))
+    for name, secret in scene.snapshot.certificates.items():
+        if name not in wanted:
+            yield Delete("Secret", name, secret.uid, "the job has no use for it any more")
 
 
 def _obsolete(scene: Scene) -> tuple[ChildJob, ...]:
@@ -192,9 +194,8 @@ def _busy(snapshot: Snapshot) -> frozenset[str]:
 
 
 def _start_server(scene: Scene, address: Endpoint) -> Iterator[Action]:
-    if scene.expires:
-        yield IssueServer(certified_hosts(scene.job, address, scene.settings), scene.expires)
-    rendered = server_job(scene.job, len(scene.placements.clients), scene.expires, scene.settings)
+    yield from _server_certificate(scene, address)
+    rendered = server_job(scene.job, len(scene.placements.clients), scene.settings)
     yield Create(with_template_digest(rendered, server_digest(scene.job, scene.settings)))
 
 
@@ -208,22 +209,31 @@ def _start_clients(scene: Scene, address: Endpoint, busy: frozenset[str]) -> Ite
 
 
 def _start_client(scene: Scene, placement: Placement, address: Endpoint, digest: str) -> Iterator[Action]:
-    if scene.expires:
-        yield IssueClient(placement.client, scene.expires)
-    rendered = client_job(scene.job, placement, address, scene.expires, scene.settings)
+    yield from _client_certificate(scene, placement.client)
+    rendered = client_job(scene.job, placement, address, scene.settings)
     yield Create(with_template_digest(rendered, digest))
 
 
-def _renewals(scene: Scene, address: Endpoint, leaving: frozenset[str]) -> Iterator[Action]:
+def _due_certificates(scene: Scene, address: Endpoint, leaving: frozenset[str]) -> Iterator[Action]:
+    """Issue what is missing, damaged, due or of another authority, for Jobs that have pods to come."""
     for child in scene.snapshot.jobs:
-        due = renewal_time(child, scene.settings)
-        if due is None or due > scene.now or scene.expires is None or child.name in leaving:
+        if child.deleting or child.name in leaving or child.state is not ChildJobState.ACTIVE:
             continue
         if child.client is None:
-            yield IssueServer(certified_hosts(scene.job, address, scene.settings), scene.expires)
+            yield from _server_certificate(scene, address)
         else:
-            yield IssueClient(child.client, scene.expires)
-        yield Annotate("Job", child.name, expiry_annotation(scene.expires))
+            yield from _client_certificate(scene, child.client)
+
+
+def _server_certificate(scene: Scene, address: Endpoint) -> Iterator[Action]:
+    hosts = certified_hosts(scene.job, address, scene.settings)
+    if scene.job.mutual_tls and server_certificate_due(scene.job, scene.snapshot, hosts, scene.now):
+        yield IssueServer(hosts)
+
+
+def _client_certificate(scene: Scene, client: str) -> Iterator[Action]:
+    if scene.job.mutual_tls and client_certificate_due(scene.job, scene.snapshot, client, scene.now):
+        yield IssueClient(client)
 
 
 LINGERING: Final = timedelta(seconds=60)
@@ -308,6 +318,5 @@ def _moments_of_running(
         yield snapshot.server_reply.heard + settings.silence_bound
     if status.start_time is not None and job.spec.active_deadline_seconds is not None:
         yield status.start_time + timedelta(seconds=job.spec.active_deadline_seconds)
-    for child in snapshot.jobs:
-        if due := renewal_time(child, settings):
-            yield due
+    if any(each.state is ChildJobState.ACTIVE for each in snapshot.jobs):
+        yield from renewal_times(snapshot)

@@ -12,6 +12,7 @@ from pslgs_operator.actions import Action
 from pslgs_operator.assessment.compute import compute_status, invalid_status
 from pslgs_operator.assessment.timeouts import soonest
 from pslgs_operator.assessment.transitions import transitions
+from pslgs_operator.certificate_issuer import CertificateIssuer
 from pslgs_operator.event_recorder import RETRY_AFTER, EventCorrelator, EventRecorder, JobReference
 from pslgs_operator.executor import Executor, execute
 from pslgs_operator.job_state import TransientState, UnconfirmedStatus
@@ -223,7 +224,9 @@ class Reconciler:
         """Carry out actions; if that changed anything, the next reconcile follows at once."""
         state, now, end = this.state, this.now, this.now + _BUDGET
         before, not_yet = state.rejections, state.not_yet(now)
-        executor = Executor(job, self.cluster, now, partial(self._applied, state))
+        applied = partial(self._applied, state)
+        certificates = CertificateIssuer(job, self.cluster, self.settings, now, applied)
+        executor = Executor(job, self.cluster, applied, certificates)
         outcome = await execute(job.name, actions, executor.carry_out, not_yet, lambda: self.now() >= end)
         self.count_retries(len(outcome.failures.keys() - not_yet.keys()))
         state.hold(outcome.failures, self.now(), outcome.done if outcome.stopped else None)

@@ -40,7 +40,6 @@ class ChildJob:
         node: The node that a client is pinned to; None for the server.
         share: The client's number in a partition, if there is one.
         spec_digest: Digest of the spec that it was made from.
-        certificate_expires: When the certificate in its Secret ends; None without TLS.
         failures: Pods of it that failed and counted against its backoff limit.
         reason: Why it failed, in the words of batch/v1 (BackoffLimitExceeded, PodFailurePolicy …).
         message: The same in a sentence; of one that is active, why no pod is made for it.
@@ -58,7 +57,6 @@ class ChildJob:
     node: str | None
     share: int | None
     spec_digest: str
-    certificate_expires: datetime | None
     state: ChildJobState
     created: datetime
     failures: int = 0
@@ -69,6 +67,27 @@ class ChildJob:
     started: datetime | None = None
     template_digest: str = ""
     suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateSecret:
+    """The Secret of a certificate and its private key, as its metadata describe it.
+
+    Attributes:
+        client: The client's id; None for the server and the authority.
+        hosts: The hosts of a server's certificate, with commas between them.
+        authority: Digest of the authority that issued it; of an authority, its own.
+        renew_after: When it has to be renewed; None if that is not known.
+        complete: Whether all keys are there and have the values that the operator wrote.
+    """
+
+    name: str
+    uid: str
+    client: str | None
+    hosts: str
+    authority: str
+    renew_after: datetime | None
+    complete: bool
 
 
 class PodPhase(StrEnum):
@@ -253,6 +272,8 @@ class Snapshot:
         nodes: All nodes of the cluster that match ``spec.clients.nodeSelector``, and the server's.
         last_server_pod: The last pod of the server that is gone and had left last words.
         supporting: The supporting objects of the job, by kind and name.
+        certificates: The job's own Secrets by name, with certificates of the server and the clients.
+        authority: The Secret of its certificate authority, in the operator's namespace.
         leftovers: What an earlier job of the same name left without an owner.
         occupied: Names of Jobs of which a pod of an earlier job has not ended.
         unowned: Names of the job's child Jobs whose owner reference was removed.
@@ -270,6 +291,8 @@ class Snapshot:
     pods: tuple[ChildPod, ...] = ()
     last_server_pod: ChildPod | None = None
     supporting: Mapping[tuple[str, str], SupportingChild] = field(default_factory=dict)
+    certificates: Mapping[str, CertificateSecret] = field(default_factory=dict)
+    authority: CertificateSecret | None = None
     service_address: str | None = None
     node_port: int | None = None
     server_reply: ServerReply | None = None

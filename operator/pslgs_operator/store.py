@@ -8,15 +8,27 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from pslgs_operator import names
 from pslgs_operator.fields import moment
-from pslgs_operator.gvk import FIXTURES, JOBS, NODES, POD_MONITORS, PODS, TRAINING_JOBS, Resource
+from pslgs_operator.gvk import (
+    AUTHORITIES,
+    BY_KIND,
+    FIXTURES,
+    JOBS,
+    NODES,
+    POD_MONITORS,
+    PODS,
+    SECRETS,
+    TRAINING_JOBS,
+    Resource,
+)
 from pslgs_operator.kube_client import JobKey
 from pslgs_operator.ownership import controller_uid
 from pslgs_operator.parse.jobs import read_job
 from pslgs_operator.parse.nodes import read_node
 from pslgs_operator.parse.pods import read_pod
+from pslgs_operator.parse.secrets import read_certificate_secret
 from pslgs_operator.parse.supporting import SupportingObject, supporting_reader
 from pslgs_operator.placement import selects
-from pslgs_operator.snapshot import ChildJob, ChildPod, Node
+from pslgs_operator.snapshot import CertificateSecret, ChildJob, ChildPod, Node
 
 V = TypeVar("V")
 
@@ -63,15 +75,36 @@ class Change(Generic[V]):
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
+def labelled_job(body: Mapping[str, Any]) -> JobKey | None:
+    """Return the SplitTrainingJob that an object's label names, within its namespace."""
+    metadata = body["metadata"]
+    job = (metadata.get("labels") or {}).get(names.JOB_LABEL)
+    return JobKey(metadata["namespace"], job) if job and "namespace" in metadata else None
+
+
+def annotated_job(body: Mapping[str, Any]) -> JobKey | None:
+    """Return the SplitTrainingJob that the annotations of a Secret in the operator's namespace name."""
+    annotations = body["metadata"].get("annotations") or {}
+    namespace, name = (
+        annotations.get(names.JOB_NAMESPACE_ANNOTATION),
+        annotations.get(names.JOB_NAME_ANNOTATION),
+    )
+    return JobKey(namespace, name) if namespace and name else None
+
+
 @dataclass(slots=True, eq=False)
 class Store(Generic[V]):
     """All objects of one kind that the operator looks at.
 
     It is told by the watch, and by the answers to the operator's own writes, whichever comes first.
+
+    Attributes:
+        job_of: Returns the SplitTrainingJob that an object belongs to.
     """
 
     resource: Resource
     read: Callable[[Mapping[str, Any]], V]
+    job_of: Callable[[Mapping[str, Any]], JobKey | None] = labelled_job
     _entries: dict[ObjectKey, Entry[V]] = field(default_factory=dict)
     _by_job: dict[JobKey, dict[str, Entry[V]]] = field(default_factory=dict)
 
@@ -106,12 +139,11 @@ class Store(Generic[V]):
 
     def _entry(self, body: Mapping[str, Any]) -> Entry[V]:
         metadata = body["metadata"]
-        job = (metadata.get("labels") or {}).get(names.JOB_LABEL)
         return Entry(
             uid=metadata["uid"],
             version=metadata["resourceVersion"],
             owner=controller_uid(body),
-            job=JobKey(metadata["namespace"], job) if job and "namespace" in metadata else None,
+            job=self.job_of(body),
             value=self.read(body),
             lineage=(metadata.get("labels") or {}).get(names.JOB_UID_LABEL, ""),
         )
@@ -191,13 +223,25 @@ class Stores:
     jobs: Store[ChildJob] = field(default_factory=lambda: Store(JOBS, read_job))
     pods: Store[ChildPod] = field(default_factory=lambda: Store(PODS, read_pod))
     supporting: Mapping[Resource, Store[SupportingObject]] = field(default_factory=_supporting_stores)
+    secrets: Store[CertificateSecret] = field(default_factory=lambda: Store(SECRETS, read_certificate_secret))
+    authorities: Store[CertificateSecret] = field(
+        default_factory=lambda: Store(AUTHORITIES, read_certificate_secret, annotated_job)
+    )
     last_server_pod: dict[JobKey, ChildPod] = field(default_factory=dict)
 
     @property
     def by_resource(self) -> Mapping[Resource, Store[Any]]:
         """Return all of them."""
-        single: tuple[Store[Any], ...] = (self.training_jobs, self.nodes, self.jobs, self.pods)
+        single: tuple[Store[Any], ...] = (
+            self.training_jobs, self.nodes, self.jobs, self.pods, self.secrets, self.authorities
+        )  # fmt: skip
         return {**{cache.resource: cache for cache in single}, **self.supporting}
+
+    def store_of(self, body: Mapping[str, Any]) -> Store[Any] | None:
+        """Return the store in which an object belongs; None for kinds that are not watched."""
+        if names.AUTHORITY_LABEL in (body["metadata"].get("labels") or {}):
+            return self.authorities
+        return self.by_resource.get(BY_KIND[body["kind"]])
 
     def upsert(self, resource: Resource, body: Mapping[str, Any]) -> set[JobKey]:
         """Know an object as it is now, and tell which jobs that concerns."""

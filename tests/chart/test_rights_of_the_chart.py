@@ -33,13 +33,16 @@ RIGHTS: set[Right] = NODES | {
         ("", "configmaps", "get list watch create patch delete"),
         ("", "persistentvolumeclaims", "get list watch create patch"),
         ("networking.k8s.io", "networkpolicies", "get list watch create patch delete"),
-        ("", "secrets", "get create patch delete"),
+        ("", "secrets", "list watch create patch delete"),
         ("", "events", "create list patch"),
         ("coordination.k8s.io", "leases", "get create update"),
     )
     for verb in verbs.split()
 }
-"""Secrets by name only, never listed; no right to change nodes, pods or a job's spec; pods may be deleted."""
+"""No right to read a Secret by name, nor to change nodes, pods or a job's spec; pods may be deleted."""
+
+OWN: set[Right] = {("", "secrets", verb) for verb in ("get", "list", "watch", "create", "update", "delete")}
+"""In the operator's own namespace, where the certificate authorities of jobs are."""
 
 
 def rights(rules: Iterable[Mapping[str, Any]]) -> set[Right]:
@@ -66,18 +69,18 @@ def granted(objects: Objects) -> dict[str | None, set[Right]]:
         ]
         where = each["metadata"].get("namespace")
         reference = each["roleRef"]
-        found[where] = roles[reference["kind"], where, reference["name"]]
+        found.setdefault(where, set()).update(roles[reference["kind"], where, reference["name"]])
     return found
 
 
 def test_rights_everywhere_are_these(helm: Renderer) -> None:
-    assert granted(helm.render({})) == {None: RIGHTS, NAMESPACE: LEASES}
+    assert granted(helm.render({})) == {None: RIGHTS, NAMESPACE: LEASES | OWN}
 
 
 def test_rights_in_namespaces_are_the_same_but_for_nodes(helm: Renderer) -> None:
     found = granted(helm.render(VALUE_SETS["namespaced"]))
     in_namespaces = {"team-a": RIGHTS - NODES, "team-b": RIGHTS - NODES}
-    assert found == {None: NODES, NAMESPACE: LEASES, **in_namespaces}
+    assert found == {None: NODES, NAMESPACE: LEASES | OWN, **in_namespaces}
 
 
 def test_leases_are_read_and_changed_by_name_only(helm: Renderer) -> None:
@@ -95,14 +98,17 @@ def test_leases_are_read_and_changed_by_name_only(helm: Renderer) -> None:
 
 
 def test_pod_monitors_need_rights_of_their_own(helm: Renderer) -> None:
-    assert granted(helm.render(VALUE_SETS["everything"])) == {None: RIGHTS | MONITORS, NAMESPACE: LEASES}
+    assert granted(helm.render(VALUE_SETS["everything"])) == {
+        None: RIGHTS | MONITORS,
+        NAMESPACE: LEASES | OWN,
+    }
 
 
 def test_rights_can_be_left_to_others(helm: Renderer) -> None:
     assert granted(helm.render(VALUE_SETS["no-rights"])) == {}
     assert granted(helm.render(VALUE_SETS["no-cluster-rights"])) == {
         "team-a": RIGHTS - NODES,
-        NAMESPACE: LEASES,
+        NAMESPACE: LEASES | OWN,
     }
 
 

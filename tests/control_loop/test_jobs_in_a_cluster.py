@@ -12,6 +12,7 @@ from pslgs_operator.status.types import ConditionType
 
 JOB = "digits"
 SERVER = names.server_name(JOB)
+OPERATOR = "pslgs-system"
 
 
 def client_of(world: World, number: int) -> str:
@@ -59,8 +60,10 @@ class TestChildren:
         assert names.manifest_name(JOB) in begun.names("configmaps")
         assert names.checkpoints_name(JOB) in begun.names("persistentvolumeclaims")
         assert len(begun.names("networkpolicies")) == 2
-        assert {names.authority_name(JOB), names.server_identity_name(JOB)} <= begun.names("secrets")
+        certificates = {client_of(begun, number) + "-tls" for number in (0, 1)}
+        assert begun.names("secrets") == {names.server_identity_name(JOB), *certificates}
         uid = begun.get("splittrainingjob", JOB)["metadata"]["uid"]
+        assert begun.server.run("--namespace", OPERATOR, "get", "secret", names.authority_name(uid))
         for kind in (
             "jobs",
             "services",
@@ -275,7 +278,7 @@ class TestSuspending:
         eventually(lambda: not training.names("jobs") and not training.names("pods"))
         eventually(lambda: training.condition(JOB, "Suspended")[0] == "True")
         assert names.checkpoints_name(JOB) in training.names("persistentvolumeclaims")
-        assert names.authority_name(JOB) in training.names("secrets")
+        assert names.server_identity_name(JOB) in training.names("secrets")
         assert "startTime" not in training.status(JOB)
         training.apply(JOB)
         made(training, 0, 1)

@@ -17,8 +17,12 @@ class TestKubernetesCluster(ClusterContract):
         def make_job(name):
             api_server.run.apply(training_job(name, namespace, {"site": "a"}))
 
+        def read(kind, name):
+            return api_server.run.json("--namespace", namespace, "get", kind, name)
+
         pages = ServerStatusClient.open()
-        yield await Bench.open(KubernetesClient(client, pages), namespace, make_job, api_server.run.apply)
+        cluster = KubernetesClient(client, pages)
+        yield await Bench.open(cluster, namespace, make_job, api_server.run.apply, read)
         await pages.close()
 
     async def test_what_breaks_a_rule_is_refused_with_the_reason(self, bench):

@@ -25,9 +25,9 @@ def child_jobs(labels: dict[str, str]) -> list[dict[str, Any]]:
     applied["metadata"]["labels"] = labels
     job = TrainingJob.parse(applied)
     client = client_job(
-        job, Placement("edge-0-0", "edge-0", None), Endpoint("digits-server", 7443), None, Settings()
+        job, Placement("edge-0-0", "edge-0", None), Endpoint("digits-server", 7443), Settings()
     )
-    return [server_job(job, 1, None, Settings()), client]
+    return [server_job(job, 1, Settings()), client]
 
 
 def test_every_child_job_is_in_the_queue_and_waits_to_be_admitted() -> None:

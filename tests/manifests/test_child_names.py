@@ -41,7 +41,7 @@ def test_all_other_children_have_names_of_their_own_too(job_name):
         names.clients_name(job_name),
         names.manifest_name(job_name),
         names.checkpoints_name(job_name),
-        names.authority_name(job_name),
+        names.former_authority_name(job_name),
         names.server_identity_name(job_name),
     ]
     assert len(set(made)) == len(made)

@@ -1,6 +1,4 @@
-from base64 import b64decode
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +7,8 @@ from manifests.jobs import NOW, UID, clients, job, partition
 from pslgs.spec import job_digest, load_job
 from pslgs_operator import names
 from pslgs_operator.actions import IssueClient, IssueServer
-from pslgs_operator.certificates import issue_client, issue_server
+from pslgs_operator.certificate_authority import advanced
+from pslgs_operator.certificates import certificate_secret
 from pslgs_operator.endpoint import Endpoint
 from pslgs_operator.manifests.client import client_job
 from pslgs_operator.manifests.server import server_job
@@ -148,17 +147,14 @@ def test_without_series_of_clients_the_monitor_selects_the_server_only():
 
 def metadata_of_all(wanted: TrainingJob, settings: Settings) -> Iterator[dict[str, Any]]:
     """Yield the metadata of every object that is made for a job with one client, and of its pods."""
-    expires = NOW + timedelta(days=1)
-    authority, identity = issue_server(wanted, None, IssueServer(("h",), expires), NOW)
-    stored = {name: b64decode(content) for name, content in authority["data"].items()}
+    authority = advanced(None, wanted, NOW)
     placement = Placement("edge-0-0", "edge-0", None)
     children = [
         *(make(wanted, settings) for make in supporting_objects(wanted, settings).values()),
-        authority,
-        identity,
-        issue_client(wanted, stored, IssueClient("edge-0-0", expires), NOW),
-        server_job(wanted, 2, expires, settings),
-        client_job(wanted, placement, Endpoint("h", 7443), expires, settings),
+        certificate_secret(wanted, authority, IssueServer(("h",)), settings, NOW),
+        certificate_secret(wanted, authority, IssueClient("edge-0-0"), settings, NOW),
+        server_job(wanted, 2, settings),
+        client_job(wanted, placement, Endpoint("h", 7443), settings),
     ]
     for each in children:
         yield each["metadata"]
@@ -188,13 +184,13 @@ class TestMetadataOfAllChildren:
     def test_of_pods_is_overridden_by_the_template(self):
         template = {"metadata": {"labels": {"team": "b"}}}
         wanted = job(childMetadata={"labels": {"team": "a"}}, server={"template": template})
-        child = server_job(wanted, 2, NOW, SETTINGS)
+        child = server_job(wanted, 2, SETTINGS)
         assert child["spec"]["template"]["metadata"]["labels"]["team"] == "b"
         assert child["metadata"]["labels"]["team"] == "a"
 
     def test_overrides_scraping_and_eviction_of_pods(self):
         given = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true", "prometheus.io/scrape": "false"}
-        child = server_job(job(childMetadata={"annotations": given}), 2, NOW, Settings())
+        child = server_job(job(childMetadata={"annotations": given}), 2, Settings())
         assert given.items() <= child["spec"]["template"]["metadata"]["annotations"].items()
 
     def test_is_not_told_to_the_containers(self):

@@ -1,9 +1,7 @@
 """What is made for a job is what the API server wants."""
 
 import json
-from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,10 @@ from manifests.jobs import NOW, body, clients, job
 from pslgs.spec import load_job
 from pslgs_operator import names
 from pslgs_operator.actions import IssueClient, IssueServer
-from pslgs_operator.certificates import issue_client, issue_server
+from pslgs_operator.certificate_authority import advanced, authority_secret
+from pslgs_operator.certificates import certificate_secret
 from pslgs_operator.endpoint import Endpoint
 from pslgs_operator.manifests.client import client_job
-from pslgs_operator.manifests.metadata import expiry_annotation
 from pslgs_operator.manifests.server import server_job
 from pslgs_operator.manifests.supporting import service, supporting_objects
 from pslgs_operator.placement import Placement
@@ -57,20 +55,21 @@ PLACEMENT = Placement("edge-0.example.com-0", "edge-0.example.com", 0)
 
 def children(wanted: TrainingJob) -> list[dict[str, Any]]:
     """Everything that is made for a job with one client."""
-    expires = NOW + timedelta(days=1)
-    until = expires if wanted.mutual_tls else None
     return [
         *(make(wanted, SETTINGS) for make in supporting_objects(wanted, SETTINGS).values()),
-        *secrets(wanted, expires),
-        server_job(wanted, 2, until, SETTINGS),
-        client_job(wanted, PLACEMENT, Endpoint("h", 7443), until, SETTINGS),
+        *secrets(wanted),
+        server_job(wanted, 2, SETTINGS),
+        client_job(wanted, PLACEMENT, Endpoint("h", 7443), SETTINGS),
     ]
 
 
-def secrets(wanted: TrainingJob, expires: datetime) -> list[dict[str, Any]]:
-    authority, server = issue_server(wanted, None, IssueServer(("h",), expires), NOW)
-    stored = {name: b64decode(content) for name, content in authority["data"].items()}
-    return [authority, server, issue_client(wanted, stored, IssueClient(PLACEMENT.client, expires), NOW)]
+def secrets(wanted: TrainingJob) -> list[dict[str, Any]]:
+    authority = advanced(None, wanted, NOW)
+    issue = (IssueServer(("h",)), IssueClient(PLACEMENT.client))
+    return [
+        authority_secret(authority, wanted, wanted.namespace),
+        *(certificate_secret(wanted, authority, each, SETTINGS, NOW) for each in issue),
+    ]
 
 
 def apply(api_server: ApiServer, manifests: Sequence[Mapping[str, Any]], *more: str) -> None:
@@ -145,31 +144,8 @@ def test_applying_them_again_changes_nothing(api_server, namespace, owner):
     apply(api_server, made)
     before = versions(api_server, namespace)
     apply(api_server, made)
-    assert len(before) == 7
+    assert len(before) == 6
     assert versions(api_server, namespace) == before
-
-
-def test_the_end_of_a_renewed_certificate_is_written_down_and_leaves_the_rest(api_server, namespace, owner):
-    wanted = job("digits", namespace, uid=owner)
-    apply(api_server, [server_job(wanted, 2, NOW, SETTINGS)])
-    get = ("get", "job", "digits-server", f"--namespace={namespace}")
-    before = api_server.run.json(*get)
-    patch = {"metadata": {"annotations": expiry_annotation(NOW + timedelta(days=1))}}
-    api_server.run(
-        "patch",
-        "job",
-        "digits-server",
-        f"--namespace={namespace}",
-        "--type=merge",
-        f"--patch={json.dumps(patch)}",
-    )
-    after = api_server.run.json(*get)
-    assert after["spec"] == before["spec"]
-    assert after["metadata"]["labels"] == before["metadata"]["labels"]
-    assert (
-        after["metadata"]["annotations"]
-        == before["metadata"]["annotations"] | patch["metadata"]["annotations"]
-    )
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.jobs import NOW, body, clients, job
+from manifests.jobs import body, clients, job
 from pslgs.spec import InputError
 from pslgs_operator.manifests.server import server_job
 from pslgs_operator.overlay import strategic_merge
 from pslgs_operator.settings import Settings
 from pslgs_operator.training_job import TrainingJob
 
-GENERATED = server_job(job(), 2, NOW, Settings())["spec"]["template"]
+GENERATED = server_job(job(), 2, Settings())["spec"]["template"]
 
 SCALARS = st.none() | st.integers(0, 3) | st.sampled_from(["a", "b"])
 FIELDS = st.sampled_from(["image", "resources", "limits", "securityContext", "x"])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from manifests.jobs import NOW, clients, job, partition
+from manifests.jobs import clients, job, partition
 from manifests.pod_security import offences
 from pslgs.cli.main import app
 from pslgs_operator import names
@@ -22,13 +22,12 @@ WITHOUT = job(transport={"tls": "Disabled"}, data=partition(4))
 
 
 def server(wanted: TrainingJob) -> dict[str, Any]:
-    return server_job(wanted, 3, NOW if wanted.mutual_tls else None, SETTINGS)
+    return server_job(wanted, 3, SETTINGS)
 
 
 def client(wanted: TrainingJob, node: str = "edge-0", share: int | None = None) -> dict[str, Any]:
-    expires = NOW if wanted.mutual_tls else None
     placement = Placement(f"{node}-0", node, share)
-    return client_job(wanted, placement, Endpoint("host", 7443), expires, SETTINGS)
+    return client_job(wanted, placement, Endpoint("host", 7443), SETTINGS)
 
 
 def spec(child: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,9 +43,10 @@ def limited(limits: Mapping[str, Any]) -> dict[str, Any]:
     return {"spec": {"containers": [{"name": "client", "resources": {"limits": limits}}]}}
 
 
+CERTIFIED = [server(WITH_TLS), client(WITH_TLS)]
 ALL = [
-    pytest.param(server(WITH_TLS), id="server"),
-    pytest.param(client(WITH_TLS), id="client"),
+    pytest.param(CERTIFIED[0], id="server"),
+    pytest.param(CERTIFIED[1], id="client"),
     pytest.param(server(WITHOUT), id="server-without-tls"),
     pytest.param(client(WITHOUT, share=1), id="client-without-tls"),
 ]
@@ -94,7 +94,7 @@ class TestEveryPod:
     def test_is_told_of_its_certificate_if_there_are_certificates(self, child):
         (volume,) = (each["projected"] for each in spec(child)["volumes"] if each["name"] == "job")
         secrets = [source["secret"]["name"] for source in volume["sources"] if "secret" in source]
-        certified = names.EXPIRY_ANNOTATION in child["metadata"]["annotations"]
+        certified = child in CERTIFIED
         assert secrets == ([f"{child['metadata']['name']}-tls"] if certified else [])
         assert ("--identity=/etc/pslgs/identity" in container(child)["args"]) is certified
 
@@ -124,8 +124,8 @@ SCRAPED = {"prometheus.io/scrape": "true", "prometheus.io/port": "8080", "promet
 def test_pods_ask_to_be_scraped_where_no_pod_monitor_does_it(settings, of_server, of_client):
     placement = Placement("edge-0-0", "edge-0", None)
     children = (
-        server_job(WITHOUT, 3, None, settings),
-        client_job(WITHOUT, placement, Endpoint("host", 7443), None, settings),
+        server_job(WITHOUT, 3, settings),
+        client_job(WITHOUT, placement, Endpoint("host", 7443), settings),
     )
     asked = [
         {
@@ -140,7 +140,7 @@ def test_pods_ask_to_be_scraped_where_no_pod_monitor_does_it(settings, of_server
 
 class TestTheServer:
     def test_is_told_how_many_clients_get_series_of_their_own(self):
-        few = server_job(WITHOUT, 3, None, Settings(client_series=20))
+        few = server_job(WITHOUT, 3, Settings(client_series=20))
         assert "--client-series=20" in container(few)["args"]
 
     def test_is_not_tried_again_where_that_would_end_alike(self):
@@ -284,7 +284,7 @@ class TestAClient:
     )
     def test_shares_the_cores_of_its_node_unless_it_has_a_limit(self, wanted, settings, shared):
         placement = Placement("edge-0-0", "edge-0", None)
-        child = client_job(job(clients=wanted), placement, Endpoint("host", 7443), None, settings)
+        child = client_job(job(clients=wanted), placement, Endpoint("host", 7443), settings)
         assert ("--clients-per-node=8" in container(child)["args"]) is shared
         assert "--threads=$(CPU_LIMIT)" in container(child)["args"]
 
@@ -309,7 +309,7 @@ class TestDefaultsOfTheOperator:
         template = {"spec": {"containers": [{"name": "client", "resources": resources}]}}
         placement = Placement("edge-0-0", "edge-0", None)
         wanted = job(clients=clients(template=template))
-        child = client_job(wanted, placement, Endpoint("host", 7443), None, settings)
+        child = client_job(wanted, placement, Endpoint("host", 7443), settings)
         assert container(child)["resources"] == resources
 
     def test_can_be_removed_by_a_template(self):
@@ -318,7 +318,7 @@ class TestDefaultsOfTheOperator:
 
     def test_leave_user_and_group_to_a_cluster_that_chooses_them(self):
         context = {key: POD_SECURITY_CONTEXT[key] for key in ("runAsNonRoot", "seccompProfile")}
-        child = server_job(WITH_TLS, 3, NOW, Settings(pod_security_context=context))
+        child = server_job(WITH_TLS, 3, Settings(pod_security_context=context))
         assert spec(child)["securityContext"] == context
         assert list(offences(spec(child))) == []
 
@@ -330,7 +330,7 @@ class TestDefaultsOfTheOperator:
         ],
     )
     def test_let_the_container_read_its_identity(self, context, mode):
-        child = server_job(WITH_TLS, 3, NOW, Settings(pod_security_context=context))
+        child = server_job(WITH_TLS, 3, Settings(pod_security_context=context))
         (volume,) = (each["projected"] for each in spec(child)["volumes"] if each["name"] == "job")
         assert volume["defaultMode"] == mode
 
@@ -398,7 +398,7 @@ class TestTheUsersTemplate:
             },
         }
         wanted = job(server={"template": {"metadata": metadata}})
-        found = server_job(wanted, 2, NOW, settings)["spec"]["template"]["metadata"]
+        found = server_job(wanted, 2, settings)["spec"]["template"]["metadata"]
         assert metadata["labels"].items() <= found["labels"].items()
         assert metadata["annotations"].items() <= found["annotations"].items()
 

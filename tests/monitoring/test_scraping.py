@@ -16,7 +16,7 @@ JOB = TrainingJob.parse({**MANIFEST, "metadata": {**MANIFEST["metadata"], "uid":
 
 def test_a_pod_is_scraped_at_the_port_that_the_monitor_names():
     settings = Settings(pod_monitors=True)
-    server = Pod("s", server_job(JOB, 3, None, settings), "127.0.0.1:1")
+    server = Pod("s", server_job(JOB, 3, settings), "127.0.0.1:1")
     config = scrape_config(pod_monitor(JOB, settings), [server])
     assert config["job_name"] == "research/digits"
     rules = config["relabel_configs"]

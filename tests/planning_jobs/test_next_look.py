@@ -69,11 +69,9 @@ def test_a_job_is_looked_at_again_when_something_will_have_to_be_done(world, wan
     ],
 )
 def test_certificates_are_renewed_in_time(world, expected):
-    started = {
-        name: replace(child, certificate_expires=NOW + timedelta(hours=1))
-        for name, child in world.jobs.items()
-    }
-    assert looked(replace(world, jobs=started), job(), in_training(), HOURLY) == expected
+    renewed = replace(world.certificates["digits-server-tls"], renew_after=NOW + timedelta(minutes=40))
+    certified = replace(world, certificates={renewed.name: renewed})
+    assert looked(certified, job(), in_training(), HOURLY) == expected
 
 
 def test_a_server_that_falls_silent_is_noticed():

@@ -12,7 +12,6 @@ from planning_jobs.world import World, carried_out, planned
 from pslgs_operator import names
 from pslgs_operator.actions import (
     Action,
-    Annotate,
     Apply,
     Create,
     Delete,
@@ -20,6 +19,7 @@ from pslgs_operator.actions import (
     IssueClient,
     IssueServer,
 )
+from pslgs_operator.certificate_authority import AUTHORITY_LIFETIME, OVERLAP
 from pslgs_operator.settings import Settings
 from pslgs_operator.snapshot import ChildJobState, PodPhase
 from pslgs_operator.status.types import JobStatus
@@ -27,6 +27,13 @@ from pslgs_operator.status.types import JobStatus
 NEW = JobStatus()
 TWO_NODES = World(NOW).with_nodes("edge-0", "edge-1")
 NO_TLS = {"transport": {"tls": "Disabled"}}
+
+
+EVERY_CERTIFICATE = ["issue server", "issue edge-0-0", "issue edge-1-0"]
+
+
+def at(world: World, age: timedelta) -> World:
+    return replace(world, now=NOW + age)
 
 
 def told(actions: tuple[Action, ...]) -> list[str]:
@@ -44,8 +51,6 @@ def _told(action: Action) -> str:
             return "issue server"
         case IssueClient(client=client):
             return f"issue {client}"
-        case Annotate(kind, name):
-            return f"annotate {kind}/{name}"
         case DeleteTrainingJob():
             return "-job"
 
@@ -82,8 +87,8 @@ def test_a_monitor_is_made_where_they_are_wanted():
 
 def test_without_tls_there_are_no_certificates():
     world = carried_out(TWO_NODES, job(**NO_TLS), NEW)
-    assert world.secrets == frozenset()
-    assert {each.certificate_expires for each in world.jobs.values()} == {None}
+    assert world.certificates == {}
+    assert world.authority is None
 
 
 def test_the_server_waits_for_as_many_clients_as_there_are_when_it_is_made():
@@ -175,16 +180,13 @@ def test_a_fixture_that_somebody_deleted_is_made_again(which):
 def test_a_client_job_that_somebody_deleted_is_made_again_once_its_pod_has_ended():
     damaged = carried_out(TWO_NODES, job(), NEW).after([Delete("Job", "digits-client-edge-0-0")])
     assert planned(damaged, job(), in_training()) == ()
-    assert told(planned(damaged.settled(), job(), in_training())) == [
-        "issue edge-0-0",
-        "+Job/digits-client-edge-0-0",
-    ]
+    assert told(planned(damaged.settled(), job(), in_training())) == ["+Job/digits-client-edge-0-0"]
 
 
 def test_a_server_is_not_made_while_a_pod_of_the_last_one_may_write_the_volume():
     damaged = carried_out(TWO_NODES, job(), NEW).after([Delete("Job", "digits-server")])
     assert planned(damaged, job(), in_training()) == ()
-    assert told(planned(damaged.settled(), job(), in_training())) == ["issue server", "+Job/digits-server"]
+    assert told(planned(damaged.settled(), job(), in_training())) == ["+Job/digits-server"]
 
 
 @pytest.mark.parametrize("phase", [PodPhase.UNKNOWN, PodPhase.PENDING, PodPhase.RUNNING], ids=str)
@@ -362,28 +364,85 @@ class TestTheEnd:
         assert planned(TWO_NODES, wanted, status) == ()
 
 
-class TestRenewal:
+class TestCertificates:
     settings = Settings(certificate_lifetime=timedelta(days=30))
     world = carried_out(TWO_NODES, job(), NEW, settings)
 
-    def test_waits_for_the_last_third(self):
+    def test_are_renewed_in_their_last_third(self):
         assert planned(self.world.later(days=19, hours=23), job(), in_training(), self.settings) == ()
-
-    def test_issues_each_certificate_anew_and_writes_down_its_end(self):
         actions = planned(self.world.later(days=20), job(), in_training(), self.settings)
-        assert told(actions) == [
-            "issue server",
-            "annotate Job/digits-server",
-            "issue edge-0-0",
-            "annotate Job/digits-client-edge-0-0",
-            "issue edge-1-0",
-            "annotate Job/digits-client-edge-1-0",
-        ]
+        assert told(actions) == EVERY_CERTIFICATE
         renewed = self.world.later(days=20).after(actions)
-        assert {child.certificate_expires for child in renewed.jobs.values()} == {NOW + timedelta(days=50)}
+        assert {each.renew_after for each in renewed.certificates.values()} == {NOW + timedelta(days=40)}
         assert planned(renewed, job(), in_training(), self.settings) == ()
 
-    def test_leaves_alone_what_is_over(self):
+    @pytest.mark.parametrize(
+        ("name", "issued"),
+        [("digits-server-tls", "issue server"), ("digits-client-edge-1-0-tls", "issue edge-1-0")],
+        ids=["server", "client"],
+    )
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            pytest.param(None, id="deleted"),
+            pytest.param({"complete": False}, id="edited"),
+            pytest.param({"authority": "another"}, id="of-another-authority"),
+            pytest.param({"renew_after": None}, id="without-annotations"),
+        ],
+    )
+    def test_are_issued_anew_during_a_training_where_they_are_damaged(self, name, issued, damage):
+        whole = self.world.certificates
+        broken = self.world.without_certificate(name)
+        if damage is not None:
+            broken = replace(broken, certificates={**whole, name: replace(whole[name], **damage)})
+        actions = planned(broken, job(), in_training(), self.settings)
+        assert told(actions) == [issued]
+        assert planned(broken.after(actions), job(), in_training(), self.settings) == ()
+
+    @pytest.mark.parametrize("complete", [None, False], ids=["deleted", "edited"])
+    def test_are_all_issued_anew_by_another_authority_where_theirs_is_lost(self, complete):
+        authority = None if complete is None else replace(self.world.authority, complete=complete)
+        lost = replace(self.world, authority=authority)
+        actions = planned(lost, job(), in_training(), self.settings)
+        assert told(actions) == EVERY_CERTIFICATE
+        mended = lost.after(actions)
+        assert mended.authority.authority != self.world.authority.authority
+        assert planned(mended, job(), in_training(), self.settings) == ()
+
+    def test_are_issued_anew_twice_when_the_authority_is_replaced(self):
+        forever = Settings(certificate_lifetime=AUTHORITY_LIFETIME)
+        world = carried_out(TWO_NODES, job(), NEW, forever)
+        for due in (AUTHORITY_LIFETIME / 2, AUTHORITY_LIFETIME / 2 + OVERLAP):
+            assert planned(at(world, due - timedelta(seconds=1)), job(), in_training(), forever) == ()
+            actions = planned(at(world, due), job(), in_training(), forever)
+            assert told(actions) == EVERY_CERTIFICATE
+            world = at(world, due).after(actions)
+            assert planned(world, job(), in_training(), forever) == ()
+
+    def test_of_the_server_are_issued_anew_for_another_host(self):
+        server = self.world.certificates["digits-server-tls"]
+        moved = {**self.world.certificates, server.name: replace(server, hosts="elsewhere")}
+        world = replace(self.world, certificates=moved)
+        assert told(planned(world, job(), in_training(), self.settings)) == ["issue server"]
+
+    def test_of_an_authority_in_the_namespace_of_the_job_are_replaced_and_it_is_deleted(self):
+        old = {
+            name: replace(each, authority="", renew_after=None)
+            for name, each in self.world.certificates.items()
+        }
+        kept = {**old, "digits-ca": replace(old["digits-server-tls"], name="digits-ca")}
+        world = replace(self.world, certificates=kept, authority=None)
+        actions = planned(world, job(), in_training(), self.settings)
+        assert told(actions) == ["-Secret/digits-ca", *EVERY_CERTIFICATE]
+        assert planned(world.after(actions), job(), in_training(), self.settings) == ()
+
+    def test_are_not_issued_where_nothing_runs(self):
+        lost = replace(self.world, certificates={}, authority=None)
+        assert planned(lost, job(), complete(NOW), self.settings) == ()
+        suspended = replace(lost, jobs={}, pods={})
+        assert planned(suspended, job(suspend=True), NEW, self.settings) == ()
+
+    def test_are_not_renewed_for_what_is_over(self):
         world = self.world.later(days=20).with_job_state("digits-client-edge-0-0", ChildJobState.FAILED)
         assert "issue edge-0-0" not in told(planned(world, job(), in_training(), self.settings))
 
@@ -402,10 +461,9 @@ class TestRenewal:
             ),
         ],
     )
-    def test_leaves_alone_what_goes(self, world, wanted, status):
+    def test_are_not_renewed_for_what_goes(self, world, wanted, status):
         told_of = told(planned(world.later(days=20), wanted, status, self.settings))
         assert "issue edge-1-0" not in told_of
-        assert not any("edge-1-0" in each for each in told_of if each.startswith("annotate"))
 
 
 def test_nothing_to_do_for_a_thousand_clients_is_found_quickly():

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from manifests.jobs import job
 from pslgs.spec import ServiceType
-from pslgs_operator import names
 from pslgs_operator.actions import (
     Action,
-    Annotate,
     Apply,
     Create,
     Delete,
@@ -17,12 +16,16 @@ from pslgs_operator.actions import (
     IssueClient,
     IssueServer,
 )
+from pslgs_operator.certificate_authority import Authority, advanced, authority_secret
+from pslgs_operator.certificates import certificate_secret
 from pslgs_operator.parse.jobs import read_job
+from pslgs_operator.parse.secrets import read_certificate_secret
 from pslgs_operator.parse.supporting import supporting_reader
 from pslgs_operator.placement import place_clients
 from pslgs_operator.planner import plan
 from pslgs_operator.settings import Settings
 from pslgs_operator.snapshot import (
+    CertificateSecret,
     ChildJob,
     ChildJobState,
     ChildPod,
@@ -35,6 +38,8 @@ from pslgs_operator.status.types import JobStatus
 from pslgs_operator.training_job import TrainingJob
 
 DEFAULTS = Settings()
+AUTHORITIES: dict[str, Authority] = {}
+"""What the Secrets of authorities hold, by digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +57,11 @@ class World:
     objects: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     jobs: Mapping[str, ChildJob] = field(default_factory=dict)
     pods: Mapping[str, ChildPod] = field(default_factory=dict)
-    secrets: frozenset[str] = frozenset()
+    certificates: Mapping[str, CertificateSecret] = field(default_factory=dict)
+    authority: CertificateSecret | None = None
     load_balancer: str | None = None
     gone: bool = False
+    settings: Settings = DEFAULTS
 
     def snapshot(self) -> Snapshot:
         service = next((each for (kind, _), each in self.objects.items() if kind == "Service"), None)
@@ -68,6 +75,8 @@ class World:
                 which: SupportingChild("uid", supporting_reader(which[0])(each).content)
                 for which, each in self.objects.items()
             },
+            certificates=self.certificates,
+            authority=self.authority,
             service_address=self.load_balancer if kind == ServiceType.LOAD_BALANCER else None,
             node_port=None if kind == ServiceType.CLUSTER_IP else 30123,
         )
@@ -85,16 +94,12 @@ class World:
             case Apply(manifest):
                 which = (manifest["kind"], manifest["metadata"]["name"])
                 world = replace(self, objects={**self.objects, which: manifest})
-            case IssueServer():
-                world = replace(self, secrets=self.secrets | {"server"})
-            case IssueClient(client=client):
-                world = replace(self, secrets=self.secrets | {client})
-            case Annotate(name=name, annotations=annotations):
-                expires = datetime.fromisoformat(annotations[names.EXPIRY_ANNOTATION])
-                renewed = replace(self.jobs[name], certificate_expires=expires)
-                world = replace(self, jobs={**self.jobs, name: renewed})
+            case IssueServer() | IssueClient():
+                world = self._with_certificate(action)
             case Delete("Job", name):
                 world = self.without_job(name)
+            case Delete("Secret", name):
+                world = self.without_certificate(name)
             case Delete(kind, name):
                 world = self.without_object(kind, name)
             case DeleteTrainingJob():
@@ -108,6 +113,23 @@ class World:
         child = read_job(manifest)
         pod = ChildPod(f"{name}-0", name, child.client, self.now, PodPhase.PENDING, node=child.node)
         return replace(self, jobs={**self.jobs, name: child}, pods={**self.pods, name: pod})
+
+    def _with_certificate(self, action: IssueServer | IssueClient) -> "World":
+        wanted = job()
+        stored = (
+            AUTHORITIES.get(self.authority.authority) if self.authority and self.authority.complete else None
+        )
+        authority = advanced(stored, wanted, self.now)
+        AUTHORITIES[authority.digest] = authority
+        secret = certificate_secret(wanted, authority, action, self.settings, self.now)
+        issued = replace(read_certificate_secret(secret), complete=True)
+        kept = read_certificate_secret(authority_secret(authority, wanted, "pslgs-system"))
+        certificates = {**self.certificates, issued.name: issued}
+        return replace(self, certificates=certificates, authority=replace(kept, complete=True))
+
+    def without_certificate(self, name: str) -> "World":
+        left = {each: secret for each, secret in self.certificates.items() if each != name}
+        return replace(self, certificates=left)
 
     def without_object(self, kind: str, name: str) -> "World":
         left = {which: each for which, each in self.objects.items() if which != (kind, name)}
@@ -149,8 +171,8 @@ def planned(
 def carried_out(world: World, job: TrainingJob, status: JobStatus, settings: Settings = DEFAULTS) -> World:
     """Plan and carry out, over and over, until nothing is left to do."""
     for _ in range(5):
-        actions = planned(world, job, status, settings)
+        actions = planned(replace(world, settings=settings), job, status, settings)
         if not actions:
             return world
-        world = world.after(actions).settled()
+        world = replace(world, settings=settings).after(actions).settled()
     raise AssertionError(f"there is always something to do: {actions}")

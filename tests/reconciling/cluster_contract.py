@@ -15,6 +15,16 @@ from pslgs_operator.kube_client import ConflictError, KubeClient, NamespaceTermi
 from pslgs_operator.ownership import NAME_TAKEN
 
 OWNER = "11111111-2222-3333-4444-555555555555"
+OPERATOR = "pslgs-system"
+"""The operator's own namespace, the only one in which it reads Secrets."""
+
+
+def an_authority(name: str, key: str, version: str | None = None) -> dict[str, Any]:
+    """Make the Secret of a certificate authority, to replace the one of this version."""
+    replaced = {"resourceVersion": version} if version else {}
+    data = {"tls.crt": "", "tls.key": b64encode(key.encode()).decode()}
+    metadata = {"name": name, "namespace": OPERATOR, "labels": {"pslgs.dev/certificate-authority-of": OWNER}}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata | replaced, "data": data}
 
 
 EARLIER = "66666666-7777-8888-9999-000000000000"
@@ -27,6 +37,7 @@ class Bench:
     Attributes:
         make_job: Applies a job of this name, as a user does.
         place: Applies any object, as a user does.
+        read: Returns the object of a kind and name, as a user sees it.
         uid: Of the job "digits" in the namespace, whose children the objects are.
     """
 
@@ -34,6 +45,7 @@ class Bench:
     namespace: str
     make_job: Callable[[str], None]
     place: Callable[[dict[str, Any]], Any]
+    read: Callable[[str, str], dict[str, Any]]
     uid: str
 
     @classmethod
@@ -43,14 +55,15 @@ class Bench:
         namespace: str,
         make_job: Callable[[str], None],
         place: Callable[[dict[str, Any]], Any],
+        read: Callable[[str, str], dict[str, Any]],
     ) -> "Bench":
         make_job("digits")
         job = await cluster.job(namespace, "digits")
         assert job is not None
-        return cls(cluster, namespace, make_job, place, job["metadata"]["uid"])
+        return cls(cluster, namespace, make_job, place, read, job["metadata"]["uid"])
 
     def an_object(
-        self, name: str = "thing", namespace: str | None = None, kind: str = "Secret", **data: str
+        self, name: str = "thing", namespace: str | None = None, kind: str = "ConfigMap", **data: str
     ) -> dict[str, Any]:
         """Return a child of the job "digits"."""
         encoded = {key: b64encode(value.encode()).decode() for key, value in data.items()}
@@ -78,14 +91,17 @@ class Bench:
         left["metadata"]["labels"][names.JOB_UID_LABEL] = lineage
         return left
 
+    def a_secret(self, **data: str) -> dict[str, Any]:
+        """Return a Secret of the job "digits"."""
+        return self.an_object(kind="Secret", **data)
+
 
 class ClusterContract:
     """Subclasses give the fixture ``bench``."""
 
     async def test_what_is_not_there_is_none(self, bench):
         assert await bench.cluster.job(bench.namespace, "nothing") is None
-        assert await bench.cluster.secret(bench.namespace, "nothing", OWNER) is None
-        assert await bench.cluster.annotate("Secret", bench.namespace, "nothing", {"a": "b"}) is None
+        assert await bench.cluster.authority(OPERATOR, "nothing") is None
         await bench.cluster.delete("Secret", bench.namespace, "nothing", uid=OWNER)
         await bench.cluster.delete_child("Secret", bench.namespace, "nothing", owner=OWNER)
         gone = {"metadata": {"namespace": bench.namespace, "name": "a", "uid": OWNER, "resourceVersion": "1"}}
@@ -95,7 +111,7 @@ class ClusterContract:
         first = await bench.cluster.create(bench.an_object(a="1"))
         again = await bench.cluster.create(bench.an_object(a="2"))
         assert first["metadata"]["uid"] == again["metadata"]["uid"]
-        assert again["data"] == {"a": "MQ=="}
+        assert again["data"] == {"a": "1"}
 
     @pytest.mark.parametrize("verb", ["create", "apply"])
     @pytest.mark.parametrize("owned", [False, True], ids=["no owner", "another owner"])
@@ -108,19 +124,17 @@ class ClusterContract:
             bench.owners(other["metadata"]["uid"], "other") if owned else []
         )
         bench.place(there)
-        with pytest.raises(RejectedError, match="Secret thing exists already") as rejected:
+        with pytest.raises(RejectedError, match="ConfigMap thing exists already") as rejected:
             await getattr(bench.cluster, verb)(bench.an_object(a="2"))
         assert rejected.value.reason == NAME_TAKEN
         assert ("SplitTrainingJob other" in rejected.value.message) == owned
-        await bench.cluster.delete_child("Secret", bench.namespace, "thing", owner=bench.uid)
-        left = await bench.cluster.annotate("Secret", bench.namespace, "thing", {})
-        assert left["data"] == {"a": "MQ=="}
+        assert bench.read("ConfigMap", "thing")["data"] == {"a": "1"}
 
     @pytest.mark.parametrize("verb", ["create", "apply"])
     async def test_an_orphan_of_an_earlier_job_is_replaced(self, bench, verb):
         bench.place(bench.orphan(EARLIER, a="1"))
         made = await getattr(bench.cluster, verb)(bench.an_object(b="2"))
-        assert made["data"] == {"b": "Mg=="}
+        assert made["data"] == {"b": "2"}
         assert made["metadata"]["ownerReferences"] == bench.owners(bench.uid)
 
     async def test_a_claim_of_an_earlier_job_is_never_replaced(self, bench):
@@ -149,7 +163,7 @@ class ClusterContract:
     async def test_applying_brings_an_object_to_another_form(self, bench):
         first = await bench.cluster.apply(bench.an_object(a="1", b="2"))
         other = await bench.cluster.apply(bench.an_object(b="3"))
-        assert other["data"] == {"b": "Mw=="}
+        assert other["data"] == {"b": "3"}
         assert other["metadata"]["uid"] == first["metadata"]["uid"]
         assert int(other["metadata"]["resourceVersion"]) > int(first["metadata"]["resourceVersion"])
 
@@ -159,44 +173,70 @@ class ClusterContract:
         bench.place(there)
         changed = await bench.cluster.apply(bench.an_object(a="2"))
         assert changed["metadata"]["labels"]["team"] == "vision"
-        assert changed["data"] == {"a": "Mg=="}
-
-    async def test_annotating_leaves_all_else_as_it_is(self, bench):
-        await bench.cluster.apply(bench.an_object(a="1"))
-        changed = await bench.cluster.annotate("Secret", bench.namespace, "thing", {"new": "too"})
-        assert changed is not None
-        assert changed["data"] == {"a": "MQ=="}
-        assert changed["metadata"]["annotations"] == {"kept": "yes", "new": "too"}
+        assert changed["data"] == {"a": "2"}
 
     async def test_nothing_is_made_in_a_namespace_that_is_not_there(self, bench):
         with pytest.raises(NamespaceTerminatingError):
             await bench.cluster.apply(bench.an_object(namespace="nowhere"))
 
-    async def test_a_secret_is_read_by_its_owner_and_by_nobody_else(self, bench):
-        await bench.cluster.create(bench.an_object(word="sesame"))
-        read = await bench.cluster.secret(bench.namespace, "thing", bench.uid)
-        assert read == {"word": b"sesame"}
-        assert await bench.cluster.secret(bench.namespace, "thing", "another") is None
-
-    @pytest.mark.parametrize("lineage", [EARLIER, None], ids=["earlier job", "own"])
-    async def test_a_secret_without_an_owner_is_read_by_the_job_that_it_was_made_for(self, bench, lineage):
-        bench.place(bench.orphan(lineage or bench.uid, word="sesame"))
-        read = await bench.cluster.secret(bench.namespace, "thing", bench.uid)
-        assert read == (None if lineage else {"word": b"sesame"})
+    async def test_an_authority_is_stored_once_and_replaced_only_as_it_was_read(self, bench):
+        name = f"pslgs-ca-{bench.namespace}"
+        first = await bench.cluster.store_authority(an_authority(name, "1"))
+        assert first is not None
+        assert await bench.cluster.store_authority(an_authority(name, "2")) is None
+        version = first["metadata"]["resourceVersion"]
+        second = await bench.cluster.store_authority(an_authority(name, "2", version))
+        assert second is not None
+        assert await bench.cluster.store_authority(an_authority(name, "3", version)) is None
+        read = await bench.cluster.authority(OPERATOR, name)
+        assert read is not None
+        assert read["data"]["tls.key"] == b64encode(b"2").decode()
+        await bench.cluster.delete("Secret", OPERATOR, name, uid=first["metadata"]["uid"])
+        assert await bench.cluster.store_authority(an_authority(name, "4", version)) is None
 
     async def test_deleting_spares_an_object_of_another_uid(self, bench):
-        made = await bench.cluster.apply(bench.an_object(a="1"))
+        made = await bench.cluster.apply(bench.a_secret(a="1"))
         await bench.cluster.delete("Secret", bench.namespace, "thing", uid=OWNER)
-        assert await bench.cluster.annotate("Secret", bench.namespace, "thing", {"still": "there"})
+        kept = await bench.cluster.apply(bench.a_secret(a="1"))
+        assert kept["metadata"]["uid"] == made["metadata"]["uid"]
         await bench.cluster.delete("Secret", bench.namespace, "thing", uid=made["metadata"]["uid"])
-        assert await bench.cluster.annotate("Secret", bench.namespace, "thing", {"still": "there"}) is None
+        anew = await bench.cluster.apply(bench.a_secret(a="1"))
+        assert anew["metadata"]["uid"] != made["metadata"]["uid"]
 
     async def test_a_child_is_deleted_for_its_owner_only(self, bench):
-        await bench.cluster.create(bench.an_object(a="1"))
-        await bench.cluster.delete_child("Secret", bench.namespace, "thing", owner=OWNER)
-        assert await bench.cluster.annotate("Secret", bench.namespace, "thing", {"still": "there"})
-        await bench.cluster.delete_child("Secret", bench.namespace, "thing", owner=bench.uid)
-        assert await bench.cluster.annotate("Secret", bench.namespace, "thing", {"still": "there"}) is None
+        first = await bench.cluster.create(bench.an_object(a="1"))
+        await bench.cluster.delete_child("ConfigMap", bench.namespace, "thing", owner=OWNER)
+        kept = await bench.cluster.create(bench.an_object(a="1"))
+        assert kept["metadata"]["uid"] == first["metadata"]["uid"]
+        await bench.cluster.delete_child("ConfigMap", bench.namespace, "thing", owner=bench.uid)
+        anew = await bench.cluster.create(bench.an_object(a="1"))
+        assert anew["metadata"]["uid"] != first["metadata"]["uid"]
+
+    async def test_a_secret_of_somebody_else_is_reported_and_not_touched(self, bench):
+        there = bench.a_secret(a="1")
+        there["metadata"] |= {"labels": {}, "ownerReferences": []}
+        bench.place(there)
+        with pytest.raises(RejectedError, match="Secret thing exists already"):
+            await bench.cluster.apply(bench.a_secret(a="2"))
+        assert bench.read("Secret", "thing")["data"] == {"a": "MQ=="}
+
+    async def test_a_secret_is_brought_to_its_form_whoever_wrote_it_last(self, bench):
+        await bench.cluster.apply(bench.a_secret(a="1", b="2"))
+        bench.place({**bench.a_secret(a="1"), "data": {"a": "Mw=="}})
+        again = await bench.cluster.apply(bench.a_secret(a="1", b="2"))
+        assert bench.read("Secret", "thing")["data"] == {"a": "MQ==", "b": "Mg=="}
+        assert "data" not in again
+
+    async def test_a_secret_that_was_written_is_known_by_its_metadata_and_who_wrote_its_keys(self, bench):
+        written = await bench.cluster.apply(bench.a_secret(a="1", b="2"))
+        assert written["kind"] == "Secret"
+        assert written["metadata"]["annotations"] == {"kept": "yes"}
+        owners = {
+            field: each["manager"]
+            for each in written["metadata"]["managedFields"]
+            for field in each["fieldsV1"].get("f:data", {})
+        }
+        assert owners == {"f:a": "pslgs-operator", "f:b": "pslgs-operator"}
 
     async def test_a_status_is_replaced_as_a_whole(self, bench):
         bench.make_job("cifar")

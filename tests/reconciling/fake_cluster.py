@@ -55,6 +55,7 @@ class FakeCluster(KubernetesClient):
         self.server = server or FakeApiServer()
         self.transport: Callable[[Request], Awaitable[Answer]] = self._answer
         self.server.admission.append(self._admit)
+        self.server.namespaces.setdefault("pslgs-system", True)
         self.reports, self.calls = pages.reports, pages.asked
         self.refused: dict[str, str] = {}
         self.ending: set[str] = set()
@@ -108,8 +109,10 @@ class FakeCluster(KubernetesClient):
     def tell(self, stores: Stores) -> None:
         """Tell everything, as the watches do in time."""
         for resource, cache in stores.by_resource.items():
-            for each in self.of(resource.kind).values():
-                cache.put(each)
+            for each in self.objects.values():
+                labels = each["metadata"].get("labels") or {}
+                if each["kind"] == resource.kind and (not resource.selector or resource.selector in labels):
+                    cache.put(each)
             for key in [key for key in cache.all() if (resource.kind, *key) not in self.objects]:
                 cache.drop(key)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from pslgs_operator import names
 from reconciling.faults import Fault
 from reconciling.life import KEY, Operator, World, manifest, training
 
@@ -51,7 +52,9 @@ LIFE: dict[str, Change] = {
 
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
-_BOOKKEEPING = {"uid", "resourceVersion", "managedFields", "creationTimestamp", "name"}
+_BOOKKEEPING = {
+    "uid", "resourceVersion", "managedFields", "creationTimestamp", "name", names.AUTHORITY_ANNOTATION
+}  # fmt: skip
 _SOON = timedelta(days=120)
 
 

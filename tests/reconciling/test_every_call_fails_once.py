@@ -9,12 +9,6 @@ import pytest
 from reconciling.faults import FAILURES, Fault
 from reconciling.lifetime import LIFE, after, wrongs
 
-SECRET_LEAKS = pytest.mark.xfail(
-    reason="the Secret of a client that is gone is not deleted again: it is only known by the client's Job",
-    strict=False,
-)
-
-
 QUICK = {("is applied", "500", "after"), ("is suspended", "time-out", "before")}
 
 
@@ -22,7 +16,6 @@ def _cases() -> Iterator[Any]:
     """Yield what happens, what fails and when; two cases stand for all in a hurry."""
     for happens, failure, when in product(LIFE, FAILURES, ("before", "after")):
         marks = [] if (happens, failure, when) in QUICK else [pytest.mark.slow]
-        marks += [SECRET_LEAKS] if (happens, when) == ("loses a node", "before") else []
         yield pytest.param(happens, failure, when, marks=marks, id=f"{happens}-{failure}-{when}")
 
 

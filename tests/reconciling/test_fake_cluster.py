@@ -14,4 +14,6 @@ class TestFakeCluster(ClusterContract):
                 {"kind": "SplitTrainingJob", "metadata": {"name": name, "namespace": "default"}, "spec": {}}
             )
 
-        return await Bench.open(cluster, "default", make_job, cluster.keep)
+        return await Bench.open(
+            cluster, "default", make_job, cluster.keep, lambda kind, name: cluster.of(kind)[name]
+        )

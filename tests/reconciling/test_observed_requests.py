@@ -37,3 +37,12 @@ async def test_a_request_without_an_answer_is_counted():
         with pytest.raises(RetryableError):
             await request(client, "GET", PODS.path("default"))
     assert seen == [("list", "pods", "none")]
+
+
+async def test_a_watch_is_not_counted():
+    seen = []
+    async with ObservedApiClient(Configuration(host="https://127.0.0.1:1")) as client:
+        client.on_answer = lambda *answer: seen.append(answer)
+        with pytest.raises(RetryableError):
+            await request(client, "GET", PODS.path("default"), query={"watch": "true"})
+    assert seen == []

@@ -5,7 +5,7 @@ import pytest
 
 from pslgs.spec.errors import InputError
 from pslgs_operator import names
-from pslgs_operator.actions import Annotate, Apply, Delete, DeleteTrainingJob, IssueClient, IssueServer
+from pslgs_operator.actions import Apply, Delete, DeleteTrainingJob, IssueClient, IssueServer
 from pslgs_operator.executor import execute
 from pslgs_operator.kube_client import NamespaceTerminatingError, RejectedError, RetryableError
 from pslgs_operator.snapshot import Rejection
@@ -27,8 +27,8 @@ CONFIG, CLAIM, MONITOR = (
     apply("PersistentVolumeClaim", "p"),
     apply("PodMonitor", "m"),
 )
-ISSUE, SERVER_JOB = IssueServer(("host",), None), apply("Job", SERVER)
-CERTIFICATES = [IssueClient(f"edge-{n}", None) for n in range(3)]
+ISSUE, SERVER_JOB = IssueServer(("host",)), apply("Job", SERVER)
+CERTIFICATES = [IssueClient(f"edge-{n}") for n in range(3)]
 CLIENTS = [client_job(n) for n in range(3)]
 PLAN = [
     CONFIG,
@@ -194,10 +194,3 @@ async def test_what_does_not_fit_into_the_time_of_a_reconcile_is_left_to_the_nex
     assert len(outcome.done) == len(cluster.done) == 20
 
     assert not (await execute(JOB, lanes, cluster.carry_out, {})).stopped
-
-
-async def test_renewal_is_written_down_after_the_certificate():
-    note = Annotate("Job", SERVER, {"expires": "later"})
-    cluster = Cluster(IssueServer=REFUSED)
-    await execute(JOB, [ISSUE, note], cluster.carry_out, {})
-    assert cluster.done == []

@@ -6,7 +6,6 @@ import pytest
 
 from fake_api.storage import Key
 from pslgs_operator import names
-from pslgs_operator.gvk import BY_KIND
 from pslgs_operator.kube_client import JobKey, RetryableError
 from pslgs_operator.reconciler import Reconciler
 from pslgs_operator.settings import Settings
@@ -56,7 +55,7 @@ class Stage:
         return self.reconciler
 
     def told(self, body):
-        self.stores.by_resource[BY_KIND[body["kind"]]].put(body)
+        self.stores.store_of(body).put(body)
 
     async def look(self, seconds: float = 0.0, *, watches_tell: bool = True):
         self.now += timedelta(seconds=seconds)
@@ -236,7 +235,7 @@ class TestRefusals:
         ("Service", SERVER),
         ("ConfigMap", names.manifest_name("digits")),
         ("PersistentVolumeClaim", names.checkpoints_name("digits")),
-        ("Secret", names.authority_name("digits")),
+        ("Secret", names.server_identity_name("digits")),
         ("Job", SERVER),
     ],
 )

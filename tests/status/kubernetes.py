@@ -25,7 +25,6 @@ def child_job(status: dict[str, Any], role: str = "client", **metadata: Any) -> 
         "pslgs.dev/client-id": "edge-0-0",
         "pslgs.dev/node": "edge-0",
         "pslgs.dev/share": "3",
-        "pslgs.dev/certificate-expires": "2027-01-02T03:04:05+00:00",
     }
     return {
         "apiVersion": "batch/v1",

@@ -62,7 +62,7 @@ def client_job(client: str, **fields: Any) -> ChildJob:
 
 
 def child(name: str, client: str | None, node: str | None, **fields: Any) -> ChildJob:
-    made = ChildJob(name, "uid", client, node, None, job().spec_digest, None, ChildJobState.ACTIVE, CREATED)
+    made = ChildJob(name, "uid", client, node, None, job().spec_digest, ChildJobState.ACTIVE, CREATED)
     return replace(made, **fields)
 
 

@@ -28,7 +28,6 @@ def test_a_client_s_job_that_runs() -> None:
         node="edge-0",
         share=3,
         spec_digest="0123456789abcdef",
-        certificate_expires=datetime(2027, 1, 2, 3, 4, 5, tzinfo=UTC),
         state=ChildJobState.ACTIVE,
         created=CREATED,
         failures=2,
@@ -38,7 +37,7 @@ def test_a_client_s_job_that_runs() -> None:
 
 def test_the_server_s_job_has_no_client() -> None:
     found = read_job(child_job({}, role="server"))
-    assert (found.client, found.node, found.share, found.certificate_expires) == (None, None, None, None)
+    assert (found.client, found.node, found.share) == (None, None, None)
 
 
 @pytest.mark.parametrize(

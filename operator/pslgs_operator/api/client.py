@@ -1,7 +1,6 @@
 """The Kubernetes API over HTTP."""
 
 import logging
-from base64 import b64decode
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -10,7 +9,15 @@ from kubernetes.aio.client import ApiClient
 
 from pslgs_operator import names
 from pslgs_operator.api.errors import ApiError, Meaning
-from pslgs_operator.api.rest import JSON_PATCH, MERGE_PATCH, request
+from pslgs_operator.api.rest import (
+    APPLY,
+    JSON,
+    JSON_PATCH,
+    MERGE_PATCH,
+    METADATA_ITEM,
+    METADATA_ONLY,
+    request,
+)
 from pslgs_operator.api.server_status import ServerStatusClient
 from pslgs_operator.drift import changed_fields, merge_patch
 from pslgs_operator.gvk import BY_KIND, EVENTS, SECRETS, TRAINING_JOBS
@@ -24,7 +31,6 @@ from pslgs_operator.ownership import (
     NAME_TAKEN,
     Ownership,
     being_collected,
-    belongs_to,
     controller_uid,
     name_taken,
     ownership,
@@ -53,12 +59,24 @@ class KubernetesClient:
         """Read a SplitTrainingJob; None if it is gone."""
         return await _unless_gone(request(self.client, "GET", TRAINING_JOBS.path(namespace, name)))
 
-    async def secret(self, namespace: str, name: str, owner: str) -> Mapping[str, bytes] | None:
-        """Read a Secret's data; None if there is none, or one of another job or of somebody else."""
-        secret = await _unless_gone(request(self.client, "GET", SECRETS.path(namespace, name)))
-        if secret is None or not belongs_to(secret, owner):
-            return None
-        return {key: b64decode(value) for key, value in (secret.get("data") or {}).items()}
+    async def authority(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """Read the Secret of a certificate authority, with its private key; None if there is none."""
+        return await _unless_gone(request(self.client, "GET", SECRETS.path(namespace, name)))
+
+    async def store_authority(self, secret: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Create the Secret of a certificate authority, or replace the one with its resourceVersion."""
+        metadata = secret["metadata"]
+        replaces = "resourceVersion" in metadata
+        method, name = ("PUT", metadata["name"]) if replaces else ("POST", None)
+        path = SECRETS.path(metadata["namespace"], name)
+        try:
+            return await request(self.client, method, path, body=secret, query=_MANAGER)
+        except ApiError as error:
+            if error.reason in {"AlreadyExists", "Conflict"} or (
+                replaces and error.meaning is Meaning.NOT_FOUND
+            ):
+                return None
+            raise error.as_trouble() from error
 
     async def create(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
         """Create a child; one of the same job that exists is returned as it is."""
@@ -67,6 +85,8 @@ class KubernetesClient:
 
     async def apply(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
         """Bring a child to this form, or create it."""
+        if manifest["kind"] == SECRETS.kind:
+            return await self._apply_secret(manifest)
         for _ in range(_ATTEMPTS):
             live = await self._read(manifest)
             if live is None or ownership(live, manifest) is not Ownership.OWN:
@@ -84,7 +104,10 @@ class KubernetesClient:
         """Create an object; None if one of its name exists."""
         path = BY_KIND[manifest["kind"]].path(manifest["metadata"]["namespace"])
         try:
-            return await request(self.client, "POST", path, body=manifest, query=_MANAGER)
+            created = await request(
+                self.client, "POST", path, body=manifest, query=_MANAGER, accept=_accepted(manifest["kind"])
+            )
+            return {**created, "kind": manifest["kind"]}
         except ApiError as error:
             if error.reason == "AlreadyExists":
                 return None
@@ -114,9 +137,39 @@ class KubernetesClient:
     async def _read(self, manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
         metadata = manifest["metadata"]
         path = BY_KIND[manifest["kind"]].path(metadata["namespace"], metadata["name"])
+        if manifest["kind"] == SECRETS.kind:
+            return await self._read_metadata(manifest)
         found = await _unless_gone(request(self.client, "GET", path))
         # A list's items and a patch's answer may lack the kind; whoever reads them goes by it.
         return None if found is None else {"kind": manifest["kind"], **found}
+
+    async def _read_metadata(self, manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Read the metadata of a Secret by a list; the operator has no right to get Secrets of jobs."""
+        metadata = manifest["metadata"]
+        path = BY_KIND[manifest["kind"]].path(metadata["namespace"])
+        query = {"fieldSelector": f"metadata.name={metadata['name']}"}
+        listed = await _or_trouble(request(self.client, "GET", path, query=query, accept=METADATA_ONLY))
+        return next(({**each, "kind": manifest["kind"]} for each in listed.get("items") or ()), None)
+
+    async def _apply_secret(self, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Create a Secret, or own and set all its fields; no value is received."""
+        live = await self._read_metadata(manifest)
+        if live is None or ownership(live, manifest) is not Ownership.OWN:
+            return await self.create(manifest)
+        metadata = manifest["metadata"]
+        same = {name: live["metadata"][name] for name in ("uid", "resourceVersion")}
+        body = {**manifest, "metadata": {**metadata, **same}}
+        path = SECRETS.path(metadata["namespace"], metadata["name"])
+        query = {**_MANAGER, "force": "true"}
+        try:
+            applied = await request(
+                self.client, "PATCH", path, body=body, query=query, content=APPLY, accept=METADATA_ITEM
+            )
+        except ApiError as error:
+            if error.meaning is Meaning.NOT_FOUND or error.reason == "Conflict":
+                raise RetryableError(f"Secret {metadata['name']} was changed at the same time") from error
+            raise error.as_trouble() from error
+        return {**applied, "kind": manifest["kind"]}
 
     async def _patch(self, live: Mapping[str, Any], patch: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Patch an object as it was read; None if it was changed, replaced or deleted since."""
@@ -134,16 +187,6 @@ class KubernetesClient:
             if error.meaning is Meaning.NOT_FOUND or error.reason == "Conflict":
                 return None
             raise error.as_trouble() from error
-
-    async def annotate(
-        self, kind: str, namespace: str, name: str, annotations: Mapping[str, str]
-    ) -> Mapping[str, Any] | None:
-        """Set annotations of an object and leave all else; returns it as it is now, None if it is gone."""
-        path = BY_KIND[kind].path(namespace, name)
-        patch = {"metadata": {"annotations": annotations}}
-        return await _unless_gone(
-            request(self.client, "PATCH", path, body=patch, query=_MANAGER, content=MERGE_PATCH)
-        )
 
     async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
         """Delete the object with this uid and, in the background, what it owns; harmless when it is gone."""
@@ -207,6 +250,11 @@ class KubernetesClient:
     async def server_report(self, pod_ip: str) -> ServerReport | None:
         """Ask a server's `/status`; None if it doesn't answer in time."""
         return await self.pages.report(pod_ip)
+
+
+def _accepted(kind: str) -> str:
+    """Say what an answer may hold: values of Secrets are written and never received."""
+    return METADATA_ITEM if kind == SECRETS.kind else JSON
 
 
 async def _or_trouble(answer: Awaitable[T]) -> T:

@@ -24,8 +24,11 @@ class ObservedApiClient(ApiClient):
     on_answer: OnAnswer = staticmethod(_ignore)
 
     async def call_api(self, method: str, url: str, *arguments: Any, **keywords: Any) -> RESTResponse:  # noqa: ANN401 - theirs
-        """Send a request."""
-        verb, resource = described(method, URL(url).path)
+        """Send a request; watches are not reported."""
+        target = URL(url)
+        if "watch" in target.query:
+            return await super().call_api(method, url, *arguments, **keywords)
+        verb, resource = described(method, target.path)
         try:
             answer: RESTResponse = await super().call_api(method, url, *arguments, **keywords)
         except (aiohttp.ClientError, TimeoutError, OSError):

@@ -1,6 +1,5 @@
 """A client's Job."""
 
-from datetime import datetime
 from typing import Any, Final
 
 from pslgs.spec import ExitCode
@@ -8,7 +7,7 @@ from pslgs.spec.scalars import INT32_MAX
 from pslgs_operator import names
 from pslgs_operator.endpoint import Endpoint
 from pslgs_operator.manifests.job import child_job, on_exit_codes, template_digest
-from pslgs_operator.manifests.metadata import child_metadata, expiry_annotation
+from pslgs_operator.manifests.metadata import child_metadata
 from pslgs_operator.manifests.pod import Part, pod_template
 from pslgs_operator.manifests.resources import client_resources
 from pslgs_operator.overlay import pinned, with_user_template
@@ -31,12 +30,9 @@ _STAYS: Final = [
 
 
 def client_job(
-    job: TrainingJob, placement: Placement, server: Endpoint, expires: datetime | None, settings: Settings
+    job: TrainingJob, placement: Placement, server: Endpoint, settings: Settings
 ) -> dict[str, Any]:
-    """Return the Job of the client at ``placement``.
-
-    ``expires`` is the end of its certificate, None without TLS.
-    """
+    """Return the Job of the client at ``placement``."""
     annotations = {names.CLIENT_ANNOTATION: placement.client, names.NODE_ANNOTATION: placement.node}
     if placement.share is not None:
         annotations[names.SHARE_ANNOTATION] = str(placement.share)
@@ -47,7 +43,7 @@ def client_job(
             job,
             names.client_name(job.name, placement.client),
             names.CLIENT,
-            annotations | expiry_annotation(expires),
+            annotations,
         ),
         job.queue_labels,
         INT32_MAX,
@@ -58,7 +54,7 @@ def client_job(
 
 def client_digest(job: TrainingJob, server: Endpoint, settings: Settings) -> str:
     """Return a digest of the clients' Jobs, without what differs between them."""
-    return template_digest(client_job(job, Placement("", "", None), server, None, settings))
+    return template_digest(client_job(job, Placement("", "", None), server, settings))
 
 
 def _part(job: TrainingJob, placement: Placement, server: Endpoint, settings: Settings) -> Part:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from pslgs_operator import names
@@ -60,8 +59,3 @@ def as_supporting(rendered: dict[str, Any]) -> dict[str, Any]:
 
 
 _OWN_LABELS: Final = names.labels("", names.SERVER).keys()
-
-
-def expiry_annotation(expires: datetime | None) -> dict[str, str]:
-    """Write down on a child Job when its certificate ends; nothing without TLS."""
-    return {names.EXPIRY_ANNOTATION: expires.isoformat()} if expires else {}

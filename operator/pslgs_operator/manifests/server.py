@@ -1,13 +1,12 @@
 """The server's Job."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from pslgs.spec import ExitCode
 from pslgs_operator import names
 from pslgs_operator.manifests.job import child_job, on_exit_codes, template_digest
-from pslgs_operator.manifests.metadata import child_metadata, expiry_annotation
+from pslgs_operator.manifests.metadata import child_metadata
 from pslgs_operator.manifests.pod import Part, pod_template, probe
 from pslgs_operator.manifests.resources import requests_device, server_resources
 from pslgs_operator.overlay import with_user_template
@@ -31,17 +30,12 @@ _PREFERENCE = 100
 """Weight of nodes that hold no data, the highest that the scheduler knows."""
 
 
-def server_job(
-    job: TrainingJob, clients: int, expires: datetime | None, settings: Settings
-) -> dict[str, Any]:
-    """Return the Job of a server that waits for ``clients`` clients before its first step.
-
-    ``expires`` is the end of its certificate, None without TLS.
-    """
+def server_job(job: TrainingJob, clients: int, settings: Settings) -> dict[str, Any]:
+    """Return the Job of a server that waits for ``clients`` clients before its first step."""
     template = pod_template(job, _part(job, clients, settings), settings)
     template["spec"]["affinity"] = {"nodeAffinity": _off_edge_nodes(job.spec.clients.node_selector)}
     return child_job(
-        child_metadata(job, names.server_name(job.name), names.SERVER, expiry_annotation(expires)),
+        child_metadata(job, names.server_name(job.name), names.SERVER),
         job.queue_labels,
         job.spec.backoff_limit,
         [
@@ -55,7 +49,7 @@ def server_job(
 
 def server_digest(job: TrainingJob, settings: Settings) -> str:
     """Return a digest of the server's Job, whatever the number of clients is that it waits for."""
-    return template_digest(server_job(job, 0, None, settings))
+    return template_digest(server_job(job, 0, settings))
 
 
 def _off_edge_nodes(selector: Mapping[str, str]) -> dict[str, Any]:

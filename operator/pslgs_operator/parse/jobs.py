@@ -8,7 +8,6 @@ from pslgs_operator.fields import condition, is_true, mapping, moment, text, who
 from pslgs_operator.names import (
     CLIENT,
     CLIENT_ANNOTATION,
-    EXPIRY_ANNOTATION,
     NODE_ANNOTATION,
     ROLE_LABEL,
     SHARE_ANNOTATION,
@@ -37,7 +36,6 @@ def read_job(body: Mapping[str, Any]) -> ChildJob:
         node=text(annotations, NODE_ANNOTATION) or None,
         share=_count(text(annotations, SHARE_ANNOTATION)),
         spec_digest=text(annotations, SPEC_ANNOTATION),
-        certificate_expires=moment(annotations, EXPIRY_ANNOTATION),
         state=state,
         created=moment(metadata, "creationTimestamp") or _LONG_AGO,
         failures=whole(status, "failed") or 0,

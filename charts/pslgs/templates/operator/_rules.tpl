@@ -30,7 +30,7 @@
   verbs: [get, list, watch, create, patch, delete] # the policies that admit connections to the pods of a job; get: to see which job owns an object before it is changed; delete: one that an earlier job of the same name left
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, create, patch, delete] # the certificates of server and clients, by name only, never listed or watched
+  verbs: [list, watch, create, patch, delete] # the certificates of server and clients; list, watch: the operator asks the API server for metadata only
 - apiGroups: [""]
   resources: [events]
   verbs: [create, list, patch] # to report what happens to a job; list: Events alone say why a pod is not created or started; patch: to count repetitions
@@ -46,6 +46,13 @@
   resources: [podmonitors]
   verbs: [get, list, watch, create, patch, delete] # only with monitoring.podMonitors.enabled, the PodMonitor of a job
 {{- end }}
+{{- end -}}
+
+{{/* What the operator needs in its own namespace. */}}
+{{- define "pslgs.ownRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, update, delete] # the private keys of the certificate authorities of jobs; delete: when the job is gone
 {{- end -}}
 
 {{- define "pslgs.nodeRules" -}}

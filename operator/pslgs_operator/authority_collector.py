@@ -1,0 +1,65 @@
+"""Delete certificate authorities of jobs that are gone.
+
+They lie in the operator's namespace, where no owner reference can point to a job of another namespace.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from pslgs_operator import names
+from pslgs_operator.gvk import SECRETS
+from pslgs_operator.kube_client import (
+    JobKey,
+    KubeClient,
+    NamespaceTerminatingError,
+    RejectedError,
+    RetryableError,
+)
+from pslgs_operator.settings import Settings
+from pslgs_operator.snapshot import CertificateSecret
+from pslgs_operator.store import Entry, ObjectKey, Stores
+
+_log = logging.getLogger(__name__)
+
+INTERVAL_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityCollector:
+    """Deletes authorities whose job is gone, also if that happened while no operator ran."""
+
+    cluster: KubeClient
+    stores: Stores
+    settings: Settings
+
+    async def run(self) -> None:
+        """Collect until cancelled."""
+        while True:
+            await self.collect()
+            await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def collect(self) -> None:
+        """Delete what is unused now; an authority that fails holds up no other."""
+        for key, entry in tuple(self.stores.authorities.all().items()):
+            try:
+                await self._collect(key, entry)
+            except (RejectedError, RetryableError, NamespaceTerminatingError) as error:
+                _log.warning("Secret %s/%s cannot be collected: %s", *key, error)
+
+    async def _collect(self, key: ObjectKey, entry: Entry[CertificateSecret]) -> None:
+        if entry.job is None or not self._is_watched(entry.job):
+            return  # of another operator in this namespace
+        listed = self.stores.training_jobs.all().get(ObjectKey(*entry.job))
+        if listed is not None and key.name == names.authority_name(listed.uid):
+            return
+        job = await self.cluster.job(*entry.job)  # the watch may be late
+        if job is not None and key.name == names.authority_name(job["metadata"]["uid"]):
+            return
+        _log.info("delete Secret %s/%s: its SplitTrainingJob %s is gone", *key, entry.job)
+        await self.cluster.delete(SECRETS.kind, key.namespace, key.name, entry.uid)
+        self.stores.authorities.drop(key, entry.uid)
+
+    def _is_watched(self, job: JobKey) -> bool:
+        return not self.settings.watch_namespaces or job.namespace in self.settings.watch_namespaces
