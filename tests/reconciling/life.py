@@ -235,7 +235,7 @@ class Operator:
 
     Attributes:
         cluster: Its client.
-        failures: Reconciles that ended with an error that is tried again.
+        failures: Reconciles and writes that failed and are tried again.
     """
 
     world: World
@@ -256,8 +256,17 @@ class Operator:
         self.watches = Watches(self.world, stores)
         self.watches.relist()
         self.reconciler = Reconciler(
-            self.cluster, stores, self.settings, self._told, self.instance, lambda: self.world.now
+            self.cluster,
+            stores,
+            self.settings,
+            self._told,
+            self.instance,
+            lambda: self.world.now,
+            count_retries=self._count_failures,
         )
+
+    def _count_failures(self, writes: int) -> None:
+        self.failures += writes
 
     def _told(self, body: Mapping[str, Any]) -> None:
         store = self.watches.stores.by_resource.get(BY_KIND[body["kind"]])
@@ -269,12 +278,12 @@ class Operator:
         self.cluster.reports.clear()
         if self.world.report is not None:
             self.cluster.reports[SERVER_IP] = self.world.report
+        before = self.failures
         try:
             await self.reconciler.reconcile(key)
         except RetryableError:
             self.failures += 1
-            return False
-        return True
+        return self.failures == before
 
     async def settle(self, key: JobKey = KEY) -> None:
         """Reconcile until nothing changes any more, whatever time that takes."""
