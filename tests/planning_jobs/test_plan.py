@@ -1,4 +1,3 @@
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -6,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from calls import calls_of
 from manifests.jobs import NOW, clients, job, partition
 from planning_jobs.statuses import complete, failed, in_training
 from planning_jobs.world import World, carried_out, planned
@@ -466,9 +466,11 @@ class TestCertificates:
         assert "issue edge-1-0" not in told_of
 
 
-def test_nothing_to_do_for_a_thousand_clients_is_found_quickly():
-    world = World(NOW).with_nodes(*(f"edge-{number:04}" for number in range(1000)))
-    world = carried_out(world, job(), NEW)
-    began = time.process_time()
-    assert planned(world, job(), in_training()) == ()
-    assert time.process_time() - began < 0.1
+def test_the_work_of_a_plan_grows_with_the_clients_and_no_faster():
+    def calls_for(clients: int) -> int:
+        world = World(NOW).with_nodes(*(f"edge-{number:04}" for number in range(clients)))
+        world = carried_out(world, job(), NEW)
+        assert planned(world, job(), in_training()) == ()
+        return calls_of(lambda: planned(world, job(), in_training()))
+
+    assert calls_for(400) < 2.2 * calls_for(200)

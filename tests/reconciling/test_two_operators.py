@@ -91,16 +91,8 @@ async def ended_after_a_pause(start: World, happens: str, number: int, *, after:
     return world
 
 
-SECOND_AUTHORITY = pytest.mark.xfail(
-    reason="an operator that found no authority replaces the one that another has created since", strict=False
-)
-
-
 @pytest.mark.parametrize("after", [False, True], ids=["before its call", "after its call"])
-@pytest.mark.parametrize(
-    "happens",
-    [pytest.param(each, marks=[SECOND_AUTHORITY] if each == "is applied" else []) for each in LIFE],
-)
+@pytest.mark.parametrize("happens", LIFE)
 async def test_one_that_was_paused_does_no_harm_when_it_goes_on(lived, happens, after):
     """As a leader that was frozen and does not know that another has taken its place."""
     start, wanted, calls = lived[happens]
