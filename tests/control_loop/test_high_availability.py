@@ -147,6 +147,7 @@ def test_a_namespace_that_is_missing_holds_up_no_other_and_is_served_once_it_is_
     settings = {
         "KUBECONFIG": str(user),
         "PSLGS_WATCH_NAMESPACES": json.dumps([bare_world.namespace, late]),
+        "PSLGS_NAMESPACE": bare_world.namespace,
         "PSLGS_LEASE_NAMESPACE": bare_world.namespace,
     }
     with run_operator(**settings) as running:
