@@ -8,7 +8,6 @@ def test_a_single_pod_is_replaced_by_a_ready_one_and_has_no_budget(helm: Rendere
     spec = only(objects, "Deployment")["spec"]
     assert spec["replicas"] == 1
     assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
-    assert "topologySpreadConstraints" not in spec["template"]["spec"]
     assert of_kind(objects, "PodDisruptionBudget") == []
 
 

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 
@@ -20,9 +22,13 @@ class TestKubernetesCluster(ClusterContract):
         def read(kind, name):
             return api_server.run.json("--namespace", namespace, "get", kind, name)
 
+        def place(body):
+            overwriting = ("apply", "--server-side", "--force-conflicts", "--filename=-")
+            api_server.run(*overwriting, stdin=json.dumps(body))
+
         pages = ServerStatusClient.open()
         cluster = KubernetesClient(client, pages)
-        yield await Bench.open(cluster, namespace, make_job, api_server.run.apply, read)
+        yield await Bench.open(cluster, namespace, make_job, place, read)
         await pages.close()
 
     async def test_what_breaks_a_rule_is_refused_with_the_reason(self, bench):
