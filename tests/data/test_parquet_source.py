@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 import torch
 
-from pslgs.data import images
 from pslgs.data import parquet as parquet_module
+from pslgs.data.decoding import decode
 from pslgs.data.loading import open_source
 from pslgs.spec.data import DataFormat, DataSource
 from pslgs.spec.errors import InputError
@@ -116,9 +116,9 @@ def test_processes_that_open_it_at_once_convert_it_once(write_parquet, image_col
 def test_only_the_rows_asked_for_are_decoded(write_parquet, image_column, cache, monkeypatch):
     decoded = []
 
-    def counting(data):
+    def counting(data, value_range):
         decoded.append(len(data))
-        return images.decode(data)
+        return decode(data, value_range)
 
     monkeypatch.setattr(parquet_module, "decode", counting)
     file = write_parquet("d.parquet", {"img": image_column, "label": [0] * 12})

@@ -59,6 +59,7 @@ def test_a_new_status_has_no_values_and_is_json():
         "notice": "",
         "exitCode": None,
         "started": 900.0,
+        "jobUid": "",
     }
 
 
