@@ -157,9 +157,10 @@ class GrpcServer:
             if self._on_refused is not None:
                 self._on_refused(_host(context.peer()), refusal_reason(error), problem)
             await _abort(context, stream_ended(status_of(error), problem))
+        await context.send_initial_metadata((ADMITTED,))
+        # `stop` ends the sessions that exist; nothing may wait between this check and the new session.
         if self._stopping:
             await _abort(context, stream_ended(grpc.StatusCode.UNAVAILABLE, _STOPPING))
-        await context.send_initial_metadata((ADMITTED,))
         session = Session(hello.client_id, context.peer(), next(self._numbers))
         task = asyncio.create_task(self._handle_session(session, hello))
         self._sessions[task] = session
