@@ -63,3 +63,15 @@ def test_outside_of_a_cluster_nothing_is_claimed(run):
     before = names(run)
     assert claim_run_folder(run, "", start_afresh=True) == ""
     assert names(run) == before
+
+
+def test_a_crash_after_all_was_moved_does_not_stop_the_next_job(run):
+    partial = run / f"{SET_ASIDE}.partial"
+    partial.mkdir()
+    for name in ("metrics.jsonl", "checkpoints"):
+        (run / name).rename(partial / name)
+    claim_run_folder(run, "second", start_afresh=True)
+    (run / "checkpoints" / "step-3").mkdir(parents=True)
+    claim_run_folder(run, "third", start_afresh=True)
+    assert names(run) == {OWNER_FILE, SET_ASIDE}
+    assert names(run / SET_ASIDE / "checkpoints") == {"step-3"}

@@ -10,6 +10,7 @@ from pslgs.server.run_checkpoint import CHECKPOINTS
 OWNER_FILE: Final = "job-uid"
 SET_ASIDE: Final = "replaced"
 """Subfolder with the previous training, after ``checkpoint.startAfresh`` has begun a new one."""
+_PARTIAL: Final = f"{SET_ASIDE}.partial"
 
 
 def claim_run_folder(run: Path, job_uid: str, *, start_afresh: bool) -> str:
@@ -34,6 +35,7 @@ def claim_run_folder(run: Path, job_uid: str, *, start_afresh: bool) -> str:
     previous = owner.read_text(encoding="utf-8") if owner.is_file() else ""
     if previous == job_uid:
         return ""
+    _finish_setting_aside(run)
     notice = ""
     if any((run / CHECKPOINTS).glob("*")):
         if start_afresh:
@@ -50,12 +52,19 @@ def claim_run_folder(run: Path, job_uid: str, *, start_afresh: bool) -> str:
 
 
 def _set_aside(run: Path) -> None:
-    aside = run / SET_ASIDE
-    if aside.exists():
-        shutil.rmtree(aside)
-    unfinished = run / f"{SET_ASIDE}.partial"
-    unfinished.mkdir(exist_ok=True)  # after a crash between two moves, the rest follows
+    unfinished = run / _PARTIAL
+    unfinished.mkdir(exist_ok=True)
+    # The checkpoints come last: as long as they are here, the next start moves what is left.
     for entry in sorted(run.iterdir(), key=lambda entry: entry.name == CHECKPOINTS):
-        if entry not in {unfinished, run / OWNER_FILE}:
+        if entry.name not in {_PARTIAL, SET_ASIDE, OWNER_FILE}:
             entry.rename(unfinished / entry.name)
-    unfinished.rename(aside)
+    _finish_setting_aside(run)
+
+
+def _finish_setting_aside(run: Path) -> None:
+    """Rename the folder into which everything was moved, maybe before a crash."""
+    unfinished, aside = run / _PARTIAL, run / SET_ASIDE
+    if (unfinished / CHECKPOINTS).exists():
+        if aside.exists():
+            shutil.rmtree(aside)
+        unfinished.rename(aside)
