@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from cluster.testcluster.access import ApiServer
-from crd.jobs import Jobs
+from crd.jobs import Jobs, shortest_manifest
 
 
 @pytest.fixture(scope="session")
@@ -34,14 +34,4 @@ def jobs(defined: ApiServer, place: str) -> Iterator[Jobs]:
 @pytest.fixture
 def manifest() -> dict[str, Any]:
     """The shortest manifest that a cluster takes."""
-    return {
-        "apiVersion": "pslgs.dev/v1alpha1",
-        "kind": "SplitTrainingJob",
-        "metadata": {"name": "digits"},
-        "spec": {
-            "model": {"architecture": "mlp", "cutLayer": "hidden1"},
-            "data": {"train": {"format": "ScikitLearn", "name": "digits"}},
-            "epochs": 3,
-            "clients": {"nodeSelector": {"pslgs.dev/edge": "true"}},
-        },
-    }
+    return shortest_manifest()

@@ -73,3 +73,18 @@ def refusals(error: client.ApiException) -> Iterator[Refusal]:
     for each in unknown.split(", ") if found else ():
         words, _, path = each.partition(' "')
         yield Refusal(path.removesuffix('"'), words)
+
+
+def shortest_manifest() -> dict[str, Any]:
+    """Return the shortest manifest that a cluster takes."""
+    return {
+        "apiVersion": "pslgs.dev/v1alpha1",
+        "kind": "SplitTrainingJob",
+        "metadata": {"name": "digits"},
+        "spec": {
+            "model": {"architecture": "mlp", "cutLayer": "hidden1"},
+            "data": {"train": {"format": "ScikitLearn", "name": "digits"}},
+            "epochs": 3,
+            "clients": {"nodeSelector": {"pslgs.dev/edge": "true"}},
+        },
+    }

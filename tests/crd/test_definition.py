@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from crd.jobs import DEFINITION, REPOSITORY
 from pslgs.spec import JobSpec
+from pslgs.spec.compatibility import OPERATOR_FIELDS, RUNTIME_FIELDS, is_within
 from pslgs_operator.crd.definition import as_yaml, custom_resource_definition
 from pslgs_operator.crd.reference import as_markdown
 from spec.fields import all_fields
@@ -72,6 +73,16 @@ def test_each_field_has_the_parsers_default(path: str, field: FieldInfo) -> None
     assert not field.is_required() or "default" not in schema_of(path)
     if not field.is_required():
         assert plain(schema_of(path).get("default")) == plain(default)
+
+
+def test_each_field_is_for_the_containers_or_for_the_operator_alone() -> None:
+    """A new field has to be put into one of the two lists; in neither, it would not reach the containers."""
+    listed = (*RUNTIME_FIELDS, *OPERATOR_FIELDS)
+    assert len(set(listed)) == len(listed)
+    parents = {path.rpartition(".")[0] for path in listed} - {""}
+    lost = [path for path in FIELDS if path not in parents and not is_within(f"spec.{path}", listed)]
+    assert lost == []
+    assert set(listed) <= set(FIELDS)
 
 
 def plain(value: Any) -> Any:

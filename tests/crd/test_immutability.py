@@ -38,8 +38,12 @@ FIXED = [
         "{data: {transforms: [{name: Pad, padding: 4, fill: 1}]}}",
         "spec.data",
     ),
+    Change("what happens to damaged samples", "{data: {onDamagedSample: Skip}}", "spec.data"),
     Change("a partition", "{data: {partition: {scheme: IID, clients: 2}}}", "spec.data"),
     Change("loss", "{loss: MeanSquaredError}", "spec.loss"),
+    Change("an option of the loss", "{lossOptions: {labelSmoothing: 0.1}}", "spec.lossOptions"),
+    Change("an average", "{ema: {decay: 0.9}}", "spec.ema"),
+    Change("a precision", "{precision: {client: BFloat16}}", "spec.precision"),
     Change("epochs", "{epochs: 4}", "spec.epochs"),
     Change("learning rate", "{optimizer: {learningRate: 0.1}}", "spec.optimizer"),
     Change("seed", "{sampling: {seed: 1}}", "spec.sampling"),
@@ -55,6 +59,7 @@ FREE = [
     "{suspend: true}",
     "{activeDeadlineSeconds: 60}",
     "{evaluateEveryEpochs: 2}",
+    "{ema: {}}",
     "{checkpoint: {everySteps: 7}}",
     "{clients: {nodeSelector: {zone: a}}}",
     "{faultTolerance: {minAvailableClients: 2}}",
@@ -106,6 +111,19 @@ def test_before_the_first_step_everything_may_change(change: Change, job: Jobs) 
 @pytest.mark.parametrize("change", FREE)
 def test_what_does_not_define_the_training_may_change_at_any_time(change: str, started: Jobs) -> None:
     assert started.change(NAME, yaml.safe_load(change))["metadata"]["generation"] == 2
+
+
+@pytest.mark.parametrize(
+    ("schedule", "fixed"), [("ReduceOnPlateau", True), ("Constant", False)], ids=["followed", "not followed"]
+)
+def test_a_metric_that_the_learning_rate_follows_is_fixed(job: Jobs, schedule: str, *, fixed: bool) -> None:
+    job.change(NAME, {"optimizer": {"schedule": {"name": schedule}}})
+    job.set_status(NAME, {"trainingStartTime": "2026-01-02T03:04:05Z"})
+    change = "{metric: MacroF1}"
+    if fixed:
+        assert set(refused(job, change)) == {"spec.metric"}
+    else:
+        assert job.change(NAME, yaml.safe_load(change))["spec"]["metric"] == "MacroF1"
 
 
 def test_a_new_name_for_an_argument_of_a_transform_is_the_servers_to_refuse(started: Jobs) -> None:

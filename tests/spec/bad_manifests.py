@@ -3,6 +3,8 @@
 from typing import NamedTuple
 
 IID = "spec.data.partition={scheme: IID, clients: 4}"
+CUSTOM = "spec.data={train: {format: Custom, entrypoint: 'a:b'}}"
+SEVERAL = "spec.data.inputs=[{name: image}, {name: age}]"
 DIRICHLET = "spec.data.partition={scheme: ExtendedDirichlet, clients: 4}"
 
 
@@ -35,7 +37,48 @@ UNKNOWN = [
         "spec.transport.zzz",
         "is unknown; the known fields are compression, tls",
     ),
+    Bad(
+        "a field of the weights",
+        ["spec.model.initialWeights={path: a, exclude: [b]}"],
+        "spec.model.initialWeights.exclude",
+        "did you mean except?",
+    ),
     Bad("at the top", ["specs={}"], "specs", "did you mean spec?"),
+    *(
+        Bad(f"{path} of others", [f"spec.{path}={value}"], f"spec.{path}", f"is unknown; give spec.{ours}")
+        for path, value, ours in (
+            ("lr", "0.1", "optimizer.learningRate"),
+            ("optimizer.lr", "0.1", "optimizer.learningRate"),
+            ("batch_size", "64", "sampling.globalBatchSize"),
+            ("num_epochs", "3", "epochs"),
+            ("gradient_clip_val", "1", "optimizer.clipNorm"),
+            ("optimizer.max_grad_norm", "1", "optimizer.clipNorm"),
+            ("gradient_accumulation_steps", "4", "optimizer.accumulate"),
+            ("optimizer.schedule.warmup_steps", "4", "optimizer.schedule.warmupEpochs"),
+            ("optimizer.schedule.gamma", "0.1", "optimizer.schedule.factor"),
+            ("lr_scheduler", "{}", "optimizer.schedule"),
+            ("class_weight", "[1, 2]", "lossOptions.classWeights"),
+            ("lossOptions.gamma", "2", "lossOptions.focalGamma"),
+            ("lossOptions.pos_weight", "2", "lossOptions.positiveWeight"),
+            ("ema_decay", "0.9", "ema.decay"),
+            ("fp16", "true", "precision"),
+            ("amp", "true", "precision"),
+            ("monitor", "f1", "metric"),
+            ("earlyStopping.monitor", "f1", "metric"),
+            ("early_stopping_patience", "3", "earlyStopping.patience"),
+            ("patience", "3", "earlyStopping.patience"),
+            ("save_best_only", "true", "checkpoint.best"),
+            ("checkpoint.save_total_limit", "1", "checkpoint.keep"),
+        )
+    ),
+    Bad("early_stopping of others", ["spec.early_stopping={}"], "spec.early_stopping", "mean earlyStopping?"),
+    *(
+        Bad(f"{path} in another place", [f"spec.{path}=1"], f"spec.{path}", f"here; give spec.{ours}")
+        for path, ours in (
+            ("label_smoothing", "lossOptions.labelSmoothing"),
+            ("learningRate", "optimizer.learningRate"),
+        )
+    ),
     Bad(
         "a container beside the template's spec",
         ["spec.clients.template={containers: []}"],
@@ -237,7 +280,10 @@ BAD_TEXT = [
     ),
     Bad("long name", [f"metadata.name={'a' * 41}"], "metadata.name", "must have at most 40 characters"),
     Bad(
-        "long path", [f"spec.model.initialWeights={'a' * 1025}"], "spec.model.initialWeights", "at most 1024"
+        "long path",
+        [f"spec.model.initialWeights={{path: {'a' * 1025}}}"],
+        "spec.model.initialWeights.path",
+        "at most 1024",
     ),
     Bad("capital in a name", ["metadata.name=Digits"], "metadata.name", "is 'Digits', must hold only a-z"),
     Bad(
@@ -287,6 +333,26 @@ BAD_TEXT = [
 ]
 
 CHOICES = [
+    *(
+        Bad(f"{value} of others", [f"spec.{path}={value}"], f"spec.{path}", f"; give {ours}")
+        for path, value, ours in (
+            ("loss", "focal", "CrossEntropy or BinaryCrossEntropy, with lossOptions.focalGamma"),
+            ("loss", "BCEWithLogitsLoss", "BinaryCrossEntropy"),
+            ("loss", "mse", "MeanSquaredError"),
+            ("loss", "SmoothL1", "Huber"),
+            ("optimizer.schedule.name", "ReduceLROnPlateau", "ReduceOnPlateau"),
+            ("optimizer.schedule.name", "exponential", "Step, with everyEpochs: 1"),
+            ("precision.server", "bf16", "BFloat16"),
+            ("metric", "f1", "MacroF1"),
+            ("metric", "f1_macro", "MacroF1"),
+            ("metric", "auc", "AUROC"),
+            ("metric", "roc_auc", "AUROC"),
+            ("metric", "val_loss", "Loss"),
+            ("metric", "acc", "Accuracy"),
+            ("metric", "mae", "MeanAbsoluteError"),
+            ("metric", "rmse", "RootMeanSquaredError"),
+        )
+    ),
     Bad(
         "strategy",
         ["spec.sampling.strategy=global"],
@@ -357,10 +423,98 @@ TOGETHER = [
         "must be Train or Test",
     ),
     Bad(
+        "a window without width",
+        ["spec.data.window=[40, 1]"],
+        "spec.data.window",
+        "must be a center and a width above 1, such as [40, 400]",
+    ),
+    Bad(
+        "a window beside a range",
+        ["spec.data.window=[40, 400]", "spec.data.range=[0, 1]"],
+        "spec.data.window",
+        "is given beside range; remove either",
+    ),
+    Bad(
         "a range of grey values from high to low",
         ["spec.data.range=[4095, 0]"],
         "spec.data.range",
         "must be two numbers, the lower one first, such as [0, 4095]",
+    ),
+    Bad(
+        "a column of inputs beside several",
+        ["spec.data.train={format: Parquet, path: x, inputColumn: a, inputColumns: [b]}"],
+        "spec.data.train.inputColumn",
+        "is given beside inputColumns; remove either",
+    ),
+    Bad(
+        "a column of labels beside several",
+        ["spec.data.train={format: CSV, path: x, inputColumns: [a], labelColumn: b, labelColumns: [c]}"],
+        "spec.data.train.labelColumn",
+        "is given beside labelColumns; remove either",
+    ),
+    Bad(
+        "CSV without columns",
+        ["spec.data.train={format: CSV, path: x}"],
+        "spec.data.train.inputColumns",
+        "is missing; the format CSV needs it",
+    ),
+    Bad(
+        "columns of inputs in arrays",
+        ["spec.data.train={format: NumPy, path: x, inputColumns: [b]}"],
+        "spec.data.train.inputColumns",
+        "does not apply to the format NumPy; remove it",
+    ),
+    *(
+        Bad(
+            f"classes of data and of data.{name}",
+            [f"spec.data.{name}={{format: NumPy, path: x, classes: [a, b]}}", "spec.data.classes=[a, b]"],
+            f"spec.data.{name}.classes",
+            "cannot be given together with data.classes; remove it",
+        )
+        for name in ("train", "evaluation")
+    ),
+    Bad(
+        "columns of arrays",
+        ["spec.data.train={format: NumPy, path: x, labelColumns: [b]}"],
+        "spec.data.train.labelColumns",
+        "does not apply to the format NumPy; remove it",
+    ),
+    *(
+        Bad(
+            f"{field} of images",
+            ["spec.data.train={format: ImageFolder, path: x}", f"spec.data.{field}={value}"],
+            f"spec.data.{field}",
+            "does not apply to the format ImageFolder; remove it",
+        )
+        for field, value in {"layout": "HWC", "inputType": "Integer", "length": "8"}.items()
+    ),
+    Bad(
+        "transforms of an evaluation of integers",
+        [
+            "spec.data.train={format: NumPy, path: x}",
+            "spec.data.inputType=Integer",
+            "spec.data.evaluation={format: NumPy, path: y, transforms: []}",
+        ],
+        "spec.data.evaluation.transforms",
+        "does not apply to inputs of the type Integer; remove it",
+    ),
+    *(
+        Bad(
+            f"{field} of integers",
+            [
+                "spec.data.train={format: NumPy, path: x}",
+                "spec.data.inputType=Integer",
+                f"spec.data.{field}={value}",
+            ],
+            f"spec.data.{field}",
+            "does not apply to inputs of the type Integer; remove it",
+        )
+        for field, value in {
+            "transforms": "[{name: Resize, size: 8}]",
+            "range": "[0, 4095]",
+            "window": "[40, 400]",
+            "standardize": "PerFeature",
+        }.items()
     ),
     Bad(
         "concentration of an IID partition",
@@ -450,10 +604,227 @@ TOGETHER = [
         "does not apply to the optimizer Adam",
     ),
     Bad(
+        "alpha of SGD",
+        ["spec.optimizer.alpha=0.5"],
+        "spec.optimizer.alpha",
+        "does not apply to the optimizer SGD",
+    ),
+    Bad(
+        "Nesterov's momentum of RMSprop",
+        ["spec.optimizer={name: RMSprop, nesterov: true}"],
+        "spec.optimizer.nesterov",
+        "does not apply to the optimizer RMSprop",
+    ),
+    Bad(
+        "Nesterov's momentum without momentum",
+        ["spec.optimizer={momentum: 0, nesterov: true}"],
+        "spec.optimizer.nesterov",
+        "is true, which needs a momentum above 0",
+    ),
+    Bad(
+        "clipped in two ways",
+        ["spec.optimizer={clipNorm: 1, clipValue: 1}"],
+        "spec.optimizer.clipValue",
+        "cannot be combined with clipNorm",
+    ),
+    Bad(
+        "factor of Cosine",
+        ["spec.optimizer.schedule={name: Cosine, factor: 0.5}"],
+        "spec.optimizer.schedule.factor",
+        "does not apply to the schedule Cosine",
+    ),
+    Bad(
+        "period of a constant rate",
+        ["spec.optimizer.schedule.everyEpochs=3"],
+        "spec.optimizer.schedule.everyEpochs",
+        "does not apply to the schedule Constant",
+    ),
+    Bad(
+        "patience of OneCycle",
+        ["spec.optimizer.schedule={name: OneCycle, patience: 3}"],
+        "spec.optimizer.schedule.patience",
+        "does not apply to the schedule OneCycle",
+    ),
+    Bad(
+        "a plateau of what is not measured",
+        ["spec.optimizer.schedule.name=ReduceOnPlateau"],
+        "spec.optimizer.schedule.name",
+        "is ReduceOnPlateau, which needs evaluations",
+    ),
+    Bad(
+        "nothing but warm-up",
+        ["spec.optimizer.schedule.warmupEpochs=3"],
+        "spec.optimizer.schedule.warmupEpochs",
+        "is 3, must be below epochs (3)",
+    ),
+    Bad(
         "betas of SGD",
         ["spec.optimizer.betas=[0.5, 0.5]"],
         "spec.optimizer.betas",
         "does not apply to the optimizer SGD",
+    ),
+    *(
+        Bad(
+            f"{option.partition('=')[0]} of {loss}",
+            [f"spec.loss={loss}", f"spec.lossOptions.{option}"],
+            f"spec.lossOptions.{option.partition('=')[0]}",
+            f"does not apply to the loss {loss}; remove it",
+        )
+        for loss, option in (
+            ("BinaryCrossEntropy", "labelSmoothing=0.1"),
+            ("MeanSquaredError", "classWeights=[1, 2]"),
+            ("Huber", "classWeighting=Balanced"),
+            ("CrossEntropy", "positiveWeight=2"),
+            ("MeanSquaredError", "focalGamma=2"),
+            ("MeanSquaredError", "delta=2"),
+            ("CrossEntropy", "entrypoint='a.b:c'"),
+            ("CrossEntropy", "labels=Values"),
+        )
+    ),
+    Bad("no loss function", ["spec.loss=Custom"], "spec.lossOptions.entrypoint", "the loss Custom needs it"),
+    Bad(
+        "weights of classes, given and computed",
+        ["spec.lossOptions={classWeights: [1, 2], classWeighting: Balanced}"],
+        "spec.lossOptions.classWeights",
+        "is given, but classWeighting computes the weights",
+    ),
+    Bad(
+        "weight of the positive labels, given and computed",
+        ["spec.loss=BinaryCrossEntropy", "spec.lossOptions={positiveWeight: 2, classWeighting: Balanced}"],
+        "spec.lossOptions.positiveWeight",
+        "is given, but classWeighting computes the weights",
+    ),
+    Bad(
+        "smoothed labels in the focal loss",
+        ["spec.lossOptions={labelSmoothing: 0.1, focalGamma: 2}"],
+        "spec.lossOptions.labelSmoothing",
+        "cannot be combined with focalGamma",
+    ),
+    Bad(
+        "classes of a partition without classes of the loss",
+        [DIRICHLET, "spec.loss=Custom", "spec.lossOptions={entrypoint: 'a.b:c', labels: Values}"],
+        "spec.data.partition.scheme",
+        "but the loss Custom has none; use IID",
+    ),
+    *(
+        Bad(
+            f"{metric} of {loss}",
+            [f"spec.loss={loss}", f"spec.metric={metric}"],
+            "spec.metric",
+            f"is {metric}, which the loss {loss} does not have; use one of Loss, {first}",
+        )
+        for loss, metric, first in (
+            ("CrossEntropy", "R2", "Accuracy, BalancedAccuracy"),
+            ("BinaryCrossEntropy", "MeanAbsoluteError", "Accuracy, BalancedAccuracy"),
+            ("Huber", "MacroF1", "MeanAbsoluteError"),
+        )
+    ),
+    Bad(
+        "early stopping without evaluations",
+        ["spec.data.evaluation=null", "spec.earlyStopping={}"],
+        "spec.earlyStopping",
+        "needs evaluations, but there are no evaluation data",
+    ),
+    Bad(
+        "two inputs of one name",
+        [CUSTOM, "spec.data.inputs=[{name: age}, {name: age}]"],
+        "spec.data.inputs",
+        "names an input twice",
+    ),
+    Bad(
+        "several inputs of image files",
+        ["spec.data.train={format: ImageFolder, path: /data}", SEVERAL],
+        "spec.data.inputs",
+        "does not apply to the format ImageFolder of data.train",
+    ),
+    Bad(
+        "several inputs of evaluation data without them",
+        [CUSTOM, "spec.data.evaluation={format: ImageFolder, path: /data}", SEVERAL],
+        "spec.data.inputs",
+        "does not apply to the format ImageFolder of data.evaluation",
+    ),
+    *(
+        Bad(
+            f"{field} of one among several inputs",
+            [CUSTOM, SEVERAL, f"spec.data.{field}={value}"],
+            f"spec.data.{field}",
+            "does not apply to a model with several inputs; set it for each of data.inputs",
+        )
+        for field, value in (
+            ("transforms", "[{name: Pad}]"),
+            ("range", "[0, 1]"),
+            ("window", "[40, 400]"),
+            ("layout", "CHW"),
+            ("inputType", "Integer"),
+            ("length", "3"),
+            ("standardize", "PerFeature"),
+        )
+    ),
+    *(
+        Bad(
+            f"{field} beside several inputs, in data.{source}",
+            [
+                "spec.data={train: {format: Parquet, path: a}, evaluation: {format: Parquet, path: b}}",
+                SEVERAL,
+                f"spec.data.{source}.{field}={value}",
+            ],
+            f"spec.data.{source}.{field}",
+            "set columns of each of data.inputs",
+        )
+        for source in ("train", "evaluation")
+        for field, value in (("inputColumn", "a"), ("inputColumns", "[a]"))
+    ),
+    Bad(
+        "a CSV file for the evaluation without columns",
+        ["spec.data.evaluation={format: CSV, path: a}"],
+        "spec.data.evaluation.inputColumns",
+        "is missing; the format CSV needs it",
+    ),
+    Bad(
+        "columns of inputs that are no columns",
+        [CUSTOM, "spec.data.inputs=[{name: age, columns: [age]}]"],
+        "spec.data.inputs",
+        "give columns, which only CSV and Parquet data have",
+    ),
+    Bad(
+        "columns of inputs for an evaluation without columns",
+        [
+            "spec.data={train: {format: Parquet, path: a}, evaluation: {format: Custom, entrypoint: 'a:b'}}",
+            "spec.data.inputs=[{name: age, columns: [age]}]",
+        ],
+        "spec.data.inputs",
+        "give columns, which only CSV and Parquet data have",
+    ),
+    Bad(
+        "transforms of evaluation samples with several inputs",
+        [CUSTOM, SEVERAL, "spec.data.evaluation={format: Custom, entrypoint: 'a:b', transforms: []}"],
+        "spec.data.evaluation.transforms",
+        "set it for each of data.inputs",
+    ),
+    Bad(
+        "the shape of one among several inputs",
+        [CUSTOM, SEVERAL, "spec.model.inputShape=[3]"],
+        "spec.model.inputShape",
+        "set shape for each of data.inputs",
+    ),
+    Bad(
+        "a range of an input from high to low",
+        [CUSTOM, "spec.data.inputs=[{name: age, range: [2, 1]}]"],
+        "spec.data.inputs[0].range",
+        "must be two numbers, the lower one first",
+    ),
+    *(
+        Bad(
+            f"{field} of an integer input",
+            [CUSTOM, f"spec.data.inputs=[{{name: age, type: Integer, {field}: {value}}}]"],
+            f"spec.data.inputs[0].{field}",
+            "does not apply to inputs of the type Integer; remove it",
+        )
+        for field, value in (
+            ("transforms", "[{name: Pad}]"),
+            ("range", "[0, 1]"),
+            ("standardize", "PerFeature"),
+        )
     ),
     Bad(
         "claim made and taken",

@@ -22,6 +22,16 @@ def changes(manifest: dict[str, Any], before: tuple[str, ...], now: tuple[str, .
     return [str(violation) for violation in definition_changes(kept, spec(manifest, *now))]
 
 
+def test_initial_weights_of_an_earlier_version_are_their_path(manifest: dict[str, Any]) -> None:
+    now = spec(manifest, "spec.model.initialWeights={path: a.pth, except: [fc]}")
+    kept = training_definition(now)
+    earlier = {**kept, "model": {**kept["model"], "initialWeights": "a.pth"}}
+    (change,) = definition_changes(earlier, now)
+    assert str(change).startswith("spec.model.initialWeights.except: was not set")
+    plain = spec(manifest, "spec.model.initialWeights=a.pth")
+    assert definition_changes(earlier, plain) == []
+
+
 @pytest.mark.parametrize(
     ("before", "now", "words"),
     [
@@ -40,6 +50,23 @@ def changes(manifest: dict[str, Any], before: tuple[str, ...], now: tuple[str, .
             "spec.optimizer.schedule={}",
             "spec.optimizer.schedule={name: Step}",
             'optimizer.schedule.name: was "Constant" {}"Step";',
+        ),
+        ("spec.ema={}", "spec.ema.decay=0.9", "ema.decay: was not set {}0.9;"),
+        ("spec.precision={}", "spec.precision.server=BFloat16", 'precision.server: was "Full" {}"BFloat16";'),
+        (
+            "spec.optimizer={}",
+            "spec.optimizer={clipNorm: 1}",
+            "optimizer.clipNorm: was not set {}1.0;",
+        ),
+        (
+            "spec.lossOptions.labelSmoothing=0.1",
+            "spec.lossOptions.labelSmoothing=0.2",
+            "lossOptions.labelSmoothing: was 0.1 {}0.2;",
+        ),
+        (
+            "spec.lossOptions={}",
+            "spec.lossOptions={classWeights: [1, 2]}",
+            "lossOptions.classWeights: was not set {}[1.0, 2.0];",
         ),
         ("spec.sampling.seed=0", "spec.sampling.seed=1", "sampling.seed: was 0 {}1;"),
         ("spec.loss=CrossEntropy", "spec.loss=MeanSquaredError", 'loss: was "CrossEntropy" {}'),
@@ -103,10 +130,23 @@ def test_what_does_not_define_the_training_may_change(manifest, setting):
     assert changes(manifest, before, (*before, setting)) == []
 
 
-def test_a_schedule_over_all_epochs_fixes_their_number(manifest):
-    cosine = "spec.optimizer.schedule.name=Cosine"
-    (told,) = changes(manifest, (cosine,), (cosine, "spec.epochs=9"))
+@pytest.mark.parametrize("name", ["Cosine", "OneCycle"], ids=str)
+def test_a_schedule_over_all_epochs_fixes_their_number(manifest, name):
+    schedule = f"spec.optimizer.schedule.name={name}"
+    (told,) = changes(manifest, (schedule,), (schedule, "spec.epochs=9"))
     assert told.startswith("spec.epochs: was 3 when training started and is now 9;")
+
+
+def test_evaluations_define_a_training_whose_rate_follows_them(manifest):
+    rate = "spec.optimizer.schedule.name=ReduceOnPlateau"
+    evaluation = "spec.data.evaluation={format: NumPy, path: /test.npz}"
+    (told,) = changes(manifest, (evaluation, rate), (evaluation, rate, "spec.evaluateEveryEpochs=2"))
+    assert told.startswith("spec.evaluateEveryEpochs: was 1 when training started and is now 2;")
+    (told,) = changes(manifest, (evaluation, rate), (evaluation.replace("test", "other"), rate))
+    assert told.startswith("spec.data.evaluation.path: was")
+    (told,) = changes(manifest, (evaluation, rate), (evaluation, rate, "spec.metric=AUROC"))
+    assert told.startswith('spec.metric: was not set when training started and is now "AUROC";')
+    assert changes(manifest, (evaluation,), (evaluation, "spec.metric=AUROC")) == []
 
 
 def test_a_default_written_out_is_no_change(manifest):

@@ -50,21 +50,32 @@ class Rule:
         return message
 
 
-def default_unless(condition: str, model: type[SpecModel], name: str, problem: str) -> Rule:
-    """Refuse a field that says anything but its default, unless the CEL ``condition`` holds."""
-    path = model.model_fields[name].alias or name
-    return Rule(path, f"{condition} || !({given(model, name)})", problem, Reason.FORBIDDEN)
+def default_unless(condition: str, model: type[SpecModel], name: str, problem: str, within: str = "") -> Rule:
+    """Refuse a field with another value than its default, unless the CEL ``condition`` holds.
+
+    Args:
+        condition: The CEL expression.
+        model: The part of the manifest that has the field.
+        name: The field's name in Python.
+        problem: See `Rule`.
+        within: Name of the part in the one that the rule judges; empty if that is the part.
+    """
+    alias = model.model_fields[name].alias or name
+    path = f"{within}.{alias}" if within else alias
+    return Rule(path, f"{condition} || !({given(model, name, within)})", problem, Reason.FORBIDDEN)
 
 
-def given(model: type[SpecModel], name: str) -> str:
-    """Tell in CEL whether a field says anything but its default."""
+def given(model: type[SpecModel], name: str, within: str = "") -> str:
+    """Return CEL for whether a field has another value than its default; see `default_unless`."""
     field = model.model_fields[name]
-    this = f"self.{field.alias}"
+    this = f"self.{within}.{field.alias}" if within else f"self.{field.alias}"
     if field.default is None:
         return f"has({this})"
     if field.default == {}:
         # To CEL a map of anything has no type, and a field without a type does not exist.
         return f"has(dyn(self).{field.alias}) && size(dyn(self).{field.alias}) > 0"
+    if field.default == ():
+        return f"has({this}) && size({this}) > 0"
     return f"{this} != {literal(field.default)}"
 
 

@@ -6,8 +6,9 @@ import yaml
 
 from pslgs.spec import JobSpec
 from pslgs.spec.job import API_VERSION, KIND
+from pslgs_operator.crd.immutability import IMMUTABILITY_RULES
 from pslgs_operator.crd.openapi import Schema, structural_schema
-from pslgs_operator.crd.rules import IMMUTABILITY_RULES, NAME_RULES
+from pslgs_operator.crd.rules import NAME_RULES
 from pslgs_operator.crd.status import STATUS
 
 GROUP, VERSION = API_VERSION.split("/")

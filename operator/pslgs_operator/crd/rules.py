@@ -1,6 +1,6 @@
 """The CEL rules of each part of a job's spec."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -11,20 +11,53 @@ from pslgs.spec import (
     EvaluationSource,
     FaultTolerance,
     JobSpec,
+    LossOptions,
     ModelSpec,
+    NamedInput,
     ObjectMetadata,
     OptimizerSpec,
     Partition,
+    ScheduleSpec,
     ServerSpec,
     ServiceSpec,
     StorageSpec,
 )
 from pslgs.spec.base import SpecModel
-from pslgs.spec.data import FIELDS_OF_SOME_FORMATS, FORMAT_FIELDS
-from pslgs.spec.definition import DEFINING_FIELDS
+from pslgs.spec.data import (
+    CLASSES_TWICE,
+    FIELDS_OF_ARRAYS,
+    FIELDS_OF_FLOATS,
+    FIELDS_OF_SOME_FORMATS,
+    FORMAT_FIELDS,
+    FORMATS_OF_IMAGES,
+    FORMATS_OF_INPUTS,
+    FORMATS_WITH_COLUMNS,
+    FORMATS_WITH_INPUTS,
+)
 from pslgs.spec.deployment import KUBERNETES_RESOURCES, QUOTA_PREFIX, USED_GPUS
 from pslgs.spec.job import MAX_NAME_LENGTH
 from pslgs.spec.labels import RESERVED_PREFIX
+from pslgs.spec.loss import LOSSES_WITH_OPTION, NOT_SMOOTHED, WEIGHTED_TWICE, LabelKind, Loss
+from pslgs.spec.metrics import metrics_of
+from pslgs.spec.named_inputs import (
+    COLUMNS_OF_CSV,
+    COLUMNS_OF_EACH_INPUT,
+    COLUMNS_WITHOUT_TABLE,
+    EACH_INPUT,
+    FIELDS_OF_FLOAT_INPUTS,
+    FIELDS_OF_ONE_INPUT,
+    INPUTS_TWICE,
+    INTEGER_INPUTS,
+    RANGE_ORDER,
+    SHAPE_OF_EACH_INPUT,
+)
+from pslgs.spec.optimizer import (
+    CLIPPED_TWICE,
+    NO_EVALUATION,
+    NO_MOMENTUM,
+    OPTIMIZERS_WITH_OPTION,
+    SCHEDULES_WITH_OPTION,
+)
 from pslgs.spec.scalars import DNS_1035_LABEL, ENTRYPOINT, INT32_MAX, PATTERN_WORDS, PERCENTAGE
 from pslgs_operator.crd.cel import Reason, Rule, default_unless, given, literal
 
@@ -51,8 +84,21 @@ def _format_rules() -> Iterator[Rule]:
         )
 
 
+def _either(one: str, several: str) -> Rule:
+    """A field for one column and the field for several columns exclude each other."""
+    fields = DataSource.model_fields
+    return Rule(
+        fields[one].alias or one,
+        f"!({given(DataSource, one)}) || !({given(DataSource, several)})",
+        f"is given beside {fields[several].alias}; remove either",
+        Reason.FORBIDDEN,
+    )
+
+
 SOURCE_RULES: Final = (
     *_format_rules(),
+    _either("input_column", "input_columns"),
+    _either("label_column", "label_columns"),
     Rule(
         "path",
         f"!has(self.path) || !self.path.replace({PLACEHOLDER}, '').matches('[{{}}]')",
@@ -90,7 +136,7 @@ def _or_nothing(field: str) -> str:
 
 
 def _chosen_split(source: str, model: type[DataSource]) -> str:
-    """Tell in CEL which split is read, by default or as given; empty where the format has none."""
+    """Return CEL for the split that is read, by default or as given; empty if the format has none."""
     by_default = "".join(
         f"{source}.format == {literal(each)} ? {literal(split)} : "
         for each, split in model.default_splits.items()
@@ -114,8 +160,75 @@ def _overlap() -> Rule:
     )
 
 
+_OF_ARRAYS: Final = f"!(self.train.format in {literal(FORMATS_OF_IMAGES)})"
+
+
+def _input_rules() -> Iterator[Rule]:
+    """Several inputs have names of their own, and say themselves what is said of a single one elsewhere."""
+    several = given(DataSpec, "inputs")
+    for name in FIELDS_OF_ONE_INPUT:
+        yield default_unless(f"!({several})", DataSpec, name, EACH_INPUT)
+    yield Rule(
+        "inputs",
+        f"!({several}) || self.inputs.all(one, self.inputs.exists_one(other, other.name == one.name))",
+        INPUTS_TWICE,
+    )
+    for source in ("train", "evaluation"):
+        yield Rule(
+            "inputs",
+            f"!({several}) || !has(self.{source}) || self.{source}.format in {literal(FORMATS_OF_INPUTS)}",
+            f"does not apply to the format «self.{source}.format» of data.{source}, whose samples are one "
+            f"input; use {FORMATS_WITH_INPUTS}",
+            Reason.FORBIDDEN,
+        )
+        yield Rule(
+            f"{source}.inputColumns",
+            f"{several} || !has(self.{source}) || self.{source}.format != 'CSV' || "
+            f"has(self.{source}.inputColumns)",
+            COLUMNS_OF_CSV,
+            Reason.REQUIRED,
+        )
+        for name, left in (("inputColumns", "!has({})"), ("inputColumn", "{} == 'img'")):
+            yield Rule(
+                f"{source}.{name}",
+                f"!({several}) || !has(self.{source}) || {left.format(f'self.{source}.{name}')}",
+                COLUMNS_OF_EACH_INPUT,
+                Reason.FORBIDDEN,
+            )
+        yield Rule(
+            "inputs",
+            f"!({several}) || !has(self.{source}) || self.{source}.format in {literal(FORMATS_WITH_COLUMNS)} "
+            "|| !self.inputs.exists(one, has(one.columns))",
+            COLUMNS_WITHOUT_TABLE,
+            Reason.FORBIDDEN,
+        )
+    yield Rule(
+        "evaluation.transforms",
+        f"!({several}) || !has(self.evaluation) || !has(self.evaluation.transforms)",
+        EACH_INPUT,
+        Reason.FORBIDDEN,
+    )
+
+
 DATA_RULES: Final = (
     _overlap(),
+    *_input_rules(),
+    *(
+        default_unless(
+            _OF_ARRAYS, DataSpec, name, "does not apply to the format «self.train.format»; remove it"
+        )
+        for name in FIELDS_OF_ARRAYS
+    ),
+    *(
+        default_unless("self.inputType != 'Integer'", DataSpec, name, INTEGER_INPUTS)
+        for name in FIELDS_OF_FLOATS
+    ),
+    Rule(
+        "evaluation.transforms",
+        "self.inputType != 'Integer' || !has(self.evaluation) || !has(self.evaluation.transforms)",
+        INTEGER_INPUTS,
+        Reason.FORBIDDEN,
+    ),
     Rule(
         "partition",
         f"!has(self.partition) || !has(self.train.path) || !self.train.path.contains({PLACEHOLDER})",
@@ -123,17 +236,93 @@ DATA_RULES: Final = (
         Reason.FORBIDDEN,
     ),
     Rule(
+        "window",
+        "!has(self.window) || self.window[1] > 1.0",
+        "must be a center and a width above 1, such as [40, 400]",
+    ),
+    Rule(
+        "window",
+        "!has(self.window) || !has(self.range)",
+        "is given beside range; remove either",
+        Reason.FORBIDDEN,
+    ),
+    Rule(
         "range",
         "!has(self.range) || self.range[0] < self.range[1]",
-        "must be two numbers, the lower one first, such as [0, 4095]",
+        RANGE_ORDER,
+    ),
+    *(
+        Rule(
+            f"{source}.classes",
+            f"!has(self.classes) || !has(self.{source}) || !has(self.{source}.classes)",
+            CLASSES_TWICE,
+            Reason.FORBIDDEN,
+        )
+        for source in ("train", "evaluation")
     ),
 )
 
 
+def _options_of(model: type[SpecModel], users: Mapping[str, Sequence[str]], kind: str) -> Iterator[Rule]:
+    """Each kind of something, by its name, has its own options and no other's."""
+    for option, names in users.items():
+        yield default_unless(
+            f"self.name in {literal(list(names))}",
+            model,
+            option,
+            f"does not apply to the {kind} «self.name»; remove it",
+        )
+
+
+def _loss_rules() -> Iterator[Rule]:
+    """Each loss has its own options and no other's."""
+    for name, losses in LOSSES_WITH_OPTION.items():
+        yield default_unless(
+            f"self.loss in {literal(list(losses))}",
+            LossOptions,
+            name,
+            "does not apply to the loss «self.loss»; remove it",
+            within="lossOptions",
+        )
+    yield Rule(
+        "lossOptions.entrypoint",
+        "self.loss != 'Custom' || has(self.lossOptions.entrypoint)",
+        "is missing; the loss Custom needs it",
+        Reason.REQUIRED,
+    )
+
+
+_HAS_CLASSES: Final = (
+    "(self.loss == 'Custom' ? self.lossOptions.labels == 'Classes' : "
+    "self.loss in ['CrossEntropy', 'BinaryCrossEntropy'])"
+)
+
 _QUORUM: Final = "self.minAvailableClients"
 _SHOWN_QUORUM: Final = f"""type({_QUORUM}) == int ? string({_QUORUM}) : "'" + {_QUORUM} + "'\""""
-_IS_SGD: Final = "self.name == 'SGD'"
 _NOT_OF_A_TAKEN_CLAIM: Final = "applies to a new claim, but claimName names an existing one; remove either"
+
+
+def _metric_rules() -> Iterator[Rule]:
+    """A loss has the metrics of its labels; early stopping needs evaluations."""
+    custom = "self.loss == 'Custom' && self.lossOptions.labels == "
+    for loss, labels, condition in (
+        (Loss.CROSS_ENTROPY, LabelKind.CLASSES, f"self.loss == 'CrossEntropy' || {custom}'Classes'"),
+        (Loss.BINARY_CROSS_ENTROPY, LabelKind.CLASSES, "self.loss == 'BinaryCrossEntropy'"),
+        (Loss.HUBER, LabelKind.VALUES, f"self.loss in ['MeanSquaredError', 'Huber'] || {custom}'Values'"),
+    ):
+        known = [each.value for each in metrics_of(loss, labels)]
+        yield Rule(
+            "metric",
+            f"!has(self.metric) || !({condition}) || self.metric in {literal(known)}",
+            f"is «self.metric», which the loss «self.loss» does not have; use one of {', '.join(known)}",
+        )
+    yield Rule(
+        "earlyStopping",
+        "!has(self.earlyStopping) || has(self.data.evaluation)",
+        "needs evaluations, but there are no evaluation data; set data.evaluation",
+        Reason.REQUIRED,
+    )
+
 
 RULES: Final[Mapping[type[SpecModel], tuple[Rule, ...]]] = MappingProxyType(
     {
@@ -159,12 +348,28 @@ RULES: Final[Mapping[type[SpecModel], tuple[Rule, ...]]] = MappingProxyType(
             for name in ("classes_per_client", "concentration")
         ),
         DataSpec: DATA_RULES,
-        OptimizerSpec: tuple(
-            default_unless(
-                condition, OptimizerSpec, name, "does not apply to the optimizer «self.name»; remove it"
-            )
-            for name, condition in (("momentum", _IS_SGD), ("betas", f"!({_IS_SGD})"))
+        NamedInput: (
+            Rule("range", "!has(self.range) || self.range[0] < self.range[1]", RANGE_ORDER),
+            *(
+                default_unless("self.type != 'Integer'", NamedInput, name, INTEGER_INPUTS)
+                for name in FIELDS_OF_FLOAT_INPUTS
+            ),
         ),
+        OptimizerSpec: (
+            *_options_of(OptimizerSpec, OPTIMIZERS_WITH_OPTION, "optimizer"),
+            Rule(
+                "nesterov",
+                "self.name != 'SGD' || !self.nesterov || self.momentum > 0.0",
+                NO_MOMENTUM,
+            ),
+            Rule(
+                "clipValue",
+                "!has(self.clipNorm) || !has(self.clipValue)",
+                CLIPPED_TWICE,
+                Reason.FORBIDDEN,
+            ),
+        ),
+        ScheduleSpec: (*_options_of(ScheduleSpec, SCHEDULES_WITH_OPTION, "schedule"),),
         StorageSpec: (
             Rule(
                 "size",
@@ -220,9 +425,48 @@ RULES: Final[Mapping[type[SpecModel], tuple[Rule, ...]]] = MappingProxyType(
             Rule(
                 "data.partition.scheme",
                 "!has(self.data.partition) || self.data.partition.scheme != 'ExtendedDirichlet' || "
-                "self.loss != 'MeanSquaredError'",
+                f"{_HAS_CLASSES}",
                 "is «self.data.partition.scheme», which needs classes, but the loss «self.loss» has none; "
                 "use IID",
+            ),
+            *_loss_rules(),
+            Rule(
+                "model.inputShape",
+                "!has(self.model.inputShape) || !has(self.data.inputs) || size(self.data.inputs) == 0",
+                SHAPE_OF_EACH_INPUT,
+                Reason.FORBIDDEN,
+            ),
+            Rule(
+                "optimizer.schedule.name",
+                "self.optimizer.schedule.name != 'ReduceOnPlateau' || has(self.data.evaluation)",
+                NO_EVALUATION,
+            ),
+            Rule(
+                "optimizer.schedule.warmupEpochs",
+                "!has(self.optimizer.schedule.warmupEpochs) || "
+                "self.optimizer.schedule.warmupEpochs < double(self.epochs)",
+                "is «self.optimizer.schedule.warmupEpochs», must be below epochs («self.epochs»)",
+            ),
+            *_metric_rules(),
+        ),
+        LossOptions: (
+            *(
+                Rule(
+                    path,
+                    f"self.classWeighting == 'None' || {default}",
+                    WEIGHTED_TWICE,
+                    Reason.FORBIDDEN,
+                )
+                for path, default in (
+                    ("classWeights", "!has(self.classWeights)"),
+                    ("positiveWeight", "self.positiveWeight == 1.0"),
+                )
+            ),
+            Rule(
+                "labelSmoothing",
+                "self.labelSmoothing == 0.0 || self.focalGamma == 0.0",
+                NOT_SMOOTHED,
+                Reason.FORBIDDEN,
             ),
         ),
     }
@@ -261,45 +505,5 @@ NAME_RULES: Final = (
         "metadata.name",
         f"self.metadata.name.matches({literal(DNS_1035_LABEL)})",
         f"is '«self.metadata.name»', {PATTERN_WORDS[DNS_1035_LABEL]}",
-    ),
-)
-
-
-_WORDS: Final = "cannot change once training has started; make a new job"
-
-_FIXED: Final = (*dict.fromkeys(path.partition(".")[0] for path in DEFINING_FIELDS), "clients.perNode")
-
-
-def _fixed(path: str, same: str) -> Rule:
-    started = "has(oldSelf.status) && has(oldSelf.status.trainingStartTime)"
-    return Rule(path, f"!({started}) || ({same})", _WORDS, Reason.FORBIDDEN)
-
-
-def _in_both(*fields: str) -> str:
-    return " && ".join(f"has({each}.{field})" for field in fields for each in ("self.spec", "oldSelf.spec"))
-
-
-def _same_order(source: str) -> str:
-    """Compare class names in their order; a list without duplicates is a set to CEL, equal in any order."""
-    classes = f"data.{source}.classes"
-    now, before = (f"{each}.spec.{classes}.map(name, name)" for each in ("self", "oldSelf"))
-    return f"!({_in_both(f'data.{source}', classes)}) || {now} == {before}"
-
-
-IMMUTABILITY_RULES: Final = (
-    *(_fixed(f"spec.{path}", f"self.spec.{path} == oldSelf.spec.{path}") for path in _FIXED),
-    *(_fixed("spec.data", _same_order(source)) for source in ("train", "evaluation")),
-    _fixed("spec.server.service.type", "self.spec.server.service.type == oldSelf.spec.server.service.type"),
-    _fixed(
-        "spec.server.service.address",
-        "has(self.spec.server.service.address) == has(oldSelf.spec.server.service.address) && "
-        f"(!({_in_both('server.service.address')}) || "
-        "self.spec.server.service.address == oldSelf.spec.server.service.address)",
-    ),
-    _fixed(
-        "spec.checkpoint.storage",
-        "has(self.spec.checkpoint.storage) == has(oldSelf.spec.checkpoint.storage) && "
-        f"(!({_in_both('checkpoint.storage')}) || "
-        "self.spec.checkpoint.storage == oldSelf.spec.checkpoint.storage)",
     ),
 )

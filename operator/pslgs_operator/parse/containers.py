@@ -12,7 +12,7 @@ from pslgs_operator.text import plain
 
 _STARTING: Final = {"", "ContainerCreating", "PodInitializing"}
 _PULL_REASONS: Final = {"ErrImagePull", "ImagePullBackOff"}
-"""The kubelet says the one and the other by turns."""
+"""Two reasons that the kubelet reports by turns."""
 _LONGEST_MESSAGE = 600
 
 
@@ -73,7 +73,7 @@ def _ours(status: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _trouble(container: Mapping[str, Any], state: Mapping[str, Any]) -> Problem:
-    """Say why a container waits, in the same words for as long as it waits for the same reason."""
+    """Return why a container waits, in the same words for as long as it waits for the same reason."""
     reason, message = plain(text(state, "reason")), text(state, "message")
     if reason in _PULL_REASONS:
         cause = message.partition("ErrImagePull: ")[2] or message

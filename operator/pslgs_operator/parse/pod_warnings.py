@@ -35,7 +35,7 @@ def read_pod_warnings(events: Iterable[Mapping[str, Any]]) -> Mapping[str, Probl
     for event in events:
         if text(event, "reason") in _REASONS and not any(each in text(event, "message") for each in _PASSING):
             by_name.setdefault(text(mapping(event, "involvedObject"), "name"), []).append(event)
-    return {name: _chosen(told) for name, told in by_name.items()}
+    return {name: _chosen(warnings) for name, warnings in by_name.items()}
 
 
 def _chosen(events: list[Mapping[str, Any]]) -> Problem:

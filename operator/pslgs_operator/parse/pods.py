@@ -80,7 +80,7 @@ def _unscheduled(status: Mapping[str, Any]) -> Problem | None:
 
 
 def _end(status: Mapping[str, Any]) -> Ended | None:
-    """Tell how it ended: its container, or, before that could run, the pod as a whole."""
+    """Return how it ended: its container, or, before that could run, the pod as a whole."""
     end = main_end(status)
     if text(status, "phase") != PodPhase.FAILED or not text(status, "reason"):
         return end

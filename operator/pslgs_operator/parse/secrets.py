@@ -33,7 +33,7 @@ def read_certificate_secret(body: Mapping[str, Any]) -> CertificateSecret:
 
 
 def _is_complete(metadata: Mapping[str, Any]) -> bool:
-    """Tell whether the operator was the last to write each key.
+    """Return whether the operator was the last to write each key.
 
     Who sets another value takes over the field from its manager; who removes it removes the field.
     """

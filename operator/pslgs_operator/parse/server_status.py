@@ -10,6 +10,7 @@ from pslgs_operator.text import plain
 
 _LONGEST_NAME = 320
 """Of a client: a node's name and a number."""
+_LONGEST_METRIC = 40
 
 
 def read_report(answer: str | bytes) -> ServerReport | None:
@@ -50,6 +51,7 @@ def _report(document: Mapping[str, Any]) -> ServerReport | None:
     clients, saved = mapping(document, "clients"), mapping(document, "lastCheckpoint")
     live, live_count = _members(clients, "live")
     lost, lost_count = _members(clients, "lost")
+    metric = mapping(document, "metric")
     message, notice = plain(text(document, "message")), plain(text(document, "notice"))
     return ServerReport(
         phase=phase,
@@ -61,6 +63,10 @@ def _report(document: Mapping[str, Any]) -> ServerReport | None:
         eta_seconds=number(document, "etaSeconds"),
         loss=number(document, "loss"),
         accuracy=number(document, "accuracy"),
+        metric=plain(text(metric, "name"), _LONGEST_METRIC),
+        metric_value=number(metric, "value"),
+        best_value=number(metric, "best"),
+        best_epoch=whole(metric, "bestEpoch"),
         deviation=number(document, "deviation"),
         deviation_expected=number(document, "deviationExpected"),
         deviation_bound=number(document, "deviationBound"),
@@ -75,6 +81,7 @@ def _report(document: Mapping[str, Any]) -> ServerReport | None:
         notice=notice,
         job_uid=plain(text(document, "jobUid")),
         exit_code=whole(document, "exitCode"),
+        stopped_early=document.get("stoppedEarly") is True,
     )
 
 

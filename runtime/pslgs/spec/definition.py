@@ -1,28 +1,41 @@
 """The definition of a training: the fields of a job that must not change once it has started."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeGuard
+
+from pydantic.alias_generators import to_snake
 
 from pslgs.spec.errors import Violation
 from pslgs.spec.job import JobSpec
-from pslgs.spec.training import ScheduleName
+from pslgs.spec.optimizer import EPOCHS_OF_SCHEDULES, ScheduleName
 
 DEFINING_FIELDS: Final = (
     "model",
     "data.train",
+    "data.classes",
     "data.transforms",
     "data.range",
+    "data.window",
+    "data.layout",
+    "data.inputType",
+    "data.length",
+    "data.standardize",
+    "data.inputs",
+    "data.onDamagedSample",
     "data.partition",
     "loss",
+    "lossOptions",
     "epochs",
     "optimizer",
+    "ema",
+    "precision",
     "sampling",
     "transport.compression",
 )
 """Paths below ``spec`` of the fields on which the result of a step depends.
 
-``epochs`` may change unless the learning rate depends on it, as with the Cosine schedule.
+``epochs`` may change unless the learning rate depends on it, as with the schedules Cosine and OneCycle.
 """
 
 _REMEDY: Final = (
@@ -38,7 +51,7 @@ _Difference = tuple[str, object, object]
 
 def training_definition(spec: JobSpec) -> dict[str, Any]:
     """Return the fields that define the training of ``spec``, defaults included, as JSON values."""
-    return _defining(spec, exclude_defaults=False)
+    return dump_fields(spec, _fields_of(spec), exclude_defaults=False)
 
 
 def definition_changes(before: Mapping[str, Any], spec: JobSpec) -> list[Violation]:
@@ -53,11 +66,11 @@ def definition_changes(before: Mapping[str, Any], spec: JobSpec) -> list[Violati
     Returns:
         A violation for each changed field, with the old and the new value.
     """
-    now, given = training_definition(spec), _defining(spec, exclude_defaults=True)
+    now, given = training_definition(spec), dump_fields(spec, _fields_of(spec), exclude_defaults=True)
     return [
         Violation(path, f"was {_shown(was)} when training started and is now {_shown(value)}; {_REMEDY}")
-        for path, was, value in _differences("spec", before, now, given)
-        if path != "spec.epochs" or spec.optimizer.schedule.name is ScheduleName.COSINE
+        for path, was, value in _differences("spec", _present_form(before), now, given)
+        if path != "spec.epochs" or spec.optimizer.schedule.name in EPOCHS_OF_SCHEDULES
     ]
 
 
@@ -78,14 +91,29 @@ def epochs_violation(spec: JobSpec, trained: int, step: int) -> Violation | None
     )
 
 
-def _defining(spec: JobSpec, *, exclude_defaults: bool) -> dict[str, Any]:
+def _fields_of(spec: JobSpec) -> tuple[str, ...]:
+    """Return the defining fields of a job; a learning rate that follows the evaluations depends on them."""
+    follows = spec.optimizer.schedule.name is ScheduleName.REDUCE_ON_PLATEAU
+    return (*DEFINING_FIELDS, *(("evaluateEveryEpochs", "data.evaluation", "metric") if follows else ()))
+
+
+def _present_form(before: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a path of initial weights, all that earlier versions had, as the present fields."""
+    model = before.get("model")
+    if not isinstance(model, dict) or not isinstance(weights := model.get("initialWeights"), str):
+        return dict(before)
+    return {**before, "model": {**model, "initialWeights": {"path": weights}}}
+
+
+def dump_fields(spec: JobSpec, paths: Iterable[str], *, exclude_defaults: bool) -> dict[str, Any]:
+    """Return the fields of ``spec`` at these paths (``model``, ``data.train``) as JSON values."""
     included: dict[str, Any] = {}
-    for path in DEFINING_FIELDS:
+    for path in paths:
         field, _, member = path.partition(".")
         if member:
-            included.setdefault(field, set()).add(member)
+            included.setdefault(to_snake(field), set()).add(to_snake(member))
         else:
-            included[field] = True
+            included[to_snake(field)] = True
     return spec.model_dump(mode="json", by_alias=True, include=included, exclude_defaults=exclude_defaults)
 
 

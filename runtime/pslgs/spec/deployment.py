@@ -218,6 +218,11 @@ class CheckpointSpec(SpecModel):
     keep: Count = Field(
         default=2, description="Number of checkpoints to keep; when a newer one is written, the oldest goes."
     )
+    best: Flag = Field(
+        default=True,
+        description="Whether the model of the best evaluation by spec.metric is kept, as best.safetensors "
+        "beside the final model.safetensors. keep does not apply to it.",
+    )
     start_afresh: Flag = Field(
         default=False,
         description="Whether to begin a new training if the volume holds checkpoints of an earlier job of "

@@ -112,8 +112,17 @@ def with_overrides(document: object, overrides: Sequence[str]) -> object:
         path, equals, value = override.partition("=")
         if not equals or not path:
             raise InputError.at("--set", f"is '{override}', must read path=value, e.g. spec.epochs=3")
-        document = _with_value(document, _keys(path), 0, parse_yaml(value, path))
+        document = with_value(document, _keys(path), parse_yaml(value, path))
     return document
+
+
+def with_value(document: object, keys: Sequence[str], value: object) -> object:
+    """Return a copy of the document with ``value`` at a path; see `with_overrides`.
+
+    Raises:
+        InputError: the path leads through a scalar or past the end of a list.
+    """
+    return _with_value(document, keys, 0, value)
 
 
 def _keys(path: str) -> tuple[str, ...]:
@@ -160,6 +169,19 @@ def parse_job(document: object) -> SplitTrainingJob:
     Raises:
         InputError: the manifest is invalid; it holds every violation.
     """
+    try:
+        return validated(document)
+    except ValidationError as error:
+        raise InputError(*violations_of(error, SplitTrainingJob)) from error
+
+
+def validated(document: object) -> SplitTrainingJob:
+    """Validate a manifest as `parse_job` does, but leave pydantic's error as it is.
+
+    Raises:
+        InputError: it is no manifest of this kind and version.
+        ValidationError: it has violations.
+    """
     if not isinstance(document, Mapping):
         raise InputError.at(
             "", f"the manifest must be a mapping with apiVersion, kind, metadata and spec of a {KIND}"
@@ -167,10 +189,7 @@ def parse_job(document: object) -> SplitTrainingJob:
     if wrong_kind := tuple(_kind_violations(document)):
         raise InputError(*wrong_kind)
     fields = {name: value for name, value in document.items() if name != "status"}
-    try:
-        return SplitTrainingJob.model_validate(fields, by_alias=True, by_name=False)
-    except ValidationError as error:
-        raise InputError(*violations_of(error, SplitTrainingJob)) from error
+    return SplitTrainingJob.model_validate(fields, by_alias=True, by_name=False)
 
 
 def _kind_violations(document: Mapping[str, object]) -> Iterator[Violation]:

@@ -4,21 +4,61 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pslgs.spec.base import SpecModel
 from pslgs.spec.errors import Violation
-from pslgs.spec.scalars import ENTRYPOINT, PATTERN_WORDS, Count, Text
+from pslgs.spec.scalars import ENTRYPOINT, PATTERN_WORDS, Count, Flag, Text
+
+
+class InitialWeights(SpecModel):
+    """A file of weights, and which of its tensors are loaded."""
+
+    path: Text = Field(
+        description="Path, on the server, of a file with the weights of the whole network: safetensors, or a "
+        "PyTorch file (.pth, .pt, .pth.tar, .bin), of which only tensors are read, never code. In a "
+        "PyTorch file, they may lie under state_dict, model_state_dict or model. Half precision is "
+        "converted. Or a folder with model.safetensors, such as that of a run.",
+        examples=["/models/resnet18.safetensors"],
+    )
+    strip: Text | None = Field(
+        default=None,
+        description="Prefix that is removed from the names in the file, such as the one that DataParallel "
+        "writes. Without it, names are taken as they are.",
+        examples=["module."],
+    )
+    except_: tuple[Text, ...] = Field(
+        default=(),
+        alias="except",
+        max_length=64,
+        description="Dotted names of modules and tensors that are not loaded and keep their random initial "
+        "weights, such as a classifier of other classes. By default everything is loaded.",
+        examples=["fc"],
+    )
+    strict: Flag = Field(
+        default=True,
+        description="Whether the names in the file must be those of the network, apart from `except`. If "
+        "false, tensors that the file lacks keep their random initial weights, and others in it are ignored. "
+        "Shapes must be equal in either case.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_path(cls, value: object) -> object:
+        """Accept a plain path, as in manifests that were written before there were other fields."""
+        return {"path": value} if isinstance(value, str) else value
 
 
 class ModelSpec(SpecModel):
     """The network and its cut layer."""
 
     architecture: Text = Field(
-        description="Network to build: a built-in one (mlp, cnn, resnet18-cifar), a torchvision classifier "
-        "(resnet18), or a function of yours as package.module:function, which returns the whole network, or "
-        "the client part and the server part.",
-        examples=["mlp", "resnet18", "hospital.networks:encoder"],
+        description="Network to build: a built-in one (mlp, cnn, resnet18-cifar, series-cnn, text-cnn), a "
+        "torchvision classifier (resnet18), timm/NAME, hf/MODEL_TYPE (a classifier of Hugging Face, whose "
+        "configuration has the options as fields), or a function of yours as package.module:function, which "
+        "returns the whole network, or the client part and the server part. If it returns an object with "
+        "logits, they are the output. timm and hf need an optional package, and weights are random.",
+        examples=["mlp", "resnet18", "timm/convnext_tiny", "hospital.networks:encoder"],
     )
     options: Mapping[str, Any] = Field(
         default={}, description="Keyword arguments for the network's constructor."
@@ -29,10 +69,18 @@ class ModelSpec(SpecModel):
         "Required unless the architecture is a function that returns the two parts.",
         examples=["layer1"],
     )
-    initial_weights: Text | None = Field(
+    initial_weights: InitialWeights | None = Field(
         default=None,
-        description="Path, on the server, of a safetensors file with the weights of the whole network under "
-        "their original names. Without it, the weights are initialized at random from sampling.seed.",
+        description="Weights with which training starts, as of a pretrained backbone. Without it, the "
+        "weights are initialized at random from sampling.seed.",
+    )
+    freeze: tuple[Text, ...] = Field(
+        default=(),
+        max_length=256,
+        description="Dotted names of modules, or of single parameters, that are not trained. Their batch "
+        "normalisation uses its running statistics and does not update them. By default, the whole network "
+        "is trained.",
+        examples=["conv1", "layer1"],
     )
     input_shape: tuple[Count, ...] | None = Field(
         default=None,

@@ -11,12 +11,18 @@ from pydantic_core import ErrorDetails
 
 from pslgs.spec.base import RULE
 from pslgs.spec.errors import Violation
+from pslgs.spec.foreign_words import folded, our_field, our_value, says_little, why_no_field
 from pslgs.spec.scalars import PATTERN_WORDS
 
 Location = Sequence[int | str]
 Context = Mapping[str, Any]
 
+MANIFEST: Final = "SplitTrainingJob"
+"""The model for whose fields words of other libraries are known."""
+
 _LONGEST_SHOWN: Final = 60
+_HARDLY_MISSPELT: Final = 0.85
+"""Similarity from which a name is one of this part, although another part has a field of this name."""
 
 _MUST_BE: Final[Mapping[str, str | Callable[[Context], str]]] = {
     "int_type": "must be an integer",
@@ -70,11 +76,11 @@ def path_of(location: Location) -> str:
     )
 
 
-def nearest(name: object, known: Sequence[str]) -> str:
+def nearest(name: object, known: Sequence[str], similarity: float = 0.6) -> str:
     """Return "; did you mean …?" with the known name most similar to ``name``; empty if none is similar."""
-    folded = {each.casefold().replace("_", ""): each for each in known}
-    found = difflib.get_close_matches(str(name).casefold().replace("_", ""), folded, n=1)
-    return f"; did you mean {folded[found[0]]}?" if found else ""
+    ours = {folded(each): each for each in known}
+    found = difflib.get_close_matches(folded(name), ours, n=1, cutoff=similarity)
+    return f"; did you mean {ours[found[0]]}?" if found else ""
 
 
 def _problem(error: ErrorDetails, root: type[BaseModel]) -> str:
@@ -89,8 +95,12 @@ def _problem(error: ErrorDetails, root: type[BaseModel]) -> str:
     if words is None:
         return f"is {shown}: {error['msg']}"
     must_be = words(context) if callable(words) else words.format(**_plain(context))
-    hint = nearest(error["input"], _quoted(context)) if "expected" in context else ""
-    return f"is {shown}, {must_be}{hint}"
+    return f"is {shown}, {must_be}{_hint(error['input'], _quoted(context)) if 'expected' in context else ''}"
+
+
+def _hint(value: object, allowed: Sequence[str]) -> str:
+    meant = our_value(value, allowed)
+    return f"; give {meant}" if meant else nearest(value, allowed)
 
 
 def _plain(context: Context) -> Context:
@@ -103,7 +113,34 @@ def _plain(context: Context) -> Context:
 
 def _unknown(root: type[BaseModel], location: Location) -> str:
     known = [field.alias or name for name, field in _fields(root, location[:-1]).items()]
-    return "is unknown" + (nearest(location[-1], known) or f"; the known fields are {', '.join(known)}")
+    name, place = location[-1], path_of(location[:-1])
+    hint = None
+    if folded(name) not in map(folded, known) and root.__name__ == MANIFEST:
+        hint = _hint_from_elsewhere(root, name, place, known)
+    return hint or "is unknown" + (nearest(name, known) or f"; the known fields are {', '.join(known)}")
+
+
+def _hint_from_elsewhere(root: type[BaseModel], name: object, place: str, known: Sequence[str]) -> str | None:
+    """Say what to give for a word of another library or of another part of the manifest."""
+    if meant := our_field(name, place):
+        return f"is unknown; give {meant}"
+    if reason := why_no_field(name):
+        return f"is unknown and not needed: {reason}"
+    if nearest(name, known, _HARDLY_MISSPELT):
+        return None  # it is rather a field of this part, such as clients for client
+    elsewhere = [each for each in _paths(root) if folded(each.rpartition(".")[2]) == folded(name)]
+    below = [each for each in elsewhere if each.startswith(f"{place}.")]
+    found = below if says_little(name) else elsewhere
+    return f"is unknown here; give {found[0]}" if len(found) == 1 else None
+
+
+def _paths(model: type[BaseModel], path: str = "") -> Iterator[str]:
+    """Yield the paths of all fields."""
+    for name, field in model.model_fields.items():
+        here = f"{path}.{field.alias or name}".removeprefix(".")
+        yield here
+        for inner in _models(field.annotation):
+            yield from _paths(inner, here)
 
 
 def _description(root: type[BaseModel], location: Location) -> str:
