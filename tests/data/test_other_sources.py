@@ -1,3 +1,4 @@
+import pickle
 import sys
 from types import ModuleType
 
@@ -56,12 +57,6 @@ def test_image_folders_are_numbered_by_name(image_root, pixels, cache):
     assert all(np.array_equal(a, b) for a, b in zip(loaded, pixels[[2, 1, 0]], strict=True))
 
 
-def test_listed_classes_are_numbered_alike_at_every_client(image_root, cache):
-    source = open_source(folder(image_root, classes=("bird", "dog", "cat")), FIELD, cache)
-    assert source.class_names == ("bird", "dog", "cat")
-    assert source.labels.tolist() == [2, 2, 1]
-
-
 def test_image_files_are_opened_when_they_are_loaded(image_root, cache):
     (image_root / "dog" / "a.png").write_bytes(b"damaged")
     source = open_source(folder(image_root), FIELD, cache)
@@ -98,7 +93,7 @@ def test_a_folder_of_arrays_is_memory_mapped(tmp_path, cache):
     np.save(tmp_path / "x.npy", np.ones((5, 2)))
     np.save(tmp_path / "y.npy", np.linspace(0, 1, 5))
     source = open_source(numpy(tmp_path), FIELD, cache)
-    assert isinstance(source._inputs, np.memmap)
+    assert isinstance(source._arrays[""], np.memmap)
     assert source.labels.dtype == np.float32
     assert source.load(0).tolist() == [1, 1]
 
@@ -109,9 +104,9 @@ def test_a_folder_of_arrays_is_memory_mapped(tmp_path, cache):
         pytest.param(((2, 8, 6, 3), np.uint8), ((3, 8, 6), torch.uint8), id="channels last"),
         pytest.param(((2, 3, 8, 6), np.uint8), ((3, 8, 6), torch.uint8), id="channels first"),
         pytest.param(((2, 8, 6), np.uint8), ((1, 8, 6), torch.uint8), id="grey image"),
-        pytest.param(((2, 8), np.uint8), ((8,), torch.float32), id="small numbers"),
+        pytest.param(((2, 8), np.uint8), ((8,), torch.uint8), id="small numbers"),
         pytest.param(((2, 8, 6), np.float64), ((8, 6), torch.float32), id="matrix"),
-        pytest.param(((2, 8, 6, 1), np.float32), ((1, 8, 6), torch.float32), id="float image"),
+        pytest.param(((2, 8, 6, 1), np.float32), ((8, 6, 1), torch.float32), id="float array"),
         pytest.param(((2, 7), np.bool_), ((7,), torch.float32), id="flags"),
     ],
 )
@@ -218,6 +213,7 @@ def module(monkeypatch):
         pytest.param(np.ones((2, 2, 3), np.uint8), torch.ones(3, 2, 2, dtype=torch.uint8), id="image array"),
         pytest.param(Image.new("L", (2, 2)), torch.zeros(1, 2, 2, dtype=torch.uint8), id="Pillow image"),
         pytest.param([1, 2], torch.tensor([1.0, 2.0]), id="list"),
+        pytest.param(torch.tensor([0.5], dtype=torch.bfloat16), torch.tensor([0.5]), id="bfloat16"),
     ],
 )
 def test_a_users_own_dataset_may_hold_samples_of_many_kinds(sample, loaded, module, cache):
@@ -236,6 +232,40 @@ def test_a_dataset_that_knows_its_labels_is_not_read_for_them(kind, module, cach
     assert made.loaded == []
 
 
+@pytest.mark.parametrize("labels", [[0, 1], torch.tensor([0, 1])], ids=["list", "tensor"])
+def test_labels_of_items_that_differ_from_those_of_the_attribute_are_named(labels, module, cache):
+    module.make = lambda: Listed([([1.0], 0), ([2.0], 0)], labels=labels)
+    source = open_source(custom("made_for_tests:make"), FIELD, cache)
+    assert source.load(0).tolist() == [1.0]
+    with pytest.raises(InputError, match=r"label 0 with the sample 1, but its attribute .* says 1"):
+        source.load(1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "of_items"),
+    [
+        pytest.param(["cat", "dog"], [1, 1], id="names"),
+        pytest.param([0, 1], [None, None], id="no labels"),
+        pytest.param([0, 1], [torch.tensor([0]), torch.tensor([1])], id="tensors"),
+        pytest.param([0.1, 0.7], [0.1, np.float64(0.7)], id="targets"),
+        pytest.param([[0, 1], [1, 1]], [7, 7], id="several targets"),
+    ],
+)
+def test_labels_of_items_are_compared_where_both_are_single_numbers(labels, of_items, module, cache):
+    module.make = lambda: Listed([([1.0], label) for label in of_items], labels=labels)
+    source = open_source(custom("made_for_tests:make"), FIELD, cache)
+    assert [source.load(index).tolist() for index in range(2)] == [[1.0], [1.0]]
+
+
+def test_what_ends_a_process_from_outside_passes_code_of_a_user(module, cache):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    module.make = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        open_source(custom("made_for_tests:make"), FIELD, cache)
+
+
 def test_a_users_sample_that_cannot_be_read_is_named(module, cache):
     module.make = lambda: Listed([([1.0], 0), (["a"], 1)], labels=[0, 1])
     source = open_source(custom("made_for_tests:make"), FIELD, cache)
@@ -250,8 +280,52 @@ def test_the_client_stands_in_for_the_placeholder():
     assert dict(told.options) == {"where": "s3/node-1", "size": 3}
 
 
+class MoodError(Exception):
+    pass
+
+
+class Moody:
+    """A dataset whose code raises an exception of its own."""
+
+    def __init__(self, samples=None):
+        self.samples = samples
+
+    def __len__(self):
+        if self.samples is None:
+            raise MoodError("not today")
+        return self.samples
+
+    def __getitem__(self, index):
+        raise MoodError("not this one")
+
+
+def test_a_method_is_not_taken_for_labels(module, cache):
+    class WithMethod(Listed):
+        def labels(self):
+            return [7]
+
+    module.make = lambda: WithMethod([([1.0], 4)])
+    assert open_source(custom("made_for_tests:make"), FIELD, cache).labels.tolist() == [4]
+
+
+def test_a_module_of_a_user_may_raise_anything(tmp_path, monkeypatch, cache):
+    (tmp_path / "grumpy_module.py").write_text("class Grumpy(Exception): ...\nraise Grumpy('go away')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InputError, match=r"Grumpy: go away \(grumpy_module.py, line 2\)") as caught:
+        open_source(custom("grumpy_module:make"), FIELD, cache)
+    assert isinstance(caught.value.__cause__, Exception)
+
+
 def fails(**_):
     raise OSError("the scanner is off")
+
+
+class Panic(BaseException):
+    """What extension modules raise, which is no Exception."""
+
+
+def panics():
+    raise Panic("in Rust")
 
 
 def bad_folder(tmp_path, **fields):
@@ -269,15 +343,39 @@ def half_a_folder(tmp_path, content=b"damaged"):
     return numpy(tmp_path)
 
 
+def single_array(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((1, 2)))
+    return numpy(tmp_path / "x.npy")
+
+
+def folder_of_objects(tmp_path):
+    np.save(tmp_path / "x.npy", np.ones((1, 2), object))
+    return numpy(tmp_path)
+
+
+def splits(tmp_path):
+    for name in ("train", "test"):
+        (tmp_path / name / "cat").mkdir(parents=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name / "cat" / "1.png")
+    return folder(tmp_path)
+
+
 def saved(tmp_path, **arrays):
     np.savez(tmp_path / "d.npz", **arrays)
+    return numpy(tmp_path / "d.npz")
+
+
+def pickled(tmp_path):
+    np.savez(tmp_path / "d.npz", x=np.ones((1, 2)), y=np.array([1], dtype=object), allow_pickle=True)
     return numpy(tmp_path / "d.npz")
 
 
 BAD_FILES = [
     pytest.param(lambda t: folder(t / "no"), ".path", "which is not a folder", id="no folder"),
     pytest.param(bad_folder, ".path", "holds no images", id="no images"),
-    pytest.param(lambda t: bad_folder(t, classes=("a",)), ".classes", "not list 'cat'", id="unlisted"),
+    pytest.param(
+        lambda t: bad_folder(t, classes=("a",)), ".path", "none of the job's classes", id="unlisted"
+    ),
     pytest.param(lambda t: numpy(t / "no.npz"), ".path", "does not exist", id="no archive"),
     pytest.param(lambda t: bad_file(t, "d.npz"), ".path", r"not a valid \.npz", id="damaged archive"),
     pytest.param(lambda t: bad_file(t, "d.npz", b""), ".path", r"not a valid \.npz", id="empty archive"),
@@ -289,7 +387,35 @@ BAD_FILES = [
     pytest.param(lambda t: saved(t, x=[["a"]], y=[1]), "", "must be rows of numbers", id="text"),
     pytest.param(lambda t: saved(t, x=[1, 2], y=[1, 2]), "", "must be rows of numbers", id="no rows"),
     pytest.param(lambda t: saved(t, x=np.ones((0, 2)), y=[]), "", "holds no samples", id="no samples"),
-    pytest.param(lambda t: saved(t, x=[[1]], y=["a"]), "", "classes or targets", id="text as label"),
+    pytest.param(lambda t: saved(t, x=[[1]], y=[1j]), "", "type complex128", id="complex labels"),
+    pytest.param(
+        lambda t: saved(t, x=[[1]], y=[[[1]]]), "", "3-dimensional", id="labels of three dimensions"
+    ),
+    pytest.param(
+        lambda t: bad_file(t, "d.npz", pickle.dumps({"x": 1})),
+        ".path",
+        "valid .npz file; save it",
+        id="pickle",
+    ),
+    pytest.param(single_array, ".path", r"a single array; name its folder", id="single array"),
+    pytest.param(folder_of_objects, ".path", r"Python objects; .*astype\(int\)", id="folder of objects"),
+    pytest.param(lambda t: saved(t, x=[[1]], y=0), "", "0-dimensional", id="one label"),
+    pytest.param(lambda t: saved(t, x=1, y=[0]), "", "must be rows of numbers", id="one value"),
+    pytest.param(
+        lambda t: saved(t, x=[[1]], y=np.array([2**63], np.uint64)), "", "which is too large", id="huge label"
+    ),
+    pytest.param(lambda t: saved(t, x=[[1]] * 2, y=["a", ""]), "", "labels that are missing", id="no text"),
+    pytest.param(
+        lambda t: saved(t, x=[[1]] * 2, y=["a", "nan"]), "", "labels that are missing", id="nan as text"
+    ),
+    pytest.param(
+        lambda t: saved(t, x=[[1]], y=[b"gr\xfcn"]),
+        "",
+        "labels of bytes that are not UTF-8",
+        id="other bytes",
+    ),
+    pytest.param(splits, ".path", "'test', 'train' are parts of a dataset", id="folders of splits"),
+    pytest.param(pickled, ".path", r"Python objects; .*astype\(int\)", id="objects"),
 ]
 BAD_NAMES = [
     pytest.param(lambda _: bundled("digit"), ".name", "did you mean digits", id="unknown bundled"),
@@ -316,7 +442,48 @@ def test_bad_data_are_refused(make, path, words, tmp_path, cache):
         pytest.param("made_for_tests:make", fails, "OSError: the scanner is off", id="failing function"),
         pytest.param("made_for_tests:make", lambda: 3, "returned a int", id="no dataset"),
         pytest.param("made_for_tests:make", lambda: Listed([]), "no samples", id="empty dataset"),
-        pytest.param("made_for_tests:make", lambda: Listed([3]), "sample 0 and its label", id="no pairs"),
+        pytest.param(
+            "made_for_tests:make", lambda: Listed([3]), "a value of type int as sample 0", id="no pairs"
+        ),
+        pytest.param(
+            "made_for_tests:make",
+            lambda: Listed([{"image": 1, "label": 0}]),
+            r"a dict with the keys image, label as sample 0; it must be a pair \(input, label\)",
+            id="records",
+        ),
+        pytest.param("made_for_tests:make", lambda: Listed(["ab"]), "type str as sample 0", id="texts"),
+        pytest.param(
+            "made_for_tests:make", lambda: Listed([(1, 2, 3)]), "a tuple of 3 as sample 0", id="triples"
+        ),
+        pytest.param(
+            "made_for_tests:make",
+            lambda: Listed([([1.0], 0)] * 2, labels=[0, None]),
+            "labels that are missing",
+            id="missing label",
+        ),
+        pytest.param(
+            "made_for_tests:make",
+            lambda: Listed([([1.0], "a")] * 2, labels=["a", float("nan")]),
+            "labels that are missing",
+            id="missing text",
+        ),
+        pytest.param(
+            "made_for_tests:make",
+            lambda: Listed([([1.0], 0)] * 2, labels=[[0], [0, 1]]),
+            "differ in length",
+            id="ragged labels",
+        ),
+        pytest.param("made_for_tests:make", sys.exit, "failed with SystemExit", id="exit"),
+        pytest.param("made_for_tests:make", panics, "Panic: in Rust", id="no Exception"),
+        pytest.param(
+            "made_for_tests:make",
+            Moody,
+            r"MoodError: not today \(test_other_sources.py, line",
+            id="own exception",
+        ),
+        pytest.param(
+            "made_for_tests:make", lambda: Moody(2), "sample 0 with MoodError", id="own exception of items"
+        ),
     ],
 )
 def test_a_users_function_that_does_not_work_is_refused(entrypoint, make, words, module, cache):

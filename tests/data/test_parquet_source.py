@@ -5,10 +5,12 @@ import sys
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from pslgs.data import parquet as parquet_module
+from pslgs.data import stored_input
 from pslgs.data.decoding import decode
 from pslgs.data.loading import open_source
 from pslgs.spec.data import DataFormat, DataSource
@@ -69,14 +71,15 @@ def test_lists_as_labels_are_several_targets(write_parquet, cache):
     assert open_source(parquet(file), FIELD, cache).labels.tolist() == [[0.5, 1.5], [2.5, 3.5]]
 
 
-def test_class_names_come_from_the_manifest_or_from_the_file(write_parquet, image_column, cache):
+def test_class_names_come_from_the_file_or_from_the_manifest(write_parquet, image_column, cache):
     stored = {"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
     columns = {"img": image_column, "label": [0, 1] * 6}
     file = write_parquet("d.parquet", columns, {b"huggingface": json.dumps(stored).encode()})
     assert open_source(parquet(file), FIELD, cache).class_names == ("cat", "dog")
-    assert open_source(parquet(file, classes=("a", "b")), FIELD, cache).class_names == ("a", "b")
+    assert open_source(parquet(file, classes=("a", "b")), FIELD, cache).class_names == ("cat", "dog")
     plain = write_parquet("plain.parquet", columns)
     assert open_source(parquet(plain), FIELD, cache).class_names is None
+    assert open_source(parquet(plain, classes=("a", "b")), FIELD, cache).class_names == ("a", "b")
 
 
 def test_a_file_is_converted_once_and_again_when_it_changes(write_parquet, image_column, cache, monkeypatch):
@@ -102,7 +105,8 @@ def test_processes_that_open_it_at_once_convert_it_once(write_parquet, image_col
         "from pslgs.data import parquet\n"
         "convert = parquet._convert\n"
         "parquet._convert = lambda *given: (print('converted'), convert(*given))\n"
-        "files = parquet.ParquetFiles((pathlib.Path(sys.argv[1]),), 'img', 'label', '')\n"
+        "path = pathlib.Path(sys.argv[1])\n"
+        "files = parquet.TableFiles((path,), ('img',), ('label',), '', parquet.parquet_batches)\n"
         "print(parquet.open_converted(files, pathlib.Path(sys.argv[2])).num_rows)\n"
     )
     command = [sys.executable, "-c", code, str(file), str(cache)]
@@ -120,7 +124,7 @@ def test_only_the_rows_asked_for_are_decoded(write_parquet, image_column, cache,
         decoded.append(len(data))
         return decode(data, value_range)
 
-    monkeypatch.setattr(parquet_module, "decode", counting)
+    monkeypatch.setattr(stored_input, "decode", counting)
     file = write_parquet("d.parquet", {"img": image_column, "label": [0] * 12})
     source = open_source(parquet(file), FIELD, cache)
     assert decoded == []
@@ -203,6 +207,14 @@ def with_columns(**columns):
     return lambda write: write("d.parquet", {"img": [b"x"], "label": [0]} | columns)
 
 
+def one_name(write):
+    file = write("d.parquet", {"img": [b"x"], "label": [0]})
+    pq.write_table(
+        pa.Table.from_arrays([pa.array([b"x"])] * 2 + [pa.array([0])], ["img", "img", "label"]), file
+    )
+    return file
+
+
 def only_columns(*names):
     return lambda write: write("d.parquet", {name: [0] for name in names})
 
@@ -222,15 +234,19 @@ NO_BYTES = [{"bytes": None, "path": "a.png"}]
         pytest.param(scribbled_over, "", UNREADABLE, id="scribbled over"),
         pytest.param(only_columns("a", "label"), ".inputColumn", "columns a, label", id="no input column"),
         pytest.param(only_columns("img", "a"), ".labelColumn", "the columns img, a", id="no label column"),
-        pytest.param(with_columns(label=["cat"]), "", "'label' has type string", id="text as label"),
+        pytest.param(with_columns(label=[b"x"]), "", "'label' has type binary", id="bytes as label"),
         pytest.param(with_columns(label=NO_LABEL), "", "'label' has missing", id="missing label"),
         pytest.param(with_columns(label=[float("nan")]), "", "missing or not finite", id="nan as label"),
-        pytest.param(with_columns(label=[-1]), "", "the label -1", id="negative label"),
         pytest.param(with_columns(img=["text"]), "", "'img' has type string", id="text as input"),
-        pytest.param(with_columns(img=[[["deep"]]]), "", "'img' holds lists of", id="lists of lists"),
+        pytest.param(with_columns(img=[[["deep"]]]), "", "'img' holds text", id="lists of text"),
         pytest.param(with_columns(img=[[1.0], [1.0, 2.0]], label=[0, 1]), "", "different", id="ragged rows"),
         pytest.param(with_columns(img=[[1.0, None]]), "", "lists with missing values", id="missing number"),
         pytest.param(with_columns(img=NO_BYTES), "", "'img' has missing", id="no bytes"),
+        pytest.param(with_columns(img=[[]]), "", "'img' holds empty lists", id="empty lists"),
+        pytest.param(
+            with_columns(label=pa.array([2**63], pa.uint64())), "", "'label' cannot be used", id="too large"
+        ),
+        pytest.param(one_name, ".inputColumn", "has 2 columns of this name", id="columns of one name"),
         pytest.param(two_lengths, "", "d-1.parquet', whose rows differ", id="files that differ"),
     ],
 )

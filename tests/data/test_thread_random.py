@@ -7,6 +7,8 @@ from pslgs.data.thread_random import ThreadGenerator
 from pslgs.data.transform_library import KNOWN
 from pslgs.data.transforms import RANDOM
 
+pytestmark = pytest.mark.slow  # torchvision is imported to list the transforms
+
 ARGUMENTS = {
     "AutoAugment": {},
     "AugMix": {},

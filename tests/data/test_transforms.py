@@ -1,8 +1,6 @@
 import pytest
 import torch
-from torchvision.transforms import v2
 
-from pslgs.data.transform_library import KNOWN
 from pslgs.data.transforms import evaluation_pipeline, training_pipeline
 from pslgs.spec.data import DataSpec
 from pslgs.spec.errors import InputError
@@ -38,6 +36,8 @@ def test_features_pass_as_they_are():
 
 def test_an_image_becomes_float_before_it_is_normalised():
     result = applied(training_pipeline(spec({"name": "Resize", "size": [4, 3]}, NORMALIZE)), IMAGE)
+    from torchvision.transforms import v2  # noqa: PLC0415 - collecting tests does not need it
+
     shrunk = v2.Resize([4, 3])(IMAGE) / 255
     expected = (shrunk - torch.tensor(NORMALIZE["mean"])[:, None, None]) / torch.tensor(NORMALIZE["std"])[
         :, None, None
@@ -67,8 +67,8 @@ def test_words_stand_for_torchs_values():
             {"name": "ToDtype", "dtype": "float32", "scale": True},
         )
     )
-    assert pipeline.each[0].function.interpolation is v2.InterpolationMode.NEAREST
-    assert pipeline.each[1].function.policy is v2.AutoAugmentPolicy.CIFAR10
+    assert pipeline.each[0].function.interpolation.name == "NEAREST"
+    assert pipeline.each[1].function.policy.name == "CIFAR10"
     assert applied(pipeline, IMAGE).max() <= 1
 
 
@@ -93,44 +93,6 @@ def test_to_image_leaves_a_plain_tensor():
 )
 def test_a_pipeline_knows_whether_it_is_random(transform, random):
     assert training_pipeline(spec(transform)).is_random is random
-
-
-ARGUMENTS = {
-    "AugMix": {},
-    "AutoAugment": {},
-    "ColorJitter": {"brightness": 0.9, "hue": 0.4},
-    "ElasticTransform": {},
-    "GaussianBlur": {"kernel_size": 3, "sigma": [0.1, 9.0]},
-    "GaussianNoise": {},
-    "RandAugment": {},
-    "RandomAdjustSharpness": {"sharpness_factor": 3},
-    "RandomAffine": {"degrees": 30},
-    "RandomCrop": {"size": 4},
-    "RandomPosterize": {"bits": 3},
-    "RandomResize": {"min_size": 4, "max_size": 9},
-    "RandomResizedCrop": {"size": 4},
-    "RandomRotation": {"degrees": 30},
-    "RandomShortestSize": {"min_size": [4, 5, 6, 7]},
-    "RandomSolarize": {"threshold": 99},
-    "ScaleJitter": {"target_size": [40, 40], "scale_range": [0.5, 2.0]},
-    "TrivialAugmentWide": {},
-}
-BOXES = {"RandomIoUCrop"}  # moves bounding boxes, which samples do not have
-DRAWING = sorted({name for name in KNOWN if name.startswith("Random")} - BOXES | set(ARGUMENTS))
-
-
-@pytest.mark.parametrize("name", DRAWING)
-def test_every_random_transform_draws_from_torchs_generator_alone(name):
-    """Only then does the seed of a sample decide over its augmentation."""
-    pipeline = training_pipeline(spec({"name": name} | ARGUMENTS.get(name, {})))
-    assert pipeline.is_random
-    image = torch.randint(20, 200, (3, 40, 40), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    drawn = []
-    for seed in [*range(12), *range(12)]:
-        torch.manual_seed(seed)
-        drawn.append(pipeline.transform(image))
-    assert all(torch.equal(a, b) for a, b in zip(drawn[:12], drawn[12:], strict=True))
-    assert any(a.shape != drawn[0].shape or not torch.equal(a, drawn[0]) for a in drawn)
 
 
 def test_an_evaluation_leaves_out_what_is_random_and_keeps_sizes():

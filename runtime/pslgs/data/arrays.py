@@ -1,23 +1,28 @@
 """Samples in NumPy arrays, and the opening of .npy and .npz files."""
 
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Final
 
 import numpy as np
-import torch
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
-from torch import Tensor
 
-from pslgs.data.source import checked_labels
+from pslgs.data.left_out import LeftOut
+from pslgs.data.samples import DEFAULT_FORM, SampleForm
+from pslgs.data.source import named_labels
+from pslgs.model_inputs import Inputs
 from pslgs.spec.data import DataSource
 from pslgs.spec.errors import InputError
+from pslgs.spec.named_inputs import INPUTS
 
-CHANNELS = {1, 3, 4}
+LABELS: Final = "y"
+"""Name of the array of labels."""
 
 
 class ArraySource:
-    """A source over an array of samples, which may be memory-mapped, and its labels.
+    """A source over an array of samples, which may be memory-mapped, or one of each input, and the labels.
 
     Attributes:
         labels: The label of each sample.
@@ -28,49 +33,56 @@ class ArraySource:
     """
 
     is_thread_safe = True
+    left_out: Sequence[LeftOut] = ()
 
     def __init__(
-        self, inputs: NDArray[Any], labels: NDArray[Any], class_names: tuple[str, ...] | None, field: str
+        self,
+        inputs: NDArray[Any] | Mapping[str, NDArray[Any]],
+        labels: NDArray[Any],
+        class_names: tuple[str, ...] | None,
+        field: str,
+        form: SampleForm = DEFAULT_FORM,
     ) -> None:
-        if len(inputs) != len(labels):
-            raise InputError.at(
-                field, f"has {len(inputs)} samples but {len(labels)} labels; one of them is damaged"
-            )
-        if inputs.dtype.kind not in "buif" or inputs.ndim < 2:
-            raise InputError.at(
-                field,
-                f"has samples of type {inputs.dtype} and shape {inputs.shape}; they must be rows of numbers",
-            )
-        self.labels = checked_labels(labels, field)
-        self.class_names = class_names
-        self._inputs = inputs
+        self._arrays = {"": inputs} if isinstance(inputs, np.ndarray) else inputs
+        for name, array in self._arrays.items():
+            _check_rows(array, name, field)
+        self.labels, self.class_names, self.has_text_labels = named_labels(labels, class_names, field)
+        for name, array in self._arrays.items():
+            if len(array) != len(self.labels):
+                held = f"samples of {name}" if name else "samples"
+                raise InputError.at(
+                    field, f"has {len(array)} {held} but {len(self.labels)} labels; one of them is damaged"
+                )
+        self._forms = form.named or {"": form}
 
     def __len__(self) -> int:
-        return len(self._inputs)
+        return len(self.labels)
 
-    def load(self, index: int) -> Tensor:
-        """Return a copy of one sample in the form of `as_sample`."""
-        return torch.from_numpy(as_sample(self._inputs[index]))
+    def load(self, index: int) -> Inputs:
+        """Return a copy of one sample; see `SampleForm.sample`.
 
-
-def as_sample(values: NDArray[Any]) -> NDArray[Any]:
-    """Return a copy of a sample: uint8 images stay uint8, all else becomes float32; channels come first.
-
-    A uint8 sample of 2 or 3 dimensions is an image; one of 2 dimensions gets a channel dimension.  If the
-    last of three dimensions, and not the first, has the size 1, 3 or 4, it is taken for the channels and
-    moved to the front.
-    """
-    is_image = values.dtype == np.uint8 and values.ndim in {2, 3}
-    sample = np.array(values, dtype=np.uint8 if is_image else np.float32)
-    if is_image and sample.ndim == 2:
-        return sample[None]
-    if sample.ndim == 3 and sample.shape[-1] in CHANNELS and sample.shape[0] not in CHANNELS:
-        return np.ascontiguousarray(np.moveaxis(sample, -1, 0))
-    return sample
+        Raises:
+            InputError: the sample does not fit the declared layout or type.
+        """
+        loaded = {name: each.sample(self._arrays[name][index]) for name, each in self._forms.items()}
+        return loaded.get("", loaded)
 
 
-def open_numpy(source: DataSource, field: str) -> ArraySource:
+def _check_rows(array: NDArray[Any], name: str, field: str) -> None:
+    """Check that an array holds rows of numbers; one of several inputs may be a number for each sample."""
+    if array.dtype.kind not in "buif" or array.ndim < (1 if name else 2):
+        of_input = f" of {name}" if name else ""
+        raise InputError.at(
+            field,
+            f"has samples{of_input} of type {array.dtype} and shape {array.shape}; they must be rows of "
+            "numbers",
+        )
+
+
+def open_numpy(source: DataSource, field: str, form: SampleForm = DEFAULT_FORM) -> ArraySource:
     """Open the arrays ``x`` (samples) and ``y`` (labels) of an .npz file or of a folder with x.npy and y.npy.
+
+    Instead of ``x``, there is an array for each of several inputs, of its name.
 
     The .npy files of a folder are memory-mapped; an .npz file is read as a whole.
 
@@ -78,38 +90,62 @@ def open_numpy(source: DataSource, field: str) -> ArraySource:
         InputError: a file is missing or damaged, or an array has a wrong name, type or shape.
     """
     path = Path(source.path or "").expanduser()
+    if LABELS in form.named:
+        raise InputError.at(INPUTS, f"names an input '{LABELS}', as the array of labels is called; rename it")
+    names = (*(form.named or ("x",)), LABELS)
     if path.is_dir():
-        inputs, labels = (_load_array(path / name, f"{field}.path") for name in ("x.npy", "y.npy"))
+        arrays = {name: _load_array(path / f"{name}.npy", names, f"{field}.path") for name in names}
     elif path.is_file():
-        inputs, labels = _load_archive(path, f"{field}.path")
+        arrays = _load_archive(path, names, f"{field}.path")
     else:
         raise InputError.at(
             f"{field}.path", f"is '{path}', which does not exist; is the data volume mounted there?"
         )
-    return ArraySource(inputs, labels, tuple(source.classes) if source.classes else None, field)
+    labels = arrays.pop(LABELS)
+    inputs = arrays if form.named else arrays["x"]
+    return ArraySource(inputs, labels, tuple(source.classes) if source.classes else None, field, form)
 
 
-def _load_array(path: Path, field: str) -> NDArray[Any]:
+def _load_array(path: Path, names: Sequence[str], field: str) -> NDArray[Any]:
     if not path.is_file():
-        raise InputError.at(field, f"lacks the file '{path}'; a folder of arrays holds x.npy and y.npy")
+        files = " and ".join(f"{name}.npy" for name in names)
+        raise InputError.at(field, f"lacks the file '{path}'; a folder of arrays holds {files}")
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise InputError.at(field, f"names '{path}', which is not a valid .npy file ({error})") from error
+        raise InputError.at(field, f"names '{path}', which {_problem(error, '.npy')}") from error
     return array
 
 
-def _load_archive(path: Path, field: str) -> tuple[NDArray[Any], NDArray[Any]]:
+def _problem(error: Exception, kind: str) -> str:
+    """Return what is wrong with a file that NumPy cannot read."""
+    if "Object arrays" in str(error) or "Python objects" in str(error):
+        return "has an array of Python objects; save it as numbers or text, such as y.astype(int)"
+    if "pickle" in str(error):  # NumPy takes any other content for a pickle, and advises to load it
+        return f"is not a valid {kind} file; save it anew"
+    return f"is not a valid {kind} file ({error})"
+
+
+def _load_archive(path: Path, names: Sequence[str], field: str) -> dict[str, NDArray[Any]]:
+    wanted = " and ".join(names)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            missing = {"x", "y"} - set(archive.files)
-            if missing:
+        with path.open("rb") as file, _loaded(file, path, field) as archive:
+            if set(names) - set(archive.files):
                 listed = ", ".join(archive.files) or "none"
                 raise InputError.at(
-                    field, f"names '{path}', which must hold the arrays x and y; it holds {listed}"
+                    field, f"names '{path}', which must hold the arrays {wanted}; it holds {listed}"
                 )
-            return archive["x"], archive["y"]
+            return {name: archive[name] for name in names}
     except InputError:
         raise
     except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise InputError.at(field, f"names '{path}', which is not a valid .npz file ({error})") from error
+        raise InputError.at(field, f"names '{path}', which {_problem(error, '.npz')}") from error
+
+
+def _loaded(file: IO[bytes], path: Path, field: str) -> NpzFile:
+    loaded = np.load(file, allow_pickle=False)
+    if not isinstance(loaded, NpzFile):
+        raise InputError.at(
+            field, f"names '{path}', a single array; name its folder, with the files x.npy and y.npy"
+        )
+    return loaded

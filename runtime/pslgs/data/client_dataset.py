@@ -1,17 +1,25 @@
 """One client's samples: their order, local batches and prefetching."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from copy import copy
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pslgs.coordination.feature_moments import FeatureScale
+from pslgs.data.input_scaling import InputScaling
+from pslgs.data.label_space import ClassNames, renumbered
+from pslgs.data.left_out import LeftOut
 from pslgs.data.source import Labels, Source
 from pslgs.data.thread_random import ThreadGenerator
-from pslgs.data.transforms import Pipeline
+from pslgs.data.transforms import SamplePipeline
+from pslgs.model_inputs import Inputs, InputShape, shape_of, tensors_of, zeros
 from pslgs.sampling.randomness import Purpose, client_key, generator, torch_seed
 from pslgs.spec.errors import InputError
 
@@ -21,12 +29,13 @@ class Batch:
     """Inputs and labels of several samples.
 
     Attributes:
-        inputs: Transformed samples, float32; shape (samples, *input_shape).
+        inputs: Transformed samples, float32, or int64 if inputs are integers; shape
+            (samples, *input_shape).  Of a model with several inputs, name -> such a tensor.
         labels: int64 classes of shape (samples,), or float32 targets of shape (samples,) or
             (samples, targets).
     """
 
-    inputs: Tensor
+    inputs: Inputs
     labels: Tensor
 
 
@@ -38,11 +47,13 @@ class DatasetOwner:
         client_id: Id of the client; empty for the server.
         seed: Seed of the job, from which order and augmentation are derived.
         field: Path of the data source in the manifest (``spec.data.train``), for error messages.
+        place: Path or name of the data, for error messages.
     """
 
     client_id: str
     seed: int
     field: str
+    place: str = ""
 
 
 class ClientDataset:
@@ -57,21 +68,37 @@ class ClientDataset:
     Attributes:
         labels: The label of each of the client's samples, in the order of ``index``.
         class_names: The name of each class, or None where they are unknown.
+        left_out: Files and samples of the client that are left out of its data.
         input_shape: Shape of a transformed sample; defined even if the client has no samples.
         is_thread_safe: Whether several threads may call `decode` at the same time.
+        awaits_names: Whether `number_classes` has to be called if the classes of the job have names.
+        needs_names: Whether labels do not mean classes of the job before that.
+        has_text_labels: Whether labels were stored as texts, or are names of folders.
+        has_declared_classes: Whether their numbers are positions of the names in the manifest.
 
     Args:
         source: The dataset.
         index: Indices in ``source`` of the client's samples; shape (samples,).
         pipeline: Transforms of a sample.
         owner: The client.
+        left_out: What is left out, see the attribute.
     """
 
     def __init__(
-        self, source: Source, index: NDArray[np.int64], pipeline: Pipeline, owner: DatasetOwner
+        self,
+        source: Source,
+        index: NDArray[np.int64],
+        pipeline: SamplePipeline,
+        owner: DatasetOwner,
+        left_out: Sequence[LeftOut] = (),
     ) -> None:
+        self.left_out = tuple(left_out)
         self.labels: Labels = source.labels[index]
         self.class_names = source.class_names
+        self.awaits_names = self.needs_names = False
+        self.has_text_labels: bool = getattr(source, "has_text_labels", False)
+        self.has_declared_classes = False
+        self._as_opened = self.labels, self.class_names
         self.is_thread_safe = source.is_thread_safe
         self._source = source
         self._index = index
@@ -79,12 +106,55 @@ class ClientDataset:
         self._owner = owner
         self._client_key = client_key(owner.client_id)
         self._order: tuple[int, NDArray[np.int64]] = (-1, index[:0])
+        self._scaling: InputScaling | None = None
         self.input_shape = self._shape_of(int(index[0]) if len(index) else 0)
 
     @property
     def samples(self) -> int:
         """Number of samples of the client."""
         return len(self._index)
+
+    @property
+    def origin(self) -> str:
+        """The client and the path of the data, as a clause for error messages; empty if both are unknown."""
+        client = f"client '{self._owner.client_id}'" if self._owner.client_id else ""
+        place = f"'{self._owner.place}'" if self._owner.place else ""
+        return ", ".join(filter(None, (client, place)))
+
+    def number_classes(self, names: ClassNames, place: str) -> None:
+        """Number the classes by their position in ``names``; those without names keep their numbers.
+
+        Args:
+            names: Names of the job's classes.
+            place: Path or name of the data, for error messages.
+
+        Raises:
+            InputError: there are samples of a class that is not in ``names``.
+        """
+        labels, own = self._as_opened
+        self.labels = renumbered(labels, own, names, self._owner.field, place)
+        self.class_names = names
+        self.awaits_names = self.needs_names = False
+
+    def transformed_by(self, pipeline: SamplePipeline) -> Self:
+        """Return a dataset of the same samples with other transforms, which is not standardised."""
+        other = copy(self)
+        other._pipeline = pipeline
+        other._scaling = None
+        return other
+
+    def standardize(self, scale: FeatureScale) -> None:
+        """Standardise the features of all batches that are collated from now on.
+
+        Args:
+            scale: Mean and standard deviation of each value of a sample, or of each of its channels; of
+                several inputs, those of one after the other.
+        """
+        self.scale_by(InputScaling.of(scale, self.input_shape, self._pipeline.inputs))
+
+    def scale_by(self, scaling: InputScaling | None) -> None:
+        """Scale all batches that are collated from now on, or none of them."""
+        self._scaling = scaling
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Return the order in which an epoch uses the samples: a permutation of 0 … samples - 1."""
@@ -115,7 +185,7 @@ class ClientDataset:
 
     def decode(
         self, epoch: int | None, offset: int, count: int, cancelled: Callable[[], bool]
-    ) -> list[Tensor]:
+    ) -> list[Inputs]:
         """Decode and transform a part of a batch; the random state of the process does not change.
 
         Args:
@@ -130,7 +200,7 @@ class ClientDataset:
         """
         own = torch.Generator()
         guarded = self._pipeline.is_random or not self.is_thread_safe
-        samples: list[Tensor] = []
+        samples: list[Inputs] = []
         with ThreadGenerator(own) if guarded else nullcontext():
             for position in self._positions(epoch, offset, count).tolist():
                 if cancelled():
@@ -138,7 +208,7 @@ class ClientDataset:
                 samples.append(self._sample(position, epoch or 0, own))
         return samples
 
-    def collate(self, epoch: int | None, offset: int, samples: list[Tensor]) -> Batch:
+    def collate(self, epoch: int | None, offset: int, samples: list[Inputs]) -> Batch:
         """Combine samples that `decode` returned for the same slice to a batch.
 
         Raises:
@@ -147,9 +217,11 @@ class ClientDataset:
         positions = self._positions(epoch, offset, len(samples))
         labels = torch.from_numpy(self.labels[positions])
         if not samples:
-            return Batch(torch.empty((0, *self.input_shape)), labels)
+            return Batch(zeros(self.input_shape, 0, torch.float32), labels)
         inputs = self._pipeline.collate(samples)
         self._check_finite(inputs, positions)
+        if self._scaling is not None:
+            inputs = self._scaling(inputs)
         return Batch(inputs, labels)
 
     def _load(self, epoch: int | None, offset: int, count: int) -> Batch:
@@ -169,7 +241,7 @@ class ClientDataset:
             return np.arange(offset, offset + count)
         return self.order(epoch)[offset : offset + count]
 
-    def _sample(self, position: int, epoch: int, random: torch.Generator) -> Tensor:
+    def _sample(self, position: int, epoch: int, random: torch.Generator) -> Inputs:
         index = int(self._index[position])
         if not self._pipeline.is_random and self.is_thread_safe:
             return self._pipeline.transform(self._source.load(index))
@@ -179,23 +251,31 @@ class ClientDataset:
         random.manual_seed(seed)  # v2 transforms use no other generator
         return self._pipeline.transform(sample)
 
-    def _check_finite(self, inputs: Tensor, positions: NDArray[np.int64]) -> None:
-        if inputs.numel() == 0:
-            return
-        lowest, highest = torch.aminmax(inputs)
-        if lowest.isfinite() and highest.isfinite():  # either is NaN if any value is
-            return
-        row = int(inputs.isfinite().flatten(1).all(dim=1).logical_not().nonzero()[0])
-        raise InputError.at(
-            self._owner.field,
-            f"holds sample {self._index[positions[row]]} (counted from 0), which has values after the "
-            "transforms that are not finite; correct the sample or leave it out",
-        )
+    def _check_finite(self, inputs: Inputs, positions: NDArray[np.int64]) -> None:
+        for tensor in tensors_of(inputs):
+            row = _non_finite_row(tensor)
+            if row is not None:
+                raise InputError.at(
+                    self._owner.field,
+                    f"holds sample {self._index[positions[row]]} (counted from 0), which has values after "
+                    "the transforms that are not finite; correct the sample or leave it out",
+                )
 
-    def _shape_of(self, index: int) -> tuple[int, ...]:
+    def _shape_of(self, index: int) -> InputShape:
         with _restored_random_state():
             sample = self._pipeline.transform(self._source.load(index))
-        return tuple(self._pipeline.collate([sample]).shape[1:])
+        return shape_of(self._pipeline.collate([sample]))
+
+
+def _non_finite_row(tensor: Tensor) -> int | None:
+    """Return the first row with a value that is not finite; None if all are."""
+    if tensor.numel() == 0 or not tensor.is_floating_point():
+        return None
+    narrow = tensor.float()  # what float32 cannot hold is not finite either
+    lowest, highest = torch.aminmax(narrow)
+    if math.isfinite(lowest.item()) and math.isfinite(highest.item()):  # NaN if any value is
+        return None
+    return int(narrow.isfinite().flatten(1).all(dim=1).logical_not().nonzero()[0])
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from pslgs.data.discovery import is_heic
+from pslgs.data.medical import decode_medical
+from pslgs.data.samples import ValueRange
 from pslgs.spec.errors import InputError
-
-ValueRange = tuple[float, float]
-"""The values of a grey image that become 0 and 1; see ``spec.data.range``."""
 
 _DEEP: Final = {"I;16": 65535.0, "I;16L": 65535.0, "I;16B": 65535.0, "I;16N": 65535.0, "I": None, "F": None}
 """Pillow's modes of grey images with more than 8 bits, and their largest value where it is known."""
@@ -22,7 +22,7 @@ _DAMAGE: Final = (OSError, SyntaxError, EOFError, struct.error, Image.Decompress
 
 
 def decode(data: bytes, value_range: ValueRange | None = None) -> Tensor:
-    """Decode an image file of any format that Pillow knows to three channels.
+    """Decode an image file of any format that Pillow knows to three channels, or a medical image.
 
     The first page or frame is taken, turned as its EXIF orientation says.  Palettes become colours, and
     transparency is dropped.
@@ -32,12 +32,17 @@ def decode(data: bytes, value_range: ValueRange | None = None) -> Tensor:
         value_range: Values of a grey image of more than 8 bits that become 0 and 1.
 
     Returns:
-        Shape (3, height, width).  uint8; float32 from 0 to 1 for grey images of more than 8 bits.
+        Shape (3, height, width).  uint8; float32 from 0 to 1 for grey images of more than 8 bits.  See
+        `decode_medical` for DICOM and NIfTI.
 
     Raises:
         ValueError: the format is unknown, or the image is damaged.
-        InputError: the image has 32-bit grey values, and there is no ``value_range``.
+        InputError: the image has 32-bit grey values, and there is no ``value_range``, or the library for a
+            medical image is not installed.
     """
+    medical = decode_medical(data, value_range)
+    if medical is not None:
+        return medical
     try:
         with Image.open(io.BytesIO(data)) as image:
             upright = ImageOps.exif_transpose(image)
@@ -45,7 +50,11 @@ def decode(data: bytes, value_range: ValueRange | None = None) -> Tensor:
                 return _scaled(upright, value_range).expand(3, -1, -1).contiguous()
             return _as_tensor(np.array(upright.convert("RGB")))
     except UnidentifiedImageError as error:
-        raise ValueError("its image format is unknown") from error
+        raise ValueError(
+            "it is a HEIC image, which cannot be read; convert it to PNG or JPEG"
+            if is_heic(data)
+            else "its image format is unknown"
+        ) from error
     except _DAMAGE as error:
         raise ValueError(f"it cannot be decoded ({error})") from error
 

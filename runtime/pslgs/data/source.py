@@ -1,25 +1,38 @@
-"""The interface of datasets of all formats, and the validation of their labels."""
+"""The interface of datasets of all formats, and the reading of their labels."""
 
-from typing import Protocol
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pslgs.data.left_out import LeftOut
+from pslgs.model_inputs import Inputs
 from pslgs.spec.errors import InputError
 
 
+class DamagedSampleError(InputError):
+    """Raised when one sample cannot be read; the others may be in order."""
+
+
 class Source(Protocol):
-    """A dataset on disk or in memory; several clients may share one."""
+    """A dataset on disk or in memory; several clients may share one.
+
+    Attributes:
+        labels: The label of each sample.
+        class_names: The name of each class by its number in ``labels``, or None where they are unknown.
+
+    One whose labels may be texts or names of folders also has ``has_text_labels``, see `NamedLabels`.
+    """
+
+    labels: "Labels"
+    class_names: tuple[str, ...] | None
 
     @property
-    def labels(self) -> "Labels":
-        """The label of each sample."""
-        ...
-
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        """The name of each class, or None where they are unknown."""
+    def left_out(self) -> Sequence[LeftOut]:
+        """Files that are not samples, by reason."""
         ...
 
     @property
@@ -31,46 +44,127 @@ class Source(Protocol):
         """Return the number of samples."""
         ...
 
-    def load(self, index: int) -> Tensor:
+    def load(self, index: int) -> Inputs:
         """Decode one sample, without transforms.
 
         Returns:
-            A uint8 image of shape (channels, height, width), or float32 features of any shape.
+            A uint8 image of shape (channels, height, width), or float32 features of any shape, or such of
+            each input, if the model has several.
 
         Raises:
-            InputError: the sample is damaged; the message names it.
+            DamagedSampleError: the sample is damaged; the message names it.
+            InputError: the sample does not fit the manifest.
         """
         ...
 
 
 Labels = NDArray[np.int64] | NDArray[np.float32]
-"""int64 classes of shape (samples,), or float32 targets of shape (samples,) or (samples, targets)."""
+"""Numbers of shape (samples,) or (samples, targets): int64 if they were stored as integers, booleans or text.
+
+What they mean, classes or targets, depends on the loss; see `pslgs.training.dataset_check`.
+"""
+
+
+class NamedLabels(NamedTuple):
+    """Labels, and the name of each class by its number; None where classes have no names.
+
+    ``are_texts`` is true if the labels were texts, so that their numbers mean nothing but their names.
+    """
+
+    labels: Labels
+    class_names: tuple[str, ...] | None
+    are_texts: bool = False
+
+
+def named_labels(values: object, names: Sequence[str] | None, field: str) -> NamedLabels:
+    """Read labels of any type.
+
+    Text labels are names of classes, which are numbered here in the order of the sorted names.
+
+    Args:
+        values: The label of each sample: an array, or a sequence of numbers, texts, arrays or tensors.
+        names: Names of the classes of numeric labels; None where they are unknown.
+        field: Path of the data source in the manifest (``spec.data.train``), for error messages.
+
+    Raises:
+        InputError: see `checked_labels`.
+    """
+    array = _as_array(values, field)
+    if array.dtype.kind not in "US":
+        return NamedLabels(checked_labels(array, field), None if names is None else nfc(names))
+    found, numbers = np.unique(np.array(nfc(_texts(array, field))), return_inverse=True)
+    if any(name.lower() in _MISSING_NAMES and name not in (names or ()) for name in found.tolist()):
+        raise InputError.at(field, _MISSING)
+    labels = numbers.reshape(array.shape).astype(np.int64)
+    return NamedLabels(checked_labels(labels, field), tuple(map(str, found)), are_texts=True)
+
+
+_MISSING_NAMES: Final = frozenset({"", "nan"})
+"""Texts, in lower case, that other libraries write for a missing value."""
+
+_MISSING: Final = "has labels that are missing or not finite; leave those samples out"
+
+
+def _texts(array: NDArray[Any], field: str) -> list[str]:
+    try:
+        decoded = np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+    except UnicodeDecodeError as error:
+        raise InputError.at(
+            field, f"has labels of bytes that are not UTF-8 ({error}); save them as text or numbers"
+        ) from error
+    texts: list[str] = decoded.ravel().tolist()
+    return texts
+
+
+def nfc(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names in Unicode's normal form C, in which equal names have equal characters."""
+    return tuple(unicodedata.normalize("NFC", name) for name in names)
 
 
 def checked_labels(values: object, field: str) -> Labels:
-    """Convert labels of any numeric type to classes (from integers) or targets (from floats).
+    """Convert numeric labels of any type; integers and booleans become int64, other numbers float32.
+
+    A second dimension of size 1 is removed.
 
     Raises:
-        InputError: there are no labels, they are not numbers, a class is negative, or a target is not
-            finite.
+        InputError: there are no labels, they are not numbers, or one is missing or not finite.
     """
-    labels = np.asarray(values)
+    labels = _as_array(values, field)
     if labels.size == 0:
         raise InputError.at(field, "holds no samples; check that the path leads to the data")
-    if labels.dtype.kind in "bui" and labels.ndim == 1:
-        if labels.min() < 0:
-            raise InputError.at(field, f"holds the label {labels.min()}; classes are numbered from 0")
-        return labels.astype(np.int64, copy=False)
-    if labels.dtype.kind not in "f" or labels.ndim not in {1, 2}:
+    if labels.dtype.kind not in "buif" or labels.ndim not in {1, 2}:
         raise InputError.at(
             field,
-            f"has labels of type {labels.dtype}, {labels.ndim}-dimensional; labels are classes or targets",
+            f"has labels of type {labels.dtype}, {labels.ndim}-dimensional; each must be a number, the name "
+            "of a class, or a row of numbers",
         )
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.dtype.kind in "bui":
+        if labels.dtype.kind == "u" and labels.max() > _LARGEST_INT64:
+            raise InputError.at(field, f"has the label {labels.max()}, which is too large; correct it")
+        return labels.astype(np.int64, copy=False)
     if not np.isfinite(labels).all():
-        raise InputError.at(field, "has labels that are missing or not finite; leave those samples out")
-    return labels.astype(np.float32, copy=False)
+        raise InputError.at(field, _MISSING)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused where the loss is known
+        return labels.astype(np.float32, copy=False)
 
 
-def is_classification(labels: Labels) -> bool:
-    """Return whether labels are classes, and not targets of a regression."""
-    return bool(np.issubdtype(labels.dtype, np.integer))
+_LARGEST_INT64: Final = np.iinfo(np.int64).max
+
+
+def _as_array(values: object, field: str) -> NDArray[Any]:
+    if isinstance(values, Tensor):
+        return values.numpy(force=True)
+    if isinstance(values, np.ndarray) and values.dtype.kind != "O":
+        return values
+    listed = [each.tolist() if isinstance(each, Tensor) else each for each in values]  # type: ignore[attr-defined]
+    texts = sum(isinstance(each, str | bytes) for each in listed)
+    if any(each is None or each == "" for each in listed if not isinstance(each, np.ndarray)) or (
+        0 < texts < len(listed)  # numpy would turn the others into text, such as the missing value nan
+    ):
+        raise InputError.at(field, "has labels that are missing, or of different types; leave them out")
+    try:
+        return np.asarray(listed)
+    except ValueError as error:
+        raise InputError.at(field, f"has labels that differ in length ({error}); make them alike") from error

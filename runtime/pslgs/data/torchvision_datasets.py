@@ -6,6 +6,7 @@ from typing import Any
 import torchvision
 
 from pslgs.data.map_dataset import Pairs, PairsSource, labels_of
+from pslgs.data.source import checked_labels, nfc
 from pslgs.spec.data import DataSource, Split
 from pslgs.spec.errors import InputError
 from pslgs.spec.violations import nearest
@@ -50,9 +51,9 @@ def open_torchvision(source: DataSource, field: str) -> PairsSource:
         )
     arguments = test if source.chosen_split is Split.TEST else train
     dataset = _open(name, source.path or "", arguments, field)
-    names = source.classes or getattr(dataset, "classes", None) or getattr(dataset, "categories", None)
-    labels = labels_of(dataset, LABEL_ATTRIBUTES, field)
-    class_names = tuple(map(str, names)) if names else None
+    names = getattr(dataset, "classes", None) or getattr(dataset, "categories", None) or source.classes
+    labels = checked_labels(labels_of(dataset, LABEL_ATTRIBUTES, field), field)
+    class_names = nfc([*map(str, names)]) if names else None
     # These datasets index arrays in memory or open one file for each item; none keeps a file open.
     return PairsSource(dataset, labels, class_names, field, is_thread_safe=True)
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
-from pslgs.spec.data import DataSpec, Transform
+from pslgs.model_inputs import Inputs
+from pslgs.spec.data import DataSpec
 from pslgs.spec.errors import InputError, Violation
+from pslgs.spec.inputs import Standardization, Transform
+from pslgs.spec.named_inputs import INPUTS, NamedInput
 
 RANDOM = {
     "AugMix",
@@ -101,8 +104,18 @@ def _only(arguments: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def to_float(sample: Tensor) -> Tensor:
-    """Convert uint8 to float32 in the range 0 … 1, and other types to float32 unscaled."""
+    """Convert uint8 to float32 in the range 0 … 1, and floats to float32 unscaled; int64 stays.
+
+    Samples are int64 only where the manifest declares integer inputs.
+    """
+    if sample.dtype == torch.int64:
+        return sample
     return sample.to(torch.float32).div_(255) if sample.dtype == torch.uint8 else sample.to(torch.float32)
+
+
+def to_wide_float(sample: Tensor) -> Tensor:
+    """Convert as `to_float` does, but leave float64, which is to be standardised, as it is."""
+    return sample if sample.dtype == torch.float64 else to_float(sample)
 
 
 TRAINING_FIELD = "spec.data.transforms"
@@ -122,11 +135,14 @@ class Pipeline:
         together: Elementwise transforms that follow them.  They give the same result on a whole batch, at
             a much lower cost.
         field: Path of the transforms in the manifest, for error messages.
+        inputs: The inputs of the model, if it has several: none.
     """
 
     each: tuple[BuiltTransform, ...]
     together: tuple[BuiltTransform, ...]
     field: str
+
+    inputs: ClassVar[tuple[NamedInput, ...]] = ()
 
     @property
     def is_random(self) -> bool:
@@ -147,7 +163,8 @@ class Pipeline:
         """Stack samples returned by `transform` and apply the elementwise transforms.
 
         Returns:
-            The batch, float32; shape (samples, *input_shape).
+            The batch, float32, or int64 if inputs are integers, or float64 before it is standardised; shape
+            (samples, *input_shape).
 
         Raises:
             InputError: the samples differ in shape, or a transform cannot be applied to them.
@@ -158,7 +175,8 @@ class Pipeline:
                 self.field,
                 f"give samples of different shapes ({shapes[0]} and {shapes[-1]}); add Resize or CenterCrop",
             )
-        if len(shapes[0]) != IMAGE_DIMENSIONS:  # transforms would take a batch of vectors for one image
+        plain = all(transform.function in {to_float, to_wide_float} for transform in self.together)
+        if len(shapes[0]) != IMAGE_DIMENSIONS and not plain:  # others would take vectors for one image
             return torch.stack([_all(self.together, sample) for sample in samples])
         return _all(self.together, torch.stack(list(samples)))
 
@@ -169,16 +187,68 @@ def _all(transforms: Sequence[Callable[[Tensor], Tensor]], value: Tensor) -> Ten
     return value.as_subclass(Tensor)
 
 
-def training_pipeline(data: DataSpec) -> Pipeline:
+class SamplePipeline(Protocol):
+    """The transforms of samples: `Pipeline`, or `NamedPipelines` for those of several inputs."""
+
+    @property
+    def inputs(self) -> tuple[NamedInput, ...]:
+        """The inputs of the model, if it has several."""
+
+    @property
+    def is_random(self) -> bool:
+        """Whether a transform draws random numbers."""
+
+    def transform(self, sample: Any) -> Inputs:  # noqa: ANN401 - the inputs of such samples
+        """See `Pipeline.transform`."""
+
+    def collate(self, samples: Any) -> Inputs:  # noqa: ANN401
+        """See `Pipeline.collate`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPipelines:
+    """The transforms of samples with several inputs, each of which has its own.
+
+    Random transforms of a sample draw from one generator, in the order of the inputs.
+
+    Attributes:
+        inputs: The inputs of the model.
+        pipelines: Name -> pipeline of each input, in their order.
+    """
+
+    inputs: tuple[NamedInput, ...]
+    pipelines: Mapping[str, Pipeline]
+
+    @property
+    def is_random(self) -> bool:
+        """Whether a transform draws random numbers, which it does with random functions of torch only."""
+        return any(each.is_random for each in self.pipelines.values())
+
+    def transform(self, sample: Mapping[str, Tensor]) -> Inputs:
+        """Apply the transforms of single samples; see `Pipeline.transform`."""
+        return {name: each.transform(sample[name]) for name, each in self.pipelines.items()}
+
+    def collate(self, samples: Sequence[Mapping[str, Tensor]]) -> Inputs:
+        """Stack the inputs of samples; see `Pipeline.collate`."""
+        return {
+            name: each.collate([sample[name] for sample in samples]) for name, each in self.pipelines.items()
+        }
+
+
+def training_pipeline(data: DataSpec) -> SamplePipeline:
     """Build the pipeline of training samples.
 
     Raises:
         InputError: a transform is unknown or does not accept its arguments; it holds all such errors.
     """
-    return build_pipeline(named(data.transforms, TRAINING_FIELD), TRAINING_FIELD)
+    if data.inputs:
+        return _named_pipelines(data, lambda listed: listed)
+    return build_pipeline(
+        named(data.transforms, TRAINING_FIELD), TRAINING_FIELD, is_wide=data.is_standardized
+    )
 
 
-def evaluation_pipeline(data: DataSpec) -> Pipeline:
+def evaluation_pipeline(data: DataSpec) -> SamplePipeline:
     """Build the pipeline of evaluation samples.
 
     It uses the transforms that the manifest lists for the evaluation.  Without such a list, it uses those of
@@ -188,25 +258,75 @@ def evaluation_pipeline(data: DataSpec) -> Pipeline:
     Raises:
         InputError: a transform is unknown or does not accept its arguments; it holds all such errors.
     """
+    if data.inputs:
+        return _named_pipelines(data, without_random)
+    return build_pipeline(*evaluation_transforms(data), is_wide=data.is_standardized)
+
+
+def evaluation_transforms(data: DataSpec) -> tuple[list[Named], str]:
+    """Return the transforms of evaluation samples, and the path of their list in the manifest."""
     if data.evaluation is not None and data.evaluation.transforms is not None:
-        return build_pipeline(named(data.evaluation.transforms, EVALUATION_FIELD), EVALUATION_FIELD)
-    kept = [
-        fixed for each in named(data.transforms, TRAINING_FIELD) for fixed in evaluation_counterpart(each)
-    ]
-    return build_pipeline(kept, TRAINING_FIELD)
+        return named(data.evaluation.transforms, EVALUATION_FIELD), EVALUATION_FIELD
+    return _unaugmented(data)
 
 
-def build_pipeline(listed: Sequence[Named], field: str) -> Pipeline:
+def unaugmented_pipeline(data: DataSpec) -> SamplePipeline:
+    """Build the pipeline of training samples without random transforms, as `evaluation_pipeline` does.
+
+    Raises:
+        InputError: a transform is unknown or does not accept its arguments; it holds all such errors.
+    """
+    if data.inputs:
+        return _named_pipelines(data, without_random)
+    return build_pipeline(*_unaugmented(data), is_wide=data.is_standardized)
+
+
+def _named_pipelines(data: DataSpec, chosen: Callable[[list[Named]], list[Named]]) -> NamedPipelines:
+    built: dict[str, Pipeline] = {}
+    violations: list[Violation] = []
+    for position, each in enumerate(data.inputs):
+        field = transforms_field(position)
+        try:
+            is_wide = each.standardize is not Standardization.NONE
+            built[each.name] = build_pipeline(chosen(named(each.transforms, field)), field, is_wide=is_wide)
+        except InputError as error:
+            violations += error.violations
+    if violations:
+        raise InputError(*violations)
+    return NamedPipelines(data.inputs, built)
+
+
+def transforms_field(position: int) -> str:
+    """Return the path of the transforms of one of several inputs."""
+    return f"{INPUTS}[{position}].transforms"
+
+
+def _unaugmented(data: DataSpec) -> tuple[list[Named], str]:
+    return without_random(named(data.transforms, TRAINING_FIELD)), TRAINING_FIELD
+
+
+def without_random(listed: Iterable[Named]) -> list[Named]:
+    """Return the transforms that replace those of the training data in an evaluation."""
+    return [fixed for each in listed for fixed in evaluation_counterpart(each)]
+
+
+def build_pipeline(listed: Sequence[Named], field: str, *, is_wide: bool = False) -> Pipeline:
     """Build a pipeline, with the conversion to float32 inserted.
 
     The conversion scales uint8 to 0 … 1.  It comes before the first transform that requires floats, or last.
+
+    Args:
+        listed: The transforms.
+        field: Path of their list in the manifest.
+        is_wide: Whether float64 stays without transforms, as samples that are standardised need it.
 
     Raises:
         InputError: a transform is unknown or does not accept its arguments; it holds all such errors.
     """
     built = _build_all(listed) if listed else []
     position = next((i for i, transform in enumerate(built) if transform.name in NEED_FLOAT), len(built))
-    built.insert(position, BuiltTransform("ToFloat", field, to_float, is_random=False))
+    convert = to_wide_float if is_wide and not built else to_float
+    built.insert(position, BuiltTransform("ToFloat", field, convert, is_random=False))
     tail = len(built)
     while tail and built[tail - 1].name in ELEMENTWISE:
         tail -= 1
