@@ -23,7 +23,11 @@ def test_the_partition_has_a_client_without_samples_and_one_with_a_single_one(da
     assert sum(held) == 60
 
 
-@pytest.mark.parametrize("cut_layer", ["stem", "block.first", "block", "pool"], ids=str)
+@pytest.mark.parametrize(
+    "cut_layer",
+    ["stem", "block.first", *(pytest.param(name, marks=pytest.mark.slow) for name in ("block", "pool"))],
+    ids=str,
+)
 @pytest.mark.parametrize("optimizer", ["SGD", "AdamW"], ids=str)
 def test_twenty_steps_equal_a_centralized_loop_over_the_same_batches(datasets, optimizer, cut_layer):
     spec = job_spec(optimizer, cut_layer=cut_layer)

@@ -110,6 +110,12 @@ def test_all_names_are_listed_ours_first() -> None:
             "splitting.user_models:no_network", {}, "architecture", ["must return an nn.Module"], id="int"
         ),
         pytest.param("splitting.user_models:no_parts", {}, "architecture", ["the pair"], id="no parts"),
+        pytest.param(
+            "splitting.user_models:meta_network", {}, "architecture", ["'0.weight'", "meta"], id="meta"
+        ),
+        pytest.param(
+            "splitting.user_models:nan_network", {}, "architecture", ["'1.bias'", "not finite"], id="NaN"
+        ),
         pytest.param("splitting.user_models:lazy_network", {}, "architecture", ["lazy layers"], id="lazy"),
         pytest.param(
             "splitting.user_models:needs_a_width", {}, "options", ["it accepts: width"], id="user's options"

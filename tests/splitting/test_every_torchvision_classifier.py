@@ -3,16 +3,18 @@
 from copy import deepcopy
 
 import pytest
-from torch import Tensor, nn
+from torch import nn
+from torchvision import models
 
-from pslgs.splitting.architectures import architectures, build_model
+from pslgs.splitting.architectures import build_model
 from pslgs.splitting.network import group_normalised
 from pslgs.splitting.split_network import split_at
 
-CLASSIFIERS = architectures()[3:]
+pytestmark = pytest.mark.slow
+
+CLASSIFIERS = models.list_models(module=models)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("parameters_without_memory")
 @pytest.mark.parametrize("architecture", CLASSIFIERS)
 def test_it_is_cut_after_each_of_its_stages(architecture: str) -> None:
@@ -35,14 +37,3 @@ def stages_of(network: nn.Module) -> list[str]:
     last = [name for name in names if "." not in name][-1]
     candidates = [name for name in names if name.split(".")[0] != last]
     return candidates[:: max(1, len(candidates) // 5)]
-
-
-@pytest.fixture
-def parameters_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put each parameter on the meta device; the arithmetic of a builder (RegNet's widths) stays real."""
-    make = nn.Parameter.__new__
-
-    def make_on_meta(cls: type[nn.Parameter], data: Tensor, *arguments: bool) -> nn.Parameter:
-        return make(cls, data.to("meta"), *arguments)
-
-    monkeypatch.setattr(nn.Parameter, "__new__", make_on_meta)

@@ -22,7 +22,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "cnn": {"width": 4, "classes": 5},
     "vit_b_16": {"num_classes": 5, "image_size": 48},
 }
-SHAPES = {"mlp": (3, 4, 1), "cnn": (3, 8, 8), "resnet18-cifar": (3, 8, 8)}
+NARROW = "splitting.narrow_resnet:narrow_resnet18_cifar"
+SHAPES = {"mlp": (3, 4, 1), "cnn": (3, 8, 8), "resnet18-cifar": (3, 8, 8), NARROW: (3, 8, 8)}
 IMAGE = (3, 48, 48)
 
 SMALL_CUTS = {
@@ -74,7 +75,11 @@ LARGE_CUTS = {
 
 
 def each_cut(table: dict[str, tuple[str, ...]]) -> pytest.MarkDecorator:
-    cases = [pytest.param(name, cut, id=f"{name}-{cut}") for name, cuts in table.items() for cut in cuts]
+    cases = [
+        pytest.param(name, cut, id=f"{name}-{cut}", marks=[pytest.mark.slow] * (name not in ("mlp", "cnn")))
+        for name, cuts in table.items()
+        for cut in cuts
+    ]
     return pytest.mark.parametrize(("architecture", "cut_layer"), cases)
 
 
@@ -108,11 +113,12 @@ def test_large_networks_are_the_same_in_two_parts(
 @pytest.mark.slow
 @MODES
 def test_resnet18_cifar_is_the_same_in_two_parts_at_every_layer(*, training: bool) -> None:
-    layers = layers_of("resnet18-cifar")
+    layers = layers_of(NARROW)
+    assert layers == layers_of("resnet18-cifar")
     assert len(layers) == 67
     for cut_layer in layers:
         if cut_layer != "fc":
-            check_cut("resnet18-cifar", cut_layer, training=training)
+            check_cut(NARROW, cut_layer, training=training)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from pslgs.spec.errors import InputError
 from pslgs.spec.model import ModelSpec
 from pslgs.splitting.architectures import build_model
 from pslgs.splitting.network import Model, build_network
-from pslgs.splitting.split_network import load_weights, save_weights, split_at
+from pslgs.splitting.split_network import split_at
+from pslgs.splitting.weights_file import load_weights, save_weights
 from splitting import user_models
 
 
@@ -22,7 +23,7 @@ class Described:
     architecture: str = "cnn"
     options: dict[str, Any] = field(default_factory=lambda: {"width": 4})
     cut_layer: str | None = "conv2"
-    initial_weights: str | None = None
+    freeze: tuple[str, ...] = ()
 
 
 def plain_cnn(seed: int = 0) -> nn.Module:
@@ -92,15 +93,6 @@ def test_a_network_is_cut_exactly_once(architecture: str, cut_layer: str | None,
         build_network(Described(architecture=architecture, options={}, cut_layer=cut_layer), seed=0)
 
 
-def test_training_starts_from_a_file_with_the_weights_of_the_original_network(tmp_path: Path) -> None:
-    original = plain_cnn(seed=9)
-    save_weights(original.state_dict(), tmp_path / "start.safetensors")
-    network = build_network(Described(initial_weights=str(tmp_path / "start.safetensors")), seed=0)
-    assert "conv1.1.running_mean" not in network.names
-    for name, tensor in network.named_tensors().items():
-        assert torch.equal(tensor, original.state_dict()[name]), name
-
-
 def test_a_saved_network_is_loaded_again_bit_by_bit(tmp_path: Path) -> None:
     network, other = build_network(Described(), seed=1), build_network(Described(), seed=2)
     file = tmp_path / "model.safetensors"
@@ -151,19 +143,3 @@ def test_weights_of_another_network_are_refused_and_nothing_is_changed(
     assert violation.path == "spec.model.initialWeights"
     assert message in violation.problem
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.named_tensors().items())
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        pytest.param(None, "cannot be read", id="no file"),
-        pytest.param(b"PK not a safetensors file", "is not a safetensors file", id="another format"),
-        pytest.param(b"", "is not a safetensors file", id="empty"),
-    ],
-)
-def test_a_file_that_holds_no_weights_is_refused(tmp_path: Path, content: bytes | None, words: str) -> None:
-    file = tmp_path / "start.safetensors"
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(InputError, match=words):
-        build_network(Described(initial_weights=str(file)), seed=0)

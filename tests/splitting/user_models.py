@@ -183,9 +183,9 @@ class CountsItsSteps(Chain):
 
 
 class TwoOutputs(Chain):
-    def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, samples: Tensor) -> dict[str, Tensor]:
         hidden = self.second(self.first(samples))
-        return self.third(hidden), hidden
+        return {"third": self.third(hidden), "second": hidden}
 
 
 class HiddenInPlaceWrite(Chain):
@@ -208,6 +208,20 @@ def two_parts(width: int = 8) -> tuple[nn.Module, nn.Module]:
 
 def no_network(width: int = 8) -> int:
     return width
+
+
+def meta_network() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2)).to("meta")
+
+
+def nan_network() -> nn.Module:
+    network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    nn.init.constant_(network[1].bias, float("nan"))
+    return network
+
+
+def untrainable_network() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2)).requires_grad_(requires_grad=False)
 
 
 def lazy_network() -> nn.Module:

@@ -11,8 +11,10 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from pslgs.sampling.randomness import Purpose, torch_seed
-from pslgs.spec.entrypoints import load_entrypoint
+from pslgs.spec.entrypoints import load_entrypoint, user_code
 from pslgs.spec.errors import InputError
+from pslgs.splitting.model_hubs import hub_builder, is_of_hub
+from pslgs.splitting.sequences import series_cnn, text_cnn
 
 
 def mlp(inputs: int, hidden: Sequence[int], outputs: int, dropout: float = 0.0) -> nn.Module:
@@ -93,7 +95,13 @@ def resnet18_cifar(num_classes: int = 10) -> nn.Module:
 ARCHITECTURE = "spec.model.architecture"
 OPTIONS = "spec.model.options"
 
-_OURS: Mapping[str, Callable[..., nn.Module]] = {"mlp": mlp, "cnn": cnn, "resnet18-cifar": resnet18_cifar}
+_OURS: Mapping[str, Callable[..., nn.Module]] = {
+    "mlp": mlp,
+    "cnn": cnn,
+    "resnet18-cifar": resnet18_cifar,
+    "series-cnn": series_cnn,
+    "text-cnn": text_cnn,
+}
 
 # Auxiliary heads give outputs in training only, and jobs have no loss for them.
 _WITHOUT_AUXILIARY_HEADS = {"aux_logits": False, "init_weights": True}
@@ -101,7 +109,6 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "googlenet": _WITHOUT_AUXILIARY_HEADS,
     "inception_v3": _WITHOUT_AUXILIARY_HEADS,
 }
-_BUILD_FAILURES = (TypeError, ValueError, RuntimeError, KeyError, IndexError, AttributeError, ArithmeticError)
 
 
 def architectures() -> tuple[str, ...]:
@@ -130,19 +137,23 @@ def build_model(
         InputError: the architecture is unknown, does not accept the options, or cannot be built.
     """
     builder = _find_builder(architecture)
-    arguments = {**_DEFAULTS.get(architecture, {}), **_without_weights(options)}
+    own = options if ":" in architecture else _without_weights(options)
+    arguments = {**_DEFAULTS.get(architecture, {}), **own}
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(torch_seed(seed, Purpose.INITIAL_WEIGHTS))
-        try:
+        with user_code(OPTIONS, lambda cause: _refused_options(architecture, builder, cause)):
             built = builder(**arguments)
-        except _BUILD_FAILURES as failure:
-            raise InputError.at(OPTIONS, _refused_options(architecture, builder, failure)) from failure
-    return _require_modules(architecture, built)
+    parts = _require_modules(architecture, built)
+    if ":" in architecture:
+        _require_values(architecture, parts)
+    return parts if len(parts) == 2 else parts[0]
 
 
 def _find_builder(architecture: str) -> Callable[..., Any]:
     if ":" in architecture:
         return load_entrypoint(architecture, ARCHITECTURE)
+    if is_of_hub(architecture):
+        return hub_builder(architecture, ARCHITECTURE, OPTIONS)
     if architecture in _OURS:
         return _OURS[architecture]
     known = architectures()
@@ -170,10 +181,9 @@ def _without_weights(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in ("weights", "pretrained")}
 
 
-def _refused_options(architecture: str, builder: Callable[..., Any], failure: Exception) -> str:
-    reason = str(failure).splitlines()[0] if str(failure) else type(failure).__name__
+def _refused_options(architecture: str, builder: Callable[..., Any], cause: str) -> str:
     accepted = ", ".join(_keyword_arguments(builder)) or "none"
-    return f"'{architecture}' cannot be built with these options ({reason}); it accepts: {accepted}."
+    return f"'{architecture}' cannot be built with these options ({cause}); it accepts: {accepted}."
 
 
 def _keyword_arguments(builder: Callable[..., Any]) -> list[str]:
@@ -181,16 +191,19 @@ def _keyword_arguments(builder: Callable[..., Any]) -> list[str]:
 
     If it has ``**kwargs``, they are assumed to be passed to the class that its return type names.
     """
-    parameters = inspect.signature(builder).parameters.values()
+    try:
+        parameters = inspect.signature(builder).parameters.values()
+        network = get_type_hints(builder).get("return")
+    except (TypeError, ValueError, NameError):  # a builtin has no signature, and annotations may be names
+        return []
     names = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-    network = get_type_hints(builder).get("return")
     if any(p.kind is p.VAR_KEYWORD for p in parameters) and inspect.isclass(network):
         passed_on = inspect.signature(network).parameters.values()
         names += [p.name for p in passed_on if p.default is not p.empty]
     return [name for name in names if name not in ("weights", "progress")]
 
 
-def _require_modules(architecture: str, built: object) -> nn.Module | tuple[nn.Module, nn.Module]:
+def _require_modules(architecture: str, built: object) -> tuple[nn.Module, ...]:
     parts = built if isinstance(built, tuple) else (built,)
     if len(parts) not in (1, 2) or not all(isinstance(part, nn.Module) for part in parts):
         problem = f"'{architecture}' must return an nn.Module, or the pair (client part, server part)."
@@ -198,4 +211,16 @@ def _require_modules(architecture: str, built: object) -> nn.Module | tuple[nn.M
     if any(is_lazy(parameter) for part in parts for parameter in part.parameters()):
         problem = f"'{architecture}' has lazy layers, whose parameters are not initialized; give their sizes."
         raise InputError.at(ARCHITECTURE, problem)
-    return parts if len(parts) == 2 else parts[0]
+    return parts
+
+
+def _require_values(architecture: str, parts: tuple[nn.Module, ...]) -> None:
+    for name, parameter in (pair for part in parts for pair in part.named_parameters()):
+        if parameter.is_meta:
+            problem = (
+                f"'{architecture}' returned '{name}' without values, on torch's meta device; give it some."
+            )
+            raise InputError.at(ARCHITECTURE, problem)
+        if parameter.is_floating_point() and not bool(parameter.isfinite().all()):
+            problem = f"'{architecture}' returned values of '{name}' that are not finite; initialise them."
+            raise InputError.at(ARCHITECTURE, problem)

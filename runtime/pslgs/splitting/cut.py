@@ -95,7 +95,7 @@ class Cut:
     server: tuple[Node, ...]
 
 
-def cut_at(graph: Graph, cut_layer: str) -> Cut:
+def cut_at(graph: Graph, cut_layer: str, *, one_input: bool = True) -> Cut:
     """Assign the operations up to the last one of ``cut_layer`` to the client, and the rest to the server.
 
     Later operations without parameters are assigned to the client, too, if they need more than tensors from
@@ -104,6 +104,8 @@ def cut_at(graph: Graph, cut_layer: str) -> Cut:
     Args:
         graph: The traced network.
         cut_layer: Dotted name of the last layer of the client part.
+        one_input: Whether the network has one input, which must not cross the cut itself; some of several
+            may, see `pslgs.splitting.disclosure`.
 
     Raises:
         InputError: the layer is never called, no tensor crosses the cut, or the samples themselves or a
@@ -119,7 +121,7 @@ def cut_at(graph: Graph, cut_layer: str) -> Cut:
         moved = _next_to_move(nodes, client)
     crossing = _crossing(nodes, client)
     server = [node for node in nodes if node not in client]
-    _check(crossing, server, client, cut_layer)
+    _check(crossing, server, client, cut_layer, one_input=one_input)
     return Cut(tuple(node for node in nodes if node in client), crossing, tuple(server))
 
 
@@ -185,11 +187,13 @@ def _is_element(node: Node) -> bool:
     return isinstance(source, Node) and (source.op == "call_module" or _is_element(source))
 
 
-def _check(crossing: tuple[Node, ...], server: list[Node], client: set[Node], cut_layer: str) -> None:
+def _check(
+    crossing: tuple[Node, ...], server: list[Node], client: set[Node], cut_layer: str, *, one_input: bool
+) -> None:
     if not crossing:
         problem = f"no result of the layers up to '{cut_layer}' is used after it; cut at another layer."
         raise InputError.at(CUT_LAYER, problem)
-    if any(node.op == "placeholder" for node in crossing):
+    if one_input and any(node.op == "placeholder" for node in crossing):
         problem = (
             f"after '{cut_layer}' the network still uses the samples themselves, which must not leave "
             "the client; cut at a later layer."

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pslgs.model_inputs import InputShape, NamedShapes, call, zeros
+from pslgs.spec.entrypoints import user_code
 from pslgs.spec.errors import InputError
+from pslgs.spec.named_inputs import INPUTS
 from pslgs.splitting.split_network import SplitNetwork
 from pslgs.splitting.trace import CUT_LAYER
 from pslgs.splitting.train_mode import set_mode
 
 INPUT_SHAPE = "spec.model.inputShape"
-
-_FORWARD_FAILURES = (RuntimeError, ValueError, TypeError, AssertionError, LookupError, ArithmeticError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,9 @@ class LayoutProbe:
     output_shape: tuple[int, ...]
 
 
-def infer_layout(network: SplitNetwork, input_shape: Sequence[int]) -> LayoutProbe:
+def infer_layout(
+    network: SplitNetwork, input_shape: InputShape, input_dtype: torch.dtype | None = None
+) -> LayoutProbe:
     """Determine the layout of the smashed data and the shape of the output by forward passes of zeros.
 
     The network and torch's random state do not change.
@@ -86,19 +89,21 @@ def infer_layout(network: SplitNetwork, input_shape: Sequence[int]) -> LayoutPro
     Args:
         network: The split network.
         input_shape: Shape of one sample, without the batch dimension.
+        input_dtype: Type of a single input; None for that of the client part's parameters.
 
     Raises:
         InputError: the network does not accept such samples, the first dimension of its smashed data or
             output is not the batch, or a buffer of the client part changes in training.
     """
     parts = network.client_part, network.server_part
+    kind = input_dtype or next(network.client_part.parameters()).dtype
     with _restored_state(*parts):
         with torch.no_grad(), set_mode(*parts, training=False):
-            smashed_of_2, output_of_2 = _forward(network, input_shape, batch=2)
-            smashed_of_3, output_of_3 = _forward(network, input_shape, batch=3)
+            smashed_of_2, output_of_2 = _forward(network, input_shape, kind, batch=2)
+            smashed_of_3, output_of_3 = _forward(network, input_shape, kind, batch=3)
         layout = _layout(smashed_of_2, smashed_of_3)
         with set_mode(*parts, training=True):
-            _check_training_step(network, input_shape)
+            _check_training_step(network, input_shape, kind)
     if not _has_rows(output_of_2, output_of_3):
         problem = (
             "the model must return one tensor with a row for each sample, in evaluation and in training."
@@ -108,25 +113,37 @@ def infer_layout(network: SplitNetwork, input_shape: Sequence[int]) -> LayoutPro
 
 
 def _forward(
-    network: SplitNetwork, input_shape: Sequence[int], batch: int
+    network: SplitNetwork, input_shape: InputShape, dtype: torch.dtype, batch: int
 ) -> tuple[tuple[Tensor, ...], Tensor]:
-    parameter = next(network.client_part.parameters())
-    samples = torch.zeros(batch, *input_shape, dtype=parameter.dtype, device=parameter.device)
-    try:
-        smashed = network.client_part(samples)
+    device = next(network.client_part.parameters()).device
+    samples = zeros(input_shape, batch, dtype, device)
+    path, problem = _refused_samples(network, input_shape, dtype)
+    with user_code(path, problem.format):
+        smashed = call(network.client_part, samples)
         several = smashed if isinstance(smashed, tuple) else (smashed,)
         return several, network.server_part(*several)
-    except _FORWARD_FAILURES as failure:
-        reason = str(failure).split("\n", maxsplit=1)[0]
-        problem = f"the model does not accept samples of shape {tuple(input_shape)}: {reason}"
-        raise InputError.at(INPUT_SHAPE, problem) from failure
 
 
-def _check_training_step(network: SplitNetwork, input_shape: Sequence[int]) -> None:
+def _refused_samples(network: SplitNetwork, shape: InputShape, dtype: torch.dtype) -> tuple[str, str]:
+    """Return the field to blame, and what to say if the network does not take samples of a shape."""
+    if isinstance(shape, NamedShapes):
+        return INPUTS, f"the model does not accept the inputs {shape}: {{}}"
+    kind = "samples" if dtype.is_floating_point else "integer samples"
+    problem = f"the model does not accept {kind} of shape {tuple(shape)}: {{}}"
+    if dtype.is_floating_point and _has_embedding(network):
+        problem += "; set spec.data.inputType: Integer for a model that begins with an Embedding"
+    return INPUT_SHAPE, problem
+
+
+def _has_embedding(network: SplitNetwork) -> bool:
+    return any(isinstance(module, nn.Embedding | nn.EmbeddingBag) for module in network.client_part.modules())
+
+
+def _check_training_step(network: SplitNetwork, input_shape: InputShape, dtype: torch.dtype) -> None:
     """Check by a forward pass as in training that no buffer of the client part changes and autograd works."""
     before = [buffer.clone() for buffer in network.client_part.buffers()]
     with torch.no_grad():
-        smashed, _ = _forward(network, input_shape, batch=2)
+        smashed, _ = _forward(network, input_shape, dtype, batch=2)
     for (name, after), value in zip(network.client_part.named_buffers(), before, strict=True):
         if not after.is_meta and not torch.equal(after, value):
             problem = (
@@ -134,13 +151,9 @@ def _check_training_step(network: SplitNetwork, input_shape: Sequence[int]) -> N
                 "cut before it."
             )
             raise InputError.at(CUT_LAYER, problem)
-    try:
+    problem = "the server part cannot be trained from the smashed data ({}); cut at another layer."
+    with user_code(CUT_LAYER, problem.format):
         network.server_part(*(tensor.detach().requires_grad_() for tensor in smashed))
-    except _FORWARD_FAILURES as failure:
-        problem = (
-            f"the server part cannot be trained from the smashed data ({failure}); cut at another layer."
-        )
-        raise InputError.at(CUT_LAYER, problem) from failure
 
 
 @contextmanager

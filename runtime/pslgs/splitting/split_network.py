@@ -1,17 +1,16 @@
 """A network cut in two: its parts, the original names of their tensors, and weights files."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pslgs.spec.errors import InputError, Violation
 from pslgs.splitting.cut import cut_at
+from pslgs.splitting.disclosure import check_names, disclosed_inputs
+from pslgs.splitting.outputs import return_logits
 from pslgs.splitting.subgraphs import client_network, server_network
 from pslgs.splitting.trace import CUT_LAYER, trace
 
@@ -89,6 +88,8 @@ class SplitNetwork:
         client_prefix: Prefix in ``names`` of the client part's names.
         server_prefix: Prefix in ``names`` of the server part's names.
         replaced: Names of tensors of the original network that no longer exist (BatchNorm's statistics).
+        disclosed: Names of the inputs, of several, that the client part passes on as they are; not known of
+            two parts that were given.
     """
 
     client_part: nn.Module
@@ -97,6 +98,7 @@ class SplitNetwork:
     client_prefix: str = ""
     server_prefix: str = ""
     replaced: frozenset[str] = field(default_factory=frozenset)
+    disclosed: tuple[str, ...] = ()
 
     def named_tensors(self) -> dict[str, Tensor]:
         """Return the parameters and buffers (not copies) by their original names."""
@@ -137,37 +139,42 @@ class _WholeModel(nn.Module):
         self.client_part = client_part
         self.server_part = server_part
 
-    def forward(self, samples: Tensor) -> Tensor:
-        smashed = self.client_part(samples)
+    def forward(self, *samples: Tensor, **inputs: Tensor) -> Tensor:
+        smashed = self.client_part(*samples, **inputs)
         output: Tensor = self.server_part(*((smashed,) if isinstance(smashed, Tensor) else smashed))
         return output
 
 
-def split_at(model: nn.Module, cut_layer: str) -> SplitNetwork:
+def split_at(model: nn.Module, cut_layer: str, inputs: Sequence[str] = ()) -> SplitNetwork:
     """Split a model after a layer; the parts share the model's layers.
 
     Args:
         model: The whole network.
         cut_layer: Dotted name of the last layer of the client part.
+        inputs: Names of several inputs; without them, there is one.
 
     Raises:
-        InputError: the layer does not exist, or the model cannot be split there.
+        InputError: the layer does not exist, the model cannot be split there, or it takes other inputs.
     """
+    check_names(model, inputs, "the model")
     names = tuple(name for name, value in model.state_dict().items() if isinstance(value, Tensor))
     cut_layer = _own_name(model, cut_layer)
-    division = cut_at(trace(model, cut_layer), cut_layer)
-    client_part, server_part = client_network(model, division), server_network(model, division)
+    division = cut_at(trace(model, cut_layer, inputs), cut_layer, one_input=not inputs)
+    client_part, server_part = client_network(model, division), return_logits(server_network(model, division))
     check_parts(client_part, server_part, CUT_LAYER)
     adopt_unused(model, names, client_part, server_part)
-    return SplitNetwork(client_part, server_part, names)
+    disclosed = disclosed_inputs(division.crossing, model) if inputs else ()
+    return SplitNetwork(client_part, server_part, names, disclosed=disclosed)
 
 
-def join_parts(client_part: nn.Module, server_part: nn.Module) -> SplitNetwork:
+def join_parts(client_part: nn.Module, server_part: nn.Module, inputs: Sequence[str] = ()) -> SplitNetwork:
     """Make a split network of two given parts; their tensors are named ``client.…`` and ``server.…``.
 
     Raises:
-        InputError: the parts share tensors, or one of them has no parameters.
+        InputError: the parts share tensors, one of them has no parameters, or the client part takes other
+            inputs.
     """
+    check_names(client_part, inputs, "the client part")
     check_parts(client_part, server_part, "spec.model.architecture")
     prefixes = "client.", "server."
     names = tuple(
@@ -175,7 +182,7 @@ def join_parts(client_part: nn.Module, server_part: nn.Module) -> SplitNetwork:
         for part, prefix in zip((client_part, server_part), prefixes, strict=True)
         for name in part.state_dict(prefix=prefix)
     )
-    return SplitNetwork(client_part, server_part, names, *prefixes)
+    return SplitNetwork(client_part, return_logits(server_part), names, *prefixes)
 
 
 def _own_name(model: nn.Module, cut_layer: str) -> str:
@@ -205,48 +212,3 @@ def _shape_problem(name: str, given: Tensor, own: Tensor) -> str:
     if given.shape == own.shape:
         return ""
     return f"'{name}' has the shape {tuple(given.shape)} in the file and {tuple(own.shape)} in the model."
-
-
-def save_weights(tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Save tensors to a safetensors file; tensors that share memory are saved as separate ones.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    save_file(independent_tensors(tensors), file, metadata={"format": "pt"})
-
-
-def independent_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors in host memory, contiguous, and none sharing memory with another.
-
-    Of several tensors that share memory, all but the first are copied.
-    """
-    written: set[int] = set()
-    independent: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        values = tensor.detach().cpu().contiguous()
-        memory = values.untyped_storage().data_ptr()
-        independent[name] = values.clone() if memory in written else values
-        written.add(memory)
-    return independent
-
-
-def load_weights(file: Path, path: str) -> dict[str, Tensor]:
-    """Load the tensors of a safetensors file.
-
-    Args:
-        file: The file.
-        path: Path of the manifest field that names the file, for error messages.
-
-    Raises:
-        InputError: the file cannot be read, or is not in the safetensors format.
-    """
-    try:
-        tensors: dict[str, torch.Tensor] = load_file(file)
-    except OSError as failure:
-        reason = failure.strerror or "no such file"
-        raise InputError.at(path, f"'{file}' cannot be read ({reason}).") from failure
-    except SafetensorError as failure:
-        problem = f"'{file}' is not a safetensors file ({failure}); save the weights with safetensors.torch."
-        raise InputError.at(path, problem) from failure
-    return tensors

@@ -1,13 +1,15 @@
 """Trace a network down to the cut layer with torch.fx."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
-from torch.fx import Graph, Node, Tracer
+from torch.fx import Graph, Node, Proxy, Tracer
 
+from pslgs.spec.entrypoints import user_code
 from pslgs.spec.errors import InputError
+from pslgs.splitting.outputs import logits_of
 from pslgs.splitting.train_mode import set_mode
 
 CUT_LAYER = "spec.model.cutLayer"
@@ -15,34 +17,24 @@ CUT_LAYER = "spec.model.cutLayer"
 _WAY_OUT = "or set architecture to a package.module:function that returns the two parts"
 _CONSTANT = "_tensor_constant"  # torch.fx's name for tensors that a forward creates
 
-# Exceptions that a forward may raise when it gets a proxy instead of a tensor; TraceError is a ValueError.
-_TRACE_FAILURES = (
-    TypeError,
-    ValueError,
-    RuntimeError,
-    AttributeError,
-    LookupError,
-    AssertionError,
-    NameError,
-)
 
-
-def trace(network: nn.Module, cut_layer: str) -> Graph:
-    """Trace the forward of a network with one argument, the samples; other arguments have their defaults.
+def trace(network: nn.Module, cut_layer: str, inputs: Sequence[str] = ()) -> Graph:
+    """Trace the forward of a network with its inputs; other arguments have their defaults.
 
     Args:
         network: The whole network.
         cut_layer: Dotted name of the layer down to which the network is traced.
+        inputs: Names of several inputs; without them, there is one, the first argument.
 
     Raises:
         InputError: a module that contains the cut layer cannot be traced, draws random numbers, or does
             different operations in training and in evaluation.
     """
     with set_mode(network, training=False):
-        evaluation = _signature(network, _record(network, cut_layer))
+        evaluation = _signature(network, _record(network, cut_layer, inputs))
         _remove_constants(network)
     with set_mode(network, training=True):
-        graph = _record(network, cut_layer)
+        graph = _record(network, cut_layer, inputs)
     training = _signature(network, graph)
     if training != evaluation:
         raise InputError.at(CUT_LAYER, _mode_problem(graph, training, evaluation))
@@ -59,9 +51,10 @@ class _CutTracer(Tracer):
     # Without this, a buffer that a forward slices would be recorded as a constant.
     proxy_buffer_attributes = True
 
-    def __init__(self, cut_layer: str) -> None:
+    def __init__(self, cut_layer: str, inputs: Sequence[str]) -> None:
         super().__init__()
         self._cut_layer = cut_layer
+        self._inputs = inputs
         self.within = ""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:  # noqa: ARG002 (torch's signature)
@@ -84,17 +77,22 @@ class _CutTracer(Tracer):
         is_module: bool,  # noqa: ARG002, FBT001 (torch's signature)
         concrete_args: dict[str, Any] | tuple[Any, ...] | None = None,  # noqa: ARG002 (torch's signature)
     ) -> tuple[Any, list[Any]]:
-        return root_fn, [self.root, self.create_proxy("placeholder", "samples", (), {})]
+        def forward(root: nn.Module, *samples: Proxy) -> object:
+            if not self._inputs:
+                return logits_of(root_fn(root, *samples))
+            return logits_of(root_fn(root, **dict(zip(self._inputs, samples, strict=True))))
+
+        names = self._inputs or ("samples",)
+        return forward, [self.root, *(self.create_proxy("placeholder", name, (), {}) for name in names)]
 
 
-def _record(network: nn.Module, cut_layer: str) -> Graph:
-    tracer = _CutTracer(cut_layer)
+def _record(network: nn.Module, cut_layer: str, inputs: Sequence[str]) -> Graph:
+    tracer = _CutTracer(cut_layer, inputs)
     with torch.random.fork_rng(devices=[]):
         random_state = torch.get_rng_state()
-        try:
+        # A forward may raise anything when it gets a proxy instead of a tensor.
+        with user_code(CUT_LAYER, lambda cause: _trace_problem(tracer.within, cut_layer, cause)):
             graph = tracer.trace(network)
-        except _TRACE_FAILURES as failure:
-            raise InputError.at(CUT_LAYER, _trace_problem(tracer.within, cut_layer, failure)) from failure
         if not torch.equal(random_state, torch.get_rng_state()):
             problem = (
                 f"{_forward_of('')} draws random numbers outside its layers, which a cut at '{cut_layer}' "
@@ -126,14 +124,13 @@ def _forward_of(module_name: str) -> str:
     return f"the forward of '{module_name}'" if module_name else "the model's own forward"
 
 
-def _trace_problem(within: str, cut_layer: str, failure: Exception) -> str:
-    reason = str(failure).split("\n", maxsplit=1)[0] or type(failure).__name__
+def _trace_problem(within: str, cut_layer: str, cause: str) -> str:
     if within:
         advice = f"cut after '{within}' as a whole"
     else:
         advice = "move operations that depend on values into a separate layer"
     return (
-        f"{_forward_of(within)} cannot be traced to cut it at '{cut_layer}' ({reason}); {advice}, {_WAY_OUT}."
+        f"{_forward_of(within)} cannot be traced to cut it at '{cut_layer}' ({cause}); {advice}, {_WAY_OUT}."
     )
 
 
