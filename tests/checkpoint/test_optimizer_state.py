@@ -11,6 +11,8 @@ OPTIMIZERS = {
     "sgd with momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4),
     "adam": lambda p: torch.optim.Adam(p, lr=0.003, betas=(0.8, 0.99), amsgrad=True),
     "adamw": lambda p: torch.optim.AdamW(p, lr=1e-3, weight_decay=0.05),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, momentum=0.9),
+    "rmsprop without momentum": lambda p: torch.optim.RMSprop(p, lr=0.01),
     "two groups": lambda p: torch.optim.AdamW([{"params": p[:1], "lr": 0.5}, {"params": p[1:]}], lr=0.1),
 }
 
@@ -94,19 +96,24 @@ def adam(params):
     return torch.optim.Adam(params, lr=0.1)
 
 
+def rmsprop(params):
+    return torch.optim.RMSprop(params, lr=0.1, momentum=0.9)
+
+
 @pytest.mark.parametrize(
     ("kept", "wanted", "words"),
     [
         (sgd, adam, "its momentum is 0.9, the job's Adam has None"),
         (adam, sgd, "its momentum is None, the job's SGD has 0.9"),
         (sgd, lambda params: sgd(params, 0.5), "its momentum is 0.9, the job's SGD has 0.5"),
+        (sgd, rmsprop, "its nesterov is False, the job's RMSprop has None"),
         (
             adam,
             lambda params: torch.optim.AdamW(params, lr=0.1),
             "weight_decay is 0, the job's AdamW has 0.01",
         ),
     ],
-    ids=["SGD to Adam", "Adam to SGD", "another momentum", "Adam to AdamW"],
+    ids=["SGD to Adam", "Adam to SGD", "another momentum", "SGD to RMSprop", "Adam to AdamW"],
 )
 def test_a_state_of_another_optimizer_is_refused_with_the_setting_that_differs(kept, wanted, words):
     params = parameters()
@@ -118,7 +125,7 @@ def test_a_state_of_another_optimizer_is_refused_with_the_setting_that_differs(k
         load_optimizer(wanted(parameters()), tensors, document)
 
 
-@pytest.mark.parametrize("make", [sgd, adam], ids=["SGD", "Adam"])
+@pytest.mark.parametrize("make", [sgd, adam, rmsprop], ids=["SGD", "Adam", "RMSprop"])
 def test_a_missing_or_misshapen_tensor_of_the_state_is_named(make):
     params = parameters()
     first = make(params)

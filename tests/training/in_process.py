@@ -8,9 +8,10 @@ from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.coordination.settings import Settings
 from pslgs.coordination.state import CoordinatorState
 from pslgs.costs.time_model import ClientTimeModel
+from pslgs.data.client_dataset import ClientDataset
 from pslgs.simulation.event_simulator import EventSimulator
 from pslgs.simulation.executors import TrainingExecutor
-from pslgs.simulation.outcomes import StepOutcome
+from pslgs.simulation.outcomes import EvaluationOutcome, StepOutcome
 from pslgs.simulation.setup import VirtualClient
 from pslgs.splitting.split_network import SplitNetwork
 from pslgs.training.local_server_model import LocalServerModel
@@ -27,9 +28,12 @@ class InProcessTraining:
         settings: Settings,
         clients: Mapping[str, VirtualClient],
         state: CoordinatorState | None = None,
+        *,
+        evaluation: ClientDataset | None = None,
     ) -> None:
         self.losses: list[float] = []
-        self._executor = TrainingExecutor(task, network, clients)
+        self.evaluations: list[float] = []
+        self._executor = TrainingExecutor(task, network, clients, evaluation)
         joined = [
             Joined(name, 0, client.training.samples, client.evaluation.samples if client.evaluation else 0)
             for name, client in clients.items()
@@ -52,6 +56,8 @@ class InProcessTraining:
             outcome = self._executor.perform(effect)
             if isinstance(outcome, StepOutcome):
                 self.losses.append(outcome.loss)
+            if isinstance(outcome, EvaluationOutcome):
+                self.evaluations.append(outcome.total.loss)
             return outcome if isinstance(outcome, NumericFault) else None
 
         return self._simulator.run(perform)

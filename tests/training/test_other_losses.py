@@ -14,6 +14,7 @@ from pslgs.training.setup import build_setup
 from training.in_process import InProcessTraining
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "dataset", "inputs"),
     [("MeanSquaredError", "diabetes", 10), ("BinaryCrossEntropy", "breast_cancer", 30)],

@@ -8,13 +8,17 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # the base class, which has no public name
 
 from pslgs.spec.errors import InputError
+from pslgs.splitting.freezing import is_frozen
 from pslgs.splitting.train_mode import set_mode
+from pslgs.training.model_code import SERVER_PART, forward_pass
 
 
 def batch_norms(part: nn.Module) -> list[_BatchNorm]:
-    """Return the BatchNorm layers of a part that keep running statistics."""
+    """Return the BatchNorm layers of a part that update running statistics in training."""
     return [
-        module for module in part.modules() if isinstance(module, _BatchNorm) and module.track_running_stats
+        module
+        for module in part.modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats and not is_frozen(module)
     ]
 
 
@@ -30,7 +34,8 @@ def batch_norm_statistics(part: nn.Module, batches: Iterable[Sequence[Tensor]]) 
             norm.train()
         with torch.no_grad(), _plain_means(norms):
             for arguments in batches:
-                part(*arguments)
+                with forward_pass(SERVER_PART, arguments):
+                    part(*arguments)
         return [buffer.clone() for buffer in _buffers(norms)]
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pslgs.atomic_file import sync
-from pslgs.splitting.split_network import independent_tensors
+from pslgs.splitting.weights_file import independent_tensors
 
 STATE = "state.json"
 CHECKSUMS = "checksums.json"

@@ -3,7 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+from pslgs.model_inputs import Inputs, call, converted, tensors_of
 from pslgs.sampling.randomness import Purpose, client_key, torch_seed
+from pslgs.training.dataset_check import naming_unknown_tokens
+from pslgs.training.model_code import CLIENT_PART, backward_pass, forward_pass
+from pslgs.training.precision import computing_in
 from pslgs.training.setup import TrainingSetup
 from pslgs.training.tensors import concatenated, floating_tensors, trainable
 from pslgs.training.torch_thread import seed_torch
@@ -27,9 +31,11 @@ class ClientStep:
     def __init__(self, task: TrainingSetup, client_part: nn.Module, client_id: str) -> None:
         self.part = client_part
         self._layout = task.layout
+        self._precision = task.precision.client
         self._seed = task.seed
         self._key = client_key(client_id)
-        self._dtype = next((tensor.dtype for tensor in floating_tensors(self.part)), task.layout.dtype)
+        parameter_dtype = next((each.dtype for each in floating_tensors(self.part)), task.layout.dtype)
+        self._dtype = task.input_dtype or parameter_dtype
         self._trained = trainable(self.part)
         self._smashed: list[Tensor] = []
         self._gradients: list[Tensor] = []
@@ -47,16 +53,16 @@ class ClientStep:
         self._gradients = [torch.zeros_like(parameter) for parameter in self._trained]
         seed_torch(torch_seed(self._seed, Purpose.CLIENT_DROPOUT, epoch, self._key, offset))
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Inputs) -> Tensor:
         """Compute the smashed data of a slice.
 
         Args:
-            inputs: Shape (rows, *input_shape).
+            inputs: Shape (rows, *input_shape), or such of each input.
 
         Returns:
             The smashed data; shape (rows, features).
         """
-        smashed = self._layout.pack(self.part(inputs.to(self._dtype))).contiguous()
+        smashed = self._compute(inputs)
         self._smashed.append(smashed)
         return smashed.detach()
 
@@ -70,7 +76,9 @@ class ClientStep:
         smashed = self._smashed.pop(0)
         if not smashed.requires_grad:
             return
-        found = torch.autograd.grad(smashed, self._trained, cut_gradient.to(smashed.dtype), allow_unused=True)
+        received = cut_gradient.to(smashed.dtype)
+        with backward_pass(CLIENT_PART):
+            found = torch.autograd.grad(smashed, self._trained, received, allow_unused=True)
         for total, gradient in zip(self._gradients, found, strict=True):
             if gradient is not None:
                 total.add_(gradient)
@@ -80,14 +88,24 @@ class ClientStep:
         return concatenated(self._gradients, self._layout.dtype)
 
     @torch.no_grad()
-    def evaluate(self, inputs: Tensor) -> Tensor:
+    def evaluate(self, inputs: Inputs) -> Tensor:
         """Compute smashed data in evaluation mode, without gradients.
 
         Args:
-            inputs: Shape (rows, *input_shape).
+            inputs: Shape (rows, *input_shape), or such of each input.
 
         Returns:
             The smashed data; shape (rows, features).
         """
         self.part.eval()
-        return self._layout.pack(self.part(inputs.to(self._dtype))).contiguous()
+        return self._compute(inputs)
+
+    def _compute(self, inputs: Inputs) -> Tensor:
+        rows = converted(inputs, self._dtype)
+        tensors = tensors_of(rows)
+        with (
+            forward_pass(CLIENT_PART, tensors),
+            computing_in(self._precision, tensors[0].device),
+            naming_unknown_tokens(inputs),
+        ):
+            return self._layout.pack(call(self.part, rows)).to(self._layout.dtype).contiguous()

@@ -1,29 +1,41 @@
 """The server's model in this process, on one device."""
 
+import math
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
+from pslgs.coordination.epoch_position import ONLY_STEP, EpochPosition
+from pslgs.model_inputs import Inputs, call, converted, tensors_of
 from pslgs.sampling.randomness import Purpose, torch_seed
+from pslgs.spec.optimizer import ScheduleName
 from pslgs.splitting.split_network import SplitNetwork
 from pslgs.splitting.train_mode import set_mode
+from pslgs.training.accumulation import Accumulation
+from pslgs.training.averaging import WeightAverage
 from pslgs.training.batchnorm import (
     batch_norm_statistics,
     batch_norms,
     single_sample_explained,
     using_statistics,
 )
+from pslgs.training.dataset_check import naming_unknown_tokens
 from pslgs.training.evaluation import Score
+from pslgs.training.model_code import CLIENT_PART, SERVER_PART, backward_pass, forward_pass
+from pslgs.training.objective import check_custom_loss
 from pslgs.training.optimizer import (
     apply_step,
     build_optimizer,
-    learning_rate,
     load_optimizer,
     optimizer_tensors,
 )
+from pslgs.training.outputs import tally_outputs
+from pslgs.training.precision import computing_in
+from pslgs.training.schedule import Plateau, learning_rate
 from pslgs.training.server_model import ModelState, ServerModel, ServerStepResult
 from pslgs.training.setup import TrainingSetup
 from pslgs.training.tensors import concatenated, floating_tensors, magnitude, split_like, trainable
@@ -38,14 +50,26 @@ class LocalServerModel(ServerModel):
     """
 
     def __init__(self, task: TrainingSetup, network: SplitNetwork, device: torch.device) -> None:
-        """Move ``network`` to ``device`` and train it there in place."""
+        """Move ``network`` to ``device`` and train it there in place.
+
+        Raises:
+            InputError: the user's loss function cannot be used.
+        """
+        check_custom_loss(task.objective, task.layout.dtype)
         self._network = network
         self._client_part = network.client_part.to(device)
         self._server_part = network.server_part.to(device)
         self._task = task
+        self._objective = task.objective
+        self._label_counts: tuple[int, ...] | None = None
         self._device = device
         trained = [*trainable(self._client_part), *trainable(self._server_part)]
         self.optimizer = build_optimizer(task.optimizer, trained)
+        self._accumulation = Accumulation(trained, task.optimizer.accumulate)
+        self._average = None if task.ema_decay is None else WeightAverage(network, task.ema_decay)
+        self._evaluated = network if self._average is None else self._average.network
+        self._plateau = Plateau()
+        self._weight = 0.0
         statistics = [buffer for norm in batch_norms(self._server_part) for buffer in norm.buffers()]
         checked = [*trained, *(tensor for tensor in statistics if tensor.is_floating_point())]
         self._checked = [tensor for tensor in checked if tensor.numel()]
@@ -61,21 +85,40 @@ class LocalServerModel(ServerModel):
         return concatenated(floating_tensors(self._client_part), self._task.layout.dtype)
 
     @override
+    def begin(self, label_counts: Sequence[int]) -> None:
+        if self._label_counts is None:
+            self._label_counts = tuple(label_counts)
+            self._objective = self._task.objective.balanced(self._label_counts)
+
+    @override
+    def evaluated_parameters(self) -> Tensor:
+        return concatenated(floating_tensors(self._evaluated.client_part), self._task.layout.dtype)
+
+    @override
     def run(self, smashed: Tensor, labels: Tensor, step: int) -> ServerStepResult:
         part = self._server_part
         part.train()
         self._buffers_before = [buffer.clone() for buffer in part.buffers()]
         seed_torch(torch_seed(self._task.seed, Purpose.SERVER_DROPOUT, step))
         leaf = smashed.to(self._device).detach().requires_grad_()
-        with single_sample_explained(part, len(leaf), f"step {step}"):
-            outputs = part(*self._task.layout.unpack(leaf))
-        loss = self._task.objective.mean_loss(outputs, labels.to(self._device))
-        torch.autograd.backward(loss)
+        received = self._task.layout.unpack(leaf)
+        with (
+            forward_pass(SERVER_PART, received),
+            single_sample_explained(part, len(leaf), f"step {step}"),
+            self._computing(),
+        ):
+            outputs = part(*received).to(leaf.dtype)
+        self._weight = self._objective.weight(labels)
+        loss = self._objective.mean_loss(outputs, labels.to(self._device))
+        with backward_pass(SERVER_PART):
+            torch.autograd.backward(loss)
         gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
         return ServerStepResult(loss.item(), gradient.cpu())
 
     @override
-    def apply(self, client_gradients: Iterable[Tensor], epoch: int) -> float:
+    def apply(
+        self, client_gradients: Iterable[Tensor], epoch: int, position: EpochPosition = ONLY_STEP
+    ) -> float:
         total: Tensor | None = None
         for gradient in client_gradients:
             total = gradient.clone() if total is None else total.add_(gradient)
@@ -84,8 +127,12 @@ class LocalServerModel(ServerModel):
             pieces = split_like(total.to(self._device), parameters)
             for parameter, piece in zip(parameters, pieces, strict=True):
                 parameter.grad = piece.to(parameter.dtype)
-        rate = learning_rate(self._task.optimizer, epoch, self._task.epochs)
-        apply_step(self.optimizer, rate)
+        spec = self._task.optimizer
+        rate = learning_rate(spec, epoch, self._task.epochs, position, self._plateau.reductions)
+        if self._accumulation.add(self._weight, last=position.taken + 1 >= position.planned):
+            apply_step(self.optimizer, rate, spec)
+            if self._average:
+                self._average.update()
         self._buffers_before = []
         return rate
 
@@ -97,7 +144,8 @@ class LocalServerModel(ServerModel):
     @torch.no_grad()
     def non_finite(self) -> str | None:
         extremes = [extreme for tensor in self._checked for extreme in torch.aminmax(tensor)]
-        if torch.isfinite(torch.stack(extremes)).all():  # one synchronisation with a GPU for all of them
+        # Their sum, because `item` synchronises with a GPU.
+        if math.isfinite(torch.stack(extremes).sum().item()):
             return None
         tensors = self._network.named_tensors()
         checked = {id(tensor) for tensor in self._checked}
@@ -113,55 +161,94 @@ class LocalServerModel(ServerModel):
         self.optimizer.zero_grad(set_to_none=True)
 
     @override
-    def smash(self, inputs: Tensor) -> Tensor:
+    def smash(self, inputs: Inputs) -> Tensor:
         return self._smash(inputs).contiguous().cpu()
 
     @override
     @torch.no_grad()
     def score(self, smashed: Tensor, labels: Tensor) -> Score:
         there = labels.to(self._device)
-        with set_mode(self._server_part, training=False):
-            outputs = self._server_part(*self._task.layout.unpack(smashed.to(self._device)))
-        loss = self._task.objective.mean_loss(outputs, there).item() * len(labels)
-        return Score(len(labels), loss, self._task.objective.correct(outputs, there))
+        part, layout = self._evaluated.server_part, self._task.layout
+        received = layout.unpack(smashed.to(self._device))
+        with set_mode(part, training=False), forward_pass(SERVER_PART, received), self._computing():
+            outputs = part(*received).to(layout.dtype)
+        weight = self._objective.weight(labels)
+        loss = self._objective.mean_loss(outputs, there).item() * weight
+        correct = self._objective.correct(outputs, there)
+        return Score(len(labels), loss, correct, weight, tally_outputs(self._objective, outputs, labels))
 
     @override
-    def score_inputs(self, inputs: Tensor, labels: Tensor) -> Score:
+    def score_inputs(self, inputs: Inputs, labels: Tensor) -> Score:
         return self.score(self._smash(inputs), labels)
 
     @override
     def batch_norm_statistics(self, batches: Iterable[Tensor]) -> list[Tensor] | None:
-        if not batch_norms(self._server_part):
+        part = self._evaluated.server_part
+        if not batch_norms(part):
             return None
         there = (self._task.layout.unpack(batch.to(self._device)) for batch in batches)
-        return batch_norm_statistics(self._server_part, there)
+        return batch_norm_statistics(part, there)
 
     @override
     def using_statistics(self, statistics: Sequence[Tensor]) -> AbstractContextManager[None]:
-        return using_statistics(self._server_part, statistics)
+        return using_statistics(self._evaluated.server_part, statistics)
+
+    @override
+    def observe_evaluation(self, total: Score) -> None:
+        schedule, metric = self._task.optimizer.schedule, self._task.followed_metric
+        if schedule.name is ScheduleName.REDUCE_ON_PLATEAU:
+            self._plateau.observe(total.value_of(metric), metric, schedule)
 
     @override
     def named_tensors(self) -> dict[str, Tensor]:
-        return self._network.named_tensors()
+        return self._evaluated.named_tensors()
 
     @override
     def state(self) -> ModelState:
         tensors, settings = optimizer_tensors(self.optimizer)
-        return ModelState(self._network.named_tensors(), tensors, settings)
+        accumulated, accumulation = self._accumulation.state()
+        averaged, average = self._average.state() if self._average else ({}, {})
+        more = {"accumulated": accumulated, "averaged": averaged}
+        progress = {
+            "label_counts": None if self._label_counts is None else list(self._label_counts),
+            "accumulation": accumulation,
+            "average": average,
+            "plateau": asdict(self._plateau),
+        }
+        groups = {name: group for name, group in more.items() if group}
+        return ModelState(self._network.named_tensors(), tensors, settings, groups, progress)
 
     @override
     def load_state(self, state: ModelState) -> None:
         self._network.load_named_tensors(state.model)
         load_optimizer(self.optimizer, state.optimizer, state.optimizer_settings)
+        more, progress = state.more, state.progress
+        self._accumulation.load_state(more.get("accumulated", {}), progress.get("accumulation", {}))
+        self._plateau = Plateau(**progress.get("plateau", {}))
+        if self._average:
+            self._average.load_state(more["averaged"], progress["average"])
+        if (counts := progress.get("label_counts")) is not None:
+            self._label_counts = None
+            self.begin([int(count) for count in counts])
 
     @torch.no_grad()
-    def _smash(self, inputs: Tensor) -> Tensor:
+    def _smash(self, inputs: Inputs) -> Tensor:
         """Compute smashed data on the device."""
-        part, layout = self._client_part, self._task.layout
+        part, layout = self._evaluated.client_part, self._task.layout
         tensor = next(iter(floating_tensors(part)), None)
-        there = inputs.to(self._device, tensor.dtype if tensor is not None else None)
-        with set_mode(part, training=False):
-            return layout.pack(part(there))
+        dtype = self._task.input_dtype or (tensor.dtype if tensor is not None else None)
+        there = converted(inputs, dtype, self._device)
+        computing = computing_in(self._task.precision.client, self._device)
+        with (
+            set_mode(part, training=False),
+            forward_pass(CLIENT_PART, tensors_of(there)),
+            computing,
+            naming_unknown_tokens(inputs),
+        ):
+            return layout.pack(call(part, there)).to(layout.dtype)
+
+    def _computing(self) -> AbstractContextManager[object]:
+        return computing_in(self._task.precision.server, self._device)
 
 
 def _is_broken(tensor: Tensor) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from pslgs.coordination.epoch_position import EpochPosition
 from pslgs.coordination.numeric_faults import NumericFault, Received, fault_in_received, fault_in_result
 from pslgs.training.server_model import ServerModel, ServerStepResult
 from pslgs.training.tensors import magnitude
@@ -63,13 +64,16 @@ class CheckedSteps:
             self._received.append(_received("labels", labels, lambda: 0.0))
         return next(filter(None, map(fault_in_received, self._received)), None)
 
-    def apply(self, gradients: Mapping[str, Tensor], epoch: int, step: int) -> float | NumericFault:
+    def apply(
+        self, gradients: Mapping[str, Tensor], epoch: int, step: int, position: EpochPosition
+    ) -> float | NumericFault:
         """Apply one optimizer step; see `ServerModel.apply`.
 
         Args:
             gradients: Client -> its gradient, in the order in which they are summed.
             epoch: Number of the epoch.
             step: Number of the step.
+            position: Position of the step in its epoch.
 
         Returns:
             The learning rate of the step, or the fault that was found.
@@ -79,7 +83,7 @@ class CheckedSteps:
         )
         if fault := fault_in_received(received):
             return fault
-        rate = self._model.apply(gradients.values(), epoch)
+        rate = self._model.apply(gradients.values(), epoch, position)
         broken = self._model.non_finite()
         if broken is not None:
             return NumericFault(f"'{broken}' is not finite after step {step}")

@@ -1,14 +1,13 @@
-"""One optimizer over both parts: construction, learning rate and state."""
+"""One optimizer over both parts: construction, steps and state."""
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import torch
-from torch import Tensor, optim
+from torch import Tensor, nn, optim
 from torch.optim import Optimizer
 
-from pslgs.spec.training import OptimizerName, OptimizerSpec, ScheduleName
+from pslgs.spec.optimizer import OptimizerName, OptimizerSpec
 from pslgs.training.checkpoint import CheckpointError
 
 
@@ -18,45 +17,41 @@ def build_optimizer(spec: OptimizerSpec, parameters: Iterable[Tensor]) -> optim.
     match spec.name:
         case OptimizerName.SGD:
             return optim.SGD(
-                trained, spec.learning_rate, momentum=spec.momentum, weight_decay=spec.weight_decay
+                trained,
+                spec.learning_rate,
+                momentum=spec.momentum,
+                weight_decay=spec.weight_decay,
+                nesterov=spec.nesterov,
             )
         case OptimizerName.ADAM | OptimizerName.ADAM_W:
             adam = optim.AdamW if spec.name is OptimizerName.ADAM_W else optim.Adam
             betas = (spec.betas[0], spec.betas[1])
             return adam(trained, spec.learning_rate, betas=betas, weight_decay=spec.weight_decay)
+        case OptimizerName.RMS_PROP:
+            return optim.RMSprop(
+                trained,
+                spec.learning_rate,
+                alpha=spec.alpha,
+                momentum=spec.momentum,
+                weight_decay=spec.weight_decay,
+            )
 
 
-def learning_rate(spec: OptimizerSpec, epoch: int, epochs: int) -> float:
-    """Return the learning rate of an epoch.
-
-    For the cosine schedule it is lr/2 · (1 + cos(π (epoch−1)/epochs)) (Loshchilov and Hutter 2017, without
-    restarts).
-
-    Args:
-        spec: Optimizer settings with the schedule.
-        epoch: Number of the epoch, from 1.
-        epochs: Number of epochs of the job.
-    """
-    passed = epoch - 1
-    match spec.schedule.name:
-        case ScheduleName.CONSTANT:
-            return spec.learning_rate
-        case ScheduleName.COSINE:
-            return spec.learning_rate / 2 * (1 + math.cos(math.pi * passed / epochs))
-        case ScheduleName.STEP:
-            return spec.learning_rate * spec.schedule.factor ** (passed // spec.schedule.every_epochs)
-
-
-def apply_step(optimizer: optim.Optimizer, rate: float) -> None:
-    """Take one optimizer step at the given learning rate, and reset the gradients to None."""
+def apply_step(optimizer: optim.Optimizer, rate: float, spec: OptimizerSpec) -> None:
+    """Clip the gradients, take one optimizer step at the given learning rate, and reset them to None."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if spec.clip_norm is not None:
+        nn.utils.clip_grad_norm_(trained, spec.clip_norm)
+    elif spec.clip_value is not None:
+        nn.utils.clip_grad_value_(trained, spec.clip_value)
     with torch.enable_grad():
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 
 
-_SETTINGS: Final = ("momentum", "betas", "weight_decay", "decoupled_weight_decay")
+_SETTINGS: Final = ("momentum", "nesterov", "betas", "alpha", "weight_decay", "decoupled_weight_decay")
 _UNFIT: Final = "the optimizer's state in the checkpoint does not fit the job"
 
 
@@ -131,10 +126,11 @@ def _check_state(optimizer: Optimizer, state: Mapping[int, Mapping[str, Any]]) -
 
 
 def _state_names(group: Mapping[str, Any]) -> set[str]:
-    """Return the names of the values that SGD, Adam or AdamW stores for an updated parameter."""
+    """Return the names of the values that an optimizer stores for an updated parameter."""
     if "betas" in group:
         return {"step", "exp_avg", "exp_avg_sq"} | ({"max_exp_avg_sq"} if group.get("amsgrad") else set())
-    return {"momentum_buffer"} if group["momentum"] else set()
+    momentum = {"momentum_buffer"} if group["momentum"] else set()
+    return momentum | ({"step", "square_avg"} if "alpha" in group else set())
 
 
 def _to_json(value: object) -> object:

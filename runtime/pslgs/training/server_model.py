@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from pslgs.coordination.epoch_position import ONLY_STEP, EpochPosition
+from pslgs.model_inputs import Inputs
 from pslgs.training.evaluation import Score
 
 
@@ -35,11 +37,15 @@ class ModelState:
         model: Parameters and buffers of the whole network by their original names.
         optimizer: The optimizer's tensors, by the names of `optimizer_tensors`.
         optimizer_settings: The rest of the optimizer's state, as JSON.
+        more: Further groups of tensors: accumulated gradients, averaged weights.
+        progress: The rest, as JSON: label counts, accumulation, learning rate, average.
     """
 
     model: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor]
     optimizer_settings: Mapping[str, Any]
+    more: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    progress: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ServerModel(Protocol):
@@ -63,6 +69,20 @@ class ServerModel(Protocol):
         """Return a copy of the client part's parameters and buffers; a vector (elements,)."""
         ...
 
+    def evaluated_parameters(self) -> Tensor:
+        """Return those with which evaluations are made: the averaged ones if weights are averaged."""
+        ...
+
+    def begin(self, label_counts: Sequence[int]) -> None:
+        """Fix what depends on the data of all clients, before the first step: balanced weights of classes.
+
+        After the first call, or the checkpoint of a training that had begun, nothing changes any more.
+
+        Args:
+            label_counts: Samples of each class; empty if labels are not classes.
+        """
+        ...
+
     def run(self, smashed: Tensor, labels: Tensor, step: int) -> ServerStepResult:
         """Compute loss and gradients of the server part on a global batch; no parameter changes.
 
@@ -76,10 +96,13 @@ class ServerModel(Protocol):
         """
         ...
 
-    def apply(self, client_gradients: Iterable[Tensor], epoch: int) -> float:
+    def apply(
+        self, client_gradients: Iterable[Tensor], epoch: int, position: EpochPosition = ONLY_STEP
+    ) -> float:
         """Sum the client gradients in the order given, then take one optimizer step on both parts.
 
-        With a loss that is a mean over the global batch, the sum is the exact gradient.
+        With a loss that is a mean over the global batch, the sum is the exact gradient.  With accumulation,
+        the step is taken with the last of several global batches, and the others only add their gradients.
 
         Returns:
             The learning rate of the step.
@@ -98,7 +121,7 @@ class ServerModel(Protocol):
         """Undo `run`: restore the server part's buffers and drop all gradients."""
         ...
 
-    def smash(self, inputs: Tensor) -> Tensor:
+    def smash(self, inputs: Inputs) -> Tensor:
         """Return the smashed data (B, features) of inputs (B, *input_shape), in evaluation mode."""
         ...
 
@@ -106,7 +129,7 @@ class ServerModel(Protocol):
         """Score smashed data (B, features) with labels (B, label width) in evaluation mode."""
         ...
 
-    def score_inputs(self, inputs: Tensor, labels: Tensor) -> Score:
+    def score_inputs(self, inputs: Inputs, labels: Tensor) -> Score:
         """Score inputs (B, *input_shape) with labels (B, label width) on the whole network."""
         ...
 
@@ -123,8 +146,12 @@ class ServerModel(Protocol):
         """Use other BatchNorm statistics inside a ``with`` block, and restore the model's own after it."""
         ...
 
+    def observe_evaluation(self, total: Score) -> None:
+        """Take the score of an evaluation into account, which the learning rate may follow."""
+        ...
+
     def named_tensors(self) -> Mapping[str, Tensor]:
-        """Return the whole network's parameters and buffers by their original names."""
+        """Return the parameters and buffers that are evaluated and exported, by their original names."""
         ...
 
     def state(self) -> ModelState:
