@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from coordination.world import World, settings
+from hypothesis_profiles import seeds
 from pslgs.coordination import messages
 from pslgs.coordination.operation import Phase
 from pslgs.spec.data import EvaluationPlace
@@ -356,7 +357,7 @@ def test_a_stop_while_evaluating_evaluates_again_after_the_resume():
     assert resumed.finished.exit_code is ExitCode.FINISHED
 
 
-@pytest.mark.parametrize("seed", range(40), ids=str)
+@pytest.mark.parametrize("seed", seeds(40), ids=str)
 def test_whatever_happens_no_sample_counts_twice_and_the_run_ends(seed):
     rng = np.random.default_rng(seed)
     holdings = {f"c{i}": int(rng.integers(0, 60)) for i in range(6)} | {"stays": 20}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from coordination.world import World, drawn, settings
+from hypothesis_profiles import seeds
 from pslgs.coordination import messages
 from pslgs.coordination.operation import Phase
 from pslgs.sampling.strategies.sequential_split import sequential_schedule
@@ -184,7 +185,7 @@ def test_a_client_lost_while_a_resumed_run_draws_costs_no_sample_of_the_others()
     assert {i for epoch, client, i in used if (epoch, client) == (1, "a")} == set(range(13))
 
 
-@pytest.mark.parametrize("seed", range(30), ids=str)
+@pytest.mark.parametrize("seed", seeds(30), ids=str)
 def test_whatever_happens_while_schedules_are_drawn_no_sample_counts_twice(seed):
     rng = np.random.default_rng(seed)
     holdings = {f"c{i}": int(rng.integers(0, 60)) for i in range(6)} | {"stays": 20}

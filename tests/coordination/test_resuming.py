@@ -75,6 +75,25 @@ def test_a_step_without_the_lost_client_is_remembered_with_its_draw():
     assert sum((stopped.used + later.used).values()) == 2 * sum(HOLDINGS.values())
 
 
+def test_the_positions_of_steps_are_counted_on_over_losses_and_a_resume():
+    stopped = joined()
+    while stopped.coordinator.step < 2:
+        stopped.deliver()
+    stopped.leave("c")
+    while stopped.coordinator.step < 4:
+        stopped.deliver()
+    stopped.post(StopRequested("stop"))
+    stopped.run()
+    later = resumed(stopped)
+    later.join_all()
+    later.run()
+    updates = [each for each in stopped.effects + later.effects if isinstance(each, messages.ApplyUpdate)]
+    for epoch in (1, 2):
+        positions = [update.position for update in updates if update.epoch == epoch]
+        assert [position.taken for position in positions] == list(range(len(positions)))
+        assert positions[-1].planned == len(positions)
+
+
 @pytest.mark.parametrize("step", range(1, 16, 2), ids=str)
 def test_a_restored_coordinator_has_the_state_that_it_was_given(step):
     saved = stopped_at(step, deadline=1e6).saved

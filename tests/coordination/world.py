@@ -38,7 +38,7 @@ class World:
     ``pending`` holds the answers under way; ``used`` counts, for each epoch, client and position in the
     client's order, how often it was committed.  ``held`` are the evaluation samples that the server has
     memory for, by client, and ``most_held`` is the largest sum of them.  Schedules are drawn at once, or,
-    with ``draws_later``, are among the pending answers.
+    with ``draws_later``, are among the pending answers.  ``values`` has the chosen metric's value by epoch.
     """
 
     settings: Settings
@@ -62,6 +62,7 @@ class World:
     label_counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
     answer_seconds: dict[str, float] = field(default_factory=dict)
     draws_later: bool = False
+    values: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self):
         self.coordinator = Coordinator(self.settings, self.now, self.state)
@@ -171,4 +172,6 @@ class World:
             case messages.DropEvaluation(_, client):
                 del self.held[client]
         muted = () if isinstance(effect, messages.ScoreEvaluation) else self.mute  # the server answers that
-        self.pending += [event for event in replies(effect) if getattr(event, "client", None) not in muted]
+        value = self.values.get(getattr(effect, "epoch", 0))
+        answers = replies(effect, value)
+        self.pending += [event for event in answers if getattr(event, "client", None) not in muted]

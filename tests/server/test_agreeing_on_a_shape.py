@@ -33,12 +33,14 @@ async def collected():
     gc.collect()
 
 
-def job(cut: str = "hidden1", **tolerance):
+def job(cut: str = "hidden1", shape: list[int] | None = None, **tolerance):
     model = {
         "architecture": "mlp",
         "options": {"inputs": 4, "hidden": [2, 5], "outputs": 3},
         "cutLayer": cut,
     }
+    if shape is not None:
+        model["inputShape"] = shape
     spec = {
         "model": model,
         "data": {"train": {"format": "NumPy", "path": "/nowhere"}},
@@ -92,6 +94,7 @@ async def client(server: Server, name: str, shape, digest: bytes | None = None) 
         yield connection
 
 
+@pytest.mark.slow
 async def test_a_client_of_another_job_decides_nothing(tmp_path):
     async with serving(job(), tmp_path, clients=1) as server:
         async with client(server, "stranger", [63], digest=b"another") as stranger:
@@ -109,6 +112,7 @@ async def test_a_shape_that_most_clients_state_and_the_model_refuses_ends_the_jo
             await server.serving
 
 
+@pytest.mark.slow
 async def test_a_shape_that_one_of_many_states_and_the_model_refuses_refuses_only_that_one(tmp_path):
     async with serving(job(clientTimeoutSeconds=1), tmp_path, clients=4) as server:
         async with client(server, "a", [63]) as a:
@@ -119,6 +123,7 @@ async def test_a_shape_that_one_of_many_states_and_the_model_refuses_refuses_onl
             assert list((await b.receive()).header.welcome.input_shape) == SHAPE
 
 
+@pytest.mark.slow
 async def test_most_clients_prevail_over_one_that_came_first(tmp_path):
     async with (
         serving(job(), tmp_path, clients=4) as server,

@@ -9,7 +9,8 @@ import pytest
 
 from pslgs.coordination.agreement import Agreement
 from pslgs.coordination.membership import Membership
-from pslgs.coordination.messages import Event, Joined, Left
+from pslgs.coordination.messages import Event, Joined, Left, Unusable
+from pslgs.model_inputs import NamedShapes
 from pslgs.server import hello_checks
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.connections import ClientConnections
@@ -17,14 +18,19 @@ from pslgs.server.hello_checks import (
     DIMENSIONS_LIMIT,
     SHAPE_LIMIT,
     ImplausibleClaim,
+    ShapeMismatch,
     check_sample_size,
+    check_shape,
     describe_disagreement,
 )
 from pslgs.server.label_statistics import LabelStatistics
 from pslgs.server.session_handler import SessionHandler, StartupGate
 from pslgs.server.statements import ClassNames, Statements
 from pslgs.spec.errors import InputError
+from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec.named_inputs import NamedInput
 from pslgs.transport.errors import ClientFailed, ProtocolViolation, StreamEnded, TryLater
+from pslgs.transport.shapes import state_shape, stated_shape
 from pslgs.transport.v1 import training_pb2 as wire
 from server.fakes import FakeSession, ManualClock, bodies, control, settle
 
@@ -39,9 +45,13 @@ class Recorder:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.left_out: dict[str, dict[str, int]] = {}
 
     def post(self, event: Event) -> None:
         self.events.append(event)
+
+    def note_left_out(self, client: str, left_out: dict[str, int]) -> None:
+        self.left_out[client] = left_out
 
 
 class Counters:
@@ -154,6 +164,44 @@ def test_label_counts_are_refused_where_there_are_no_classes():
     assert LabelStatistics(None, Membership()).violation(3, []) is None
 
 
+# Clients that cannot take part
+
+PROBLEM = "spec.data.train.path: '/data' holds nothing"
+
+
+async def test_a_client_that_cannot_take_part_is_noted_counted_and_sent_away():
+    async with entrance() as hall:
+        await hall.come("a", failure=f"{PROBLEM}\nspec.model: too", input_shape=[])
+        with pytest.raises(InputError, match="holds nothing"):
+            raise hall.error_of("a")
+        assert hall.counters.refused == ["UnusableClient"]
+        assert hall.startup_gate.unusable.result() == Unusable("a", None, f"{PROBLEM} spec.model: too")
+        assert hall.startup_gate.shapes.counts() == []
+
+
+async def test_what_another_jobs_client_fails_of_is_not_noted():
+    async with entrance() as hall:
+        await hall.come("a", failure=PROBLEM, job_digest=b"other")
+        assert hall.counters.refused == ["JobMismatch"]
+        assert not hall.startup_gate.unusable.done()
+
+
+@pytest.mark.parametrize(
+    ("code", "kinds"),
+    [pytest.param(2, [Joined, Unusable, Left], id="bad-input"), pytest.param(1, [Joined, Left], id="other")],
+)
+async def test_a_member_that_fails_of_its_input_is_more_than_lost(code, kinds):
+    async with entrance() as hall:
+        hall.open()
+        session = await hall.come("a")
+        session.feed(control(failure=wire.Failure(exit_code=code, message="disk\nbroken")))
+        await settle()
+        assert [type(event) for event in hall.driver.events] == kinds
+        assert isinstance(hall.error_of("a"), ClientFailed)
+        if code == ExitCode.BAD_INPUT:
+            assert hall.driver.events[1] == Unusable("a", session.number, "disk broken")
+
+
 # What clients say of the shape of a sample
 
 
@@ -255,6 +303,25 @@ def test_the_model_is_not_tried_on_implausible_samples(shape):
 
 def test_the_model_is_tried_on_samples_up_to_the_limit():
     check_sample_size((SHAPE_LIMIT,))
+
+
+def test_each_of_several_inputs_is_looked_at_by_itself():
+    inputs = [NamedInput(name="image"), NamedInput(name="age")]
+    check_sample_size(NamedShapes.of(inputs, [(SHAPE_LIMIT,), ()]))
+    with pytest.raises(ImplausibleClaim, match=r"^spec\.data\.inputs\[1\]\.shape: "):
+        check_sample_size(NamedShapes.of(inputs, [(1,), (SHAPE_LIMIT, 2)]))
+
+
+def test_the_shapes_of_several_inputs_travel_in_the_order_of_the_manifest():
+    inputs = [NamedInput(name="image"), NamedInput(name="tokens", type="Integer")]
+    shapes, hello = NamedShapes.of(inputs, [(1, 8, 8), (16,)]), wire.Hello()
+    state_shape(hello, shapes)
+    assert stated_shape(wire.Hello.FromString(hello.SerializeToString()), inputs) == shapes
+    check_shape(stated_shape(hello, inputs), shapes)
+    with pytest.raises(ShapeMismatch, match=r"image \[1, 8, 8\], tokens \[16\], the job's image \[1, 9, 9\]"):
+        check_shape(stated_shape(hello, inputs), NamedShapes.of(inputs, [(1, 9, 9), (16,)]))
+    with pytest.raises(InputError, match="are 1, but the shapes of 2 were stated"):
+        stated_shape(hello, inputs[:1])
 
 
 @pytest.mark.parametrize(
@@ -364,3 +431,10 @@ async def test_a_client_that_was_cut_off_once_joins_again_at_once():
         await hall.come("a")
         assert hall.joined() == ["a", "a"]
         assert hall.counters.refused == []
+
+
+async def test_what_clients_leave_out_is_noted_by_known_reasons():
+    async with entrance() as hall:
+        hall.open()
+        await hall.come("a", left_out={"damaged": 2, "hidden": 5, "x" * 100: 1, "y": 3, "system": 0})
+        assert hall.driver.left_out == {"a": {"hidden": 5, "damaged": 2, "other": 4}}

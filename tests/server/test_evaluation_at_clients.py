@@ -161,6 +161,7 @@ async def test_a_client_that_does_not_answer_is_lost_and_named_and_the_rest_is_e
         assert (record.samples, record.missing) == (3 * 20, ("client-001",))
 
 
+@pytest.mark.slow
 async def test_in_the_setting_of_the_paper_two_global_batches_at_most_are_in_memory(monkeypatch):
     alive: weakref.WeakSet[evaluation_runner.StepBuffers] = weakref.WeakSet()
 
@@ -206,7 +207,7 @@ class CountingReads(ManualTorchThread):
     reads = 0
 
     def submit(self, call, *args, **kwargs):
-        self.reads += call.__name__ == "parameters"
+        self.reads += call.__name__ == "evaluated_parameters"
         return super().submit(call, *args, **kwargs)
 
 
@@ -248,8 +249,12 @@ async def test_a_time_out_begins_when_the_order_is_ready_and_anew_when_it_is_sen
         assert server.requests == []
         server.torch.work()
         await settle()
-        sent = [messages.RequestSent("a", EXCHANGE)] if reads else []
-        assert server.requests == [messages.RequestsReady(EXCHANGE), *sent]
+        assert server.requests == [messages.RequestsReady(EXCHANGE)]
+        server.clock.now += 1
+        session.reads.set()
+        await settle()
+        sent = [] if reads else [messages.RequestSent("a", EXCHANGE)]
+        assert server.requests[1:] == sent
 
 
 async def test_chunks_of_a_lost_client_are_not_received():

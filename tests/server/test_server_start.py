@@ -31,8 +31,10 @@ def job(**spec: Any) -> SplitTrainingJob:
     return parse_job(tiny_document(transport={"tls": "Disabled"}, **spec))
 
 
-def options(run: Path) -> ServerOptions:
-    return ServerOptions("127.0.0.1:0", ("127.0.0.1", 0), None, run, run / "cache", expected_clients=1)
+def options(run: Path, **others: Any) -> ServerOptions:
+    return ServerOptions(
+        "127.0.0.1:0", ("127.0.0.1", 0), None, run, run / "cache", expected_clients=1, **others
+    )
 
 
 def step(number: int) -> StepRecord:
@@ -184,6 +186,17 @@ async def test_a_refused_resume_ends_as_bad_input_and_keeps_its_place_in_the_sta
     finish = read(run / "metrics.jsonl")[-1]
     assert isinstance(finish, FinishRecord)
     assert (finish.outcome, finish.step) == ("BAD_INPUT", STEPS)
+
+
+async def test_a_notice_of_the_start_is_beside_that_of_an_earlier_job(run):
+    words = TerminationMessage()
+    with pytest.raises(InputError):
+        await main.run_server(
+            job(optimizer={"momentum": 0.5}), options(run, job_uid="new", notice="ignores spec.x"), words
+        )
+    notice = words.describe(ExitStatus(ExitCode.BAD_INPUT, "refused"))["notice"]
+    assert str(notice).startswith("resumed from a checkpoint of an earlier job")
+    assert str(notice).endswith("; ignores spec.x")
 
 
 async def test_a_file_in_place_of_the_checkpoint_folder_is_bad_input(tmp_path):

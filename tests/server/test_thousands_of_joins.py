@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
+import pytest
+
 from pslgs.coordination import messages
 from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.operation import Phase
@@ -114,6 +116,7 @@ async def cpu_seconds_to_join(clients: int) -> float:
         return time.thread_time() - before
 
 
+@pytest.mark.slow
 async def test_thousands_of_clients_join_in_seconds_without_a_stall():
     async with joining(CLIENTS) as run:
         before = time.thread_time()
@@ -130,6 +133,7 @@ async def test_thousands_of_clients_join_in_seconds_without_a_stall():
     assert longest < MARGIN * 0.02
 
 
+@pytest.mark.slow
 async def test_a_join_takes_the_same_time_for_any_number_of_clients():
     few, many = await cpu_seconds_to_join(500), await cpu_seconds_to_join(5_000)
     assert many < 2 * 10 * few

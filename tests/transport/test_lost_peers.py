@@ -60,6 +60,7 @@ async def port_of(server: asyncio.subprocess.Process) -> int:
         return int(await server.stdout.readline())
 
 
+@pytest.mark.slow
 async def test_a_killed_client_wakes_the_task_that_receives_from_it():
     async with serving(receive_all) as served, peer("client", served.address) as client:
         session = await served.session()
@@ -69,6 +70,7 @@ async def test_a_killed_client_wakes_the_task_that_receives_from_it():
     assert "connection was lost" in reason.details
 
 
+@pytest.mark.slow
 async def test_a_client_whose_machine_stops_is_detected_by_keepalive():
     async with (
         serving(receive_all, keepalive=Keepalive(0.5, 0.5)) as served,
@@ -79,6 +81,7 @@ async def test_a_client_whose_machine_stops_is_detected_by_keepalive():
         assert (await served.end_of(session)).status is grpc.StatusCode.CANCELLED
 
 
+@pytest.mark.slow
 async def test_a_killed_server_wakes_the_client_which_can_try_again():
     async with (
         peer("server", "127.0.0.1:0") as server,
@@ -91,6 +94,7 @@ async def test_a_killed_server_wakes_the_client_which_can_try_again():
         assert not isinstance(raised.value, Refused)
 
 
+@pytest.mark.slow
 async def test_an_idle_stream_with_keepalive_stays_open():
     keepalive = Keepalive(0.1, 5.0)  # within 2 s many pings, and the server must not think them too many
     async with (
@@ -104,6 +108,7 @@ async def test_an_idle_stream_with_keepalive_stays_open():
         assert (await connection.receive()).header.abort.step == 1
 
 
+@pytest.mark.slow
 async def test_a_client_waits_for_a_server_that_starts_later_and_again_after_a_restart():
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"

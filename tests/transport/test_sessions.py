@@ -220,6 +220,7 @@ async def test_a_client_that_does_not_read_blocks_only_tasks_that_send_to_it():
             await receive_all(slow)
 
 
+@pytest.mark.slow
 async def test_a_hundred_and_twenty_clients_are_served_at_once():
     async with serving() as served:
         together = asyncio.Barrier(120)
@@ -259,11 +260,15 @@ async def test_a_server_that_stops_ends_its_sessions_with_unavailable():
 
 
 async def test_a_server_that_stops_lets_sessions_finish_within_its_grace():
+    begun = asyncio.Event()
+
     async def finish_when_told(session: Session) -> None:
+        begun.set()
         await session.receive()
         await session.send(Header(finish=Finish()))
 
     async with serving(finish_when_told) as served, connecting(served.address) as connection:
+        await begun.wait()
         stopping = asyncio.create_task(served.server.stop(DEADLINE))
         await connection.send(abort(1))
         assert (await connection.receive()).header.WhichOneof("body") == "finish"

@@ -7,6 +7,7 @@ from typing import TypeVar
 import torch
 
 from pslgs.data.client_dataset import Batch
+from pslgs.model_inputs import rows_of
 from pslgs.telemetry.metrics import ClientMetrics
 from pslgs.training.client_step import ClientStep
 from pslgs.training.setup import TrainingSetup
@@ -30,6 +31,11 @@ class ClientModel:
         self._batch = Batch(torch.empty(0), torch.empty(0))
         self._forward_seconds = 0.0
         self._backward_seconds = 0.0
+
+    @property
+    def features(self) -> int:
+        """Number of features that are standardised separately; 0 without standardisation."""
+        return self._task.features
 
     def parameter_buffer(self) -> torch.Tensor:
         """Return a new vector for the client part's parameters."""
@@ -55,7 +61,7 @@ class ClientModel:
 
     def forward(self, first: int, samples: int) -> memoryview:
         """Run the forward pass of a slice; return its encoded smashed data."""
-        inputs = self._batch.inputs[first : first + samples]
+        inputs = rows_of(self._batch.inputs, first, samples)
         smashed, seconds = _timed(lambda: self._step.forward(inputs))
         self._forward_seconds += seconds
         return self._encoding.encode(smashed)
@@ -87,7 +93,7 @@ class ClientModel:
 
     def evaluate(self, first: int, samples: int) -> memoryview:
         """Run the forward pass of a slice in evaluation mode; return its encoded smashed data."""
-        return self._encoding.encode(self._step.evaluate(self._batch.inputs[first : first + samples]))
+        return self._encoding.encode(self._step.evaluate(rows_of(self._batch.inputs, first, samples)))
 
     def _labels(self) -> memoryview:
         return tensor_bytes(self._task.objective.as_labels(self._batch.labels))

@@ -2,20 +2,97 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from threading import Event
+from threading import Event, Lock
 from typing import NamedTuple, ParamSpec, TypeVar
 
+from pslgs.coordination.feature_moments import FeatureScale
 from pslgs.data.client_dataset import Batch, ClientDataset
+from pslgs.model_inputs import Inputs, rows_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 SAMPLES_PER_PART = 8
 """Minimum number of samples for each thread that loads a part of a batch."""
+
+
+class BatchLoad:
+    """A batch that threads load from the creation of this object on.
+
+    The thread that decodes the last part collates the batch: a load that is complete before it is awaited
+    costs the event loop nothing.
+    """
+
+    def __init__(
+        self,
+        threads: Executor,
+        decode: Callable[[int, int, Callable[[], bool]], list[Inputs]],
+        collate: Callable[[list[Inputs]], Batch],
+        edges: Sequence[int],
+        closing: Event,
+    ) -> None:
+        """Begin to load.
+
+        Args:
+            threads: Threads that load the parts.
+            decode: Decodes the samples of a part, given its first sample, the number of its samples, and
+                a function that returns whether to stop before the next sample.
+            collate: Combines the samples of all parts to a batch.
+            edges: First sample of each part, and the end of the last one.
+            closing: Set when all loads are to stop.
+        """
+        self._decode = decode
+        self._collate = collate
+        self._closing = closing
+        self._stopped = Event()
+        self._lock = Lock()
+        self._decoded: dict[int, list[Inputs]] = {}
+        self._edges = edges
+        self._parts = [threads.submit(self._load_part, *part) for part in pairwise(edges)]
+
+    def is_done(self) -> bool:
+        """Return whether `result` returns, or raises an error, at once."""
+        return all(part.done() for part in self._parts)
+
+    async def result(self) -> Batch:
+        """Return the batch when it is loaded.
+
+        If a part fails or the caller is cancelled, the threads stop before their next sample.
+
+        Raises:
+            InputError: a sample is damaged or cannot be transformed.
+        """
+        try:
+            if not self.is_done():
+                await asyncio.gather(*map(asyncio.wrap_future, self._parts))
+            [batch] = (batch for part in self._parts if (batch := part.result()) is not None)
+        finally:
+            self._stopped.set()
+        return batch
+
+    def cancel(self) -> None:
+        """Stop the threads before their next sample."""
+        self._stopped.set()
+        for part in self._parts:
+            part.cancel()
+
+    def _load_part(self, first: int, stop: int) -> Batch | None:
+        """Decode a part; return the batch if all other parts are decoded."""
+        samples = self._decode(first, stop - first, self._is_cancelled)
+        with self._lock:
+            self._decoded[first] = samples
+            complete = len(self._decoded) == len(self._edges) - 1
+        if not complete or self._is_cancelled():
+            return None
+        return self._collate([sample for first in self._edges[:-1] for sample in self._decoded.pop(first)])
+
+    def _is_cancelled(self) -> bool:
+        return self._stopped.is_set() or self._closing.is_set()
 
 
 class LoadingThreads:
@@ -25,44 +102,37 @@ class LoadingThreads:
     each need the memory of an interpreter with torch.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, executor: Executor | None = None) -> None:
+        """Start ``threads`` threads, or let an executor run what they would."""
         self._threads = threads
         self._closing = Event()
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="load")
+        self._executor = executor or ThreadPoolExecutor(threads, thread_name_prefix="load")
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``call`` in one of the threads and return its result."""
         return await asyncio.wrap_future(self._executor.submit(call, *args, **kwargs))
 
-    async def load(self, dataset: ClientDataset, epoch: int | None, offset: int, count: int) -> Batch:
-        """Load a batch, divided among the threads; see `ClientDataset.decode` for the arguments.
+    def load(
+        self,
+        dataset: ClientDataset,
+        epoch: int | None,
+        offset: int,
+        count: int,
+        on_loaded: Callable[[], None] = lambda: None,
+    ) -> BatchLoad:
+        """Begin to load a batch, divided among the threads; see `ClientDataset.decode` for the arguments.
 
-        If a part fails or the caller is cancelled, the threads stop before their next sample.
-
-        Raises:
-            InputError: a sample is damaged or cannot be transformed.
+        ``on_loaded`` is called in a thread when the batch is complete.
         """
+
+        def collate(samples: list[Inputs]) -> Batch:
+            batch = dataset.collate(epoch, offset, samples)
+            on_loaded()
+            return batch
+
         parts = max(1, min(self._threads, count // SAMPLES_PER_PART))
         edges = [offset + count * part // parts for part in range(parts + 1)]
-        stopped = Event()
-
-        def cancelled() -> bool:
-            return stopped.is_set() or self._closing.is_set()
-
-        def load_whole() -> Batch:
-            return dataset.collate(epoch, offset, dataset.decode(epoch, offset, count, cancelled))
-
-        try:
-            if parts == 1:
-                return await self.run(load_whole)
-            decoding = [
-                self.run(dataset.decode, epoch, first, stop - first, cancelled)
-                for first, stop in pairwise(edges)
-            ]
-            decoded = await asyncio.gather(*decoding)
-            return await self.run(dataset.collate, epoch, offset, [each for part in decoded for each in part])
-        finally:
-            stopped.set()
+        return BatchLoad(self._executor, partial(dataset.decode, epoch), collate, edges, self._closing)
 
     def close(self) -> None:
         """Stop the threads, and wait until they have finished their current samples."""
@@ -77,7 +147,7 @@ class _PrefetchedBatch:
     epoch: int | None
     offset: int
     count: int
-    loading: asyncio.Task[Batch]
+    loading: BatchLoad
 
     def contains(self, epoch: int | None, offset: int, count: int) -> bool:
         return epoch == self.epoch and self.offset <= offset and offset + count <= self.offset + self.count
@@ -110,9 +180,14 @@ class Prefetcher:
         An error is raised when the batch is taken.
         """
         self.discard()
-        loading = asyncio.create_task(self._load(epoch, offset, count))
-        loading.add_done_callback(_retrieve_error)
-        self._prefetched = _PrefetchedBatch(epoch, offset, count, loading)
+        self._prefetched = _PrefetchedBatch(epoch, offset, count, self._load(epoch, offset, count))
+
+    def is_loaded(self, epoch: int | None, offset: int, count: int) -> bool:
+        """Return whether `take` returns this batch, or raises its error, at once."""
+        prefetched = self._prefetched
+        if prefetched is None or not prefetched.contains(epoch, offset, count):
+            return False
+        return prefetched.loading.is_done()
 
     async def take(self, epoch: int | None, offset: int, count: int) -> Batch:
         """Return a batch, prefetched or loaded now; the prefetched batch is used up or discarded.
@@ -123,11 +198,16 @@ class Prefetcher:
         prefetched = self._prefetched
         if prefetched is None or not prefetched.contains(epoch, offset, count):
             self.discard()  # before loading, so that at most one batch is in memory
-            return await self._load(epoch, offset, count)
+            return await self._load(epoch, offset, count).result()
         self._prefetched = None
-        batch = await prefetched.loading
+        batch = await prefetched.loading.result()
         start = offset - prefetched.offset
-        return Batch(batch.inputs[start : start + count], batch.labels[start : start + count])
+        return Batch(rows_of(batch.inputs, start, count), batch.labels[start : start + count])
+
+    def standardize(self, scale: FeatureScale) -> None:
+        """Standardise the inputs of all batches that are taken from now on."""
+        self.discard()
+        self._dataset.standardize(scale)
 
     def discard(self) -> None:
         """Discard the prefetched batch, and cancel its load."""
@@ -135,11 +215,13 @@ class Prefetcher:
             self._prefetched.loading.cancel()
             self._prefetched = None
 
-    async def _load(self, epoch: int | None, offset: int, count: int) -> Batch:
+    def _load(self, epoch: int | None, offset: int, count: int) -> BatchLoad:
         begun = self._clock()
-        batch = await self._threads.load(self._dataset, epoch, offset, count)
-        self._observe(self._clock() - begun)
-        return batch
+
+        def observe() -> None:
+            self._observe(self._clock() - begun)
+
+        return self._threads.load(self._dataset, epoch, offset, count, observe)
 
 
 class LocalData(NamedTuple):
@@ -148,8 +230,8 @@ class LocalData(NamedTuple):
     training: Prefetcher
     evaluation: Prefetcher | None
 
-
-def _retrieve_error(loading: asyncio.Task[Batch]) -> None:
-    """Retrieve the error of a load, or else asyncio logs that of a discarded batch as never retrieved."""
-    if not loading.cancelled():
-        loading.exception()
+    def standardize(self, scale: FeatureScale) -> None:
+        """Standardise the inputs of all batches that are taken from now on."""
+        for data in self:
+            if data is not None:
+                data.standardize(scale)

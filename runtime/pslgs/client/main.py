@@ -4,9 +4,10 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,30 @@ import torch
 from prometheus_client import CollectorRegistry
 
 from pslgs.client.compute import ClientModel
+from pslgs.client.failure_report import report_failure
 from pslgs.client.health import ClientHealth
 from pslgs.client.loading import LoadingThreads, LocalData, Prefetcher
 from pslgs.client.order_loop import execute_orders
 from pslgs.client.reconnecting import run_with_reconnects
 from pslgs.client.tasks import ClientContext
 from pslgs.data.client_dataset import ClientDataset
-from pslgs.data.loading import TRAINING, can_decode_in_threads, open_evaluation_data, open_training_data
+from pslgs.data.left_out import counts_by_reason
+from pslgs.data.loading import (
+    EVALUATION,
+    TRAINING,
+    can_decode_in_threads,
+    open_evaluation_data,
+    open_training_data,
+)
+from pslgs.data.sample_check import CheckCancelledError, Checking
+from pslgs.data.standardization import moments_of
 from pslgs.identity.identity import renewed_from
 from pslgs.process.signals import stop_reason
 from pslgs.process.tasks import cancel_and_wait, in_background
 from pslgs.process.termination_message import ExitStatus
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.digest import job_digest
+from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import JobSpec
 from pslgs.telemetry.http import HttpServer
@@ -38,6 +50,9 @@ from pslgs.training.setup import build_setup
 from pslgs.training.torch_thread import TorchThread
 from pslgs.transport.client_connection import back_off, connect
 from pslgs.transport.codec import codec_for
+from pslgs.transport.peer_text import one_line
+from pslgs.transport.shapes import state_shape
+from pslgs.transport.stream import Stream
 from pslgs.transport.v1 import training_pb2 as wire
 
 
@@ -95,9 +110,16 @@ async def run_client(spec: JobSpec, options: ClientOptions) -> ExitStatus:
     try:
         async with _http_server(options, registry, health):
             with stop_reason(with_parent=options.with_parent, parent_grace=ORPHAN_GRACE_SECONDS) as stop:
-                data = await loading.run(_open_data, spec, options)
                 metrics = ClientMetrics(registry)
-                model, hello = await torch_thread.run(prepare, spec, options, data, metrics)
+                try:
+                    data = await loading.run(_open_data, spec, options, stop.done)
+                    model, hello = await torch_thread.run(prepare, spec, options, data, metrics)
+                except CheckCancelledError:
+                    return ExitStatus(ExitCode.INTERRUPTED, stop.result())
+                except InputError as error:
+                    _logger.error("this client cannot take part: %s", one_line(str(error)))  # noqa: TRY400
+                    await run_until_stopped(_report(error, spec, options), stop)
+                    raise
                 local_data = _prefetchers(data, loading, metrics)
                 return await run_until_stopped(
                     _serve(local_data, model, hello, torch_thread, options, health), stop
@@ -105,6 +127,15 @@ async def run_client(spec: JobSpec, options: ClientOptions) -> ExitStatus:
     finally:
         loading.close()
         torch_thread.close()
+
+
+async def _report(error: InputError, spec: JobSpec, options: ClientOptions) -> ExitStatus:
+    with suppress(
+        InputError
+    ):  # of a certificate that cannot be used either; the first error is the one to report
+        connecting = _connection(options, _jitter(options))
+        await report_failure(error, options.client_id, job_digest(spec), connecting)
+    return ExitStatus(ExitCode.BAD_INPUT, str(error))
 
 
 async def run_until_stopped(work: Coroutine[Any, Any, ExitStatus], stop: asyncio.Future[str]) -> ExitStatus:
@@ -128,31 +159,46 @@ def prepare(
         InputError: the model cannot be used, or the data do not fit it.
     """
     training, evaluation = data
-    task, network = build_setup(spec, spec.model.input_shape or training.input_shape)
+    task, network = build_setup(spec, training.input_shape)
     check_dataset(task, training, TRAINING)
+    if evaluation is not None:
+        check_dataset(task, evaluation, EVALUATION)
+    moments = moments_of(spec.data, training) if task.features else None
     encoding = codec_for(spec.transport.compression, task.layout.features, task.layout.dtype)
+    left_out = counts_by_reason(each for dataset in data if dataset for each in dataset.left_out)
     hello = wire.Hello(
         client_id=options.client_id,
         job_digest=job_digest(spec),
         samples=training.samples,
         label_counts=task.objective.class_counts(task.objective.as_labels(torch.from_numpy(training.labels))),
         class_names=training.class_names or (),
-        input_shape=task.input_shape,
         evaluation_samples=evaluation.samples if evaluation else 0,
+        left_out=left_out,
+        feature_moments=None
+        if moments is None
+        else wire.FeatureMoments(count=moments.count, mean=moments.mean, deviations=moments.deviations),
     )
+    state_shape(hello, task.input_shape)
     step = ClientStep(task, network.client_part, options.client_id)
     return ClientModel(task, encoding, step, metrics), hello
 
 
-def _open_data(spec: JobSpec, options: ClientOptions) -> _OpenedData:
+def _open_data(spec: JobSpec, options: ClientOptions, cancelled: Callable[[], bool]) -> _OpenedData:
     name, index, seed = options.client_id, options.partition_index, spec.sampling.seed
+    checking = Checking(options.cores, cancelled=cancelled)
     training = open_training_data(
-        spec.data, client_id=name, partition_index=index, seed=seed, cache=options.cache
+        spec.data, client_id=name, partition_index=index, seed=seed, cache=options.cache, checking=checking
     )
     if spec.data.evaluation is None or spec.data.evaluation.at is not EvaluationPlace.CLIENTS:
         return training, None
     evaluation = open_evaluation_data(
-        spec.data, client_id=name, partition_index=index, seed=seed, cache=options.cache
+        spec.data,
+        client_id=name,
+        partition_index=index,
+        seed=seed,
+        cache=options.cache,
+        class_names=training.class_names or (),
+        checking=checking,
     )
     return training, evaluation
 
@@ -173,16 +219,28 @@ async def _serve(  # noqa: PLR0913, PLR0917 - assembles the parts of the process
     options: ClientOptions,
     health: ClientHealth,
 ) -> ExitStatus:
-    identity = renewed_from(options.identity) if options.identity else None
-    rng = random.Random(options.client_id)  # noqa: S311 - jitter of delays, not a secret
+    rng = _jitter(options)
+    connecting = _connection(options, rng)
     return await run_with_reconnects(
-        lambda: connect(
-            options.server, identity, hello, timeout_seconds=options.connect_timeout_seconds, rng=rng
-        ),
+        lambda: connecting(hello),
         lambda connection: execute_orders(ClientContext(data, model, torch_thread, connection)),
         health,
         back_off(rng),
         reconnect_after_interruption=options.reconnect_after_interruption,
+    )
+
+
+def _jitter(options: ClientOptions) -> random.Random:
+    return random.Random(options.client_id)  # noqa: S311 - jitter of delays, not a secret
+
+
+def _connection(
+    options: ClientOptions, rng: random.Random
+) -> Callable[[wire.Hello], AbstractAsyncContextManager[Stream]]:
+    """Return a function that connects to the server with a Hello."""
+    identity = renewed_from(options.identity) if options.identity else None
+    return partial(
+        connect, options.server, identity, timeout_seconds=options.connect_timeout_seconds, rng=rng
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 from pslgs.client.tasks import ClientContext, EvaluationTask, OrderTask, StepTask
+from pslgs.coordination.feature_moments import FeatureScale
 from pslgs.process.tasks import task_group
 from pslgs.process.termination_message import ExitStatus
 from pslgs.spec.errors import InputError
@@ -38,6 +39,7 @@ class _OrderLoop:
     def __init__(self, context: ClientContext, tasks: asyncio.TaskGroup) -> None:
         self._context = context
         self._tasks = tasks
+        self._unscaled = context.model.features > 0
         self._current: OrderTask | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -54,6 +56,10 @@ class _OrderLoop:
     def _handle(self, frame: Frame) -> None:
         header = frame.header
         match header.WhichOneof("body"):
+            case "standardization":
+                self._standardize(header.standardization)
+            case "forward" | "evaluate" if self._unscaled:
+                raise ProtocolViolation("An order came before the mean and deviation of the inputs.")
             case "forward":
                 self._start(StepTask(self._context, header.forward))
             case "evaluate":
@@ -65,6 +71,14 @@ class _OrderLoop:
             case "abort":
                 if self._current and self._current.exchange == (header.abort.step, header.abort.attempt):
                     self._cancel()
+
+    def _standardize(self, sent: wire.Standardization) -> None:
+        try:
+            scale = FeatureScale.of(sent.mean, sent.deviation, self._context.model.features)
+        except ValueError as error:
+            raise ProtocolViolation(f"The server sent a standardization that cannot be: {error}.") from error
+        self._context.data.standardize(scale)
+        self._unscaled = False
 
     def _start(self, task: OrderTask) -> None:
         self._cancel()

@@ -1,14 +1,15 @@
 """Execution of the server's orders: a training step on a local batch, or a range of an evaluation."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
 from pslgs.client.compute import ClientModel
 from pslgs.client.loading import LocalData, Prefetcher
+from pslgs.data.client_dataset import Batch
 from pslgs.training.torch_thread import TorchThread
 from pslgs.transport.codec import tensor_bytes
 from pslgs.transport.errors import ProtocolViolation
@@ -108,13 +109,15 @@ async def send_answer(context: ClientContext, exchange: tuple[int, int], answer:
         await connection.send_tensor(wire.Tensor.LABELS, *exchange, 0, 0, labels)
         await send(*slices[0], data)
 
-    async with asyncio.TaskGroup() as sending:
-        task = sending.create_task(send_first(*await context.torch.run(begin_with_first)))
+    sending = send_first(*await context.torch.run(begin_with_first))
+    async with asyncio.TaskGroup() as tasks:
         for first, samples in slices[1:]:
+            task = tasks.create_task(sending)
             data = await context.torch.run(compute, first, samples)
             await task
-            task = sending.create_task(send(first, samples, data))
+            sending = send(first, samples, data)
         answer.on_computed()
+        await sending  # without a task, which takes as long as sending a small slice
 
 
 class StepTask(OrderTask):
@@ -155,10 +158,9 @@ class StepTask(OrderTask):
         order = self._order
         if data.evaluation is not None:
             data.evaluation.discard()  # an aborted evaluation may have left a prefetched batch
-        async with asyncio.TaskGroup() as tasks:
-            loading = tasks.create_task(data.training.take(order.epoch, order.offset, order.samples))
-            await self._parameters.wait()
-        begin = partial(model.begin, order, self._parameters.tensor, loading.result())
+        wanted = order.epoch, order.offset, order.samples
+        batch = await _take_during(self._parameters.wait, data.training, wanted)
+        begin = partial(model.begin, order, self._parameters.tensor, batch)
         answer = AnswerComputation(self._slices, begin, model.forward, self._on_computed)
         await send_answer(self._context, self.exchange, answer)
         for gradient in self._gradients[:-1]:
@@ -204,22 +206,40 @@ class EvaluationTask(OrderTask):
         self._parameters.receive(header, payload)
 
     async def run(self) -> None:  # noqa: D102
-        model, torch, order = self._context.model, self._context.torch, self._order
-        async with asyncio.TaskGroup() as tasks:
-            loading = tasks.create_task(self._data.take(None, order.first, order.samples))
-            if order.first == 0:
-                await self._parameters.wait()
-                await torch.run(model.load_parameters, self._parameters.tensor)
+        model, order = self._context.model, self._order
+        batch = await _take_during(self._load_parameters, self._data, (None, order.first, order.samples))
         slices = model.slices(order.samples)
-        begin = partial(model.begin_evaluation, loading.result())
+        begin = partial(model.begin_evaluation, batch)
         answer = AnswerComputation(slices, begin, model.evaluate, self._on_computed)
         await send_answer(self._context, self.exchange, answer)
+
+    async def _load_parameters(self) -> None:
+        if self._order.first == 0:
+            await self._parameters.wait()
+            await self._context.torch.run(self._context.model.load_parameters, self._parameters.tensor)
 
     def _on_computed(self) -> None:
         following = self._order.first + self._order.samples
         remaining = self._data.samples - following
         if remaining:
             self._data.prefetch(None, following, min(self._order.samples, remaining))
+
+
+async def _take_during(
+    waiting: Callable[[], Coroutine[Any, Any, None]], data: Prefetcher, wanted: tuple[int | None, int, int]
+) -> Batch:
+    """Wait, and load a batch meanwhile; an error of loading ends the wait.
+
+    A batch that is loaded is taken without a task, which takes as long as a small step.
+    """
+    if data.is_loaded(*wanted):
+        batch = await data.take(*wanted)
+        await waiting()
+        return batch
+    async with asyncio.TaskGroup() as tasks:
+        loading = tasks.create_task(data.take(*wanted))
+        await waiting()
+    return loading.result()
 
 
 def _check_range(data: Prefetcher, first: int, samples: int, *, least: int = 1) -> None:

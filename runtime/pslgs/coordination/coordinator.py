@@ -15,6 +15,7 @@ from pslgs.coordination.messages import (
     ExchangeId,
     Finish,
     Joined,
+    KeepBest,
     Left,
     NumericFaultFound,
     ReportIgnored,
@@ -24,6 +25,7 @@ from pslgs.coordination.messages import (
     SmashedDataReceived,
     StopRequested,
     Tick,
+    Unusable,
 )
 from pslgs.coordination.numeric_faults import NumericFault, divergence
 from pslgs.coordination.operation import Drawing, Operation, Phase
@@ -123,6 +125,8 @@ class Coordinator:
             case Left(client, session, reason):
                 if self.membership.session(client) == session:
                     self._lose_client(client, "disconnected", reason, now)
+            case Unusable():
+                self._handle_unusable(event, now)
             case NumericFaultFound(exchange, fault):
                 self._handle_fault(exchange, fault, now)
             case CheckpointRefused(found):
@@ -176,6 +180,18 @@ class Coordinator:
                 ExitCode.CLIENT_LOST,
                 f"client {client} was lost ({reason}), and spec.faultTolerance.onLostClient is Fail",
             )
+
+    def _handle_unusable(self, unusable: Unusable, now: float) -> None:
+        """End the job because of a client whose data or code cannot be used.
+
+        A client that comes to a training that runs does not end it: the others never waited for it.
+        """
+        client, session = unusable.client, unusable.session
+        is_member = session is not None and self.membership.session(client) == session
+        if is_member or (session is None and not self._quorum.started):
+            self._end(ExitCode.BAD_INPUT, str(unusable))
+        if is_member:
+            self._lose_client(client, "disconnected", unusable.problem, now)
 
     # Values that cannot be used
 
@@ -244,7 +260,7 @@ class Coordinator:
         while not self._finished and (self._operation is None or self._operation.done):
             just_drawn = isinstance(self._operation, Drawing) and self._operation.completed
             if self._operation:
-                self._progress.complete(self._operation)
+                self._complete(self._operation)
                 self._quorum.restart_wait(now)
                 self._operation = None
             if checkpointing := self._next_checkpoint():
@@ -259,6 +275,14 @@ class Coordinator:
                 self._end(ExitCode.QUORUM_LOST, f"{self.missing_requirement()}; {waited}")
             else:
                 return
+
+    def _complete(self, operation: Operation) -> None:
+        """Commit the result of an operation, and keep the model if its evaluation is the best so far."""
+        before = self._progress.best
+        self._progress.complete(operation)
+        best = self._progress.best
+        if best.value is not None and (best.value, best.step) != (before.value, before.step):
+            self._add(KeepBest(best.step, best.epoch, best.metric, best.value))
 
     def _next_checkpoint(self) -> Operation | None:
         if self._ending and self._ending.exit_code is ExitCode.DIVERGED:
@@ -310,8 +334,7 @@ class Coordinator:
             self._add(*self._operation.abandon(message))
 
     def _finish(self) -> None:
-        trained = f"trained {self._settings.epochs} epochs, {self.step} steps"
-        self._add(self._ending or Finish(ExitCode.FINISHED, trained))
+        self._add(self._ending or self._progress.finish())
         self._finished = True
 
     def _add(self, *effects: Effect) -> None:

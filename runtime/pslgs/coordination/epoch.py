@@ -26,6 +26,7 @@ class EpochState:
         offsets: Client -> samples that it has contributed so far in this epoch.
         label_counts: Label counts at the time of the draw, for strategies that use them.
         skipped: Client -> samples of skipped steps.
+        taken_before: Steps of the epoch that were committed before the draw.
     """
 
     epoch: int
@@ -35,6 +36,7 @@ class EpochState:
     offsets: Mapping[str, int]
     label_counts: LabelCounts = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
+    taken_before: int = 0
 
 
 class Epoch:
@@ -69,6 +71,7 @@ class Epoch:
         self._taken_before = 0
         self._unplanned: dict[str, int] = {}
         self._schedule: Schedule = DrawnSchedule(())
+        self._batches: dict[int, dict[str, int]] = {}  # of the next step and the one after it
         self._restored: ScheduleDraw | None = None
         self._committed = self._present_draw()
 
@@ -126,24 +129,30 @@ class Epoch:
         self._draw, self._taken, self._restored = draw, draw.taken, None
         self._names = tuple(draw.remaining)
         self._schedule, self._unplanned = result
+        self._batches.clear()
 
     def steps_left(self) -> int:
         """Return the number of steps that the present schedule has left."""
         return len(self._schedule) - self._taken
 
+    def steps_taken(self) -> int:
+        """Return the number of steps that this epoch has taken."""
+        return self._taken_before + self._taken
+
     def steps_planned(self) -> int:
         """Return the number of steps of the whole epoch, including those before the present draw."""
         return self._taken_before + len(self._schedule)
 
-    def next_batch(self, ahead: int = 0) -> dict[str, int]:
+    def next_batch(self, ahead: int = 0) -> Mapping[str, int]:
         """Return the active clients' local batch sizes of the next step, or of the one ``ahead`` of it."""
         if ahead >= self.steps_left():
             return {}
-        batches = self._schedule.local_batches(self._taken + ahead)
-        return {
-            self._names[client]: size
-            for client, size in zip(batches.clients.tolist(), batches.sizes.tolist(), strict=True)
-        }
+        step = self._taken + ahead
+        if step not in self._batches:
+            batches = self._schedule.local_batches(step)
+            pairs = zip(batches.clients.tolist(), batches.sizes.tolist(), strict=True)
+            self._batches[step] = {self._names[client]: size for client, size in pairs}
+        return self._batches[step]
 
     def commit(self) -> None:
         """Count the samples of the next batch as used."""
@@ -153,6 +162,7 @@ class Epoch:
             self._unplanned[client] -= size
             if not self._unplanned[client]:
                 del self._unplanned[client]
+        self._batches.pop(self._taken, None)
         self._taken += 1
 
     def skip(self) -> None:
@@ -180,6 +190,7 @@ class Epoch:
         epoch.offsets, epoch.skipped = dict(state.offsets), dict(state.skipped)
         epoch.used = sum(state.offsets.values())
         epoch._committed = state
+        epoch._taken_before = state.taken_before
         if state.drawn_over:
             epoch._restored = replace(
                 epoch._draw,
@@ -191,7 +202,7 @@ class Epoch:
         return epoch
 
     def _is_usable(self, wanted: Mapping[str, int]) -> bool:
-        """Tell whether the schedule has steps, none of them taken, and has lost no client."""
+        """Return whether the schedule has steps, none of them taken, and has lost no client."""
         fresh = not self._taken and self.steps_left() > 0
         return fresh and all(wanted.get(name) == left for name, left in self._unplanned.items())
 
@@ -199,7 +210,13 @@ class Epoch:
         """Return the state with the present draw, without offsets."""
         draw = self._draw
         return EpochState(
-            self.number, draw.draw_id.number, draw.remaining, self._taken, {}, draw.label_counts
+            self.number,
+            draw.draw_id.number,
+            draw.remaining,
+            self._taken,
+            {},
+            draw.label_counts,
+            taken_before=self._taken_before,
         )
 
 

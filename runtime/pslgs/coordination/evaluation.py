@@ -13,6 +13,7 @@ from pslgs.coordination.messages import (
     Effect,
     EvaluateAtServer,
     EvaluationAnswered,
+    EvaluationConcluded,
     EvaluationScored,
     Event,
     ExchangeId,
@@ -29,23 +30,32 @@ RANGES_AT_ONCE = 2
 
 
 class EvaluationAtServer(Operation):
-    """Evaluates the whole model on the server's own data."""
+    """Evaluates the whole model on the server's own data.
+
+    Attributes:
+        epoch: The epoch after which it is evaluated.
+        value: Value of the chosen metric, once completed; None if it is undefined.
+    """
 
     def __init__(self, exchange: ExchangeId, epoch: int) -> None:
         super().__init__(Phase.EVALUATION)
         self._exchange = exchange
-        self._epoch = epoch
+        self.epoch = epoch
+        self.value: float | None = None
 
     @override
     def begin(self, now: float) -> list[Effect]:
-        return [EvaluateAtServer(self._exchange, self._epoch)]
+        return [EvaluateAtServer(self._exchange, self.epoch)]
 
     @override
     def handle(self, event: Event, now: float) -> list[Effect] | None:
-        if event != ServerEvaluationDone(self._exchange):
-            return None
-        self.complete()
-        return []
+        match event:
+            case ServerEvaluationDone(self._exchange, value):
+                self.value = value
+                self.complete()
+                return []
+            case _:
+                return None
 
     @override
     def abandon(self, reason: str) -> list[Effect]:
@@ -59,6 +69,10 @@ class EvaluationAtClients(ClientOperation):
     The clients take turns.  A range occupies memory at the server from its order until it is scored, and
     the ranges that do so at one time have `RANGES_AT_ONCE` times ``range_size`` samples at most, however
     many clients there are.  A client owes a reply only from the order of its range until it has sent it.
+
+    Attributes:
+        epoch: The epoch after which it is evaluated.
+        value: Value of the chosen metric, once completed; None if it is undefined.
     """
 
     def __init__(
@@ -70,7 +84,9 @@ class EvaluationAtClients(ClientOperation):
         range_size: int,
     ) -> None:
         super().__init__(Phase.EVALUATION, exchange)
-        self._epoch = epoch
+        self.epoch = epoch
+        self.value: float | None = None
+        self._concluding = False
         self._range_size = range_size
         self._members = {name: member for name, member in live.items() if member.evaluation_samples}
         self._missing = list(lost)
@@ -94,13 +110,17 @@ class EvaluationAtClients(ClientOperation):
                 if self._samples_left(client):
                     self._turns.append(client)
                 return self._order_ranges(now)
+            case EvaluationConcluded(self.exchange, value) if self._concluding:
+                self.value = value
+                self.complete()
+                return []
             case _:
                 return None
 
     @override
     def fail(self, exchange: ExchangeId, fault: NumericFault, now: float) -> list[Effect] | None:
         """Exclude the clients to blame with all their ranges."""
-        if self.done or exchange != self.exchange or not fault.clients:
+        if self.done or self._concluding or exchange != self.exchange or not fault.clients:
             return None
         effects: list[Effect] = []
         for client in sorted(fault.clients):
@@ -140,10 +160,10 @@ class EvaluationAtClients(ClientOperation):
         while self._turns and (size := min(self._range_size, self._samples_left(self._turns[0]))) <= free:
             free -= size
             orders.append(self._order_range(self._turns.popleft(), size, now))
-        if self._turns or self._in_memory:
+        if self._turns or self._in_memory or self._concluding:
             return orders
-        self.complete()
-        return [ConcludeEvaluation(self.exchange, self._epoch, tuple(sorted(self._missing)))]
+        self._concluding = True
+        return [ConcludeEvaluation(self.exchange, self.epoch, tuple(sorted(self._missing)))]
 
     def _order_range(self, client: str, size: int, now: float) -> Effect:
         first = self._ordered[client]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from pslgs.coordination.epoch_position import ONLY_STEP, EpochPosition
 from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.coordination.schedule_draw import DrawId, DrawResult, ScheduleDraw
 from pslgs.spec.exit_codes import ExitCode
@@ -46,6 +47,21 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
+class Unusable:
+    """A client reported that its data, or code of the job's user, cannot be used.
+
+    ``session`` is the number of its stream; None if it has not joined.
+    """
+
+    client: str
+    session: int | None
+    problem: str
+
+    def __str__(self) -> str:
+        return f"client {self.client}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
 class RequestsReady:
     """The contents of requests (parameters, cut gradients) are ready, and sending begins.
 
@@ -57,7 +73,7 @@ class RequestsReady:
 
 @dataclass(frozen=True, slots=True)
 class RequestSent:
-    """A request was sent to a client completely; its time-out begins anew."""
+    """A request was sent to a client completely, after a while; its time-out begins anew."""
 
     client: str
     exchange: ExchangeId
@@ -119,9 +135,18 @@ class EvaluationScored:
 
 @dataclass(frozen=True, slots=True)
 class ServerEvaluationDone:
-    """The evaluation of the server's own data is complete."""
+    """The evaluation of the server's own data is complete, with the value of the chosen metric."""
 
     exchange: ExchangeId
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationConcluded:
+    """An evaluation at the clients is recorded, with the value of the chosen metric; None if undefined."""
+
+    exchange: ExchangeId
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +187,7 @@ class StopRequested:
 Event = (
     Joined
     | Left
+    | Unusable
     | ScheduleDrawn
     | RequestsReady
     | RequestSent
@@ -172,6 +198,7 @@ Event = (
     | EvaluationAnswered
     | EvaluationScored
     | ServerEvaluationDone
+    | EvaluationConcluded
     | NumericFaultFound
     | CheckpointDone
     | CheckpointRefused
@@ -238,6 +265,7 @@ class ApplyUpdate:
     exchange: ExchangeId
     epoch: int
     local_batches: tuple[LocalBatch, ...]
+    position: EpochPosition = ONLY_STEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +316,10 @@ class EvaluateAtServer:
 
 @dataclass(frozen=True, slots=True)
 class ConcludeEvaluation:
-    """Record an evaluation whose ranges are all scored, except those of the ``missing`` clients."""
+    """Record an evaluation whose ranges are all scored, except those of the ``missing`` clients.
+
+    Then post `EvaluationConcluded`.
+    """
 
     exchange: ExchangeId
     epoch: int
@@ -300,6 +331,16 @@ class AbandonEvaluation:
     """Drop an evaluation and its scores."""
 
     exchange: ExchangeId
+
+
+@dataclass(frozen=True, slots=True)
+class KeepBest:
+    """Keep the present model, whose evaluation after ``epoch`` is the best so far."""
+
+    step: int
+    epoch: int
+    metric: str
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,10 +407,14 @@ class ReportIgnored:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """End the run: inform the clients, write the model if it is finished, exit."""
+    """End the run: inform the clients, write the model if it is finished, exit.
+
+    ``early`` is true if early stopping finished the training before its last epoch.
+    """
 
     exit_code: ExitCode
     message: str
+    early: bool = False
 
 
 Effect = (
@@ -385,6 +430,7 @@ Effect = (
     | EvaluateAtServer
     | ConcludeEvaluation
     | AbandonEvaluation
+    | KeepBest
     | SaveCheckpoint
     | EndSession
     | ReportJoined

@@ -1,15 +1,18 @@
 """Progress of a training: what is committed, and which operation comes next."""
 
+from pslgs.coordination.best_evaluation import BestEvaluation
 from pslgs.coordination.epoch import Epoch, ResponseTimes, ResponseTimeState
+from pslgs.coordination.epoch_position import EpochPosition
 from pslgs.coordination.evaluation import EvaluationAtClients, EvaluationAtServer
 from pslgs.coordination.membership import Membership
-from pslgs.coordination.messages import ExchangeId, LocalBatch
+from pslgs.coordination.messages import ExchangeId, Finish, LocalBatch
 from pslgs.coordination.operation import Checkpointing, Drawing, Operation
 from pslgs.coordination.schedule_draw import DrawResult, ScheduleDraw
 from pslgs.coordination.settings import Settings
 from pslgs.coordination.state import CoordinatorState
 from pslgs.coordination.step_attempt import StepAttempt
 from pslgs.spec.data import EvaluationPlace
+from pslgs.spec.exit_codes import ExitCode
 
 
 class Progress:
@@ -21,6 +24,7 @@ class Progress:
     Attributes:
         step: Steps committed so far.
         epoch: The epoch in progress.
+        best: The best evaluation so far.
     """
 
     def __init__(
@@ -39,6 +43,8 @@ class Progress:
             else Epoch(1, settings.seed, settings.draw_schedule, known)
         )
         self._evaluated = state.evaluated if state else False
+        same_metric = state is not None and state.best.metric == settings.comparison.metric
+        self.best = state.best if state and same_metric else BestEvaluation()
         self._planned_for: tuple[int, int] | None = None
         self._steps_per_epoch = 0
         self._attempts = 0
@@ -46,8 +52,14 @@ class Progress:
 
     @property
     def all_epochs_done(self) -> bool:
-        """Whether every epoch of the job has ended."""
-        return self.epoch.number > self._settings.epochs
+        """Whether every epoch of the job has ended, or the last one before an early end."""
+        return self.epoch.number > self.last_epoch
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch with which the training ends, as far as is known."""
+        epochs = self._settings.epochs
+        return min(epochs, self.best.last_epoch) if self.best.ends(self._settings.comparison) else epochs
 
     def state(self, active_seconds: float) -> CoordinatorState:
         """Return what a checkpoint contains; an operation in progress is not part of it."""
@@ -58,13 +70,14 @@ class Progress:
             samples=self._membership.samples(),
             active_seconds=active_seconds,
             delays=self._response_times.state(),
+            best=self.best,
         )
 
     def total_steps(self) -> int:
         """Count the steps of the whole job, assuming no further change; 0 before the first schedule."""
         if not self._steps_per_epoch:
             return 0
-        epochs_to_come = max(0, self._settings.epochs - self.epoch.number)
+        epochs_to_come = max(0, self.last_epoch - self.epoch.number)
         return self.step + self.epoch.steps_left() + self._steps_per_epoch * epochs_to_come
 
     def fraction(self) -> float:
@@ -86,8 +99,11 @@ class Progress:
                     self._response_times.record(attempt.response_seconds)
                 self.step += 1
                 self._attempts = 0
-            case EvaluationAtServer(completed=True) | EvaluationAtClients(completed=True):
+            case (EvaluationAtServer(completed=True) | EvaluationAtClients(completed=True)) as evaluation:
                 self._evaluated = True
+                self.best = self.best.after(
+                    evaluation.value, evaluation.epoch, self.step, self._settings.comparison
+                )
             case Drawing(draw=draw, result=DrawResult() as result):
                 if self.epoch.restoring:
                     self._planned_for = None  # it was drawn for the clients before the resume
@@ -127,6 +143,15 @@ class Progress:
         )
         return untrained
 
+    def finish(self) -> Finish:
+        """Return the end of a training all of whose epochs are done."""
+        epochs, last = self._settings.epochs, self.last_epoch
+        if last == epochs:
+            return Finish(ExitCode.FINISHED, f"trained {epochs} epochs, {self.step} steps")
+        why = self.best.why_it_ends(self._settings.comparison)
+        stopped = f"stopped early after epoch {last} of {epochs}, {self.step} steps: {why}"
+        return Finish(ExitCode.FINISHED, stopped, early=True)
+
     def _next_draw(self, *, just_drawn: bool) -> ScheduleDraw | None:
         """Return the next draw; None if the epoch and the live clients are those of the last one."""
         present = self.epoch.number, self._membership.changes
@@ -152,7 +177,10 @@ class Progress:
             for client, samples in self.epoch.next_batch().items()
         )
         exchange = ExchangeId(self.step + 1, self._attempts)
-        return StepAttempt(exchange, self.epoch.number, local_batches, self.epoch.next_batch(ahead=1))
+        position = EpochPosition(self.epoch.steps_taken(), self.epoch.steps_planned())
+        return StepAttempt(
+            exchange, self.epoch.number, local_batches, self.epoch.next_batch(ahead=1), position
+        )
 
     def _evaluation_due(self) -> bool:
         epoch = self.epoch.number

@@ -46,11 +46,11 @@ class Quorum:
         self._waiting_since = min(self._waiting_since + seconds, now)
 
     def is_met(self, now: float) -> bool:
-        """Tell whether training may run now."""
+        """Return whether training may run now."""
         return not self.missing() and (self.started or self._may_start(now))
 
     def is_lost(self, now: float) -> bool:
-        """Tell whether something has been missing for longer than the job may wait for it."""
+        """Return whether something has been missing for longer than the job may wait for it."""
         return self.missing() is not None and now - self._waiting_since > self._settings.quorum_timeout
 
     def missing(self) -> Missing | None:
@@ -81,7 +81,7 @@ class Quorum:
                 return None
 
     def _may_start(self, now: float) -> bool:
-        """Tell whether the connected clients may begin to train.
+        """Return whether the connected clients may begin to train.
 
         It waits for the expected clients, but after the last join no longer than for any other reply of a
         client.  Clients that the checkpoint knows also get the time that they may need to reconnect: a

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pslgs.coordination.best_evaluation import Comparison
 from pslgs.coordination.schedule_draw import ScheduleSampler
 from pslgs.sampling.holdings import Holdings
 from pslgs.sampling.registry import STRATEGIES
@@ -13,6 +14,7 @@ from pslgs.sampling.strategy import Strategy
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.fault_tolerance import OnLostClient, OnNonFinite
 from pslgs.spec.job import JobSpec
+from pslgs.spec.metrics import LOWER_IS_BETTER
 from pslgs.spec.training import SamplingSpec
 
 
@@ -40,6 +42,7 @@ class Settings:
         evaluation_range: Maximum evaluation samples requested of a client at a time.
         checkpoint_every: Number of steps between checkpoints.
         deadline: Maximum seconds of active time before the job fails; None for no limit.
+        comparison: How evaluations are compared, and when the training ends early.
     """
 
     epochs: int
@@ -60,6 +63,7 @@ class Settings:
     evaluation_range: int = 128
     checkpoint_every: int = 500
     deadline: float | None = None
+    comparison: Comparison = field(default_factory=Comparison)
 
 
 def settings_from(
@@ -99,7 +103,17 @@ def settings_from(
         evaluation_range=spec.sampling.global_batch_size,
         checkpoint_every=spec.checkpoint.every_steps,
         deadline=spec.active_deadline_seconds,
+        comparison=comparison_from(spec),
     )
+
+
+def comparison_from(spec: JobSpec) -> Comparison:
+    """Return how the evaluations of a job are compared."""
+    metric, stopping = spec.chosen_metric, spec.early_stopping
+    higher = metric not in LOWER_IS_BETTER
+    if stopping is None:
+        return Comparison(metric, higher)
+    return Comparison(metric, higher, stopping.patience, stopping.min_delta)
 
 
 def draw_schedule_from(sampling: SamplingSpec, strategy: Strategy | None = None) -> ScheduleSampler:

@@ -1,9 +1,10 @@
 """State of the coordinator in a checkpoint, as JSON."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pslgs.coordination.best_evaluation import BestEvaluation
 from pslgs.coordination.epoch import EpochState, ResponseTimeState
 
 
@@ -18,6 +19,7 @@ class CoordinatorState:
         samples: Training samples of every member, lost ones included.
         active_seconds: Time for which the job has been running, without interruptions.
         delays: Response times of the clients, for strategies that use them.
+        best: The best evaluation so far.
     """
 
     step: int
@@ -26,6 +28,7 @@ class CoordinatorState:
     samples: Mapping[str, int]
     active_seconds: float
     delays: ResponseTimeState
+    best: BestEvaluation = field(default_factory=BestEvaluation)
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as plain dictionaries, lists and numbers."""
@@ -45,4 +48,5 @@ class CoordinatorState:
             samples=document["samples"],
             active_seconds=document["active_seconds"],
             delays=ResponseTimeState(**document.get("delays", {})),
+            best=BestEvaluation.from_json(document.get("best", {})),
         )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from typing_extensions import override
 
+from pslgs.coordination.epoch_position import EpochPosition
 from pslgs.coordination.messages import (
     AbandonAttempt,
     ApplyUpdate,
@@ -32,12 +33,14 @@ class StepAttempt(ClientOperation):
         epoch: int,
         local_batches: tuple[LocalBatch, ...],
         next_samples: Mapping[str, int],
+        position: EpochPosition,
     ) -> None:
         """Make an attempt; ``next_samples`` are the local batch sizes of the step after this one."""
         super().__init__(Phase.FORWARD, exchange)
         self._epoch = epoch
         self._local_batches = local_batches
         self._next_samples = next_samples
+        self._position = position
         self._clients = tuple(local_batch.client for local_batch in local_batches)
 
     @property
@@ -74,7 +77,8 @@ class StepAttempt(ClientOperation):
                 client, exchange, now
             ):
                 return self._after_last_reply(
-                    Phase.UPDATE, ApplyUpdate(self.exchange, self._epoch, self._local_batches)
+                    Phase.UPDATE,
+                    ApplyUpdate(self.exchange, self._epoch, self._local_batches, self._position),
                 )
             case UpdateDone(self.exchange), Phase.UPDATE:
                 self.complete()

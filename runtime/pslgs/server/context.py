@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from pslgs.coordination.messages import Event, ExchangeId, LocalBatch, RequestSent
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.connections import ClientConnections, Sending
+from pslgs.server.feature_statistics import FeatureStatistics
 from pslgs.server.label_statistics import LabelStatistics
 from pslgs.server.recorder import RunRecorder
 from pslgs.training.server_model import ServerModel
@@ -19,6 +19,10 @@ from pslgs.transport.codec import TensorCodec
 
 PostEvent = Callable[[Event], None]
 """Posts an event to the coordinator."""
+
+PROMPT_SECONDS = 0.1
+"""Time within which a request is sent that the coordinator need not hear of: time-outs are longer by far, and
+an event of each client in each pass would be half of all events of a small step."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +41,7 @@ class ServerContext:
         tasks: Group of the background tasks; an error in one of them ends the server.
         post: Posts an event to the coordinator.
         clock: Monotonic time in seconds.
+        features: The clients' feature moments, and the scale that is fixed for the job.
     """
 
     task: TrainingSetup
@@ -50,11 +55,17 @@ class ServerContext:
     tasks: asyncio.TaskGroup
     post: PostEvent
     clock: Callable[[], float]
+    features: FeatureStatistics = field(default_factory=FeatureStatistics)
 
     def request(self, exchange: ExchangeId, local_batch: LocalBatch, sending: Sending) -> None:
-        """Send a request to a client, and post `RequestSent` once it is sent completely."""
-        sent = partial(self.post, RequestSent(local_batch.client, exchange))
-        self.connections.send(local_batch.session, sending, sent)
+        """Send a request to a client; if that takes long, post `RequestSent` once it is sent completely."""
+        begun = self.clock()
+
+        def sent() -> None:
+            if self.clock() - begun > PROMPT_SECONDS:
+                self.post(RequestSent(local_batch.client, exchange))
+
+        self.connections.send(local_batch.session, self.features.preceding(sending), sent)
 
     async def encode(self, rows: Tensor) -> memoryview:
         """Encode rows of a cut gradient in the torch thread, or at once if no computation is needed."""

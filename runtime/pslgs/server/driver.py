@@ -1,7 +1,7 @@
 """Feed events to the coordinator and execute its effects."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -28,6 +28,9 @@ SaveNow = Callable[[int], str | None]
 Raises `NonFiniteStateError`.
 """
 
+WriteNow = Callable[[], str | None]
+"""Writes the best model, in the torch thread; returns the error message if it cannot be written."""
+
 TURN_SECONDS = 0.005
 """Maximum time for which events are handled in a row before other tasks of the event loop run."""
 
@@ -52,6 +55,7 @@ class CoordinatorDriver:
         coordinator: Coordinator,
         evaluations: EvaluationRunner,
         prepare_checkpoint: Callable[[], SaveNow],
+        prepare_best: Callable[[messages.KeepBest], WriteNow] = lambda _: lambda: None,
     ) -> None:
         """Make a driver.
 
@@ -60,6 +64,7 @@ class CoordinatorDriver:
             coordinator: Decides which effects to execute.
             evaluations: Executes evaluations.
             prepare_checkpoint: Copies the coordinator's state for a checkpoint that the torch thread writes.
+            prepare_best: Returns what writes the model of the best evaluation; by default, it is not kept.
         """
         self._finished: messages.Finish | None = None
         self._last_phase = Phase.WAITING
@@ -69,9 +74,12 @@ class CoordinatorDriver:
         self._evaluations = evaluations
         self._drawer = ScheduleDrawer(context.tasks, self.post)
         self._prepare_checkpoint = prepare_checkpoint
+        self._left_out: dict[str, Mapping[str, int]] = {}
+        self._prepare_best = prepare_best
         context.recorder.follow_clients(JobClients(coordinator))
-        # Bounded by the number of sessions: each has at most one Joined, one Left and one complete answer in
-        # the queue, since its next answer is requested only after the coordinator has handled the last one.
+        # Bounded by the number of sessions: each has at most one Joined, one Unusable, one Left and one
+        # complete answer in the queue, since its next answer is requested only after the coordinator has
+        # handled the last one.
         self._events: asyncio.Queue[messages.Event] = asyncio.Queue()
         self._handlers: dict[type, Callable[[Any], None]] = {
             messages.DrawSchedule: self._drawer.draw,
@@ -85,6 +93,7 @@ class CoordinatorDriver:
             messages.EvaluateAtServer: evaluations.evaluate_at_server,
             messages.ConcludeEvaluation: evaluations.conclude,
             messages.AbandonEvaluation: evaluations.abandon,
+            messages.KeepBest: self._keep_best_model,
             messages.SaveCheckpoint: self._save_checkpoint,
             messages.EndSession: self._end_session,
             messages.Finish: self._finish,
@@ -94,16 +103,25 @@ class CoordinatorDriver:
         """Queue an event for the coordinator."""
         self._events.put_nowait(event)
 
+    def note_left_out(self, client: str, left_out: Mapping[str, int]) -> None:
+        """Note what a client that is about to join leaves out of its data, by reason."""
+        if left_out or client in self._left_out:
+            self._left_out[client] = left_out
+
     async def run(self) -> messages.Finish:
         """Handle events until the coordinator finishes; return how the run ended."""
         turn_began = self._context.clock()
+        ticked = False
         while self._finished is None:
             event = await self._events.get()
             if self._context.clock() - turn_began > TURN_SECONDS:
                 await asyncio.sleep(0)  # getting from a queue that is not empty does not yield
                 turn_began = self._context.clock()
             self._execute(self._coordinator.handle(event, self._context.clock()))
-            self._update_status(ticked=isinstance(event, messages.Tick))
+            ticked = ticked or isinstance(event, messages.Tick)
+            if ticked or self._events.empty():  # the status is needed after the last of several events only
+                self._update_status(ticked=ticked)
+                ticked = False
         return self._finished
 
     def receive(self, session: Session, header: wire.Tensor, payload: memoryview) -> None:
@@ -135,6 +153,17 @@ class CoordinatorDriver:
     def _save_checkpoint(self, effect: messages.SaveCheckpoint) -> None:
         self._context.tasks.create_task(self._save(effect.step, self._prepare_checkpoint()))
 
+    def _keep_best_model(self, effect: messages.KeepBest) -> None:
+        # The torch thread executes in order, so it is written before the next step changes the model.
+        self._context.tasks.create_task(self._write_best_model(effect.step, self._prepare_best(effect)))
+
+    async def _write_best_model(self, step: int, write: WriteNow) -> None:
+        begun = self._context.clock()
+        error = await self._context.torch.run(write)
+        if error is not None:
+            recorder, seconds = self._context.recorder, self._context.clock() - begun
+            recorder.write(CheckpointRecord(recorder.now(), step, seconds, error))
+
     def _end_session(self, effect: messages.EndSession) -> None:
         self._context.connections.end(effect.session, _END_STATUSES[effect.cause], effect.reason)
 
@@ -144,7 +173,8 @@ class CoordinatorDriver:
         match effect:
             case messages.ReportJoined(client, samples, returned):
                 reason = "it returned" if returned else "it is new"
-                recorder.write(ClientRecord(now, step, client, "joined", reason, samples))
+                left_out = self._left_out.get(client, {})
+                recorder.write(ClientRecord(now, step, client, "joined", reason, samples, left_out=left_out))
             case messages.ReportLost(client, kind, reason):
                 recorder.write(ClientRecord(now, step, client, "lost", reason, cause=kind))
             case messages.ReportSkipped(epoch, samples_by_client):
@@ -153,7 +183,9 @@ class CoordinatorDriver:
                 self._context.faults.ignored(client, UnexpectedReply.LATE)
 
     def _finish(self, effect: messages.Finish) -> None:
-        self._context.recorder.finish(self._coordinator.step, effect.exit_code, effect.message)
+        self._context.recorder.finish(
+            self._coordinator.step, effect.exit_code, effect.message, early=effect.early
+        )
         header = wire.Header(finish=wire.Finish(exit_code=effect.exit_code, reason=one_line(effect.message)))
         self._context.connections.broadcast(lambda session: session.send(header))
         self._drawer.close()

@@ -1,5 +1,6 @@
 """Executes evaluations on the server's data or with the clients."""
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -7,9 +8,12 @@ from pslgs.coordination import messages
 from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.coordination.replies import Pass, ReplyHistory
 from pslgs.data.client_dataset import ClientDataset
+from pslgs.data.label_space import unnamed_training_classes
 from pslgs.server.context import ServerContext
 from pslgs.server.receive_buffers import StepBuffers
-from pslgs.telemetry.records import ClientEvaluation, EvaluationRecord
+from pslgs.spec.metrics import Metric
+from pslgs.telemetry.evaluations import evaluation_record
+from pslgs.telemetry.records import EvaluationRecord
 from pslgs.training.evaluation import Score, score_samples
 from pslgs.training.numeric_check import CheckedSteps
 from pslgs.transport.codec import tensor_bytes
@@ -27,17 +31,28 @@ class EvaluationRunner:
     In memory are the ranges that were ordered and that are not yet scored or dropped.
     """
 
-    def __init__(self, context: ServerContext, data: ClientDataset | None, batch_size: int) -> None:
+    def __init__(
+        self,
+        context: ServerContext,
+        data: ClientDataset | None,
+        batch_size: int,
+        metric: str = Metric.LOSS,
+        class_names: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         """Make a runner.
 
         Args:
             context: The server's parts.
             data: The server's own evaluation data; None where it has none.
             batch_size: Number of samples of ``data`` that are loaded at once.
+            metric: Metric by which models are compared.
+            class_names: Returns the names of the classes, as far as they are known.
         """
         self._context = context
         self._data = data
         self._batch_size = batch_size
+        self._metric = metric
+        self._class_names = class_names
         self._receiving: dict[str, StepBuffers] = {}
         self._received: dict[str, StepBuffers] = {}
         self._scores: dict[str, Score] = {}
@@ -86,13 +101,7 @@ class EvaluationRunner:
 
     def conclude(self, effect: messages.ConcludeEvaluation) -> None:
         """Record the evaluation over all scored ranges."""
-        answered = {name: score for name, score in sorted(self._scores.items()) if name not in effect.missing}
-        clients = {
-            name: ClientEvaluation(score.samples, score.loss, score.accuracy)
-            for name, score in answered.items()
-        }
-        self._record(effect.exchange, effect.epoch, sum(answered.values(), Score()), clients, effect.missing)
-        self.abandon()
+        self._context.tasks.create_task(self._conclude(effect))
 
     def evaluate_at_server(self, effect: messages.EvaluateAtServer) -> None:
         """Evaluate the server's own data."""
@@ -136,7 +145,7 @@ class EvaluationRunner:
         return await self._parameters
 
     async def _read_parameters(self, exchange: messages.ExchangeId) -> list[bytes]:
-        vector = await self._context.torch.run(self._context.model.parameters)
+        vector = await self._context.torch.run(self._context.model.evaluated_parameters)
         data = tensor_bytes(vector)
         return list(tensor_frames(wire.Tensor.PARAMETERS, exchange.step, exchange.attempt, 0, 0, data))
 
@@ -162,6 +171,9 @@ class EvaluationRunner:
     async def _evaluate_at_server(self, effect: messages.EvaluateAtServer) -> None:
         if self._data is None:
             raise LookupError("the server has no evaluation data")
+        if self._data.needs_names:
+            raise unnamed_training_classes()
+        self._context.features.fix()
         context, total = self._context, Score()
         for first in range(0, self._data.samples, self._batch_size):
             count = min(self._batch_size, self._data.samples - first)
@@ -169,28 +181,42 @@ class EvaluationRunner:
             total = total + await context.torch.run(score)
             if self._exchange != effect.exchange:
                 return
-        self._record(effect.exchange, effect.epoch, total, {}, ())
-        self.abandon()
-        self._context.post(messages.ServerEvaluationDone(effect.exchange))
+        record = await self._write_record(effect.exchange, effect.epoch, total, {}, ())
+        if record is not None:
+            self._context.post(messages.ServerEvaluationDone(effect.exchange, record.value))
 
-    def _record(
+    async def _conclude(self, effect: messages.ConcludeEvaluation) -> None:
+        answered = {name: score for name, score in sorted(self._scores.items()) if name not in effect.missing}
+        total = sum(answered.values(), Score())
+        record = await self._write_record(effect.exchange, effect.epoch, total, answered, effect.missing)
+        if record is not None:
+            self._context.post(messages.EvaluationConcluded(effect.exchange, record.value))
+
+    async def _write_record(
         self,
         exchange: messages.ExchangeId,
         epoch: int,
         total: Score,
-        clients: dict[str, ClientEvaluation],
+        clients: Mapping[str, Score],
         missing: tuple[str, ...],
-    ) -> None:
-        recorder = self._context.recorder
-        recorder.write(
-            EvaluationRecord(
-                recorder.now(),
-                epoch,
-                exchange.step,
-                total.samples,
-                total.loss,
-                total.accuracy,
-                clients,
-                missing,
-            )
+    ) -> EvaluationRecord | None:
+        """Compute the metrics in the torch thread, and record them; None if the evaluation was abandoned."""
+        context = self._context
+        make = partial(
+            evaluation_record,
+            time=context.recorder.now(),
+            epoch=epoch,
+            step=exchange.step,
+            total=total,
+            clients=clients,
+            missing=missing,
+            metric=self._metric,
+            class_names=self._class_names(),
         )
+        record = await context.torch.run(make)
+        if self._exchange != exchange:
+            return None
+        context.torch.submit(context.model.observe_evaluation, total)
+        context.recorder.write(record)
+        self.abandon()
+        return record

@@ -5,11 +5,15 @@ The names of the errors are the reasons that ``pslgs_clients_refused_total`` cou
 # ruff: noqa: N818 - these say what a client is, and no "Error" adds to that
 
 import hmac
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from pslgs.data.left_out import Reason as LeftOutReason
+from pslgs.model_inputs import InputShape, NamedShapes, Shape, shape_text
 from pslgs.server.label_statistics import LabelStatistics
 from pslgs.spec.errors import InputError
+from pslgs.spec.named_inputs import INPUTS
 from pslgs.transport.peer_text import one_line
 from pslgs.transport.v1.training_pb2 import Hello
 
@@ -38,6 +42,10 @@ class ImplausibleClaim(InputError):
     """The client's report of its data exceeds a limit or contradicts itself."""
 
 
+class UnusableClient(InputError):
+    """The client reports that its data, or code of the job's user, cannot be used."""
+
+
 def check_digest(hello: Hello, digest: bytes) -> None:
     """Check that a client runs the job of ``digest``.
 
@@ -48,31 +56,40 @@ def check_digest(hello: Hello, digest: bytes) -> None:
         raise JobMismatch.at("", "this client's manifest is of another job; give it the server's manifest")
 
 
-def check_sample_size(shape: tuple[int, ...]) -> None:
-    """Check that a shape of samples that only clients state is within the limits.
+def check_sample_size(shape: InputShape) -> None:
+    """Check that a shape of samples that only clients state is within the limits, each input by itself.
 
     Raises:
         ImplausibleClaim: it has too many dimensions or elements, or none.
     """
+    if isinstance(shape, NamedShapes):
+        for position, each in enumerate(shape.inputs):
+            # A single number has no dimensions.
+            _check_size(each.shape or (1,), f"{INPUTS}[{position}].shape")
+    else:
+        _check_size(shape, "spec.model.inputShape")
+
+
+def _check_size(shape: Shape, field: str) -> None:
     if not 0 < len(shape) <= DIMENSIONS_LIMIT or not 0 < math.prod(shape) <= SHAPE_LIMIT:
         raise ImplausibleClaim.at(
-            "spec.model.inputShape",
+            field,
             f"samples of the shape {format_shape(shape)} are not taken on a client's word, at most "
             f"{SHAPE_LIMIT:,} numbers are; set it in the manifest",
         )
 
 
-def check_shape(shape: Sequence[int], expected: tuple[int, ...]) -> None:
+def check_shape(shape: InputShape, expected: InputShape) -> None:
     """Check a client's shape of a sample against the job's.
 
     Raises:
         ShapeMismatch: they differ.
     """
-    if tuple(shape) != expected:
+    if shape != expected:
         raise ShapeMismatch.at(
             "spec.data.train",
-            f"this client's samples have the shape {format_shape(shape)}, the job's {list(expected)}; "
-            "transform them alike or set spec.model.inputShape",
+            f"this client's samples have the shape {format_shape(shape)}, the job's {shape_text(expected)}; "
+            f"transform them alike or set {_shape_field(expected)}",
         )
 
 
@@ -94,17 +111,33 @@ def check_claims(hello: Hello, label_statistics: LabelStatistics, max_samples: i
         raise ImplausibleClaim.at("spec.data.train", violation)
 
 
+def known_reasons(left_out: Mapping[str, int]) -> dict[str, int]:
+    """Return the numbers of files and samples that a client left out; unknown reasons count as ``other``."""
+    known: dict[str, int] = {}
+    for reason, count in left_out.items():
+        name = reason if reason in set(LeftOutReason) else "other"
+        known[name] = known.get(name, 0) + count
+    return {reason: known[reason] for reason in (*LeftOutReason, "other") if known.get(reason)}
+
+
 def classes_mismatch(names: Sequence[str], agreed: Sequence[str], whose: str) -> ClassesMismatch:
     """Return the error of a client with other class names than the agreed ones, which are ``whose``."""
+    union = json.dumps(sorted({*names, *agreed}), ensure_ascii=False)
     problem = (
         f"this client's classes ({_format_names(names)}) are not {whose} ({_format_names(agreed)}); name all "
-        "classes in the manifest"
+        f"of them: classes: {one_line(union, 2 * _TEXT_LIMIT)}"
     )
-    return ClassesMismatch.at("spec.data.train.classes", problem)
+    return ClassesMismatch.at("spec.data.classes", problem)
 
 
-def format_shape(shape: Sequence[int]) -> str:
+def _shape_field(shape: InputShape) -> str:
+    return f"shape in {INPUTS}" if isinstance(shape, NamedShapes) else "spec.model.inputShape"
+
+
+def format_shape(shape: InputShape) -> str:
     """Format a shape that a peer sent."""
+    if isinstance(shape, NamedShapes):
+        return ", ".join(f"{each.name} {format_shape(each.shape)}" for each in shape.inputs)
     return one_line(str(list(shape[: 2 * DIMENSIONS_LIMIT])), _TEXT_LIMIT)
 
 
@@ -112,7 +145,7 @@ def _format_names(names: Sequence[str]) -> str:
     return one_line(", ".join(names), _TEXT_LIMIT)
 
 
-def describe_disagreement(shapes: Sequence[tuple[tuple[int, ...], int]], patience: float) -> str:
+def describe_disagreement(shapes: Sequence[tuple[InputShape, int]], patience: float) -> str:
     """Explain why there is no shape of samples: no client came, or clients state different shapes.
 
     Args:
@@ -123,4 +156,5 @@ def describe_disagreement(shapes: Sequence[tuple[tuple[int, ...], int]], patienc
     if not shapes:
         return f"no client came {waited}"
     stated = one_line("; ".join(f"{format_shape(shape)} by {count}" for shape, count in shapes[:10]))
-    return f"clients did not agree on the shape of a sample {waited}: {stated}; set spec.model.inputShape"
+    field = _shape_field(shapes[0][0])
+    return f"clients did not agree on the shape of a sample {waited}: {stated}; set {field}"

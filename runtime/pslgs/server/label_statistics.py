@@ -28,6 +28,11 @@ class LabelStatistics:
             )
         return None
 
+    def pooled(self) -> list[int]:
+        """Return the samples of each class at all clients; empty for a task without classes."""
+        counts: list[int] = self._membership.pooled_label_counts.tolist()
+        return counts
+
     def quality(self, labels: NDArray[np.int64]) -> BatchQuality:
         """Return the quality of a global batch by its labels, as class numbers; shape (B,).
 

@@ -17,6 +17,7 @@ from pslgs.atomic_file import replacing
 from pslgs.coordination.agreement import Agreement
 from pslgs.coordination.messages import TICK_SECONDS, Finish
 from pslgs.identity.identity import renewed_from
+from pslgs.model_inputs import InputShape
 from pslgs.process.signals import stop_reason
 from pslgs.process.tasks import cancel_and_wait, in_background
 from pslgs.process.termination_message import ExitStatus, TerminationMessage
@@ -26,7 +27,7 @@ from pslgs.server.options import ServerOptions
 from pslgs.server.recorder import RunRecorder, open_recorder
 from pslgs.server.run_checkpoint import CHECKPOINTS, prepare_run_folder
 from pslgs.server.run_owner import claim_run_folder
-from pslgs.server.session_handler import Shape, StartupGate
+from pslgs.server.session_handler import StartupGate
 from pslgs.server.statements import ClassNames, Statements
 from pslgs.server.training_server import TrainingServer
 from pslgs.spec.digest import job_digest
@@ -61,10 +62,10 @@ async def run_server(
     """
     registry = ProcessRegistry()
     run = prepare_run_folder(options.run)
-    notice = claim_run_folder(run, options.job_uid, start_afresh=job.spec.checkpoint.start_afresh)
+    claimed = claim_run_folder(run, options.job_uid, start_afresh=job.spec.checkpoint.start_afresh)
     recorder = open_recorder(job, options, registry)
-    if notice:
-        recorder.notice(notice)
+    if notices := list(filter(None, (claimed, options.notice))):
+        recorder.notice("; ".join(notices))
     termination.describe = lambda exit_status: describe_exit(recorder.status, exit_status)
     torch = TorchThread()
     try:
@@ -192,10 +193,10 @@ async def _serve_grpc(
 def _startup_gate(job: SplitTrainingJob, options: ServerOptions, faults: ClientFaults) -> StartupGate:
     tolerance, expected = job.spec.fault_tolerance, options.expected_clients
     settings = expected, tolerance.quorum(expected), float(tolerance.client_timeout_seconds)
-    shapes = Statements(Agreement[Shape](*settings), time.monotonic)
+    shapes = Statements(Agreement[InputShape](*settings), time.monotonic)
     names = Statements(Agreement[tuple[str, ...]](*settings), time.monotonic)
-    class_names = ClassNames(names, faults, job.spec.data.train.classes)
-    return StartupGate(job_digest(job.spec), shapes, class_names, faults)
+    class_names = ClassNames(names, faults, job.spec.data.class_names)
+    return StartupGate(job_digest(job.spec), shapes, class_names, faults, job.spec.data.inputs)
 
 
 def _start_http(http: HttpServer, address: str) -> int:

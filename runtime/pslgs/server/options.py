@@ -22,6 +22,7 @@ class ServerOptions:
         client_series: Maximum number of clients with metrics of their own; others count in the totals only.
         with_parent: Whether to stop when the parent process ends.
         job_uid: The uid of the SplitTrainingJob; empty outside of a cluster.
+        notice: Information on the start that is shown in the status; empty if there is none.
     """
 
     listen: str
@@ -34,3 +35,4 @@ class ServerOptions:
     client_series: int = CLIENT_SERIES
     with_parent: bool = False
     job_uid: str = ""
+    notice: str = ""

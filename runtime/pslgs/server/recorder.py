@@ -9,10 +9,13 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from pslgs.data.left_out import Reason as LeftOutReason
+from pslgs.data.left_out import in_words
 from pslgs.server.options import ServerOptions
 from pslgs.spec import ServerPhase
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import SplitTrainingJob
+from pslgs.spec.metrics import write_metric
 from pslgs.telemetry.client_view import ClientNames, ClientView
 from pslgs.telemetry.journal import FILE_NAME, Journal
 from pslgs.telemetry.metrics import JobLabels, JobSeries, ServerMetrics
@@ -24,6 +27,7 @@ from pslgs.telemetry.records import (
     FinishRecord,
     Record,
     SkippedRecord,
+    WeightsRecord,
 )
 from pslgs.telemetry.status import Status, kept_figures, next_status, resumed_status
 
@@ -99,9 +103,9 @@ class RunRecorder:
         if fraction != self.status.fraction:
             self.status = replace(self.status, fraction=fraction)
 
-    def finish(self, step: int, exit_code: ExitCode, message: str) -> None:
-        """Record that the run ended after ``step``."""
-        self.write(FinishRecord(self.now(), step, exit_code.name, message))
+    def finish(self, step: int, exit_code: ExitCode, message: str, *, early: bool = False) -> None:
+        """Record that the run ended after ``step``; ``early`` by early stopping."""
+        self.write(FinishRecord(self.now(), step, exit_code.name, message, early))
 
     def close(self) -> None:
         """Close the journal."""
@@ -109,7 +113,7 @@ class RunRecorder:
 
     def notice(self, text: str) -> None:
         """Show a notice in the status for the whole run, and log it."""
-        self.status = replace(self.status, notice=text)
+        self.status = replace(self.status, notice="; ".join(filter(None, (self.status.notice, text))))
         _logger.warning("%s", text)
 
     def update_byte_counters(self, counts: Counter[tuple[str, str]]) -> None:
@@ -120,6 +124,9 @@ class RunRecorder:
 
 
 def _log(record: Record) -> None:
+    if isinstance(record, ClientRecord) and record.left_out:
+        level = logging.WARNING if LeftOutReason.DAMAGED in record.left_out else logging.INFO
+        _logger.log(level, "client %s leaves out %s", record.client, in_words(record.left_out))
     match record:
         case ClientRecord(step=step, client=client, change=change, reason=reason):
             _logger.info("after step %d client %s %s: %s", step, client, change, reason)
@@ -133,8 +140,11 @@ def _log(record: Record) -> None:
             )
         case CheckpointRecord(step=step, error=str(error)):
             _logger.warning("the checkpoint of step %d could not be written: %s", step, error)
-        case EvaluationRecord(epoch=epoch, loss=loss, accuracy=accuracy):
-            _logger.info("evaluation after epoch %d: loss %.4f, accuracy %s", epoch, loss, accuracy)
+        case EvaluationRecord(epoch=epoch, metrics=metrics):
+            shown = ", ".join(f"{name} {write_metric(name, value)}" for name, value in metrics.items())
+            _logger.info("evaluation after epoch %d: %s", epoch, shown)
+        case WeightsRecord(message=message):
+            _logger.info("%s", message)
         case FinishRecord(outcome=outcome, message=message):
             _logger.info("%s: %s", outcome, message)
 
@@ -151,5 +161,6 @@ def open_recorder(job: SplitTrainingJob, options: ServerOptions, registry: Colle
     )
     quorum = spec.fault_tolerance.quorum(expected)
     metrics = ServerMetrics(registry, JobSeries(labels, spec.epochs, quorum, options.client_series))
-    initial = Status(time.time(), spec.epochs, expected, job_uid=options.job_uid)
+    metric = spec.chosen_metric if spec.data.evaluation else ""
+    initial = Status(time.time(), spec.epochs, expected, metric=metric, job_uid=options.job_uid)
     return RunRecorder(Journal(options.run / FILE_NAME), metrics, initial, time.time)

@@ -11,14 +11,16 @@ from typing import Any, Final
 from torch import Tensor
 
 from pslgs.atomic_file import replacing
+from pslgs.coordination.feature_moments import FeatureScale
 from pslgs.coordination.schedule_draw import LabelCounts
 from pslgs.coordination.state import CoordinatorState
 from pslgs.spec.definition import definition_changes, epochs_violation, training_definition
 from pslgs.spec.digest import job_digest
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import JobSpec
-from pslgs.splitting.split_network import save_weights
+from pslgs.splitting.weights_file import save_weights
 from pslgs.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore, Damage
+from pslgs.training.description import MODEL_FILE, STATE_KEY, ModelDescription
 from pslgs.training.server_model import ModelState, ServerModel
 from pslgs.training.tensors import magnitude
 
@@ -40,11 +42,13 @@ class Restored:
     label_counts: LabelCounts
 
 
-def snapshot(
+def snapshot(  # noqa: PLR0913, PLR0917 - the parts of a checkpoint
     state: CoordinatorState,
     label_counts: Mapping[str, Sequence[int]],
     spec: JobSpec,
     progress: Mapping[str, Any],
+    description: ModelDescription | None = None,
+    standardization: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the part of a checkpoint without tensors and optimizer settings, as JSON.
 
@@ -53,13 +57,17 @@ def snapshot(
         label_counts: Client -> its samples of each class.
         spec: The job; the fields that define the training are kept, to be compared on resume.
         progress: Result of `RunRecorder.progress`.
+        description: What the model is, so that a checkpoint can be used without the job.
+        standardization: Result of `FeatureStatistics.to_json`.
     """
     return {
+        **({} if description is None else {STATE_KEY: description.to_metadata()}),
         "coordinator": state.to_json(),
         "label_counts": dict(label_counts),
         "job_digest": job_digest(spec).hex(),
         "definition": training_definition(spec),
         "progress": dict(progress),
+        "standardization": standardization,
     }
 
 
@@ -81,8 +89,10 @@ def save(store: CheckpointStore, step: int, model: ServerModel, rest: Mapping[st
     )
     if broken is not None:
         raise NonFiniteStateError(f"'{broken}' is not finite after step {step}")
-    tensors = {"model": state.model, "optimizer": state.optimizer}
-    store.save(step, tensors, {**rest, "optimizer": state.optimizer_settings})
+    tensors = {"model": state.model, "optimizer": state.optimizer, **state.more}
+    store.save(
+        step, tensors, {**rest, "optimizer": state.optimizer_settings, "training": dict(state.progress)}
+    )
 
 
 def load(store: CheckpointStore, unusable: Iterable[Damage] = ()) -> Checkpoint | None:
@@ -162,7 +172,16 @@ def _restore_one(checkpoint: Checkpoint, model: ServerModel, classes: int | None
         label_counts = {client: tuple(map(int, counts)) for client, counts in state["label_counts"].items()}
         if any(len(counts) != (classes or 0) for counts in label_counts.values()):
             raise CheckpointError(f"its label counts are not of {classes or 0} classes")
-        model.load_state(ModelState(tensors["model"], tensors["optimizer"], state["optimizer"]))
+        more = {group: each for group, each in tensors.items() if group not in {"model", "optimizer"}}
+        model.load_state(
+            ModelState(
+                tensors["model"],
+                tensors["optimizer"],
+                state["optimizer"],
+                more,
+                state.get("training", {}),
+            )
+        )
     except InputError as error:
         raise CheckpointError("; ".join(each.problem for each in error.violations)) from error
     except KeyError as error:
@@ -172,8 +191,23 @@ def _restore_one(checkpoint: Checkpoint, model: ServerModel, classes: int | None
     return Restored(checkpoint, coordinator, label_counts)
 
 
+def stored_scale(checkpoint: Checkpoint, features: int) -> FeatureScale | None:
+    """Return the scale of so many features that a checkpoint contains; None if it was not fixed yet.
+
+    Raises:
+        InputError: it is not one of so many features.
+    """
+    stored = checkpoint.state.get("standardization")
+    if not features or stored is None:
+        return None
+    try:
+        return FeatureScale.from_json(stored, features)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError.at("", f"the checkpoint of step {checkpoint.step} is damaged: {error}") from error
+
+
 def _epochs_begun(state: Mapping[str, Any]) -> int:
-    """Return the number of epochs with at least one step; 0 if the state does not tell."""
+    """Return the number of epochs with at least one step; 0 if the state does not contain it."""
     try:
         epoch = state["coordinator"]["epoch"]
         return int(epoch["epoch"]) - (0 if epoch["offsets"] else 1)
@@ -181,18 +215,25 @@ def _epochs_begun(state: Mapping[str, Any]) -> int:
         return 0
 
 
-MODEL_FILE = "model.safetensors"
 _READABLE_BY_ALL = 0o644
 
 
-def write_model(tensors: Mapping[str, Tensor], run: Path) -> None:
-    """Write the whole network's tensors by name into the folder ``run``; the file appears complete.
+def write_model(
+    tensors: Mapping[str, Tensor], description: ModelDescription, run: Path, name: str = MODEL_FILE
+) -> None:
+    """Write the whole network's tensors by name into a file in the folder ``run``, which appears complete.
+
+    Args:
+        tensors: Name -> tensor.
+        description: What the model is, for the metadata of the file.
+        run: The folder.
+        name: Name of the file.
 
     Raises:
         OSError: it cannot be written.
     """
-    with replacing(run / MODEL_FILE) as new:
-        save_weights(tensors, new)
+    with replacing(run / name) as new:
+        save_weights(tensors, new, description.to_metadata())
         # The user who copies it from a volume is usually not the one who trained it.
         new.chmod(_READABLE_BY_ALL)
 

@@ -1,21 +1,32 @@
 """Handles sessions of clients: checks their Hello messages, then receives their tensors."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from pslgs.coordination.messages import Joined, Left
+from pslgs.coordination.messages import Joined, Left, Unusable
 from pslgs.coordination.rejoin_backoff import RejoinBackoff
+from pslgs.model_inputs import InputShape
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.connections import ClientConnections
 from pslgs.server.driver import CoordinatorDriver
-from pslgs.server.hello_checks import check_claims, check_digest, check_shape
+from pslgs.server.feature_statistics import FeatureStatistics
+from pslgs.server.hello_checks import (
+    UnusableClient,
+    check_claims,
+    check_digest,
+    check_shape,
+    known_reasons,
+)
 from pslgs.server.label_statistics import LabelStatistics
 from pslgs.server.statements import ClassNames, Statements, refuse, wait_until
 from pslgs.spec.errors import InputError
+from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec.named_inputs import NamedInput
 from pslgs.transport.errors import ClientFailed, ProtocolViolation, StreamEnded, TryLater, refusal_reason
 from pslgs.transport.grpc_server import Session
 from pslgs.transport.messages import Frame
 from pslgs.transport.peer_text import one_line
+from pslgs.transport.shapes import state_shape, stated_shape
 from pslgs.transport.v1 import training_pb2 as wire
 
 
@@ -27,14 +38,18 @@ class SessionHandler:
         driver: CoordinatorDriver,
         connections: ClientConnections,
         label_statistics: LabelStatistics,
-        input_shape: tuple[int, ...],
+        input_shape: InputShape,
         max_samples: int,
         clock: Callable[[], float],
+        features: FeatureStatistics | None = None,
+        inputs: Sequence[NamedInput] = (),
     ) -> None:
         self._driver = driver
         self._connections = connections
         self._label_statistics = label_statistics
+        self._features = features or FeatureStatistics()
         self._input_shape = input_shape
+        self._inputs = inputs
         self._max_samples = max_samples
         self._rejoin_backoff = RejoinBackoff()
         self._clock = clock
@@ -54,8 +69,9 @@ class SessionHandler:
             ClientFailed: the client reported that it cannot continue.
             StreamEnded: the stream ended.
         """
-        check_shape(hello.input_shape, self._input_shape)
+        check_shape(stated_shape(hello, self._inputs), self._input_shape)
         check_claims(hello, self._label_statistics, self._max_samples)
+        self._features.check(hello)
         if not named.done():
             await wait_until(session, named)
         self._check_rejoin(session.client_id)
@@ -64,7 +80,11 @@ class SessionHandler:
     async def _receive_all(self, session: Session, hello: wire.Hello) -> None:
         self._connections.connect(session)
         try:
-            await session.send(wire.Header(welcome=wire.Welcome(input_shape=self._input_shape)))
+            self._driver.note_left_out(session.client_id, known_reasons(hello.left_out))
+            welcome = wire.Welcome()
+            state_shape(welcome, self._input_shape)
+            await session.send(wire.Header(welcome=welcome))
+            self._features.state(session, hello)
             self._driver.post(
                 Joined(
                     session.client_id,
@@ -81,6 +101,7 @@ class SessionHandler:
             raise
         finally:
             self._rejoin_backoff.record_loss(session.client_id, self._clock())
+            self._features.withdraw(session)
             self._connections.disconnect(session)
 
     def _handle_frame(self, session: Session, frame: Frame) -> None:
@@ -88,7 +109,10 @@ class SessionHandler:
             case "tensor":
                 self._driver.receive(session, frame.header.tensor, frame.payload)
             case "failure":
-                raise ClientFailed(one_line(frame.header.failure.message))
+                problem = one_line(frame.header.failure.message)
+                if frame.header.failure.exit_code == ExitCode.BAD_INPUT:
+                    self._driver.post(Unusable(session.client_id, session.number, problem))
+                raise ClientFailed(problem)
             case body:
                 raise ProtocolViolation(f"A {body} is not for a client to send.")
 
@@ -101,9 +125,6 @@ class SessionHandler:
             )
 
 
-Shape = tuple[int, ...]
-
-
 class StartupGate:
     """Accepts clients while the server starts, and passes them to the session handler once there is one.
 
@@ -111,10 +132,16 @@ class StartupGate:
         shapes: The shapes of samples that the waiting clients state.
         class_names: The class names that the connected clients state.
         session_handler: Resolved by the server once the model is built.
+        unusable: Resolved when a client of this job first reports that it cannot take part.
     """
 
     def __init__(
-        self, digest: bytes, shapes: Statements[Shape], class_names: ClassNames, faults: ClientFaults
+        self,
+        digest: bytes,
+        shapes: Statements[InputShape],
+        class_names: ClassNames,
+        faults: ClientFaults,
+        inputs: Sequence[NamedInput] = (),
     ) -> None:
         """Make a gate; requires a running event loop.
 
@@ -123,31 +150,41 @@ class StartupGate:
             shapes: Collects the shapes.
             class_names: Collects the names of classes.
             faults: Counts the clients that are refused.
+            inputs: The inputs of a model with several.
         """
         self.shapes = shapes
         self.class_names = class_names
         self.session_handler: asyncio.Future[SessionHandler] = asyncio.get_running_loop().create_future()
+        self.unusable: asyncio.Future[Unusable] = asyncio.get_running_loop().create_future()
         self._digest = digest
         self._faults = faults
+        self._inputs = inputs
 
     async def handle(self, session: Session, hello: wire.Hello) -> None:
         """Handle the session of a client; see `SessionHandler.handle` for further errors.
 
         Raises:
-            InputError: the client's manifest is of another job.
+            InputError: the client's manifest is of another job, or the client cannot take part in it.
         """
         try:
             check_digest(hello, self._digest)
+            if hello.failure:
+                raise self._unusable(session.client_id, one_line(hello.failure))
             with self.class_names.stating(session, tuple(hello.class_names)) as named:
                 if not self.session_handler.done():
-                    with self.shapes.stating(session, tuple(hello.input_shape)):
+                    with self.shapes.stating(session, stated_shape(hello, self._inputs)):
                         await wait_until(session, self.session_handler)
                 await self.session_handler.result().handle(session, hello, named)
         except (InputError, TryLater) as error:
             self._faults.refused(session.client_id, refusal_reason(error), str(error))
             raise
 
-    def refuse_shape(self, shape: Shape, error: InputError) -> None:
+    def _unusable(self, client: str, problem: str) -> UnusableClient:
+        if not self.unusable.done():
+            self.unusable.set_result(Unusable(client, None, problem))
+        return UnusableClient.at("", problem)
+
+    def refuse_shape(self, shape: InputShape, error: InputError) -> None:
         """Refuse the waiting clients whose samples have a shape that the model cannot take."""
         for statement in self.shapes.open():
             if statement.value == shape:

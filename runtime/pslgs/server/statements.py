@@ -133,6 +133,20 @@ class ClassNames:
         self._faults = faults
         self._waiting: dict[int, Statement[tuple[str, ...]]] = {}
         self._applied: Agreed[tuple[str, ...]] | None = None
+        self._follower: Callable[[tuple[str, ...]], None] | None = None
+
+    def follow(self, follower: Callable[[tuple[str, ...]], None]) -> None:
+        """Call ``follower`` with the agreed names, now and whenever they change, before clients join."""
+        self._follower = follower
+        if self._applied is not None:
+            follower(self._applied.value)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the classes, of the manifest or as clients agree on them; empty while they are unknown."""
+        if self._manifest is not None:
+            return self._manifest
+        return () if self._applied is None else self._applied.value
 
     @contextmanager
     def stating(self, session: Session, names: tuple[str, ...]) -> Iterator[asyncio.Future[None]]:
@@ -164,6 +178,8 @@ class ClassNames:
             return
         if agreed != self._applied:
             self._applied = agreed
+            if self._follower is not None:
+                self._follower(agreed.value)
             for statement in self._statements.open():
                 if statement.settled.done() and statement.value != agreed.value:
                     self._end_session(statement, agreed)

@@ -79,6 +79,7 @@ class StepRunner:
         self._replies = ReplyHistory()
         self._parameters: Tensor | None = None
         self._checked = CheckedSteps(context.model)
+        self._begun = False
 
     def order_forward(self, orders: list[messages.OrderForward]) -> None:
         """Begin an attempt: send every active client its order and the client part's parameters."""
@@ -197,6 +198,9 @@ class StepRunner:
             return None
         buffers = attempt.buffers
         buffers.decode()
+        if not self._begun:
+            self._context.model.begin(self._context.label_statistics.pooled())
+            self._begun = True
         return self._checked.run(*buffers.rows(), (buffers.smashed, buffers.labels), exchange.step)
 
     async def _apply_update(self, attempt: _Attempt, effect: messages.ApplyUpdate) -> None:
@@ -212,7 +216,7 @@ class StepRunner:
 
     def _update(self, buffers: StepBuffers, effect: messages.ApplyUpdate) -> _Updated | NumericFault:
         """In the torch thread: apply the update, and compute what the record and the next step need."""
-        rate = self._checked.apply(buffers.gradients(), effect.epoch, effect.exchange.step)
+        rate = self._checked.apply(buffers.gradients(), effect.epoch, effect.exchange.step, effect.position)
         if isinstance(rate, NumericFault):
             return rate
         classes = self._context.task.objective.class_numbers(buffers.labels).numpy()

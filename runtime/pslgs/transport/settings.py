@@ -42,10 +42,10 @@ METHOD: str = _TRAINING.methods_by_name["Session"].name
 """Service and method of ``v1/training.proto``."""
 
 ADMITTED = ("pslgs-admitted", "yes")
-"""Initial metadata that tell a client that it is admitted."""
+"""Initial metadata of the answer to a client that is admitted."""
 
 RETRY_AFTER = "pslgs-retry-after-ms"
-"""Key of the trailing metadata that tells a client when it may connect again."""
+"""Key of the trailing metadata with the time after which a client may connect again."""
 
 FRAME_BYTES = 256 << 10
 """Maximum size of an HTTP/2 frame in bytes.

@@ -24,7 +24,7 @@ Write = Callable[[bytes], Awaitable[None]]
 """Function that waits until gRPC has accepted a message; raises `StreamEnded`."""
 
 HalfClose = Callable[[], Coroutine[Any, Any, None]]
-"""Function that tells the peer that no further message follows."""
+"""Function by which the peer learns that no further message follows."""
 
 
 class _Outgoing(NamedTuple):

@@ -24,37 +24,47 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!pslgs/transport/v1/training.proto\x12\x08pslgs.v1\"(\n\x06\x46rames\x12\x1e\n\x05\x66rame\x18\x01 \x03(\x0b\x32\x0f.pslgs.v1.Frame\":\n\x05\x46rame\x12 \n\x06header\x18\x01 \x01(\x0b\x32\x10.pslgs.v1.Header\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\"\xb6\x02\n\x06Header\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.pslgs.v1.HelloH\x00\x12$\n\x07welcome\x18\x02 \x01(\x0b\x32\x11.pslgs.v1.WelcomeH\x00\x12$\n\x07\x66orward\x18\x03 \x01(\x0b\x32\x11.pslgs.v1.ForwardH\x00\x12\"\n\x06tensor\x18\x04 \x01(\x0b\x32\x10.pslgs.v1.TensorH\x00\x12 \n\x05\x61\x62ort\x18\x05 \x01(\x0b\x32\x0f.pslgs.v1.AbortH\x00\x12&\n\x08\x65valuate\x18\x06 \x01(\x0b\x32\x12.pslgs.v1.EvaluateH\x00\x12\"\n\x06\x66inish\x18\x07 \x01(\x0b\x32\x10.pslgs.v1.FinishH\x00\x12$\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x11.pslgs.v1.FailureH\x00\x42\x06\n\x04\x62ody\"\xad\x01\n\x05Hello\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x12\n\njob_digest\x18\x03 \x01(\x0c\x12\x0f\n\x07samples\x18\x04 \x01(\x04\x12\x14\n\x0clabel_counts\x18\x05 \x03(\x04\x12\x13\n\x0b\x63lass_names\x18\x06 \x03(\t\x12\x13\n\x0binput_shape\x18\x07 \x03(\r\x12\x1a\n\x12\x65valuation_samples\x18\x08 \x01(\x04\"\x1e\n\x07Welcome\x12\x13\n\x0binput_shape\x18\x01 \x03(\r\"\x83\x01\n\x07\x46orward\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12\x0f\n\x07samples\x18\x05 \x01(\r\x12\x13\n\x0bnext_offset\x18\x06 \x01(\x04\x12\x14\n\x0cnext_samples\x18\x07 \x01(\r\"\xef\x01\n\x06Tensor\x12#\n\x04kind\x18\x01 \x01(\x0e\x32\x15.pslgs.v1.Tensor.Kind\x12\x0c\n\x04step\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\r\n\x05\x66irst\x18\x04 \x01(\r\x12\x0f\n\x07samples\x18\x05 \x01(\r\x12\x0e\n\x06offset\x18\x06 \x01(\x04\"q\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nPARAMETERS\x10\x01\x12\x10\n\x0cSMASHED_DATA\x10\x02\x12\n\n\x06LABELS\x10\x03\x12\x10\n\x0c\x43UT_GRADIENT\x10\x04\x12\x13\n\x0f\x43LIENT_GRADIENT\x10\x05\"&\n\x05\x41\x62ort\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"I\n\x08\x45valuate\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\r\n\x05\x66irst\x18\x03 \x01(\x04\x12\x0f\n\x07samples\x18\x04 \x01(\r\"+\n\x06\x46inish\x12\x11\n\texit_code\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\"-\n\x07\x46\x61ilure\x12\x11\n\texit_code\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t2=\n\x08Training\x12\x31\n\x07Session\x12\x10.pslgs.v1.Frames\x1a\x10.pslgs.v1.Frames(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!pslgs/transport/v1/training.proto\x12\x08pslgs.v1\"(\n\x06\x46rames\x12\x1e\n\x05\x66rame\x18\x01 \x03(\x0b\x32\x0f.pslgs.v1.Frame\":\n\x05\x46rame\x12 \n\x06header\x18\x01 \x01(\x0b\x32\x10.pslgs.v1.Header\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\"\xec\x02\n\x06Header\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.pslgs.v1.HelloH\x00\x12$\n\x07welcome\x18\x02 \x01(\x0b\x32\x11.pslgs.v1.WelcomeH\x00\x12$\n\x07\x66orward\x18\x03 \x01(\x0b\x32\x11.pslgs.v1.ForwardH\x00\x12\"\n\x06tensor\x18\x04 \x01(\x0b\x32\x10.pslgs.v1.TensorH\x00\x12 \n\x05\x61\x62ort\x18\x05 \x01(\x0b\x32\x0f.pslgs.v1.AbortH\x00\x12&\n\x08\x65valuate\x18\x06 \x01(\x0b\x32\x12.pslgs.v1.EvaluateH\x00\x12\"\n\x06\x66inish\x18\x07 \x01(\x0b\x32\x10.pslgs.v1.FinishH\x00\x12$\n\x07\x66\x61ilure\x18\x08 \x01(\x0b\x32\x11.pslgs.v1.FailureH\x00\x12\x34\n\x0fstandardization\x18\t \x01(\x0b\x32\x19.pslgs.v1.StandardizationH\x00\x42\x06\n\x04\x62ody\"\xf8\x02\n\x05Hello\x12\x10\n\x08protocol\x18\x01 \x01(\r\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x12\n\njob_digest\x18\x03 \x01(\x0c\x12\x0f\n\x07samples\x18\x04 \x01(\x04\x12\x14\n\x0clabel_counts\x18\x05 \x03(\x04\x12\x13\n\x0b\x63lass_names\x18\x06 \x03(\t\x12\x13\n\x0binput_shape\x18\x07 \x03(\r\x12\x1a\n\x12\x65valuation_samples\x18\x08 \x01(\x04\x12.\n\x08left_out\x18\t \x03(\x0b\x32\x1c.pslgs.v1.Hello.LeftOutEntry\x12\x31\n\x0f\x66\x65\x61ture_moments\x18\n \x01(\x0b\x32\x18.pslgs.v1.FeatureMoments\x12\x0f\n\x07\x66\x61ilure\x18\x0b \x01(\t\x12%\n\x0cinput_shapes\x18\x0c \x03(\x0b\x32\x0f.pslgs.v1.Shape\x1a.\n\x0cLeftOutEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x15\n\x05Shape\x12\x0c\n\x04size\x18\x01 \x03(\r\"A\n\x0e\x46\x65\x61tureMoments\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12\x0c\n\x04mean\x18\x02 \x03(\x01\x12\x12\n\ndeviations\x18\x03 \x03(\x01\"2\n\x0fStandardization\x12\x0c\n\x04mean\x18\x01 \x03(\x01\x12\x11\n\tdeviation\x18\x02 \x03(\x01\"E\n\x07Welcome\x12\x13\n\x0binput_shape\x18\x01 \x03(\r\x12%\n\x0cinput_shapes\x18\x02 \x03(\x0b\x32\x0f.pslgs.v1.Shape\"\x83\x01\n\x07\x46orward\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\r\n\x05\x65poch\x18\x03 \x01(\r\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x12\x0f\n\x07samples\x18\x05 \x01(\r\x12\x13\n\x0bnext_offset\x18\x06 \x01(\x04\x12\x14\n\x0cnext_samples\x18\x07 \x01(\r\"\xef\x01\n\x06Tensor\x12#\n\x04kind\x18\x01 \x01(\x0e\x32\x15.pslgs.v1.Tensor.Kind\x12\x0c\n\x04step\x18\x02 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\r\n\x05\x66irst\x18\x04 \x01(\r\x12\x0f\n\x07samples\x18\x05 \x01(\r\x12\x0e\n\x06offset\x18\x06 \x01(\x04\"q\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nPARAMETERS\x10\x01\x12\x10\n\x0cSMASHED_DATA\x10\x02\x12\n\n\x06LABELS\x10\x03\x12\x10\n\x0c\x43UT_GRADIENT\x10\x04\x12\x13\n\x0f\x43LIENT_GRADIENT\x10\x05\"&\n\x05\x41\x62ort\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\"I\n\x08\x45valuate\x12\x0c\n\x04step\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\r\n\x05\x66irst\x18\x03 \x01(\x04\x12\x0f\n\x07samples\x18\x04 \x01(\r\"+\n\x06\x46inish\x12\x11\n\texit_code\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\"-\n\x07\x46\x61ilure\x12\x11\n\texit_code\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t2=\n\x08Training\x12\x31\n\x07Session\x12\x10.pslgs.v1.Frames\x1a\x10.pslgs.v1.Frames(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pslgs.transport.v1.training_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_HELLO_LEFTOUTENTRY']._loaded_options = None
+  _globals['_HELLO_LEFTOUTENTRY']._serialized_options = b'8\001'
   _globals['_FRAMES']._serialized_start=47
   _globals['_FRAMES']._serialized_end=87
   _globals['_FRAME']._serialized_start=89
   _globals['_FRAME']._serialized_end=147
   _globals['_HEADER']._serialized_start=150
-  _globals['_HEADER']._serialized_end=460
-  _globals['_HELLO']._serialized_start=463
-  _globals['_HELLO']._serialized_end=636
-  _globals['_WELCOME']._serialized_start=638
-  _globals['_WELCOME']._serialized_end=668
-  _globals['_FORWARD']._serialized_start=671
-  _globals['_FORWARD']._serialized_end=802
-  _globals['_TENSOR']._serialized_start=805
-  _globals['_TENSOR']._serialized_end=1044
-  _globals['_TENSOR_KIND']._serialized_start=931
-  _globals['_TENSOR_KIND']._serialized_end=1044
-  _globals['_ABORT']._serialized_start=1046
-  _globals['_ABORT']._serialized_end=1084
-  _globals['_EVALUATE']._serialized_start=1086
-  _globals['_EVALUATE']._serialized_end=1159
-  _globals['_FINISH']._serialized_start=1161
-  _globals['_FINISH']._serialized_end=1204
-  _globals['_FAILURE']._serialized_start=1206
-  _globals['_FAILURE']._serialized_end=1251
-  _globals['_TRAINING']._serialized_start=1253
-  _globals['_TRAINING']._serialized_end=1314
+  _globals['_HEADER']._serialized_end=514
+  _globals['_HELLO']._serialized_start=517
+  _globals['_HELLO']._serialized_end=893
+  _globals['_HELLO_LEFTOUTENTRY']._serialized_start=847
+  _globals['_HELLO_LEFTOUTENTRY']._serialized_end=893
+  _globals['_SHAPE']._serialized_start=895
+  _globals['_SHAPE']._serialized_end=916
+  _globals['_FEATUREMOMENTS']._serialized_start=918
+  _globals['_FEATUREMOMENTS']._serialized_end=983
+  _globals['_STANDARDIZATION']._serialized_start=985
+  _globals['_STANDARDIZATION']._serialized_end=1035
+  _globals['_WELCOME']._serialized_start=1037
+  _globals['_WELCOME']._serialized_end=1106
+  _globals['_FORWARD']._serialized_start=1109
+  _globals['_FORWARD']._serialized_end=1240
+  _globals['_TENSOR']._serialized_start=1243
+  _globals['_TENSOR']._serialized_end=1482
+  _globals['_TENSOR_KIND']._serialized_start=1369
+  _globals['_TENSOR_KIND']._serialized_end=1482
+  _globals['_ABORT']._serialized_start=1484
+  _globals['_ABORT']._serialized_end=1522
+  _globals['_EVALUATE']._serialized_start=1524
+  _globals['_EVALUATE']._serialized_end=1597
+  _globals['_FINISH']._serialized_start=1599
+  _globals['_FINISH']._serialized_end=1642
+  _globals['_FAILURE']._serialized_start=1644
+  _globals['_FAILURE']._serialized_end=1689
+  _globals['_TRAINING']._serialized_start=1691
+  _globals['_TRAINING']._serialized_end=1752
 # @@protoc_insertion_point(module_scope)

@@ -22,7 +22,7 @@ class Frame(_message.Message):
     def __init__(self, header: _Optional[_Union[Header, _Mapping]] = ..., payload: _Optional[bytes] = ...) -> None: ...
 
 class Header(_message.Message):
-    __slots__ = ("hello", "welcome", "forward", "tensor", "abort", "evaluate", "finish", "failure")
+    __slots__ = ("hello", "welcome", "forward", "tensor", "abort", "evaluate", "finish", "failure", "standardization")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     FORWARD_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,7 @@ class Header(_message.Message):
     EVALUATE_FIELD_NUMBER: _ClassVar[int]
     FINISH_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    STANDARDIZATION_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     welcome: Welcome
     forward: Forward
@@ -39,10 +40,18 @@ class Header(_message.Message):
     evaluate: Evaluate
     finish: Finish
     failure: Failure
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., forward: _Optional[_Union[Forward, _Mapping]] = ..., tensor: _Optional[_Union[Tensor, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ..., evaluate: _Optional[_Union[Evaluate, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ...) -> None: ...
+    standardization: Standardization
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., forward: _Optional[_Union[Forward, _Mapping]] = ..., tensor: _Optional[_Union[Tensor, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ..., evaluate: _Optional[_Union[Evaluate, _Mapping]] = ..., finish: _Optional[_Union[Finish, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., standardization: _Optional[_Union[Standardization, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol", "client_id", "job_digest", "samples", "label_counts", "class_names", "input_shape", "evaluation_samples")
+    __slots__ = ("protocol", "client_id", "job_digest", "samples", "label_counts", "class_names", "input_shape", "evaluation_samples", "left_out", "feature_moments", "failure", "input_shapes")
+    class LeftOutEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
     JOB_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +60,10 @@ class Hello(_message.Message):
     CLASS_NAMES_FIELD_NUMBER: _ClassVar[int]
     INPUT_SHAPE_FIELD_NUMBER: _ClassVar[int]
     EVALUATION_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_MOMENTS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    INPUT_SHAPES_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     client_id: str
     job_digest: bytes
@@ -59,13 +72,43 @@ class Hello(_message.Message):
     class_names: _containers.RepeatedScalarFieldContainer[str]
     input_shape: _containers.RepeatedScalarFieldContainer[int]
     evaluation_samples: int
-    def __init__(self, protocol: _Optional[int] = ..., client_id: _Optional[str] = ..., job_digest: _Optional[bytes] = ..., samples: _Optional[int] = ..., label_counts: _Optional[_Iterable[int]] = ..., class_names: _Optional[_Iterable[str]] = ..., input_shape: _Optional[_Iterable[int]] = ..., evaluation_samples: _Optional[int] = ...) -> None: ...
+    left_out: _containers.ScalarMap[str, int]
+    feature_moments: FeatureMoments
+    failure: str
+    input_shapes: _containers.RepeatedCompositeFieldContainer[Shape]
+    def __init__(self, protocol: _Optional[int] = ..., client_id: _Optional[str] = ..., job_digest: _Optional[bytes] = ..., samples: _Optional[int] = ..., label_counts: _Optional[_Iterable[int]] = ..., class_names: _Optional[_Iterable[str]] = ..., input_shape: _Optional[_Iterable[int]] = ..., evaluation_samples: _Optional[int] = ..., left_out: _Optional[_Mapping[str, int]] = ..., feature_moments: _Optional[_Union[FeatureMoments, _Mapping]] = ..., failure: _Optional[str] = ..., input_shapes: _Optional[_Iterable[_Union[Shape, _Mapping]]] = ...) -> None: ...
+
+class Shape(_message.Message):
+    __slots__ = ("size",)
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    size: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, size: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class FeatureMoments(_message.Message):
+    __slots__ = ("count", "mean", "deviations")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    DEVIATIONS_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    mean: _containers.RepeatedScalarFieldContainer[float]
+    deviations: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, count: _Optional[int] = ..., mean: _Optional[_Iterable[float]] = ..., deviations: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class Standardization(_message.Message):
+    __slots__ = ("mean", "deviation")
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    DEVIATION_FIELD_NUMBER: _ClassVar[int]
+    mean: _containers.RepeatedScalarFieldContainer[float]
+    deviation: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, mean: _Optional[_Iterable[float]] = ..., deviation: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("input_shape",)
+    __slots__ = ("input_shape", "input_shapes")
     INPUT_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    INPUT_SHAPES_FIELD_NUMBER: _ClassVar[int]
     input_shape: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, input_shape: _Optional[_Iterable[int]] = ...) -> None: ...
+    input_shapes: _containers.RepeatedCompositeFieldContainer[Shape]
+    def __init__(self, input_shape: _Optional[_Iterable[int]] = ..., input_shapes: _Optional[_Iterable[_Union[Shape, _Mapping]]] = ...) -> None: ...
 
 class Forward(_message.Message):
     __slots__ = ("step", "attempt", "epoch", "offset", "samples", "next_offset", "next_samples")
