@@ -24,6 +24,19 @@ def look(manifest, *options):
     return run(app, ["compare", manifest, "--schedule-only", "--seeds", "2", "--jobs", "1", *options])
 
 
+def test_sites_are_described_as_for_a_run(manifest):
+    described = yaml.safe_load(Path(manifest).read_text(encoding="utf-8"))
+    described["spec"]["data"] = {"train": {"format": "NumPy", "path": "{client}.npz"}}
+    Path(manifest).write_text(yaml.safe_dump(described), encoding="utf-8")
+    for name in ("Site_1.npz", "site-2.npz", ".site-3.npz"):
+        Path(name).touch()
+    lines = look(manifest, "--strategies", "Global").output.splitlines()
+    assert lines[:2] == [
+        "the data of 'Site_1' are those of the client site-1",
+        "not a client's data: 1 hidden file (.site-3.npz)",
+    ]
+
+
 @pytest.mark.slow
 def test_json_is_all_that_is_printed(manifest):
     result = look(manifest, "--format", "json", "--strategies", "Global,FixedLocal")
@@ -74,6 +87,7 @@ def test_what_is_printed_fits_the_terminal_and_answers_the_questions(manifest):
     )
 
 
+@pytest.mark.slow
 def test_the_folder_of_another_comparison_is_told_in_one_line(manifest):
     look(manifest, "--strategies", "Global")
     result = look(manifest, "--strategies", "Global", "--partition", "iid")

@@ -35,11 +35,13 @@ def test_the_page_needs_nothing_else(looked):
     assert "<dt>70 % of links</dt> <dd>1 Gbit/s up, 1 Gbit/s down" in page
 
 
+@pytest.mark.slow
 def test_the_page_is_the_same_each_time(trained):
     comparison, folder = trained
     assert render(comparison) == (folder / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_only_what_there_is_is_drawn(looked, trained):
     assert [chart.title for chart in charts(looked)] == [
         *OF_BATCHES,
@@ -97,7 +99,7 @@ def test_accuracies_are_compared_where_there_are_some(trained):
 def test_a_question_is_not_answered_from_nothing():
     alone = compare(job(), strategies=["LatentDirichlet"], seeds=1, schedule_only=True)
     assert told(alone) == [
-        "No strategy without an allocation was simulated; FixedLocal would tell.",
+        "No strategy without an allocation was simulated; simulate FixedLocal to compare with it.",
         "Global was not simulated.",
         "Global was not simulated.",
     ]

@@ -7,7 +7,7 @@ import pytest
 
 from comparison.watching import Notes
 from pslgs import InputError, compare
-from pslgs.comparison.pool import ComparisonError, TrialRunner, run_in_lanes
+from pslgs.comparison.pool import ComparisonError, TrialRunner, run_with_executors
 from pslgs.comparison.store import TrialStore, fingerprint
 from pslgs.comparison.trial import ComparisonOptions, Trial
 from pslgs.spec.errors import Violation
@@ -26,6 +26,7 @@ def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_computed_again(tmp_path):
     look(tmp_path, seeds=1)
     notes = Notes()
@@ -81,12 +82,14 @@ def test_the_folder_of_a_run_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 
+@pytest.mark.slow
 def test_every_step_is_told_and_how_many_there_are(tmp_path):
     notes = Notes()
     look(tmp_path, notes, strategies=["Global"], seeds=1)
     assert notes.steps == {"Global-seed-3": (46, 46)}
 
 
+@pytest.mark.slow
 def test_measured_times_are_kept_apart(tmp_path):
     comparison = look(tmp_path)
     assert json.loads((tmp_path / "timing.json").read_text()) == comparison.measured_seconds
@@ -133,7 +136,7 @@ def test_a_comparison_that_fails_leaves_a_folder_that_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-class Lane(Executor):
+class CountingExecutor(Executor):
     """Computes at once, in the thread that submits."""
 
     def __init__(self) -> None:
@@ -154,16 +157,16 @@ def test_any_executor_can_compute_trials_with_the_same_files(tmp_path, trained):
     comparison, folder = trained
     trials = [outcome.trial for outcome in comparison.outcomes]
     store = TrialStore(tmp_path, fingerprint(comparison.job, comparison.options))
-    lanes, notes = [Lane(), Lane()], Notes()
+    executors, notes = [CountingExecutor(), CountingExecutor()], Notes()
     with store.prepared():
-        run_in_lanes(TrialRunner(comparison.job, comparison.options, store), trials, lanes, notes)
-    assert [len(lane.computed) for lane in lanes] == [2, 2]
+        run_with_executors(TrialRunner(comparison.job, comparison.options, store), trials, executors, notes)
+    assert [len(executor.computed) for executor in executors] == [2, 2]
     assert sorted(notes.computed) == sorted(trial.name for trial in trials)
     whole = contents(folder)
     assert contents(tmp_path) == {name: whole[name] for name in whole if name.startswith("cells/")}
 
 
-class BrokenLane(Executor):
+class DyingExecutor(Executor):
     """Loses its process with every trial."""
 
     def submit(self, *_arguments, **_options):
@@ -176,7 +179,9 @@ def test_a_trial_whose_process_dies_is_named(tmp_path):
     options = ComparisonOptions(strategies=TWO, seeds=[3])
     store = TrialStore(tmp_path, fingerprint(job(), options))
     with pytest.raises(ComparisonError, match=r"^the process of FixedLocal-seed-3 ended unexpectedly"):
-        run_in_lanes(TrialRunner(job(), options, store), [Trial("FixedLocal", 3)], [BrokenLane()], Notes())
+        run_with_executors(
+            TrialRunner(job(), options, store), [Trial("FixedLocal", 3)], [DyingExecutor()], Notes()
+        )
 
 
 def test_the_progress_of_another_process_is_read_from_the_store(tmp_path):

@@ -53,6 +53,7 @@ def test_evaluations_at_the_clients_are_scored_again_too():
     assert there.loss == pytest.approx(at_server.loss, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_network_without_batch_norm_has_nothing_to_recalibrate():
     assert simulate(job(), options=TWICE).recalibrated_accuracy is None
 

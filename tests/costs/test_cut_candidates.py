@@ -1,8 +1,7 @@
 """Which layers a plan looks at, for every architecture there is."""
 
 import pytest
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pslgs.costs.cuts import candidates, deduplicate_cuts, every_layer, stages
 from pslgs.splitting.architectures import architectures, build_model, cnn, resnet18_cifar
@@ -13,6 +12,8 @@ def test_the_stages_of_a_network_come_in_its_order_with_the_chosen_layer_among_t
     assert stages(resnet18_cifar(), "layer2.0") == named.split()
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("parameters_without_memory")
 def test_a_network_of_few_layers_is_looked_into() -> None:
     found = stages(build_model("vgg11", {}, 0), "features")
     assert len(found) <= 13
@@ -26,6 +27,7 @@ def test_every_layer_comes_before_the_one_that_it_ends() -> None:
     assert len(names) == len(list(cnn().named_modules())) - 1
 
 
+@pytest.mark.slow
 def test_layers_that_cannot_be_cut_at_are_passed_over() -> None:
     model = cnn().to("meta")
     found = list(candidates(model, (3, 32, 32), every_layer(model)))
@@ -51,10 +53,34 @@ def test_looking_for_cuts_leaves_the_model_whole() -> None:
     assert {name: type(layer) for name, layer in model.named_modules()} == before
 
 
+OURS = {"mlp", "cnn", "resnet18-cifar", "series-cnn", "text-cnn"}
+SMALLEST = [
+    *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "googlenet"),
+    *("inception_v3", "maxvit_t", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "regnet_x_400mf"),
+    *("regnet_y_400mf", "resnet18", "resnet50", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t"),
+    *("swin_v2_t", "vgg11", "vgg11_bn", "vit_b_32"),
+]
+"""Of each family of torchvision's classifiers the smallest, and both where its layers are of two kinds."""
+
+
+@pytest.mark.slow
+def test_no_family_of_classifiers_is_left_out() -> None:
+    assert {family(name) for name in architectures() if name not in OURS} == {
+        family(name) for name in SMALLEST
+    }
+
+
+def family(classifier: str) -> str:
+    """Name the module that a classifier of torchvision is defined in."""
+    from torchvision import models  # noqa: PLC0415 - collecting tests does not need it
+
+    return str(models.get_model_builder(classifier).__module__)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("parameters_without_memory")
-@pytest.mark.parametrize("architecture", [name for name in architectures() if name != "mlp"])
-def test_every_architecture_has_cuts_to_compare(architecture: str) -> None:
+@pytest.mark.parametrize("architecture", ["cnn", "resnet18-cifar", *SMALLEST])
+def test_every_family_of_architectures_of_images_has_cuts_to_compare(architecture: str) -> None:
     built = build_model(architecture, {}, seed=0)
     assert isinstance(built, nn.Module)
     side = 299 if architecture == "inception_v3" else 224
@@ -68,14 +94,3 @@ def test_every_architecture_has_cuts_to_compare(architecture: str) -> None:
     for each in found:
         assert each.profile.client_flops > 0
         assert each.profile.activation_bytes > 0
-
-
-@pytest.fixture
-def parameters_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put each parameter on the meta device; the arithmetic of a builder (RegNet's widths) stays real."""
-    make = nn.Parameter.__new__
-
-    def make_on_meta(cls: type[nn.Parameter], data: Tensor, *arguments: bool) -> nn.Parameter:
-        return make(cls, data.to(torch.device("meta")), *arguments)
-
-    monkeypatch.setattr(nn.Parameter, "__new__", make_on_meta)

@@ -72,12 +72,14 @@ def test_json_says_all_that_the_plan_holds(pslgs: Pslgs) -> None:
     assert told.own_cut.layer == "hidden1"
 
 
+@pytest.mark.slow
 def test_a_plan_survives_json(planned: Planned) -> None:
     for spec in ({}, {"loss": "MeanSquaredError"}, {"sampling": {"strategy": "FixedLocal"}}):
         plan = planned(**spec)
         assert plan_from_document(json.loads(json.dumps(plan_document(plan), allow_nan=False))) == plan
 
 
+@pytest.mark.slow
 def test_all_cuts_are_more_than_the_readable_ones(pslgs: Pslgs) -> None:
     arguments = ("plan", EXAMPLES / "digits.yaml", *SPEEDS, "--format", "json")
     some, every = (json.loads(pslgs(*arguments, *more).stdout)["cuts"] for more in ((), ("--all-cuts",)))

@@ -23,14 +23,16 @@ def test_the_cut_moves_when_the_link_becomes_slow(planned: Planned) -> None:
     assert min(slow.cuts, key=lambda cut: cut.step.total).layer == "conv2"
 
 
+@pytest.mark.slow
 def test_the_reason_names_both_cuts_with_their_figures(planned: Planned) -> None:
     reason = planned(FAST, model=cnn("conv3")).recommendation.reason
     assert reason.startswith("cut after conv1. A step takes ")
     assert "a sample crosses as 32.8 kB, 2.7 times the input" in reason
     assert "The job's own, conv3, takes " in reason
-    assert "smashed data of an earlier layer tell more of the samples" in reason
+    assert "smashed data of an earlier layer reveal more of the samples" in reason
 
 
+@pytest.mark.slow
 def test_a_cut_that_is_best_is_kept_and_compared_with_the_next(planned: Planned) -> None:
     plan = planned(SLOW, model=cnn("conv2"))
     assert plan.recommendation.layer == plan.cut_layer == "conv2"
@@ -148,12 +150,14 @@ ADVICE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("outlook", "spec", "words"), ADVICE.values(), ids=ADVICE.keys())
 def test_advice_is_given(planned: Planned, outlook, spec, words) -> None:
     given = [f"{advice.path}: {advice.text}" for advice in planned(outlook, **spec).advice]
     assert [each for each in given if words in each], given
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("outlook", "spec"),
     [
@@ -215,3 +219,34 @@ def test_what_cannot_be_planned_is_said_with_its_field(planned: Planned, outlook
     with pytest.raises(InputError) as refused:
         planned(outlook, **spec)
     assert [each.path for each in refused.value.violations] == [path]
+
+
+SGD = {"name": "SGD", "momentum": 0.9}
+ELEMENTS = 64 * 32 + 32 + 32 * 16 + 16 + 16 * 10 + 10  # of the small network
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spec", "copies"),
+    [
+        pytest.param({"optimizer": SGD | {"momentum": 0}}, -1, id="no momentum"),
+        pytest.param({"optimizer": {"name": "Adam"}}, 1, id="two moments"),
+        pytest.param({"optimizer": {"name": "RMSprop", "momentum": 0}}, 0, id="mean square"),
+        pytest.param({"optimizer": {"name": "RMSprop", "momentum": 0.9}}, 1, id="mean square and momentum"),
+        pytest.param({"optimizer": SGD, "ema": {"decay": 0.99}}, 1, id="averages"),
+        pytest.param({"optimizer": SGD | {"accumulate": 2}}, 1, id="accumulation"),
+        pytest.param({"optimizer": SGD | {"accumulate": 2}, "ema": {"decay": 0.99}}, 2, id="both"),
+    ],
+)
+def test_copies_of_the_model_are_in_the_memory_of_the_server(
+    spec: dict, copies: int, planned: Planned
+) -> None:
+    plain, other = planned(optimizer=SGD).own_cut, planned(**spec).own_cut
+    assert other.server_bytes - plain.server_bytes == copies * 4 * ELEMENTS
+
+
+@pytest.mark.slow
+def test_a_larger_global_batch_is_in_the_memory_of_the_server(planned: Planned) -> None:
+    small, large = (planned(sampling={"globalBatchSize": size}).own_cut for size in (80, 160))
+    of_sample = 2 * small.smashed_bytes + 4 * (32 + 16)
+    assert large.server_bytes - small.server_bytes == 80 * of_sample

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pslgs.costs.time_model import ClientTimeModel, Conditions, Link, step_time
 from pslgs.costs.traffic import StepTraffic, step_traffic
 from pslgs.spec.deployment import Compression
+from pslgs.spec.loss import Loss
 from pslgs.spec.model import ModelSpec
 from pslgs.spec.profiles import ClientProfile
-from pslgs.spec.training import Loss
 from pslgs.splitting.layout import SmashedLayout
 from pslgs.splitting.network import build_network
 from pslgs.training.client_step import ClientStep
@@ -48,6 +48,8 @@ def test_a_network_is_profiled(profile) -> None:
     assert profile.server_parameters == 8 * 5 + 5 + 5 * 3 + 3
     assert (profile.client_flops, profile.server_flops) == (2 * 6 * 8, 2 * (8 * 5 + 5 * 3))
     assert (profile.input_elements, profile.output_shape) == (6, (3,))
+    assert profile.server_gradients == profile.server_parameters
+    assert profile.server_activation_bytes == 4 * (8 + 5)  # the smashed data, the ReLU's output
     assert profile.activation_bytes == 4 * (6 + 8)  # the input for the weights' gradient, the ReLU's output
 
 
@@ -59,6 +61,7 @@ def test_convolutions_and_normalisation_are_profiled() -> None:
     assert found.smashed.shapes == ((4, 4, 4),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["cnn", "resnet18-cifar"])
 def test_the_meta_device_shows_what_real_tensors_show(architecture) -> None:
     cut = ModelSpec(architecture=architecture, cut_layer="conv1")
@@ -130,7 +133,7 @@ def test_what_overlaps_takes_as_long_as_a_pipeline_of_two(one, other, slices) ->
 @given(st.integers(1, 10), st.integers(0, 9))
 def test_a_faster_link_never_makes_a_step_longer(bandwidth, latency) -> None:
     layout = SmashedLayout(((64, 32, 32),), torch.float32)
-    shape = NetworkProfile(layout, (3,), 3072, 10_000, 10_000, 10_000, 1_000_000, 1_000_000, 0)
+    shape = NetworkProfile(layout, (3,), 3072, 10_000, 10_000, 10_000, 10_000, 1_000_000, 1_000_000, 0, 0)
     traffic = traffic_of_cut(shape, Compression.NONE)
     slow, fast = (
         step_time(shape, traffic, 40, 128, Conditions(Link.symmetric(rate, delay), 1e9, 1e9)).total

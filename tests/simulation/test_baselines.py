@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from exactness import several_inputs
 from pslgs.simulation.api import simulate
 from pslgs.simulation.federated import FederatedTraining
 from pslgs.simulation.setup import Part, SimulationOptions, build_simulation_setup
@@ -50,6 +51,16 @@ def test_federated_averaging_of_one_client_is_plain_training(tmp_path):
         torch.testing.assert_close(tensor, centralized.model[name], rtol=1e-4, atol=1e-5)
 
 
+def test_federated_averaging_passes_several_inputs_by_name_and_tokens_as_integers():
+    spec = several_inputs.job_spec(optimizer={"name": "SGD", "learningRate": 0.1, "momentum": 0.0}, epochs=2)
+    one = spec.data.model_copy(update={"partition": spec.data.partition.model_copy(update={"clients": 1})})
+    clinic = job().model_copy(update={"spec": spec.model_copy(update={"data": one})})
+    averaged, plain = (simulate(clinic, strategy=name) for name in ("FederatedAveraging", "Centralized"))
+    for name, tensor in averaged.model.items():
+        torch.testing.assert_close(tensor, plain.model[name], msg=name)
+
+
+@pytest.mark.slow
 def test_federated_averaging_learns_and_tells_its_rounds():
     sampling = {"globalBatchSize": 16}
     result = simulate(job(epochs=12, sampling=sampling), strategy="FederatedAveraging", partition="iid")
@@ -89,6 +100,22 @@ def test_sequential_split_learning_asks_one_client_at_a_time():
 def test_a_manifest_cannot_name_a_baseline(strategy):
     with pytest.raises(InputError, match=r"spec.sampling.strategy: is '\w+', must be one of Global"):
         job(sampling={"strategy": strategy.value})
+
+
+@pytest.mark.parametrize(
+    ("field", "spec"),
+    [
+        ("optimizer.accumulate", {"optimizer": {"accumulate": 2}}),
+        ("ema.decay", {"ema": {"decay": 0.9}}),
+        ("precision", {"precision": {"server": "BFloat16"}}),
+    ],
+    ids=["accumulation", "average", "precision"],
+)
+def test_federated_averaging_refuses_options_that_it_does_not_have(field, spec):
+    with pytest.raises(
+        InputError, match=rf"^spec\.{field}: does not apply to the strategy FederatedAveraging"
+    ):
+        simulate(job(**spec), strategy="FederatedAveraging")
 
 
 def test_federated_averaging_has_no_schedule_to_look_at():

@@ -10,6 +10,7 @@ from simulation.jobs import job
 STRATEGIES = ("Global", "FixedLocal", "FixedProportionalLocal", "LatentDirichlet", "SequentialSplit")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", [*STRATEGIES, "Centralized"], ids=str)
 def test_the_batches_are_those_of_the_training(strategy):
     trained, looked = (
@@ -23,6 +24,7 @@ def test_the_batches_are_those_of_the_training(strategy):
     assert (trained.model is None, looked.model is None) == (False, True)
 
 
+@pytest.mark.slow
 def test_a_thousand_global_batches_lie_on_the_expectation_and_under_the_bound(paper_job):
     steps = simulate(
         paper_job.model_copy(update={"spec": paper_job.spec.model_copy(update={"epochs": 3})}),
@@ -35,6 +37,7 @@ def test_a_thousand_global_batches_lie_on_the_expectation_and_under_the_bound(pa
     assert (steps.deviation > steps.deviation_bound).mean() < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("clients", "active"),
     [(16, 16.0), (32, 31.4), (64, 55.4), (128, 81.1)],

@@ -12,6 +12,9 @@ from simulation.jobs import document
 
 pytestmark = pytest.mark.slow
 
+CLIENTS = 5
+"""As few as can hold all classes: each is a process of its own."""
+
 
 @pytest.mark.parametrize(
     ("compression", "at", "strategy"),
@@ -21,6 +24,7 @@ pytestmark = pytest.mark.slow
 def test_weights_losses_and_evaluations_are_bit_identical(tmp_path, compression, at, strategy):
     manifest = document(transport={"compression": compression})
     manifest["spec"]["data"]["evaluation"]["at"] = at
+    manifest["spec"]["data"]["partition"]["clients"] = CLIENTS
     manifest["spec"]["sampling"]["strategy"] = strategy
     name = write_manifest(tmp_path, manifest)
     for command in ("run", "simulate"):
@@ -30,9 +34,10 @@ def test_weights_losses_and_evaluations_are_bit_identical(tmp_path, compression,
     assert [step.allocation for step in simulated] == [step.allocation for step in ran]
     assert [step.loss for step in simulated] == [step.loss for step in ran]
     assert [step.deviation for step in simulated] == [step.deviation for step in ran]
-    models = [load_file(tmp_path / command / "model.safetensors") for command in ("run", "simulate")]
-    assert models[0].keys() == models[1].keys()
-    assert all(torch.equal(tensor, models[1][name]) for name, tensor in models[0].items())
+    for file in ("model.safetensors", "best.safetensors"):
+        models = [load_file(tmp_path / command / file) for command in ("run", "simulate")]
+        assert models[0].keys() == models[1].keys()
+        assert all(torch.equal(tensor, models[1][name]) for name, tensor in models[0].items())
     assert evaluations(tmp_path / "simulate") == evaluations(tmp_path / "run")
     cores = [(tmp_path / command / "machine.json").read_text() for command in ("run", "simulate")]
     assert json.loads(cores[0]) == json.loads(cores[1])
@@ -41,4 +46,4 @@ def test_weights_losses_and_evaluations_are_bit_identical(tmp_path, compression,
 def evaluations(run):
     found = [record for record in records(run) if isinstance(record, EvaluationRecord)]
     assert len(found) == 2
-    return [(each.samples, each.loss, each.accuracy, dict(each.clients)) for each in found]
+    return [(each.samples, each.metrics, each.details, dict(each.clients)) for each in found]

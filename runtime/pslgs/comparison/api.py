@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pslgs.comparison.chosen_metric import target_of
 from pslgs.comparison.pool import NOBODY, TrialRunner, Watcher, run_trials
 from pslgs.comparison.report import write_files
 from pslgs.comparison.store import TrialStore, all_of, fingerprint
@@ -27,6 +28,7 @@ def compare(  # noqa: PLR0913 - what a notebook or the command line may want to 
     partition: str | None = None,
     profile: str | Mix | None = None,
     schedule_only: bool = False,
+    target: float | None = None,
     target_accuracy: float | None = None,
     recalibration_batches: int = 0,
     client_ids: Sequence[str] | None = None,
@@ -48,7 +50,9 @@ def compare(  # noqa: PLR0913 - what a notebook or the command line may want to 
         profile: Links and machines of the clients: lan, wifi, lte, satellite, or a mix such as
             ``lan:0.8,lte:0.2``.
         schedule_only: Whether to draw the batches without training.
-        target_accuracy: See `ComparisonOptions`.
+        target: Value of the job's metric whose first time is looked for; None for one that is by 5 % worse
+            than the best strategy's.
+        target_accuracy: The same of a job whose metric is Accuracy.
         recalibration_batches: See `SimulationOptions`.
         client_ids: Names of the clients; None if the job has a partition.
         cache: Folder for converted datasets.
@@ -69,7 +73,7 @@ def compare(  # noqa: PLR0913 - what a notebook or the command line may want to 
     options = ComparisonOptions(
         strategies=[strategy_named(name, "strategies").name for name in strategies],
         seeds=range(first, first + seeds) if isinstance(seeds, int) else seeds,
-        target_accuracy=target_accuracy,
+        target=target_of(job.spec, target, target_accuracy),
         simulation=SimulationOptions(
             profile=parse_mix(profile) if isinstance(profile, str) else profile,
             schedule_only=schedule_only,

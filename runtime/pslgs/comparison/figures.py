@@ -8,12 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 from numpy.typing import NDArray
 
-from pslgs.comparison.summary import Comparison, Spread, StrategySummary
+from pslgs.comparison.chosen_metric import Spread, axis_label, value_in
+from pslgs.comparison.summary import Comparison, StrategySummary
 from pslgs.comparison.trial import Evaluation, TrialResult
 from pslgs.costs.quantities import seconds
 from pslgs.reporting.drawing import COLOURS, drawing, legend, over_steps, svg, whole_numbers
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.result import Steps
+from pslgs.spec.metrics import percentage
 from pslgs.spec.training import SamplingStrategy
 
 BINS = 40
@@ -42,20 +44,25 @@ def over_the_epoch(results: Sequence[TrialResult], column: Callable[[Steps], Flo
     return Line(x, np.nanmean(rows, axis=0), np.nanmin(rows, axis=0), np.nanmax(rows, axis=0))
 
 
-def accuracies(
+def values(
     results: Sequence[TrialResult],
     figure: Callable[[Evaluation], float | None],
     place: Callable[[TrialResult, Evaluation], float],
 ) -> Line:
-    """Average accuracies over seeds, evaluation by evaluation, at their mean place on the axis."""
+    """Average a figure over seeds, evaluation by evaluation, at their mean place on the axis.
+
+    Evaluations in which it is unknown for a seed are left out.
+    """
     length = min((len(each.evaluations) for each in results), default=0)
-    values = np.array(
+    rows = np.array(
         [[figure(each.evaluations[i]) for i in range(length)] for each in results], dtype=np.float64
     )
     places = np.array([[place(each, each.evaluations[i]) for i in range(length)] for each in results])
-    if not values.size or np.isnan(values).any() or np.isnan(places).any():
+    if not rows.size or np.isnan(places).any():
         return Line(*(np.empty(0) for _ in Line._fields))
-    return Line(places.mean(axis=0), values.mean(axis=0), values.min(axis=0), values.max(axis=0))
+    known = ~np.isnan(rows).any(axis=0)
+    rows = rows[:, known]
+    return Line(places.mean(axis=0)[known], rows.mean(axis=0), rows.min(axis=0), rows.max(axis=0))
 
 
 def _profile(steps: Steps, values: Floats) -> Floats:
@@ -76,20 +83,22 @@ _COLUMNS: Final = 2
 _HEIGHT: Final = 3.3
 
 
-def draw_accuracy(comparison: Comparison) -> str | None:
-    """Draw the accuracies over the steps."""
-    return _draw_accuracies(comparison, lambda _, evaluation: evaluation.step, _plain, "steps", over_steps)
+def draw_metric(comparison: Comparison) -> str | None:
+    """Draw the job's metric over the steps."""
+    return _draw_values(
+        comparison, lambda _, evaluation: evaluation.step, _plain(comparison), "steps", over_steps
+    )
 
 
 def draw_recalibrated(comparison: Comparison) -> str | None:
-    """Draw the accuracies with recalibrated BatchNorm statistics over the steps."""
-    return _draw_accuracies(
+    """Draw the job's metric with recalibrated BatchNorm statistics over the steps."""
+    return _draw_values(
         comparison, lambda _, evaluation: evaluation.step, _recalibrated, "recalibrated", over_steps
     )
 
 
-def draw_accuracy_over_time(comparison: Comparison) -> str | None:
-    """Draw the accuracies over the modelled time."""
+def draw_metric_over_time(comparison: Comparison) -> str | None:
+    """Draw the job's metric over the modelled time."""
 
     def place(result: TrialResult, evaluation: Evaluation) -> float:
         return float(result.steps.modelled_seconds[: evaluation.step].sum())
@@ -100,7 +109,7 @@ def draw_accuracy_over_time(comparison: Comparison) -> str | None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
         axes.xaxis.set_minor_formatter(NullFormatter())
 
-    return _draw_accuracies(comparison, place, _plain, "time", over_time)
+    return _draw_values(comparison, place, _plain(comparison), "time", over_time)
 
 
 def draw_deviation(comparison: Comparison) -> str | None:
@@ -166,30 +175,31 @@ def draw_time_against_deviation(comparison: Comparison) -> str | None:
         return svg(figure, "trade")
 
 
-def _plain(evaluation: Evaluation) -> float | None:
-    return evaluation.accuracy
+def _plain(comparison: Comparison) -> Callable[[Evaluation], float | None]:
+    return lambda evaluation: value_in(comparison.metric, evaluation)
 
 
 def _recalibrated(evaluation: Evaluation) -> float | None:
     return evaluation.recalibrated
 
 
-def _draw_accuracies(
+def _draw_values(
     comparison: Comparison,
     place: Callable[[TrialResult, Evaluation], float],
     figure_of: Callable[[Evaluation], float | None],
     name: str,
     label: Callable[[Axes], None],
 ) -> str | None:
-    lines = {each: accuracies(comparison.of(each), figure_of, place) for each in comparison.strategies}
+    lines = {each: values(comparison.of(each), figure_of, place) for each in comparison.strategies}
     lines = {strategy: line for strategy, line in lines.items() if len(line.x)}
     if not lines:
         return None
     with drawing(_HEIGHT) as (figure, axes):
         for strategy, line in lines.items():
             _draw(axes, strategy, line)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.set_ylabel("accuracy")
+        if percentage(comparison.metric):
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.set_ylabel(axis_label(comparison.metric))
         label(axes)
         legend(axes, _COLUMNS)
         return svg(figure, f"accuracy-{name}")

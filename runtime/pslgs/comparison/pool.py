@@ -104,28 +104,28 @@ def run_trials(runner: TrialRunner, trials: Sequence[Trial], *, jobs: int, watch
         for trial in trials:
             _finish(runner.store, watcher, trial, runner.run(trial, watcher.show))
         return
-    with process_lanes(min(jobs, len(trials))) as lanes:
-        run_in_lanes(runner, trials, lanes, watcher)
+    with process_executors(min(jobs, len(trials))) as executors:
+        run_with_executors(runner, trials, executors, watcher)
 
 
-def run_in_lanes(
-    runner: TrialRunner, trials: Sequence[Trial], lanes: Sequence[Executor], watcher: Watcher
+def run_with_executors(
+    runner: TrialRunner, trials: Sequence[Trial], executors: Sequence[Executor], watcher: Watcher
 ) -> None:
     """Compute ``trials`` with executors that compute one trial at a time each.
 
-    A lane per process tells which trial's process died.  An executor of many workers can be given several
-    times, once per worker; its workers need the store's folder.
+    An executor per process shows which trial's process died.  An executor of many workers can be given
+    several times, once per worker; its workers need the store's folder.
 
     Raises:
         InputError: the job or its data cannot be used.
-        ComparisonError: a lane's process ended unexpectedly.
+        ComparisonError: a process ended unexpectedly.
     """
-    waiting, idle = iter(trials), list(lanes)
+    waiting, idle = iter(trials), list(executors)
     running: dict[Future[float], tuple[Trial, Executor]] = {}
     while True:
         while idle and (trial := next(waiting, None)) is not None:
-            lane = idle.pop()
-            running[lane.submit(_run_in_worker, runner, trial)] = trial, lane
+            executor = idle.pop()
+            running[executor.submit(_run_in_worker, runner, trial)] = trial, executor
         if not running:
             return
         done, _ = wait(running, timeout=_SECONDS_BETWEEN_SHOWS, return_when=FIRST_COMPLETED)
@@ -133,12 +133,12 @@ def run_in_lanes(
             if (made := runner.store.progress(trial)) is not None:
                 watcher.show(trial, *made)
         for future in done:
-            trial, lane = running.pop(future)
+            trial, executor = running.pop(future)
             _finish(runner.store, watcher, trial, _seconds(future, trial))
-            idle.append(lane)
+            idle.append(executor)
 
 
-class ProcessLane(Executor):
+class ProcessExecutor(Executor):
     """Runs each call in a new process, which ends with the call."""
 
     @override
@@ -155,7 +155,7 @@ class ProcessLane(Executor):
 
 
 @contextmanager
-def process_lanes(number: int) -> Iterator[list[Executor]]:
+def process_executors(number: int) -> Iterator[list[Executor]]:
     """Provide executors with a process for each call.
 
     If the block raises, Ctrl-C included, the processes are terminated.
@@ -163,7 +163,7 @@ def process_lanes(number: int) -> Iterator[list[Executor]]:
     others = multiprocessing.active_children()
     completed = False
     try:
-        yield [ProcessLane() for _ in range(number)]
+        yield [ProcessExecutor() for _ in range(number)]
         completed = True
     finally:
         if not completed:

@@ -10,6 +10,7 @@ import yaml
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from pslgs.comparison import figures
+from pslgs.comparison.chosen_metric import axis_label
 from pslgs.comparison.summary import Comparison
 from pslgs.comparison.tables import columns
 from pslgs.comparison.text import answers
@@ -18,21 +19,21 @@ from pslgs.reporting.page import Chart
 
 _CHARTS: tuple[tuple[str, str, Callable[[Comparison], str | None]], ...] = (
     (
-        "Accuracy over steps",
+        "{Metric} over steps",
         "Mean over the seeds; the band reaches from the worst to the best.",
-        figures.draw_accuracy,
+        figures.draw_metric,
     ),
     (
-        "Accuracy over steps, recalibrated",
+        "{Metric} over steps, recalibrated",
         "With BatchNorm statistics estimated anew over global batches before each evaluation: what is left"
         " of the gaps was learnt, the rest was only the last batches' statistics.",
         figures.draw_recalibrated,
     ),
     (
-        "Accuracy over modelled time",
+        "{Metric} over modelled time",
         "Over the links and machines that were assumed; Centralized is computed by the server alone,"
         " FederatedAveraging by the clients alone.",
-        figures.draw_accuracy_over_time,
+        figures.draw_metric_over_time,
     ),
     (
         "Batch deviation over the epoch",
@@ -92,7 +93,9 @@ def render(comparison: Comparison) -> str:
 
 def charts(comparison: Comparison) -> list[Chart]:
     """Return the charts for which there is something to draw."""
-    drawn = [Chart(title, caption, draw(comparison)) for title, caption, draw in _CHARTS]
+    label = axis_label(comparison.metric)
+    name = label[0].upper() + label[1:]
+    drawn = [Chart(title.format(Metric=name), caption, draw(comparison)) for title, caption, draw in _CHARTS]
     return [chart for chart in drawn if chart.svg is not None]
 
 
@@ -163,6 +166,8 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
         "job": comparison.job.metadata.name,
         "seeds": list(comparison.options.seeds),
         "globalBatchSize": comparison.batch_size,
+        "metric": comparison.metric,
+        "target": comparison.target,
         "targetAccuracy": comparison.target_accuracy,
         "uniformDeviation": {"expected": uniform.expected, "bound": uniform.bound},
         "answers": [{"question": each.question, "answer": each.text} for each in answers(comparison)],

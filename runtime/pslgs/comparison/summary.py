@@ -1,35 +1,24 @@
 """A finished comparison and its summary per strategy, from which tables, figures and texts are made."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pslgs.comparison.chosen_metric import Spread, default_target, last_value, reaches, value_in
 from pslgs.comparison.trial import ComparisonOptions, Evaluation, TrialResult
 from pslgs.sampling.deviation import CONFIDENCE, BatchQuality, deviation_bound, expected_deviation
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.simulation.summary import ends_of_epochs
 from pslgs.spec.job import SplitTrainingJob
-
-
-class Spread(NamedTuple):
-    """Mean and standard deviation of a figure over seeds.
-
-    Attributes:
-        mean: Mean over the seeds in which the figure is known.
-        deviation: Sample standard deviation; 0 with a single seed.
-    """
-
-    mean: float
-    deviation: float
+from pslgs.spec.metrics import LOWER_IS_BETTER, Metric
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """When a strategy reached the target accuracy.
+    """When a strategy reached the target.
 
     Attributes:
         seeds: Number of seeds in which it did; the other figures are means over these.
@@ -61,11 +50,12 @@ class StrategySummary:
         deviation_bound: Deviation that such a batch exceeds with probability at most 1 % (Serfling, L1).
         above_bound: Share of steps whose deviation is above their bound.
         accuracy: Accuracy of the last evaluation.
-        recalibrated: Accuracy of the last evaluation with recalibrated BatchNorm statistics.
+        recalibrated: Value of the chosen metric with recalibrated BatchNorm statistics.
+        value: Value of the chosen metric in the last evaluation.
         bytes_per_epoch: Bytes in both directions; of pooled data all samples, which are transferred once.
         step_seconds: Modelled seconds of a step.
         modelled_seconds: Modelled seconds of the training.
-        goal: When the target accuracy was reached; None if it was not.
+        goal: When the target was reached; None if it was not.
     """
 
     strategy: str
@@ -81,6 +71,7 @@ class StrategySummary:
     above_bound: Spread | None
     accuracy: Spread | None
     recalibrated: Spread | None
+    value: Spread | None
     bytes_per_epoch: Spread | None
     step_seconds: Spread | None
     modelled_seconds: Spread | None
@@ -88,9 +79,17 @@ class StrategySummary:
 
 
 def summarize(
-    strategy: str, results: Sequence[TrialResult], batch_size: int, target: float | None
+    strategy: str, results: Sequence[TrialResult], batch_size: int, metric: Metric, target: float | None
 ) -> StrategySummary:
-    """Summarize the results of one strategy, one per seed; ``batch_size`` is B, the global batch size."""
+    """Summarize the results of one strategy.
+
+    Args:
+        strategy: Its name.
+        results: Its results, one per seed.
+        batch_size: B, the global batch size.
+        metric: Metric by which the job compares models.
+        target: Value of the metric whose first time is looked for; None for none.
+    """
     scheduled = STRATEGIES[strategy].draw is not None
 
     def over(figure: Callable[[TrialResult], float | None]) -> Spread | None:
@@ -113,10 +112,11 @@ def summarize(
         above_bound=over(_above_bound),
         accuracy=over(lambda each: each.accuracy),
         recalibrated=over(lambda each: each.recalibrated),
+        value=over(lambda each: last_value(metric, each)),
         bytes_per_epoch=over(_bytes_per_epoch),
         step_seconds=over(lambda each: _mean(each.steps.modelled_seconds)),
         modelled_seconds=over(lambda each: _number(each.steps.modelled_seconds.sum())),
-        goal=_goal(results, target),
+        goal=_goal(results, metric, target),
     )
 
 
@@ -149,10 +149,12 @@ def _above_bound(result: TrialResult) -> float | None:
     return _mean((steps.deviation > steps.deviation_bound)[~np.isnan(steps.deviation)])
 
 
-def _goal(results: Sequence[TrialResult], target: float | None) -> Goal | None:
+def _goal(results: Sequence[TrialResult], metric: Metric, target: float | None) -> Goal | None:
     """Return when the target was first reached, over the seeds in which it was."""
     reached = [
-        (result, first) for result in results if (first := _first(result, target)) and len(result.steps)
+        (result, first)
+        for result in results
+        if (first := _first(result, metric, target)) and len(result.steps)
     ]
     if not reached:
         return None
@@ -165,10 +167,12 @@ def _goal(results: Sequence[TrialResult], target: float | None) -> Goal | None:
     )
 
 
-def _first(result: TrialResult, target: float | None) -> Evaluation | None:
+def _first(result: TrialResult, metric: Metric, target: float | None) -> Evaluation | None:
     if target is None:
         return None
-    return next((each for each in result.evaluations if (each.accuracy or 0.0) >= target), None)
+    return next(
+        (each for each in result.evaluations if reaches(metric, value_in(metric, each), target)), None
+    )
 
 
 def _mean(values: NDArray[np.float64] | NDArray[np.int64] | NDArray[np.bool_]) -> float | None:
@@ -177,10 +181,6 @@ def _mean(values: NDArray[np.float64] | NDArray[np.int64] | NDArray[np.bool_]) -
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-_TARGET_PART = 0.95
-"""Target accuracy as a share of the best strategy's accuracy, if none is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,13 +222,25 @@ class Comparison:
         return self.job.spec.sampling.global_batch_size
 
     @property
+    def metric(self) -> Metric:
+        """The metric by which the job compares models."""
+        return self.job.spec.chosen_metric
+
+    @property
+    def target(self) -> float | None:
+        """Target of the options, or what is 5 % worse than the best strategy's value; None without values."""
+        if self.options.target is not None:
+            return self.options.target
+        means = [spread(last_value(self.metric, each) for each in self.of(s)) for s in self.strategies]
+        known = [mean.mean for mean in means if mean]
+        if not known:
+            return None
+        return default_target(self.metric, min(known) if self.metric in LOWER_IS_BETTER else max(known))
+
+    @property
     def target_accuracy(self) -> float | None:
-        """Target accuracy of the options, or 95 % of the best strategy's; None without accuracies."""
-        if self.options.target_accuracy is not None:
-            return self.options.target_accuracy
-        means = [spread(each.accuracy for each in self.of(s)) for s in self.strategies]
-        best = max((mean.mean for mean in means if mean), default=None)
-        return None if best is None else math.floor(100 * _TARGET_PART * best) / 100
+        """The target of a job whose metric is Accuracy; None of others."""
+        return self.target if self.metric is Metric.ACCURACY else None
 
     @property
     def strategies(self) -> Sequence[str]:
@@ -241,8 +253,8 @@ class Comparison:
 
     def rows(self) -> list[StrategySummary]:
         """Return the summary of each strategy."""
-        target = self.target_accuracy
-        return [summarize(each, self.of(each), self.batch_size, target) for each in self.strategies]
+        batch_size, metric, target = self.batch_size, self.metric, self.target
+        return [summarize(each, self.of(each), batch_size, metric, target) for each in self.strategies]
 
     def table(self) -> dict[str, list[Any]]:
         """Return the summaries as columns, for a data frame: means, and ``…_sd`` for standard deviations."""

@@ -10,10 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pslgs.comparison.summary import Comparison, Spread, StrategySummary
-from pslgs.comparison.text import accuracy, answers
+from pslgs.comparison.chosen_metric import Spread, write_spread, write_target
+from pslgs.comparison.summary import Comparison, StrategySummary
+from pslgs.comparison.text import answers
 from pslgs.costs.quantities import bytes_of, seconds, whole_percent
 from pslgs.reporting.formatting import SPACE
+from pslgs.spec.metrics import Metric
 
 UNKNOWN: Final = "–"
 
@@ -28,11 +30,23 @@ class Column(NamedTuple):
 def columns(comparison: Comparison) -> list[Column]:
     """Return the columns of the table, without those in which nothing is known."""
     rows = comparison.rows()
-    target = comparison.target_accuracy
-    laid = [Column(title, [cell(row) for row in rows]) for title, cell in _COLUMNS]
+    metric, target = comparison.metric, comparison.target
+
+    def judged(title: str, values: Sequence[Spread | None], shown: Metric = metric) -> Column:
+        return Column(title, [UNKNOWN if each is None else write_spread(shown, each) for each in values])
+
+    laid = [
+        Column("strategy", [row.strategy for row in rows]),
+        judged("accuracy" if metric is Metric.ACCURACY else metric, [row.value for row in rows]),
+        judged("recalibrated", [row.recalibrated for row in rows]),
+        *(Column(title, [cell(row) for row in rows]) for title, cell in _COLUMNS),
+    ]
+    if metric is not Metric.ACCURACY:
+        laid.insert(3, judged("accuracy", [row.accuracy for row in rows], Metric.ACCURACY))
     if target is not None:
-        laid.append(Column(f"steps to {whole_percent(target)}", [_goal_steps(row) for row in rows]))
-        laid.append(Column(f"time to {whole_percent(target)}", [_goal_time(row) for row in rows]))
+        goal = write_target(metric, target)
+        laid.append(Column(f"steps to {goal}", [_goal_steps(row) for row in rows]))
+        laid.append(Column(f"time to {goal}", [_goal_time(row) for row in rows]))
     return [column for column in laid if any(cell != UNKNOWN for cell in column.cells)]
 
 
@@ -66,9 +80,6 @@ def _goal_time(row: StrategySummary) -> str:
 _whole, _tenths, _hundredths = _number(",.0f"), _mean("{:,.1f}".format), _number(".2f")
 
 _COLUMNS: Final[tuple[tuple[str, Callable[[StrategySummary], str]], ...]] = (
-    ("strategy", lambda row: row.strategy),
-    ("accuracy", lambda row: accuracy(row.accuracy) if row.accuracy else UNKNOWN),
-    ("recalibrated", lambda row: accuracy(row.recalibrated) if row.recalibrated else UNKNOWN),
     ("steps/epoch", lambda row: _whole(row.steps_per_epoch)),
     ("clients/step", lambda row: _tenths(row.active_clients)),
     ("deviation", lambda row: _hundredths(row.deviation)),
@@ -102,8 +113,8 @@ def rendered(comparison: Comparison, width: int) -> RenderableType:
         _table([Column(title, cells[first : first + most]) for title, cells in laid])
         for first in range(0, len(comparison.strategies), most)
     ]
-    told = (Text(f"{each.question} {each.text}".replace(SPACE, " ")) for each in answers(comparison))
-    return Group(*tables, *(Padding(text, (0, 0, 1, 2)) for text in told))
+    findings = (Text(f"{each.question} {each.text}".replace(SPACE, " ")) for each in answers(comparison))
+    return Group(*tables, *(Padding(text, (0, 0, 1, 2)) for text in findings))
 
 
 def _table(laid: Sequence[Column]) -> Table:

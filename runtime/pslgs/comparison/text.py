@@ -6,10 +6,12 @@ What does skew cost?  Does the allocation help?  What does it cost in traffic an
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pslgs.comparison.summary import Comparison, Spread, StrategySummary
-from pslgs.costs.quantities import bytes_of, seconds, whole_percent
-from pslgs.reporting.formatting import SPACE, count, percent
+from pslgs.comparison.chosen_metric import gap, write_goal, write_named, write_spread
+from pslgs.comparison.summary import Comparison, StrategySummary
+from pslgs.costs.quantities import bytes_of, seconds
+from pslgs.reporting.formatting import count, percent
 from pslgs.sampling.registry import STRATEGIES
+from pslgs.spec.metrics import Metric
 from pslgs.spec.training import Baseline, SamplingStrategy
 
 
@@ -28,14 +30,14 @@ def cost_text(comparison: Comparison, rows: Mapping[str, StrategySummary]) -> It
             "would move once."
         )
     yield from _time(row, centralized)
-    if comparison.target_accuracy is not None:
+    if comparison.target is not None:
         reached = ", ".join(map(_reached, comparison.rows()))
-        yield f"An accuracy of {whole_percent(comparison.target_accuracy)} is reached {reached}."
+        yield f"{write_goal(comparison.metric, comparison.target)} is reached {reached}."
 
 
 def _time(row: StrategySummary, centralized: StrategySummary | None) -> Iterator[str]:
     if row.step_seconds is None or row.modelled_seconds is None:
-        yield "No links were assumed, so there is no time to tell; --profile lte would model one."
+        yield "No links were assumed, so no time is predicted; --profile lte would model one."
         return
     step, whole = seconds(row.step_seconds.mean), seconds(row.modelled_seconds.mean)
     yield f"Over the assumed links a step takes {step} and the training {whole}"
@@ -53,23 +55,6 @@ def _reached(row: StrategySummary) -> str:
     time = row.goal.modelled_seconds
     after = f"{row.goal.steps:,.0f} {STRATEGIES[row.strategy].unit}s" if time is None else seconds(time)
     return f"after {after} by {row.strategy}{some}"
-
-
-_LEVEL = 0.0005
-"""Accuracies that differ by less are called level."""
-
-
-def accuracy(value: Spread) -> str:
-    """Return an accuracy with its spread over seeds: ``96.1 % ± 0.3``."""
-    return percent(value.mean) + (f"{SPACE}±{SPACE}{100 * value.deviation:.1f}" if value.deviation else "")
-
-
-def gap(one: Spread, other: Spread) -> str:
-    """Return how an accuracy compares with another: ``7.9 points lower``."""
-    difference = one.mean - other.mean
-    if abs(difference) < _LEVEL:
-        return "level"
-    return f"{100 * abs(difference):.1f} points {'higher' if difference > 0 else 'lower'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +81,20 @@ Rows = dict[str, StrategySummary]
 def _skew(comparison: Comparison, rows: Rows) -> Iterator[str]:
     skewed = _without_allocation(rows)
     if not skewed:
-        yield "No strategy without an allocation was simulated; FixedLocal would tell."
+        yield "No strategy without an allocation was simulated; simulate FixedLocal to compare with it."
         return
-    centralized = rows.get(Baseline.CENTRALIZED)
-    if centralized and centralized.accuracy:
-        yield f"With all data in one place, the network ends at {accuracy(centralized.accuracy)}."
+    centralized, metric = rows.get(Baseline.CENTRALIZED), comparison.metric
+    if centralized and centralized.value:
+        yield f"With all data in one place, the network ends at {write_named(metric, centralized.value)}."
         gaps = [
-            f"{row.strategy} ends {gap(row.accuracy, centralized.accuracy)}, at {accuracy(row.accuracy)}"
+            f"{row.strategy} ends {gap(metric, row.value, centralized.value)}, "
+            f"at {write_spread(metric, row.value)}"
             for row in skewed
-            if row.accuracy
+            if row.value
         ]
-        yield f"{'; '.join(gaps)}."
-        yield from _recalibrated(skewed, centralized)
+        if gaps:
+            yield f"{'; '.join(gaps)}."
+        yield from _recalibrated(metric, skewed, centralized)
     yield from _ends_of_epochs(comparison, skewed)
 
 
@@ -120,11 +107,13 @@ def _without_allocation(rows: Rows) -> list[StrategySummary]:
     ]
 
 
-def _recalibrated(skewed: Sequence[StrategySummary], centralized: StrategySummary) -> Iterator[str]:
+def _recalibrated(
+    metric: Metric, skewed: Sequence[StrategySummary], centralized: StrategySummary
+) -> Iterator[str]:
     """Yield the gaps with recalibrated statistics: what is not due to the statistics of the last batches."""
     parts = [
-        f"{row.strategy} ends {gap(row.recalibrated, centralized.recalibrated)}, "
-        f"at {accuracy(row.recalibrated)}"
+        f"{row.strategy} ends {gap(metric, row.recalibrated, centralized.recalibrated)}, "
+        f"at {write_spread(metric, row.recalibrated)}"
         for row in skewed
         if row.recalibrated and centralized.recalibrated
     ]
@@ -157,13 +146,15 @@ def _allocation(comparison: Comparison, rows: Rows) -> Iterator[str]:
         return
     centralized = rows.get(Baseline.CENTRALIZED)
     others = [*([centralized] if centralized else []), *_without_allocation(rows)]
-    if row.accuracy:
+    if row.value:
         gaps = [
-            f", {gap(row.accuracy, other.accuracy)} than {other.strategy}".replace("level than", "level with")
+            f", {gap(comparison.metric, row.value, other.value)} than {other.strategy}".replace(
+                "level than", "level with"
+            )
             for other in others
-            if other.accuracy
+            if other.value
         ]
-        yield f"Global ends at {accuracy(row.accuracy)}{''.join(gaps)}."
+        yield f"Global ends at {write_named(comparison.metric, row.value)}{''.join(gaps)}."
     yield from _deviation(comparison, row)
     if row.steps_per_epoch:
         steps = [

@@ -28,13 +28,14 @@ class ComparisonOptions:
     Attributes:
         strategies: Names of the strategies, in the order in which they are shown.
         seeds: Each strategy is simulated once with each seed.
-        target_accuracy: Accuracy whose first time is looked for, 0 … 1; None for 95 % of the best strategy's.
+        target: Value of the job's metric whose first time is looked for; None for one that is by 5 % worse
+            than the best strategy's.
         simulation: How each trial is simulated.
     """
 
     strategies: Sequence[str] = PAPER_STRATEGIES
     seeds: Sequence[int] = (0, 1, 2)
-    target_accuracy: float | None = None
+    target: float | None = None
     simulation: SimulationOptions = field(default_factory=SimulationOptions)
 
 
@@ -92,13 +93,15 @@ class Evaluation:
         epoch: Epoch, counted from 1.
         step: Number of steps before it, over all epochs.
         accuracy: Accuracy of the model.
-        recalibrated: Accuracy with recalibrated BatchNorm statistics; None without them.
+        recalibrated: Value of that metric with recalibrated BatchNorm statistics; None without them.
+        value: Value of the metric by which the job compares models; None if it is undefined.
     """
 
     epoch: int
     step: int
     accuracy: float | None
     recalibrated: float | None = None
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,8 +141,13 @@ class TrialResult:
         return self.evaluations[-1].accuracy if self.evaluations else None
 
     @property
+    def value(self) -> float | None:
+        """Value of the chosen metric in the last evaluation; None without one."""
+        return self.evaluations[-1].value if self.evaluations else None
+
+    @property
     def recalibrated(self) -> float | None:
-        """Accuracy of the last evaluation with recalibrated BatchNorm statistics; None without them."""
+        """Value of the chosen metric with recalibrated BatchNorm statistics in the last evaluation."""
         return self.evaluations[-1].recalibrated if self.evaluations else None
 
 
@@ -213,5 +221,6 @@ def trial_from_document(document: dict[str, Any]) -> TrialResult:
 
 
 def _evaluation_of(record: EvaluationRecord) -> Evaluation:
-    recalibrated = record.recalibrated.accuracy if record.recalibrated else None
-    return Evaluation(record.epoch, record.step, record.accuracy, recalibrated)
+    again = record.recalibrated
+    recalibrated = again.metrics.get(record.metric) if again is not None else None
+    return Evaluation(record.epoch, record.step, record.accuracy, recalibrated, record.value)

@@ -99,8 +99,8 @@ def _wire(_: JobSpec, __: DataDistribution, plan: Plan) -> Iterator[Advice]:
         return
     present = times[plan.compression]
     faster = {name: after for name, after in times.items() if after < _WORTH_IT * present}
-    told = ", ".join(f"{seconds(after)} with {name}" for name, after in faster.items())
-    change = f"; it would take {told}." if told else f", {seconds(step.latency)} of it latency."
+    predicted = ", ".join(f"{seconds(after)} with {name}" for name, after in faster.items())
+    change = f"; it would take {predicted}." if predicted else f", {seconds(step.latency)} of it latency."
     yield Advice(
         "spec.transport.compression",
         f"is {plan.compression}: a step takes {seconds(step.total)}, "
@@ -224,7 +224,7 @@ def _against(best: CutFigures, chosen: CutFigures, *, fits: bool) -> str:
     comparison = f"The job's own, {_name(chosen)}, takes {_step_duration(chosen)}, {ratio:.2g} times as long."
     if best.client_flops >= chosen.client_flops:
         return comparison
-    return f"{comparison} But smashed data of an earlier layer tell more of the samples."
+    return f"{comparison} But smashed data of an earlier layer reveal more of the samples."
 
 
 def _runner_up(cut: CutFigures) -> str:

@@ -1,25 +1,31 @@
 """Cut layers of a network: which of them a plan compares, and what a cut costs the job."""
 
+import math
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+import torch
 from torch import nn
 
 from pslgs.costs.result import CutFigures
 from pslgs.costs.time_model import Conditions, StepTime, step_time
 from pslgs.costs.traffic import StepTraffic, step_traffic
+from pslgs.model_inputs import InputShape
 from pslgs.sampling.schedule_statistics import EpochStatistics
 from pslgs.spec.deployment import Compression
 from pslgs.spec.errors import InputError
+from pslgs.spec.named_inputs import NamedInput
+from pslgs.spec.optimizer import OptimizerName, OptimizerSpec
+from pslgs.splitting.disclosure import check_disclosure
 from pslgs.splitting.network import group_normalised
 from pslgs.splitting.split_network import split_at
 from pslgs.training.objective import Objective
 from pslgs.training.profile import NetworkProfile, profile_network
 
 PROCESS_BYTES: Final = 512 << 20
-"""Memory of a client's process without a network, measured: Python and torch."""
+"""Memory of a process without a network, measured at a client: Python and torch."""
 
 _VECTORS: Final = 4  # parameters, their gradients, and a copy of both for their transfer
 _MOST: Final = 12
@@ -32,12 +38,22 @@ class Candidate(NamedTuple):
     profile: NetworkProfile
 
 
-def candidates(model: nn.Module, input_shape: Sequence[int], layers: Sequence[str]) -> Iterator[Candidate]:
-    """Yield those of ``layers`` after which ``model`` can be cut, in order; the model is not changed."""
+def candidates(
+    model: nn.Module,
+    input_shape: InputShape,
+    layers: Sequence[str],
+    input_dtype: torch.dtype | None = None,
+    inputs: Sequence[NamedInput] = (),
+) -> Iterator[Candidate]:
+    """Yield those of ``layers`` after which ``model`` can be cut, in order; the model is not changed.
+
+    A cut behind which the model needs one of several ``inputs`` that may not leave its site is none of them.
+    """
     for layer in layers:
         try:
-            network = group_normalised(split_at(deepcopy(model), layer))
-            yield Candidate(layer, profile_network(network, input_shape))
+            network = group_normalised(split_at(deepcopy(model), layer, [each.name for each in inputs]))
+            check_disclosure(network.disclosed, inputs)
+            yield Candidate(layer, profile_network(network, input_shape, input_dtype))
         except InputError:  # the network cannot be cut after this layer
             continue
 
@@ -107,12 +123,16 @@ class Costing:
         compression: Compression of smashed data and cut gradients.
         strategy: Expected epoch of the job's strategy.
         conditions: Links and computing speeds.
+        optimizer: The optimizer, which keeps a state of each trained parameter.
+        averages: Whether the averages of the weights are kept (``ema``).
     """
 
     objective: Objective
     compression: Compression
     strategy: EpochStatistics
     conditions: Conditions
+    optimizer: OptimizerSpec
+    averages: bool
 
 
 def cut_figures(layer: str, profile: NetworkProfile, costing: Costing) -> CutFigures:
@@ -142,8 +162,39 @@ def cut_figures(layer: str, profile: NetworkProfile, costing: Costing) -> CutFig
         server_flops=profile.server_flops,
         activation_bytes=activations,
         client_bytes=PROCESS_BYTES + activations + buffers + vectors,
+        server_bytes=server_memory(profile, costing),
         step=predicted_step(profile, costing),
     )
+
+
+def server_memory(profile: NetworkProfile, costing: Costing) -> int:
+    """Return the bytes that the server needs for a step, on the device of the model or beside it.
+
+    They are those of Python and torch, of the parameters and their averages, of the gradients, their sums
+    over several global batches and the state of the optimizer, of the client gradients that were received, of
+    the smashed data with their gradient, and of what the server part saves for its backward pass.
+    """
+    strategy, smashed = costing.strategy, profile.smashed
+    parameters = profile.client_parameters + profile.server_parameters
+    gradients = profile.client_gradients + profile.server_gradients
+    optimizer = costing.optimizer
+    copies_of_gradients = 1 + states_of(optimizer) + (optimizer.accumulate > 1)
+    elements = (1 + costing.averages) * parameters + copies_of_gradients * gradients
+    elements += math.ceil(strategy.active_clients) * profile.client_gradients
+    samples = math.ceil(strategy.batch_size)
+    of_sample = 2 * smashed.bytes_per_sample + profile.server_activation_bytes
+    return PROCESS_BYTES + elements * smashed.dtype.itemsize + samples * of_sample
+
+
+def states_of(optimizer: OptimizerSpec) -> int:
+    """Return how many values an optimizer keeps of each trained parameter."""
+    match optimizer.name:
+        case OptimizerName.SGD:
+            return int(optimizer.momentum > 0)
+        case OptimizerName.RMS_PROP:
+            return 1 + (optimizer.momentum > 0)
+        case OptimizerName.ADAM | OptimizerName.ADAM_W:
+            return 2
 
 
 def predicted_step(profile: NetworkProfile, costing: Costing) -> StepTime:

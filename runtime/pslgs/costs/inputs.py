@@ -12,12 +12,14 @@ from torch import nn
 from pslgs.costs.time_model import Link
 from pslgs.data.client_dataset import ClientDataset
 from pslgs.data.loading import TRAINING
+from pslgs.model_inputs import InputShape, declared_shape
 from pslgs.sampling.partition import partition
 from pslgs.sampling.randomness import Purpose, generator
 from pslgs.sampling.schedule_statistics import DataDistribution
-from pslgs.spec.data import Transform
 from pslgs.spec.errors import InputError
+from pslgs.spec.inputs import Transform
 from pslgs.spec.job import JobSpec
+from pslgs.spec.named_inputs import INPUTS
 from pslgs.splitting.architectures import build_model
 from pslgs.splitting.layout import INPUT_SHAPE
 from pslgs.splitting.split_network import SplitNetwork
@@ -201,23 +203,29 @@ def examine(spec: JobSpec, environment: Environment, data: AvailableData) -> Pla
         None if isinstance(built, tuple) else built.to(torch.device("meta")),
         task,
         network,
-        profile_network(network, shape),
+        profile_network(network, shape, task.input_dtype),
         _distribution(spec, environment, data, task),
         origin,
     )
 
 
-def _input_shape(spec: JobSpec, data: AvailableData, network: nn.Module) -> tuple[tuple[int, ...], str]:
-    if spec.model.input_shape is not None:
-        return spec.model.input_shape, INPUT_SHAPE
+def _input_shape(spec: JobSpec, data: AvailableData, network: nn.Module) -> tuple[InputShape, str]:
+    declared = declared_shape(spec)
+    if declared is not None:
+        return declared, f"{INPUTS}[…].shape" if spec.data.inputs else INPUT_SHAPE
     if data.datasets:
         return data.datasets[0].input_shape, "the job's own data"
+    if spec.data.inputs:
+        reason = f" ({data.obstacle})" if data.obstacle else ""
+        problem = f"have no shapes, and there are no data here to read them from{reason}; set shape for each"
+        raise InputError.at(INPUTS, problem)
     guess = guessed_input_shape(network, spec.data.transforms)
     if guess is None:
         reason = f" ({data.obstacle})" if data.obstacle else ""
         example = f"--set '{INPUT_SHAPE}=[3, 224, 224]'"
         raise InputError.at(
-            INPUT_SHAPE, f"is missing, and no data tell it here{reason}; give it, e.g. {example}"
+            INPUT_SHAPE,
+            f"is missing, and there are no data here from which it is known{reason}; give it, e.g. {example}",
         )
     return guess, "a guess from the network's first layer and the transforms"
 

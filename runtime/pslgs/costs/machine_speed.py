@@ -1,11 +1,12 @@
 """Measures how fast this machine computes a network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import torch
 
 from pslgs.costs.time_model import BACKWARD
+from pslgs.model_inputs import InputShape, call, zeros
 from pslgs.splitting.split_network import SplitNetwork
 from pslgs.splitting.train_mode import set_mode
 
@@ -13,12 +14,13 @@ _LONGEST_PASS: Final = 0.3
 _PASSES: Final = 3
 
 
-def measured_flops(
+def measured_flops(  # noqa: PLR0913, PLR0917 - what a pass depends on
     network: SplitNetwork,
-    input_shape: Sequence[int],
+    input_shape: InputShape,
     forward_flops: int,
     samples: int,
     clock: Callable[[], float],
+    input_dtype: torch.dtype | None = None,
 ) -> float:
     """Return the floating-point operations per second of the fastest of several forwards and backwards.
 
@@ -31,14 +33,15 @@ def measured_flops(
         forward_flops: Operations of the forward of one sample.
         samples: Samples of a usual local batch.
         clock: Returns seconds.
+        input_dtype: Type of a single input; None for that of the parameters.
     """
     model = network.whole_model()
-    dtype = next(model.parameters()).dtype
+    dtype = input_dtype or next(model.parameters()).dtype
 
     def timed(rows: int) -> float:
-        batch = torch.zeros(rows, *input_shape, dtype=dtype)
+        batch = zeros(input_shape, rows, dtype)
         began = clock()
-        torch.autograd.backward(model(batch).sum())
+        torch.autograd.backward(call(model, batch).sum())
         return clock() - began
 
     with set_mode(model, training=True):

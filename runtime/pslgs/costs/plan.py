@@ -53,7 +53,14 @@ def plan(
     strategies = _strategies(planned)
     own = next(each for each in strategies if each.strategy == job.spec.sampling.strategy)
     conditions = _conditions(environment, planned, round(own.largest_local_batch), clock)
-    costing = Costing(planned.task.objective, job.spec.transport.compression, own, conditions)
+    costing = Costing(
+        planned.task.objective,
+        job.spec.transport.compression,
+        own,
+        conditions,
+        job.spec.optimizer,
+        averages=job.spec.ema.decay is not None,
+    )
     cuts = tuple(cut_figures(*each, costing) for each in _cuts(planned, all_cuts=environment.all_cuts))
     predicted = _plan(job, environment, _Findings(planned, strategies, cuts, costing))
     assumption = _assumption(environment, data)
@@ -92,7 +99,9 @@ def _conditions(
     if client is None or server is None:
         profile = planned.profile
         flops = profile.client_flops + profile.server_flops
-        measured = measured_flops(planned.network, planned.task.input_shape, flops, samples, clock)
+        measured = measured_flops(
+            planned.network, planned.task.input_shape, flops, samples, clock, planned.task.input_dtype
+        )
         client, server = client or measured, server or measured
     return Conditions(environment.link, client, server)
 
@@ -106,7 +115,13 @@ def _cuts(planned: PlannedJob, *, all_cuts: bool) -> list[Candidate]:
     layers = every_layer(planned.model) if all_cuts else stages(planned.model, chosen)
     found = [
         own if each.layer == chosen else each
-        for each in candidates(planned.model, planned.task.input_shape, layers)
+        for each in candidates(
+            planned.model,
+            planned.task.input_shape,
+            layers,
+            planned.task.input_dtype,
+            planned.spec.data.inputs,
+        )
     ]
     if own not in found:  # it has another name, or its profile needs real tensors
         found = [each for each in found if each.profile != own.profile] + [own]
@@ -138,6 +153,7 @@ def _plan(job: SplitTrainingJob, environment: Environment, findings: _Findings) 
         samples_from=distribution.origin,
         input_shape=planned.task.input_shape,
         input_shape_from=planned.input_shape_from,
+        disclosed=planned.network.disclosed,
         bandwidth=environment.link.uplink,
         latency=environment.link.latency,
         compression=spec.transport.compression,

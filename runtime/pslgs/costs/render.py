@@ -10,6 +10,7 @@ from rich.text import Text
 
 from pslgs.costs.quantities import bandwidth, bytes_of, flops, seconds, shape, short, whole_percent
 from pslgs.costs.result import CutFigures, Plan
+from pslgs.model_inputs import InputShape, NamedShapes
 from pslgs.sampling.schedule_statistics import EpochStatistics
 
 COLUMNS = 100
@@ -46,7 +47,9 @@ def _headline(plan: Plan) -> str:
 
 def _circumstances(plan: Plan) -> Iterable[str]:
     yield f"samples and classes: {plan.samples_from}"
-    yield f"a sample is {shape(plan.input_shape)}, from {plan.input_shape_from}"
+    yield f"a sample is {_sample(plan.input_shape)}, from {plan.input_shape_from}"
+    if plan.disclosed:
+        yield f"leaves its site as it is (mayLeaveSite): {', '.join(plan.disclosed)}"
     yield (
         f"a client's link: {bandwidth(plan.bandwidth)}, {seconds(plan.latency)} one way; "
         f"compression {plan.compression}"
@@ -59,6 +62,12 @@ def _circumstances(plan: Plan) -> Iterable[str]:
         f"{who} {flops(rate)} ({'measured on this machine' if measured else 'given'})"
         for who, (rate, measured) in speeds.items()
     )
+
+
+def _sample(found: InputShape) -> str:
+    if isinstance(found, NamedShapes):
+        return ", ".join(f"{each.name} {shape(each.shape)}" for each in found.inputs)
+    return shape(found)
 
 
 def _strategies(plan: Plan) -> Table:
@@ -125,6 +134,7 @@ def _burden(plan: Plan) -> Table:
         "FLOP\nclient",
         "\nserver",
         "memory\nclient",
+        "\nserver",
         "a step\ntakes",
         "of it on\nthe wire",
     )
@@ -137,6 +147,7 @@ def _burden(plan: Plan) -> Table:
             short(cut.client_flops),
             short(cut.server_flops),
             bytes_of(cut.client_bytes),
+            bytes_of(cut.server_bytes),
             seconds(cut.step.total),
             whole_percent(cut.step.wire_share),
             style=_OWN if cut.layer == plan.cut_layer else "",

@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from pslgs.costs.time_model import StepTime
+from pslgs.model_inputs import InputShape
 from pslgs.sampling.schedule_statistics import EpochStatistics
 
 
@@ -28,6 +29,7 @@ class CutFigures:
         server_flops: Operations of the server part's forward of one sample.
         activation_bytes: Bytes that the largest local batch of an epoch saves for its backward.
         client_bytes: Memory of a client: Python and torch, activations, parameters and gradients.
+        server_bytes: Memory of the server; see `pslgs.costs.cuts.server_memory`.
         step: Predicted time of a step.
     """
 
@@ -44,6 +46,7 @@ class CutFigures:
     server_flops: int
     activation_bytes: int
     client_bytes: int
+    server_bytes: int
     step: StepTime
 
 
@@ -99,6 +102,7 @@ class Plan:
         training_seconds: Seconds of all epochs with the job's cut, without evaluations.
         training_bytes: Bytes of all clients in both directions in all epochs, without evaluations.
         advice: Advice on the job.
+        disclosed: Names of the inputs whose values reach the server.
     """
 
     job: str
@@ -109,7 +113,7 @@ class Plan:
     samples: int
     classes: int | None
     samples_from: str
-    input_shape: tuple[int, ...]
+    input_shape: InputShape
     input_shape_from: str
     bandwidth: float
     latency: float
@@ -127,6 +131,7 @@ class Plan:
     training_seconds: float
     training_bytes: int
     advice: tuple[Advice, ...] = ()
+    disclosed: tuple[str, ...] = ()
 
     @property
     def own_strategy(self) -> EpochStatistics:

@@ -1,20 +1,23 @@
 """`simulate`: run a job with virtual clients and return its figures, for notebooks and comparisons."""
 
-import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import StrEnum
-from typing import TypeVar
+from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pslgs.coordination.messages import Joined
+from pslgs.coordination.messages import Effect, Joined, KeepBest
+from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.coordination.settings import Settings, settings_from
 from pslgs.costs.time_model import ClientTimeModel
 from pslgs.costs.traffic import StepTraffic, averaging_traffic, task_traffic
+from pslgs.data.left_out import counts_by_reason
+from pslgs.model_inputs import elements
 from pslgs.sampling.registry import strategy_named
 from pslgs.simulation.event_simulator import EventSimulator
 from pslgs.simulation.executors import LabelExecutor, TrainingExecutor
@@ -36,16 +39,29 @@ from pslgs.simulation.setup import (
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import SplitTrainingJob
 from pslgs.spec.violations import nearest
-from pslgs.telemetry.records import Record
+from pslgs.telemetry.records import ClientRecord, Record, WeightsRecord
+from pslgs.training.description import ModelDescription, describe
 from pslgs.training.device import choose_device
 
+Tensors = Mapping[str, Tensor]
 
-def run_simulation(simulation: Simulation, watch: Watch) -> SimulationResult:
+
+class KeepModel(Protocol):
+    """Keeps the present tensors of the whole network by name, which change with the next step."""
+
+    def __call__(self, tensors: Tensors, description: ModelDescription) -> None:
+        """Keep them, or copies of them."""
+
+
+def run_simulation(
+    simulation: Simulation, watch: Watch, keep_best: KeepModel | None = None
+) -> SimulationResult:
     """Simulate a job whose manifest needs no further change.
 
     Args:
         simulation: The job, the strategy and the options.
         watch: Called with each record, and with the number of steps in all (0 while that is unknown).
+        keep_best: Called with the model after each evaluation that is the best so far.
 
     Raises:
         InputError: the job or its data cannot be used.
@@ -54,6 +70,11 @@ def run_simulation(simulation: Simulation, watch: Watch) -> SimulationResult:
     setup = build_simulation_setup(
         spec, options.client_ids, options.cache.expanduser(), evaluated=not options.schedule_only
     )
+    if setup.initial_weights is not None:
+        watch(WeightsRecord(time.time(), 0, str(setup.initial_weights)), 0)
+    keep: Callable[[Tensors], None] | None = None
+    if keep_best is not None:
+        keep = partial(keep_best, description=_description(simulation, setup))
     if simulation.strategy.draw is None:
         if options.schedule_only:
             raise InputError.at(
@@ -62,29 +83,49 @@ def run_simulation(simulation: Simulation, watch: Watch) -> SimulationResult:
         traffic = averaging_traffic(setup.task, setup.network)
         result = ResultBuilder(traffic)
         write = _both(result.write, lambda record: watch(record, spec.epochs))
-        run_federated(spec, setup, _time_model(simulation, setup, traffic), write, options)
+        _write_left_out(setup, write)
+        run_federated(spec, setup, _time_model(simulation, setup, traffic), write, options, keep)
+        model: Tensors | None = setup.network.named_tensors()
     else:
         traffic = task_traffic(setup.task, setup.network.client_part, spec.transport.compression)
         result = ResultBuilder(traffic)
-        _run(simulation, setup, _time_model(simulation, setup, traffic), result.write, watch)
-    return _result(simulation, setup, result)
+        _write_left_out(setup, _both(result.write, lambda record: watch(record, 0)))
+        times = _time_model(simulation, setup, traffic)
+        model = _run(simulation, setup, times, result.write, watch, keep)
+    return _result(simulation, setup, result, model)
 
 
-def _run(
-    simulation: Simulation, setup: SimulationSetup, times: ClientTimeModel, write: Write, watch: Watch
-) -> None:
-    """Run the coordinator, with training or with labels only."""
+def _run(  # noqa: PLR0913, PLR0917 - what is simulated, and where its results go
+    simulation: Simulation,
+    setup: SimulationSetup,
+    times: ClientTimeModel,
+    write: Write,
+    watch: Watch,
+    keep_best: Callable[[Tensors], None] | None,
+) -> Tensors | None:
+    """Run the coordinator, with training or with labels only; return the tensors of the trained model."""
+    executor = _executor(simulation, setup)
     label_counts = setup.label_counts()
-    simulator = EventSimulator(_settings(simulation, setup, times), _joined(setup, label_counts), times)
+    settings = _settings(simulation, setup, times)
+    simulator = EventSimulator(settings, _joined(setup, label_counts), times)
     recorder = SimulationRecorder(
-        _executor(simulation, setup),
+        executor,
         None if label_counts is None else label_counts.sum(axis=0),
         _both(write, lambda record: watch(record, simulator.coordinator.total_steps())),
         wall_time=time.time,
         clock=time.perf_counter,
         virtual_time=(lambda: simulator.now) if times.profiles else None,
+        metric=settings.comparison.metric,
+        class_names=setup.class_names or (),
     )
-    simulator.run(recorder.perform)
+
+    def perform(effect: Effect) -> NumericFault | float | None:
+        if isinstance(effect, KeepBest) and keep_best is not None and isinstance(executor, TrainingExecutor):
+            keep_best(executor.server.named_tensors())
+        return recorder.perform(effect)
+
+    simulator.run(perform)
+    return executor.server.named_tensors() if isinstance(executor, TrainingExecutor) else None
 
 
 def _settings(simulation: Simulation, setup: SimulationSetup, times: ClientTimeModel) -> Settings:
@@ -135,6 +176,16 @@ def _joined(setup: SimulationSetup, label_counts: NDArray[np.int64] | None) -> l
     ]
 
 
+def _write_left_out(setup: SimulationSetup, write: Write) -> None:
+    """Record the clients that leave something out of their data; joins of others are not recorded."""
+    for name, client in setup.clients.items():
+        datasets = filter(None, (client.training, client.evaluation))
+        left_out = counts_by_reason(each for data in datasets for each in data.left_out)
+        if left_out:
+            samples = client.training.samples
+            write(ClientRecord(time.time(), 0, name, "joined", "it is new", samples, left_out=left_out))
+
+
 def _both(one: Write, other: Write) -> Write:
     def write(record: Record) -> None:
         one(record)
@@ -143,7 +194,12 @@ def _both(one: Write, other: Write) -> Write:
     return write
 
 
-def _result(simulation: Simulation, setup: SimulationSetup, result: ResultBuilder) -> SimulationResult:
+def _result(
+    simulation: Simulation,
+    setup: SimulationSetup,
+    result: ResultBuilder,
+    model: Tensors | None,
+) -> SimulationResult:
     if result.finish is None:
         raise LookupError("the simulation has not come to an end")
     return SimulationResult(
@@ -151,17 +207,18 @@ def _result(simulation: Simulation, setup: SimulationSetup, result: ResultBuilde
         clients=len(setup.clients),
         seed=simulation.job.spec.sampling.seed,
         dataset_sizes=setup.dataset_sizes,
-        sample_bytes=math.prod(setup.task.input_shape) * setup.task.layout.dtype.itemsize,
+        sample_bytes=elements(setup.task.input_shape) * setup.task.layout.dtype.itemsize,
         label_counts=setup.label_counts(),
         steps=result.steps(),
         evaluations=tuple(result.evaluations),
         finish=result.finish,
-        model=None if simulation.options.schedule_only else _on_cpu(setup.network.named_tensors()),
+        model=None if model is None else {name: tensor.cpu() for name, tensor in model.items()},
+        description=_description(simulation, setup),
     )
 
 
-def _on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.cpu() for name, tensor in tensors.items()}
+def _description(simulation: Simulation, setup: SimulationSetup) -> ModelDescription:
+    return describe(simulation.job.spec, setup.task, setup.network, setup.class_names, setup.scale)
 
 
 Choice = TypeVar("Choice", bound=StrEnum)

@@ -10,6 +10,7 @@ from torch import Tensor
 from pslgs.coordination import messages
 from pslgs.coordination.messages import ExchangeId
 from pslgs.data.client_dataset import ClientDataset
+from pslgs.model_inputs import joined, rows_of
 from pslgs.sampling.randomness import Purpose, generator
 from pslgs.sampling.schedule import LocalBatches, draw_global_schedule
 from pslgs.simulation.outcomes import EvaluationOutcome
@@ -94,7 +95,7 @@ class Recalibration:
             self._datasets[client].batch(_EPOCH, offset, size).inputs
             for client, offset, size in local_batches
         ]
-        return self._model.smash(torch.cat(inputs))
+        return self._model.smash(joined(inputs))
 
 
 class Evaluator:
@@ -151,7 +152,7 @@ class Evaluator:
         smashed = on_cores(
             self._threads.client,
             lambda: [
-                self._roundtrip(self._model.smash(batch.inputs[first : first + rows]))
+                self._roundtrip(self._model.smash(rows_of(batch.inputs, first, rows)))
                 for first, rows in slices
             ],
         )

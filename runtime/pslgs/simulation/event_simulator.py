@@ -14,11 +14,19 @@ from pslgs.coordination.state import CoordinatorState
 from pslgs.costs.time_model import ClientTimeModel
 from pslgs.sampling.randomness import Purpose, client_key, generator
 
+Perform = Callable[[messages.Effect], NumericFault | float | None]
+"""Carries out an effect; returns a fault, or the value of the chosen metric in an evaluation."""
+
 LOST: Final = "it was lost, as its profile has it"
 
 
-def replies(effect: messages.Effect) -> Iterator[messages.Event]:
-    """Yield the events with which clients and a server that nothing disturbs answer an effect."""
+def replies(effect: messages.Effect, value: float | None = None) -> Iterator[messages.Event]:
+    """Yield the events with which clients and a server that nothing disturbs answer an effect.
+
+    Args:
+        effect: The effect.
+        value: Value of the chosen metric, if the effect ends an evaluation.
+    """
     match effect:
         case messages.OrderForward(exchange, _, local_batch):
             yield messages.SmashedDataReceived(local_batch.client, exchange)
@@ -35,7 +43,9 @@ def replies(effect: messages.Effect) -> Iterator[messages.Event]:
         case messages.ScoreEvaluation(exchange, client):
             yield messages.EvaluationScored(client, exchange)
         case messages.EvaluateAtServer(exchange):
-            yield messages.ServerEvaluationDone(exchange)
+            yield messages.ServerEvaluationDone(exchange, value)
+        case messages.ConcludeEvaluation(exchange):
+            yield messages.EvaluationConcluded(exchange, value)
 
 
 class EventSimulator:
@@ -75,12 +85,13 @@ class EventSimulator:
         self._absent: list[str] = []
         self._finished: messages.Finish | None = None
 
-    def run(self, perform: Callable[[messages.Effect], NumericFault | None]) -> messages.Finish:
+    def run(self, perform: Perform) -> messages.Finish:
         """Run the job to its end.
 
         Args:
             perform: Carries out each effect before its reply is scheduled.  If it returns a fault, the
-                coordinator receives that instead of the reply.
+                coordinator receives that instead of the reply; if a number, it is the value of the chosen
+                metric in the evaluation that the effect ends.
 
         Raises:
             LookupError: the coordinator waits for an event that cannot happen.
@@ -95,20 +106,22 @@ class EventSimulator:
             self._post(event, perform)
         return self._finished
 
-    def _post(self, event: messages.Event, perform: Callable[[messages.Effect], NumericFault | None]) -> None:
+    def _post(self, event: messages.Event, perform: Perform) -> None:
         """Pass an event to the coordinator and carry out its effects; drawing takes no virtual time."""
         for effect in self.coordinator.handle(event, self.now):
             if isinstance(effect, messages.DrawSchedule):
                 self._post(messages.ScheduleDrawn(effect.draw.draw_id, effect.draw.run()), perform)
                 continue
-            fault = perform(effect)
-            if fault is not None and isinstance(effect, messages.RunServerStep | messages.ApplyUpdate):
-                self._later(0, messages.NumericFaultFound(effect.exchange, fault))
+            result = perform(effect)
+            if not isinstance(result, NumericFault):
+                self._answer(effect, result)
+            elif isinstance(effect, messages.RunServerStep | messages.ApplyUpdate):
+                self._later(0, messages.NumericFaultFound(effect.exchange, result))
             else:
                 self._answer(effect)
 
-    def _answer(self, effect: messages.Effect) -> None:
-        events: Iterable[messages.Event] = replies(effect)
+    def _answer(self, effect: messages.Effect, value: float | None = None) -> None:
+        events: Iterable[messages.Event] = replies(effect, value)
         if isinstance(effect, messages.OrderForward) and self._loses(effect):
             local_batch = effect.local_batch
             events = [messages.Left(local_batch.client, local_batch.session, LOST)]

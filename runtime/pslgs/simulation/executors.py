@@ -13,13 +13,15 @@ from pslgs.coordination import messages
 from pslgs.coordination.messages import ExchangeId
 from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.data.client_dataset import ClientDataset
+from pslgs.model_inputs import converted, rows_of
 from pslgs.sampling.randomness import Purpose, client_key, generator
 from pslgs.simulation.evaluator import CodecRoundtrip, Evaluator, Recalibration
-from pslgs.simulation.outcomes import Outcome, StepOutcome
+from pslgs.simulation.outcomes import EvaluationOutcome, Outcome, StepOutcome
 from pslgs.simulation.setup import AS_TORCH_IS_SET, Threads, VirtualClient, on_cores
 from pslgs.spec.deployment import Compression
 from pslgs.splitting.split_network import SplitNetwork
 from pslgs.training.client_step import ClientStep
+from pslgs.training.dataset_check import pooled_label_counts
 from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.numeric_check import CheckedSteps
 from pslgs.training.setup import TrainingSetup
@@ -67,6 +69,9 @@ class TrainingExecutor:
         self.server = LocalServerModel(task, network, device)
         self._device = device
         self._checked = CheckedSteps(self.server)
+        self.server.begin(
+            pooled_label_counts(task.objective, [client.training for client in clients.values()])
+        )
         self._task = task
         self._clients = clients
         self._threads = threads
@@ -104,13 +109,19 @@ class TrainingExecutor:
                 return self._at_server(lambda: self._run(exchange, local_batches))
             case messages.SendCutGradients(_, local_batches):
                 self._at_client(lambda: self._backward(local_batches))
-            case messages.ApplyUpdate(exchange, epoch, local_batches):
-                return self._at_server(lambda: self._apply(exchange, epoch, local_batches))
+            case messages.ApplyUpdate():
+                return self._at_server(lambda: self._apply(effect))
             case messages.AbandonAttempt():
                 self._abandon()
             case _:
-                return self._evaluator.perform(effect)
+                return self._evaluate(effect)
         return None
+
+    def _evaluate(self, effect: messages.Effect) -> EvaluationOutcome | None:
+        outcome = self._evaluator.perform(effect)
+        if outcome is not None:
+            self.server.observe_evaluation(outcome.total)
+        return outcome
 
     def _forward(self, exchange: ExchangeId, epoch: int, local_batch: messages.LocalBatch) -> None:
         self._load(exchange)
@@ -119,9 +130,9 @@ class TrainingExecutor:
             epoch, local_batch.offset, local_batch.samples
         )
         step.begin(epoch, local_batch.offset)
-        inputs = batch.inputs.to(self._device)
+        inputs = converted(batch.inputs, None, self._device)
         slices = slice_rows(local_batch.samples, self._task.layout.bytes_per_sample)
-        smashed = [self._roundtrip(step.forward(inputs[first : first + rows])) for first, rows in slices]
+        smashed = [self._roundtrip(step.forward(rows_of(inputs, first, rows))) for first, rows in slices]
         self._smashed[local_batch.client] = torch.cat(smashed), self._task.objective.as_labels(batch.labels)
 
     def _run(
@@ -144,14 +155,12 @@ class TrainingExecutor:
             for first, count in slice_rows(local_batch.samples, self._task.layout.bytes_per_sample):
                 self._steps[local_batch.client].backward(self._roundtrip(gradient[first : first + count]))
 
-    def _apply(
-        self, exchange: ExchangeId, epoch: int, local_batches: tuple[messages.LocalBatch, ...]
-    ) -> StepOutcome | NumericFault:
+    def _apply(self, effect: messages.ApplyUpdate) -> StepOutcome | NumericFault:
         gradients = {
             local_batch.client: self._steps.pop(local_batch.client).gradient()
-            for local_batch in local_batches
+            for local_batch in effect.local_batches
         }
-        rate = self._checked.apply(gradients, epoch, exchange.step)
+        rate = self._checked.apply(gradients, effect.epoch, effect.exchange.step, effect.position)
         if isinstance(rate, NumericFault):
             return rate
         classes = self._task.objective.class_numbers(self._labels)

@@ -8,27 +8,37 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pslgs.coordination.best_evaluation import BestEvaluation
+from pslgs.coordination.epoch_position import ONLY_STEP, EpochPosition
 from pslgs.coordination.messages import ApplyUpdate, ExchangeId, LocalBatch
 from pslgs.coordination.numeric_faults import divergence
+from pslgs.coordination.settings import comparison_from
 from pslgs.costs.time_model import ClientTimeModel, Link, round_time
 from pslgs.data.client_dataset import ClientDataset
+from pslgs.model_inputs import Inputs, call, converted, tensors_of
 from pslgs.sampling.deviation import BatchQuality
 from pslgs.sampling.randomness import Purpose, client_key, torch_seed
 from pslgs.sampling.schedule import chunk_of
 from pslgs.simulation.evaluator import Recalibration
-from pslgs.simulation.outcomes import EvaluationOutcome
-from pslgs.simulation.recorder import Write, evaluation_record
+from pslgs.simulation.recorder import Write
 from pslgs.simulation.setup import SimulationOptions, SimulationSetup
+from pslgs.spec.errors import InputError, Violation
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import JobSpec
+from pslgs.spec.metrics import Metric
+from pslgs.spec.training import Baseline, PrecisionSpec
 from pslgs.splitting.split_network import SplitNetwork
+from pslgs.telemetry.evaluations import evaluation_record
 from pslgs.telemetry.records import EvaluationRecord, FinishRecord, StepRecord, step_record
 from pslgs.training.batchnorm import single_sample_explained
+from pslgs.training.dataset_check import pooled_label_counts
 from pslgs.training.device import choose_device
 from pslgs.training.evaluation import Score, score_dataset
 from pslgs.training.local_server_model import LocalServerModel
-from pslgs.training.optimizer import apply_step, build_optimizer, learning_rate
+from pslgs.training.model_code import WHOLE_MODEL, backward_pass, forward_pass
+from pslgs.training.optimizer import apply_step, build_optimizer
 from pslgs.training.profile import profile_network
+from pslgs.training.schedule import Plateau, learning_rate
 from pslgs.training.setup import TrainingSetup
 from pslgs.training.tensors import floating_tensors, trainable
 from pslgs.training.torch_thread import seed_torch
@@ -60,9 +70,11 @@ class FederatedTraining:
         datasets: Mapping[str, ClientDataset],
         batch_size: int,
     ) -> None:
+        self.plateau = Plateau()
         self._task = task
         self._datasets = {name: data for name, data in datasets.items() if data.samples}
         self._batch_size = batch_size
+        self._objective = task.objective.balanced(pooled_label_counts(task.objective, datasets.values()))
         self._model = network.whole_model()
         parts = network.client_part, network.server_part
         self._tensors = [tensor for part in parts for tensor in floating_tensors(part)]
@@ -71,23 +83,27 @@ class FederatedTraining:
     def rounds(self) -> Iterator[Round]:
         """Train one round per epoch of the job, and yield each."""
         for number in range(1, self._task.epochs + 1):
-            rate = learning_rate(self._task.optimizer, number, self._task.epochs)
-            yield Round(number, self._round(number, rate), rate)
+            rate = self._rate(number)
+            yield Round(number, self._round(number), rate)
 
-    def _round(self, number: int, rate: float) -> float:
+    def _rate(self, number: int, position: EpochPosition = ONLY_STEP) -> float:
+        task = self._task
+        return learning_rate(task.optimizer, number, task.epochs, position, self.plateau.reductions)
+
+    def _round(self, number: int) -> float:
         begun = [tensor.clone() for tensor in self._tensors]
         total = [torch.zeros_like(tensor, dtype=torch.float64) for tensor in self._tensors]
         pooled = sum(data.samples for data in self._datasets.values())
         loss = 0.0
         for client, data in self._datasets.items():
             _copy(self._tensors, begun)
-            loss += data.samples / pooled * self._local_epoch(client, data, number, rate)
+            loss += data.samples / pooled * self._local_epoch(client, data, number)
             for weighted, tensor in zip(total, self._tensors, strict=True):
                 weighted.add_(tensor, alpha=data.samples / pooled)
         _copy(self._tensors, total)
         return loss
 
-    def _local_epoch(self, client: str, data: ClientDataset, number: int, rate: float) -> float:
+    def _local_epoch(self, client: str, data: ClientDataset, number: int) -> float:
         """Train one client for an epoch; return the mean loss over its samples."""
         self._model.train()
         seed_torch(torch_seed(self._task.seed, Purpose.CLIENT_DROPOUT, number, client_key(client)))
@@ -97,14 +113,26 @@ class FederatedTraining:
         for index in range(batches):
             start, stop = chunk_of(index, data.samples, batches)
             batch = data.batch(number, start, stop - start)
-            with single_sample_explained(self._model, stop - start, f"client {client}"):
-                outputs = self._model(batch.inputs.to(self._tensors[0]))
-            labels = self._task.objective.as_labels(batch.labels).to(outputs.device)
-            loss = self._task.objective.mean_loss(outputs, labels)
-            torch.autograd.backward(loss)
-            apply_step(optimizer, rate)
+            inputs = self._there(batch.inputs)
+            with (
+                forward_pass(WHOLE_MODEL, tensors_of(inputs)),
+                single_sample_explained(self._model, stop - start, f"client {client}"),
+            ):
+                outputs = call(self._model, inputs)
+            labels = self._objective.as_labels(batch.labels).to(outputs.device)
+            loss = self._objective.mean_loss(outputs, labels)
+            with backward_pass(WHOLE_MODEL):
+                torch.autograd.backward(loss)
+            position = EpochPosition(index, batches)
+            rate = self._rate(number, position)
+            apply_step(optimizer, rate, self._task.optimizer)
             loss_sum += loss.item() * (stop - start)
         return loss_sum / data.samples
+
+    def _there(self, inputs: Inputs) -> Inputs:
+        """Return inputs on the model's device, in the type of its parameters unless they are integers."""
+        like = self._tensors[0]
+        return converted(inputs, self._task.input_dtype or like.dtype, like.device)
 
 
 @torch.no_grad()
@@ -134,7 +162,7 @@ def round_seconds(
     working = {client: samples for client, samples in dataset_sizes.items() if samples}
     if not times.profiles or not working:
         return None
-    anatomy = profile_network(network, task.input_shape)
+    anatomy = profile_network(network, task.input_shape, task.input_dtype)
     if not anatomy.client_flops:
         return None
     longer = 1 + anatomy.server_flops / anatomy.client_flops
@@ -144,27 +172,36 @@ def round_seconds(
     )
 
 
-def run_federated(
-    spec: JobSpec, setup: SimulationSetup, times: ClientTimeModel, write: Write, options: SimulationOptions
+def run_federated(  # noqa: PLR0913, PLR0917 - what is simulated, and where its results go
+    spec: JobSpec,
+    setup: SimulationSetup,
+    times: ClientTimeModel,
+    write: Write,
+    options: SimulationOptions,
+    keep_best: Callable[[Mapping[str, Tensor]], None] | None = None,
 ) -> None:
     """Train one round per epoch of the job, and write records of rounds, evaluations and the end.
 
     A round is recorded as a step whose batch is all data; it has no deviation, and no client is lost.
 
     Raises:
-        InputError: the network cannot train on the only sample of a client.
+        InputError: the network cannot train on the only sample of a client, or the job has an option that
+            clients with optimizers of their own do not have.
     """
+    _refuse_options(spec)
     datasets = {name: client.training for name, client in setup.clients.items()}
     batch_size = spec.sampling.global_batch_size
     modelled = round_seconds(times, setup.dataset_sizes, setup.task, setup.network)
     device = choose_device(options.device)
     model = LocalServerModel(setup.task, setup.network, device)  # moves the network, so it comes first
+    model.begin(pooled_label_counts(setup.task.objective, datasets.values()))
     training = FederatedTraining(setup.task, setup.network, datasets, batch_size)
     recalibration = Recalibration(setup.task, model, datasets, batch_size, options.recalibration_batches)
 
     def score(data: ClientDataset) -> Score:
         return score_dataset(model, setup.task.objective, data, batch_size)
 
+    comparison, best = comparison_from(spec), BestEvaluation()
     before = time.perf_counter()
     for done in training.rounds():
         broken = model.non_finite()
@@ -176,10 +213,33 @@ def run_federated(
         write(_round_record(done, setup, time.perf_counter() - before, modelled))
         due = done.number % spec.evaluate_every_epochs == 0 or done.number == spec.epochs
         if due and spec.data.evaluation is not None:
-            write(_evaluate(score, setup, recalibration, done.number))
+            record = _evaluate(score, setup, recalibration, done.number, comparison.metric)
+            followed = setup.task.followed_metric
+            value = record.loss if followed is Metric.LOSS else record.metrics.get(followed)
+            training.plateau.observe(math.nan if value is None else value, followed, spec.optimizer.schedule)
+            write(record)
+            best = best.after(record.value, done.number, done.number, comparison)
+            if keep_best is not None and best.epoch == done.number:
+                keep_best(setup.network.named_tensors())
+            if best.ends(comparison) and done.number < spec.epochs:
+                why = f"stopped early after round {done.number} of {spec.epochs}"
+                message = f"{why}: {best.why_it_ends(comparison)}"
+                write(FinishRecord(time.time(), done.number, ExitCode.FINISHED.name, message, early=True))
+                return
         before = time.perf_counter()
     message = f"trained {spec.epochs} rounds of federated averaging"
     write(FinishRecord(time.time(), spec.epochs, ExitCode.FINISHED.name, message))
+
+
+def _refuse_options(spec: JobSpec) -> None:
+    refused = {
+        "spec.optimizer.accumulate": spec.optimizer.accumulate > 1,
+        "spec.ema.decay": spec.ema.decay is not None,
+        "spec.precision": spec.precision != PrecisionSpec(),
+    }
+    problem = f"does not apply to the strategy {Baseline.FEDERATED_AVERAGING}; remove it"
+    if violations := [Violation(path, problem) for path, given in refused.items() if given]:
+        raise InputError(*violations)
 
 
 def _round_record(
@@ -201,15 +261,21 @@ def _round_record(
 
 @torch.no_grad()
 def _evaluate(
-    score: ScoreDataset, setup: SimulationSetup, recalibration: Recalibration, number: int
+    score: ScoreDataset, setup: SimulationSetup, recalibration: Recalibration, number: int, metric: str
 ) -> EvaluationRecord:
     scores = _scores(score, setup)
     statistics = recalibration.statistics(number)
     again = recalibration.score(statistics, lambda: _total(_scores(score, setup)))
-    outcome = EvaluationOutcome(
-        _total(scores), again, {name: score for name, score in scores.items() if name}
+    return evaluation_record(
+        time=time.time(),
+        epoch=number,
+        step=number,
+        total=_total(scores),
+        clients={name: score for name, score in scores.items() if name},
+        recalibrated=again,
+        metric=metric,
+        class_names=setup.class_names or (),
     )
-    return evaluation_record(time.time(), number, number, outcome)
 
 
 def _scores(score: ScoreDataset, setup: SimulationSetup) -> dict[str, Score]:

@@ -3,10 +3,11 @@
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from pslgs.spec.data import Partition, PartitionScheme
+from pslgs.spec.client_placeholder import CLIENT_PLACEHOLDER
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import SplitTrainingJob
 from pslgs.spec.manifest import parse_job, with_overrides
+from pslgs.spec.partition import Partition, PartitionScheme
 from pslgs.spec.training import Baseline, SamplingStrategy
 
 if TYPE_CHECKING:  # imports numpy, which `pslgs --help` can do without
@@ -71,11 +72,11 @@ def job_variant(
 
 def _partition(job: SplitTrainingJob, clients: int | None, skew: Skew | None) -> list[str]:
     before = job.spec.data.partition
-    if job.spec.data.train.is_per_client:
+    if field := job.spec.data.train.per_client_field:
         raise InputError.at(
             PARTITION,
             "partitions one common dataset, but here each client has its own; leave out clients, partition "
-            "and Centralized, or name one common data.train.path",
+            f"and Centralized, or take {CLIENT_PLACEHOLDER} out of data.train.{field}",
         )
     count = clients or (before.clients if before else None)
     if count is None:

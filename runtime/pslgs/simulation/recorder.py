@@ -1,6 +1,6 @@
 """Writes the records of a simulation, with the same content as those of a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,18 +9,16 @@ from pslgs.coordination import messages
 from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.sampling.deviation import batch_quality
 from pslgs.simulation.outcomes import EvaluationOutcome, Executor, StepOutcome
+from pslgs.telemetry.evaluations import evaluation_record
 from pslgs.telemetry.records import (
     AbortRecord,
-    ClientEvaluation,
     ClientRecord,
-    EvaluationRecord,
     FinishRecord,
     Record,
     SkippedRecord,
     StepRecord,
     step_record,
 )
-from pslgs.training.evaluation import Score
 
 Write = Callable[[Record], None]
 
@@ -46,6 +44,8 @@ class SimulationRecorder:
         wall_time: Callable[[], float],
         clock: Callable[[], float],
         virtual_time: Callable[[], float] | None,
+        metric: str,
+        class_names: Sequence[str] = (),
     ) -> None:
         """Create a recorder for one job.
 
@@ -56,6 +56,8 @@ class SimulationRecorder:
             wall_time: Returns the Unix time in seconds, for the records.
             clock: Returns seconds of a monotonic clock, to measure computing.
             virtual_time: Returns modelled seconds since the start; None without a time model.
+            metric: Metric by which models are compared.
+            class_names: Names of the classes; empty if they are unknown.
         """
         self._executor = executor
         self._pooled = pooled
@@ -63,13 +65,19 @@ class SimulationRecorder:
         self._wall_time = wall_time
         self._clock = clock
         self._virtual_time = virtual_time
+        self._metric = metric
+        self._class_names = class_names
         self._since = clock()
         self._seconds: dict[str, float] = {}
         self._committed_at = 0.0
         self._step = 0
 
-    def perform(self, effect: messages.Effect) -> NumericFault | None:
-        """Carry out an effect and record its result; return the fault if it could not be carried out."""
+    def perform(self, effect: messages.Effect) -> NumericFault | float | None:
+        """Carry out an effect and record its result.
+
+        Returns:
+            The fault if it could not be carried out, or the value of the chosen metric in an evaluation.
+        """
         match effect:
             case messages.OrderForward() if not self._seconds:
                 self._begin_step()
@@ -82,15 +90,30 @@ class SimulationRecorder:
                 self._write(self._step_record(effect, outcome))
                 self._step, self._seconds = effect.exchange.step, {}
             case messages.EvaluateAtServer() | messages.ConcludeEvaluation(), EvaluationOutcome():
-                missing = effect.missing if isinstance(effect, messages.ConcludeEvaluation) else ()
-                self._write(
-                    evaluation_record(self._wall_time(), effect.epoch, effect.exchange.step, outcome, missing)
-                )
+                return self._write_evaluation(effect, outcome)
             case _, NumericFault():
                 return outcome
             case _:
                 self._report(effect)
         return None
+
+    def _write_evaluation(
+        self, effect: messages.EvaluateAtServer | messages.ConcludeEvaluation, outcome: EvaluationOutcome
+    ) -> float | None:
+        missing = effect.missing if isinstance(effect, messages.ConcludeEvaluation) else ()
+        record = evaluation_record(
+            time=self._wall_time(),
+            epoch=effect.epoch,
+            step=effect.exchange.step,
+            total=outcome.total,
+            clients={name: score for name, score in outcome.clients.items() if name not in missing},
+            missing=missing,
+            recalibrated=outcome.recalibrated,
+            metric=self._metric,
+            class_names=self._class_names,
+        )
+        self._write(record)
+        return record.value
 
     def _begin_step(self) -> None:
         """Start timing at the first order of a step; evaluations between steps are not part of it."""
@@ -131,21 +154,5 @@ class SimulationRecorder:
                 self._write(AbortRecord(now, epoch, exchange.step, exchange.attempt, reason, kind))
             case messages.ReportSkipped(epoch, samples_by_client):
                 self._write(SkippedRecord(now, epoch, samples_by_client))
-            case messages.Finish(exit_code, message):
-                self._write(FinishRecord(now, self._step, exit_code.name, message))
-
-
-def evaluation_record(
-    time: float, epoch: int, step: int, outcome: EvaluationOutcome, missing: tuple[str, ...] = ()
-) -> EvaluationRecord:
-    """Create the record of an evaluation, without the scores of ``missing`` clients."""
-    total, again = outcome.total, outcome.recalibrated
-    clients = {name: _evaluation(score) for name, score in outcome.clients.items() if name not in missing}
-    recalibrated = _evaluation(again) if again.samples else None
-    return EvaluationRecord(
-        time, epoch, step, total.samples, total.loss, total.accuracy, clients, missing, recalibrated
-    )
-
-
-def _evaluation(score: Score) -> ClientEvaluation:
-    return ClientEvaluation(score.samples, score.loss, score.accuracy)
+            case messages.Finish(exit_code, message, early):
+                self._write(FinishRecord(now, self._step, exit_code.name, message, early))

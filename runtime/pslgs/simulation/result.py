@@ -11,6 +11,7 @@ from torch import Tensor
 from pslgs.costs.traffic import StepTraffic
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.telemetry.records import EvaluationRecord, FinishRecord, Record, StepRecord
+from pslgs.training.description import ModelDescription
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -82,6 +83,7 @@ class SimulationResult:
         evaluations: Records of the evaluations, in order.
         finish: Record of the end.
         model: Original name -> tensor of the whole network; None without training.
+        description: What the model is.
     """
 
     strategy: str
@@ -94,6 +96,7 @@ class SimulationResult:
     evaluations: tuple[EvaluationRecord, ...]
     finish: FinishRecord
     model: Mapping[str, Tensor] | None
+    description: ModelDescription
 
     @property
     def samples(self) -> int:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from pslgs.coordination.feature_moments import FeatureScale
 from pslgs.costs.time_model import SERVER_SAMPLES_PER_SECOND
 from pslgs.data.client_dataset import ClientDataset
 from pslgs.data.loading import (
@@ -19,6 +20,7 @@ from pslgs.data.loading import (
     open_all_training_data,
     open_evaluation_data,
 )
+from pslgs.data.standardization import scale_over
 from pslgs.process.machine import DATASET_CACHE
 from pslgs.sampling.batch_size import batch_size_violation
 from pslgs.sampling.partition import share_names
@@ -30,6 +32,7 @@ from pslgs.spec.job import JobSpec, SplitTrainingJob
 from pslgs.spec.manifest import read_document
 from pslgs.spec.profiles import PROFILES, ClientProfile
 from pslgs.spec.violations import nearest, violations_of
+from pslgs.splitting.initial_weights import LoadedWeights, load_initial_weights
 from pslgs.splitting.split_network import SplitNetwork
 from pslgs.telemetry.records import Record
 from pslgs.training.dataset_check import check_dataset
@@ -58,17 +61,27 @@ class SimulationSetup:
         network: The network; trained in place.
         clients: Name -> client, in order of the names.
         evaluation: Evaluation samples of the server; None if it has none.
+        initial_weights: What was loaded into the network; None for random weights.
+        scale: Scale of the inputs; None if they are not standardised.
     """
 
     task: TrainingSetup
     network: SplitNetwork
     clients: dict[str, VirtualClient]
     evaluation: ClientDataset | None
+    initial_weights: LoadedWeights | None = None
+    scale: FeatureScale | None = None
 
     @property
     def dataset_sizes(self) -> dict[str, int]:
         """Client -> number of training samples."""
         return {name: client.training.samples for name, client in self.clients.items()}
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Name of each class; None where they are unknown."""
+        named = (client.training.class_names for client in self.clients.values())
+        return next((names for names in named if names), None)
 
     def classes(self) -> dict[str, NDArray[np.int64]]:
         """Return client -> class of each training sample, as numbers; zeros without classes."""
@@ -108,22 +121,33 @@ def build_simulation_setup(
     too_large = batch_size_violation(spec.sampling.global_batch_size, pooled)
     if too_large is not None:
         raise InputError(too_large)
-    task, network = build_setup(spec, spec.model.input_shape or training[0].input_shape)
+    task, network = build_setup(spec, training[0].input_shape)
+    weights = spec.model.initial_weights
+    loaded = load_initial_weights(network, weights) if weights is not None else None
     for data in training:
         check_dataset(task, data, TRAINING)
     at = spec.data.evaluation.at if spec.data.evaluation and evaluated else None
+    class_names = training[0].class_names or ()
     own: list[ClientDataset] | list[None] = [None] * len(names)
     if at is EvaluationPlace.CLIENTS:
-        own = open_all_evaluation_data(spec.data, names, seed=spec.sampling.seed, cache=cache)
-    servers = open_evaluation_data(spec.data, cache=cache) if at is EvaluationPlace.SERVER else None
+        own = open_all_evaluation_data(
+            spec.data, names, seed=spec.sampling.seed, cache=cache, class_names=class_names
+        )
+    servers = None
+    if at is EvaluationPlace.SERVER:
+        servers = open_evaluation_data(spec.data, cache=cache, class_names=class_names)
     for each in (*own, servers):
         if each is not None:
             check_dataset(task, each, EVALUATION)
+    scale = scale_over(spec.data, training)
+    for each in (*training, *own, servers):
+        if each is not None and scale is not None:
+            each.standardize(scale)
     clients = {
         name: VirtualClient(samples, evaluation)
         for name, samples, evaluation in zip(names, training, own, strict=True)
     }
-    return SimulationSetup(task, network, clients, servers)
+    return SimulationSetup(task, network, clients, servers, loaded, scale)
 
 
 def _names(spec: JobSpec, client_ids: Sequence[str] | None) -> list[str]:

@@ -1,13 +1,16 @@
 """Summary figures of a simulation, as text and as JSON."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pslgs.simulation.result import SimulationResult, Steps
+from pslgs.spec.metrics import Metric, is_better, write_metric
+from pslgs.telemetry.records import EvaluationRecord
 
 MEASURED = "measured_seconds"
 """The column of `Steps` that differs between runs of the same simulation."""
@@ -47,11 +50,29 @@ def summary(result: SimulationResult) -> dict[str, object]:
         "loss": _number(steps.loss[-1]) if len(steps) else None,
         "accuracy": result.accuracy,
         "recalibratedAccuracy": result.recalibrated_accuracy,
+        "metric": _metric(result.evaluations),
+        "metrics": dict(result.evaluations[-1].metrics) if result.evaluations else {},
         "measuredSeconds": float(steps.measured_seconds.sum()),
         "modelledSeconds": _number(steps.modelled_seconds.sum()),
         "outcome": result.finish.outcome,
         "message": result.finish.message,
     }
+
+
+def _metric(evaluations: Sequence[EvaluationRecord]) -> dict[str, object] | None:
+    """Return the chosen metric, its last and its best value; None without evaluations."""
+    if not evaluations:
+        return None
+    best = reduce(lambda one, other: other if _improves(other, one) else one, evaluations)
+    last = evaluations[-1]
+    epoch = None if best.value is None else best.epoch
+    return {"name": last.metric, "value": last.value, "best": best.value, "bestEpoch": epoch}
+
+
+def _improves(one: EvaluationRecord, than: EvaluationRecord) -> bool:
+    if one.value is None or than.value is None:
+        return one.value is not None
+    return is_better(one.metric, one.value, than.value)
 
 
 def ends_of_epochs(steps: Steps) -> NDArray[np.bool_]:
@@ -82,12 +103,23 @@ def words(figures: Mapping[str, object]) -> list[tuple[str, str]]:
             f"{_written(traffic['up'], ',.0f')} up, {_written(traffic['down'], ',.0f')} down",
         ),
         ("loss", _written(figures["loss"], ".4f")),
+        *_of_metric(figures["metric"]),
         ("accuracy", _written(figures["accuracy"], ".2%")),
         ("recalibrated", _written(figures["recalibratedAccuracy"], ".2%")),
         ("computed in", f"{_written(figures['measuredSeconds'], '.1f')} s"),
         ("would take", f"{_written(figures['modelledSeconds'], ',.1f')} s"),
     ]
     return [(name, line) for name, line in lines if line and not line.startswith(" ")]
+
+
+def _of_metric(metric: object) -> Iterator[tuple[str, str]]:
+    """Yield the line of the chosen metric; the accuracy has one of its own."""
+    if not isinstance(metric, dict) or metric["value"] is None or metric["name"] == Metric.ACCURACY:
+        return
+    name = str(metric["name"])
+    value, best = write_metric(name, metric["value"]), write_metric(name, metric["best"])
+    shown = "evaluation loss" if name == Metric.LOSS else name
+    yield shown, f"{value}, the best was {best} after epoch {metric['bestEpoch']}"
 
 
 def write_table(steps: Steps, path: Path) -> None:
