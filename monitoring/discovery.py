@@ -1,4 +1,4 @@
-"""A cluster's pods and Services as Kubernetes discovery tells of them to a Prometheus.
+"""A cluster's pods and Services as Kubernetes discovery gives them to a Prometheus.
 
 Not every build of Prometheus can discover by itself, Debian's for one; so targets come in a file that is
 written anew while things change.
@@ -38,14 +38,14 @@ def services_config(monitor: Mapping[str, Any], targets: Path) -> dict[str, Any]
 
 
 def pods_found(pods: Iterable[Mapping[str, Any]]) -> list[Target]:
-    """Tell of every port of every pod that has an address and has not ended."""
+    """Return every port of every pod that has an address and has not ended."""
     return [target for pod in pods if pod["status"].get("podIP") for target in _of_pod(pod)]
 
 
 def services_found(
     services: Iterable[Mapping[str, Any]], slices: Iterable[Mapping[str, Any]]
 ) -> list[Target]:
-    """Tell of every port of every address of the Services, which their EndpointSlices name."""
+    """Return every port of every address of the Services, which their EndpointSlices name."""
     labels = {each["metadata"]["name"]: each["metadata"].get("labels", {}) for each in services}
     return [
         target
@@ -54,7 +54,7 @@ def services_found(
     ]
 
 
-def tell(targets: list[Target], file: Path) -> None:
+def write_targets(targets: list[Target], file: Path) -> None:
     """Write targets into a file that Prometheus watches."""
     fresh = file.with_suffix(".new")
     fresh.write_text(json.dumps(targets), encoding="utf-8")

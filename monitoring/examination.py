@@ -47,8 +47,8 @@ class Examination:
 
     async def unfed(self) -> list[str]:
         """Return the series that a rule looks at and that are not there, whatever their phase is."""
-        told = await self.asked.rules()
-        wanted = {name for rule in told for name in _series(rule["query"])}
+        rules = await self.asked.rules()
+        wanted = {name for rule in rules for name in _series(rule["query"])}
         without_phase = {re.sub(r',?phase=~?"[^"]*"', "", name) for name in wanted}
         return [name for name in sorted(without_phase) if not await self.asked.now(name)]
 

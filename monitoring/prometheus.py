@@ -64,10 +64,10 @@ class Prometheus:
 
     async def _ask(self, what: str, parameters: Mapping[str, str]) -> dict[str, Any]:
         async with self.session.get(f"{self.address}/api/v1/{what}", params=parameters) as answer:
-            told: dict[str, Any] = await answer.json()
-        if told["status"] != "success":
-            raise QueryError(told["error"])
-        data: dict[str, Any] = told["data"]
+            reply: dict[str, Any] = await answer.json()
+        if reply["status"] != "success":
+            raise QueryError(reply["error"])
+        data: dict[str, Any] = reply["data"]
         return data
 
 

@@ -61,7 +61,8 @@ Dashboards, recording rules and alerts need no other labels.
 
 A server has about 120 series plus {PER_CLIENT} for each client; a client's pod has {OF_A_CLIENT}.
 `pslgs server --client-series N` limits the number of clients with series of their own at the server (default
-{CLIENT_SERIES}); further clients are included in totals only. In a cluster, the operator's setting
+{CLIENT_SERIES}); further clients are included in totals only. `pslgs_data_left_out` adds one for each reason
+for which a client leaves something out. In a cluster, the operator's setting
 `PSLGS_CLIENT_SERIES` sets the limit for all jobs. With 0, the pods of clients are not scraped either, so that
 the number of series does not depend on the number of clients.
 

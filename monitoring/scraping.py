@@ -19,7 +19,7 @@ Target = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod as Kubernetes discovery tells of it.
+    """A pod as Kubernetes discovery describes it.
 
     Attributes:
         child: The Job that it is of, as the operator makes it.
@@ -64,8 +64,8 @@ def relabelling(monitor: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def pod_labels(metadata: Mapping[str, Any], container: str, port: str) -> dict[str, str]:
-    """Tell of a port of a pod as Kubernetes discovery does."""
-    told = {
+    """Return the labels that Kubernetes discovery gives to a port of a pod."""
+    labels = {
         "namespace": metadata["namespace"],
         "pod_name": metadata["name"],
         "pod_container_name": container,
@@ -73,7 +73,7 @@ def pod_labels(metadata: Mapping[str, Any], container: str, port: str) -> dict[s
         **{f"pod_label_{name}": value for name, value in metadata["labels"].items()},
         **{f"pod_annotation_{name}": value for name, value in metadata.get("annotations", {}).items()},
     }
-    return {f"__meta_kubernetes_{sanitised(name)}": value for name, value in told.items()}
+    return {f"__meta_kubernetes_{sanitised(name)}": value for name, value in labels.items()}
 
 
 def _targets(pod: Pod) -> list[Target]:

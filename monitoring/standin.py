@@ -1,4 +1,4 @@
-"""What an operator's metrics are like, without a cluster: its own metrics, told of looks that nobody took."""
+"""An operator's metrics without a cluster, with made-up reconciles."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -44,5 +44,5 @@ async def _look(metrics: Metrics, key: JobKey, hearings: Sequence[WatchHealth]) 
         await reconcile(key)
         for hearing in hearings:
             if hearing.age(utc_now()) > INTERVAL:
-                hearing.agreed = utc_now()
+                hearing.complete_at = utc_now()
         await asyncio.sleep(_LOOK_SECONDS)

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client import CollectorRegistry
+from prometheus_client import Metric as Series
 from typing_extensions import override
 
+from pslgs.spec.metrics import Metric
 from pslgs.telemetry import records
 from pslgs.telemetry.client_view import NoClients
+from pslgs.telemetry.evaluation_details import ClassEvaluation, EvaluationDetails
 from pslgs.telemetry.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
 from pslgs.telemetry.prometheus import ProcessRegistry
 from pslgs_operator.informer import WatchHealth
@@ -48,11 +51,20 @@ def _server() -> Iterator[Described]:
     metrics.follow_clients(_Everybody())
     metrics.count_wire_bytes("sent", "control", 1)
     metrics.observe(records.StepRecord(0, 1, 1, 1, 0, 1, 0, 0, 0, 0, {"a": (0, 1)}, {}, {"a": (0, 0)}))
-    evaluated = records.ClientEvaluation(1, 0, 1)
-    metrics.observe(records.EvaluationRecord(0, 1, 1, 1, 0, 1, {"a": evaluated}))
+    metrics.observe(_evaluation())
+    metrics.observe(records.ClientRecord(0, 0, "a", "joined", "", left_out={"damaged": 1}))
     metrics.observe(records.CheckpointRecord(0, 1, 0))
     metrics.set_heartbeat(0)
     return _described(registry)
+
+
+def _evaluation() -> records.EvaluationRecord:
+    values = {Metric.ACCURACY.value: 1.0}
+    evaluated = records.ClientEvaluation(1, 0, 1, values)
+    details = EvaluationDetails((ClassEvaluation("c", 1, 1.0, 1.0, 1.0),))
+    return records.EvaluationRecord(
+        0, 1, 1, 1, 0, 1, {"a": evaluated}, metric=Metric.ACCURACY, metrics=values, details=details
+    )
 
 
 def _client() -> Iterator[Described]:
@@ -80,10 +92,10 @@ def _described(registry: CollectorRegistry) -> Iterator[Described]:
             yield Described(_name(metric), metric.type, tuple(_labels(metric)), meaning)
 
 
-def _name(metric: Metric) -> str:
+def _name(metric: Series) -> str:
     return metric.name + {"counter": "_total", "info": "_info"}.get(metric.type, "")
 
 
-def _labels(metric: Metric) -> Iterable[str]:
+def _labels(metric: Series) -> Iterable[str]:
     """Name them in the order in which the code has them; le is the histogram's own."""
     return dict.fromkeys(label for sample in metric.samples for label in sample.labels if label != "le")

@@ -135,5 +135,31 @@ LEARNING: Final = Row(
             unit="percentunit",
             width=12,
         ),
+        Panel(
+            title="Metrics of evaluations",
+            description="Over all evaluation data: the metrics of the task beside loss and accuracy. Shares "
+            "are 0 to 1; errors are in the unit of the values.",
+            queries=(
+                Query(
+                    largest("pslgs_evaluation_metric", f'{OF_JOB}, metric!~"Loss|Accuracy"', "metric"),
+                    "{{metric}}",
+                ),
+            ),
+            unit="none",
+            width=12,
+        ),
+        Panel(
+            title="Chosen metric by client",
+            description="The metric by which models are compared (spec.metric), for each client with "
+            "evaluation data of its own. A client far from the others has other data.",
+            queries=(
+                Query(
+                    largest("pslgs_client_evaluation_metric", OF_CLIENTS, "client, metric"),
+                    "{{client}} {{metric}}",
+                ),
+            ),
+            unit="none",
+            width=12,
+        ),
     ),
 )

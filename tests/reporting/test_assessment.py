@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pslgs.reporting.assessment import Verdict, assess, tolerated_excesses
 from pslgs.reporting.history import History
-from pslgs.telemetry.records import FinishRecord, StepRecord
+from pslgs.telemetry.records import EvaluationRecord, FinishRecord, StepRecord
 from reporting.synthetic import run
 
 
@@ -98,3 +98,25 @@ def test_a_share_just_short_of_all_is_not_rounded_up_to_all():
 def test_more_excesses_are_tolerated_than_expected_and_never_all(steps):
     assert tolerated_excesses(steps) > 0.01 * steps
     assert steps < 3 or tolerated_excesses(steps) < steps
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "words"),
+    [
+        ("AUROC", (0.75, 0.5), ["The last evaluation's AUROC is 50.0 %, the best was 75.0 % at step 1."]),
+        ("Loss", (0.5, 0.25), ["The last evaluation's loss is 0.25."]),
+        ("R2", (0.5, None), ["The last evaluation's R2 is –, the best was 0.5 at step 1."]),
+        ("Accuracy", (0.5, 0.25), []),
+    ],
+    ids=["a share", "the loss", "undefined at last", "the accuracy, which is told in any case"],
+)
+def test_the_chosen_metric_is_told(metric, values, words):
+    evaluations = [
+        EvaluationRecord(0.0, step, step, 9, 1.0, None, metric=metric, metrics={metric: value})
+        for step, value in enumerate(values, start=1)
+    ]
+    told = [
+        finding.text.replace("\N{NO-BREAK SPACE}", " ")
+        for finding in assess(History(tuple(evaluations))).findings
+    ]
+    assert [text for text in told if text.startswith("The last evaluation's")] == words

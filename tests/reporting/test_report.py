@@ -3,11 +3,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pslgs.reporting.page import write_report
+from pslgs.reporting.page import summary, write_report
 from pslgs.spec.errors import InputError
 from pslgs.telemetry.journal import Journal
 from pslgs.telemetry.records import (
     CheckpointRecord,
+    ClientEvaluation,
     ClientRecord,
     EvaluationRecord,
     FinishRecord,
@@ -71,22 +72,30 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def report(tmp_path):
-    def report(records, manifest=MANIFEST):
-        with Journal(tmp_path / "metrics.jsonl") as journal:
-            for record in records:
-                journal.append(record)
-        if manifest is not None:
-            (tmp_path / "job.yaml").write_text(manifest, encoding="utf-8")
-        write_report(tmp_path, tmp_path / "report.html")
-        return (tmp_path / "report.html").read_text(encoding="utf-8")
+    return lambda records, manifest=MANIFEST: written(tmp_path, records, manifest)
 
-    return report
+
+@pytest.fixture(scope="session")
+def eventful(tmp_path_factory):
+    """The report of a run with troubles; drawing it takes a second."""
+    return written(tmp_path_factory.mktemp("eventful"), run(), MANIFEST)
+
+
+def written(folder, records, manifest):
+    with Journal(folder / "metrics.jsonl") as journal:
+        for record in records:
+            journal.append(record)
+    if manifest is not None:
+        (folder / "job.yaml").write_text(manifest, encoding="utf-8")
+    write_report(folder, folder / "report.html")
+    return (folder / "report.html").read_text(encoding="utf-8")
 
 
 def plain(html):
     return re.sub(r"\s+", " ", Page(html).text)
 
 
+@pytest.mark.slow
 def test_a_report_tells_what_was_trained_and_how_it_went(report):
     text = plain(report(run(troubles=False)))
 
@@ -107,16 +116,23 @@ def test_a_report_tells_what_was_trained_and_how_it_went(report):
         assert expected in text
 
 
-def test_all_charts_are_drawn(report):
-    html = report(run())
+@pytest.mark.parametrize(("accuracy", "shown"), [(0.5, ["50.0\N{NO-BREAK SPACE}%"]), (None, [])])
+def test_the_figures_of_a_run_have_an_accuracy_only_if_there_is_one(accuracy, shown, tmp_path):
+    with Journal(tmp_path / "metrics.jsonl") as journal:
+        journal.append(EvaluationRecord(0.0, 1, 1, 8, 0.5, accuracy, metric="Loss", metrics={"Loss": 0.5}))
+    figures = dict(summary(tmp_path))
+    assert [value for name, value in figures.items() if name == "final accuracy"] == shown
+    assert figures["final Loss"] == "0.5"
 
-    assert html.count("<svg") == len(TITLES)
-    assert [title for title in TITLES if title not in plain(html)] == []
-    assert "nothing to show" not in html
+
+def test_all_charts_are_drawn(eventful):
+    assert eventful.count("<svg") == len(TITLES)
+    assert [title for title in TITLES if title not in plain(eventful)] == []
+    assert "nothing to show" not in eventful
 
 
-def test_the_page_needs_nothing_from_elsewhere(report):
-    page = Page(report(run()))
+def test_the_page_needs_nothing_from_elsewhere(eventful):
+    page = Page(eventful)
 
     links = [
         value for name, value in page.attributes if name in {"src", "href", "xlink:href", "data", "action"}
@@ -131,12 +147,10 @@ def test_the_page_needs_nothing_from_elsewhere(report):
     }
 
 
-def test_what_a_figure_refers_to_is_in_that_figure(report):
-    html = report(run())
-
+def test_what_a_figure_refers_to_is_in_that_figure(eventful):
     for name, figure in zip(
         ("deviation", "loss", "accuracy", "time", "samples", "active"),
-        re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL),
+        re.findall(r"<svg.*?</svg>", eventful, flags=re.DOTALL),
         strict=True,
     ):
         ids = set(re.findall(r'\bid="([^"]+)"', figure))
@@ -145,17 +159,16 @@ def test_what_a_figure_refers_to_is_in_that_figure(report):
         assert all(identifier.startswith(f"{name}-") for identifier in ids)
 
 
-def test_figures_take_all_their_colours_from_the_page(report):
-    html = report(run())
-
-    for figure in re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL):
+def test_figures_take_all_their_colours_from_the_page(eventful):
+    for figure in re.findall(r"<svg.*?</svg>", eventful, flags=re.DOTALL):
         assert re.findall(r"(?:fill|stroke): (?!none|var\()[^;\"]+", figure) == []
-    used = set(re.findall(r"var\((--\w+)\)", html))
-    light, dark = re.findall(r":root \{(.*?)\}", html, flags=re.DOTALL)
+    used = set(re.findall(r"var\((--\w+)\)", eventful))
+    light, dark = re.findall(r":root \{(.*?)\}", eventful, flags=re.DOTALL)
     assert used <= set(re.findall(r"--\w+(?=:)", light))
     assert set(re.findall(r"--\w+(?=:)", light)) == set(re.findall(r"--\w+(?=:)", dark))
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_report_byte_for_byte(tmp_path, report):
     first = report(run())
     write_report(tmp_path, tmp_path / "again.html")
@@ -171,8 +184,8 @@ def test_a_long_run_of_many_clients_makes_no_large_report(report):
     assert "100 of 150 clients" in plain(html)
 
 
-def test_troubles_are_in_the_table_of_events(report):
-    text = plain(report(run()))
+def test_troubles_are_in_the_table_of_events(eventful):
+    text = plain(eventful)
 
     for expected in (
         "16 clients joined, the last: client edge-015-0 joined",
@@ -224,6 +237,28 @@ DIVERGED = StepRecord(10.0, 1, 1, 1, float("nan"), 8, 0.2, 0.2, 0.5, 0.1, {"a": 
 )
 def test_a_partial_run_has_a_report(report, records, drawn):
     assert report(records).count("<svg") == drawn
+
+
+def test_a_regression_has_no_empty_charts_and_no_column_of_accuracies(report):
+    at_clients = {"a": ClientEvaluation(5, 0.5, None)}
+    html = report([REGRESSION, EvaluationRecord(11.0, 1, 1, 5, 0.5, None, clients=at_clients)])
+    assert "no data for this chart" not in html
+    assert "Evaluation by client" in html
+    assert "accuracy" not in plain(html).lower()
+
+
+def test_what_clients_left_out_of_their_data_is_in_the_report(report):
+    joins = [
+        ClientRecord(1.0, 0, "a", "joined", "", 8, left_out={"damaged": 1}),
+        ClientRecord(1.0, 0, "b", "joined", "", 8, left_out={"hidden": 1200, "damaged": 2}),
+        ClientRecord(1.0, 0, "c", "joined", "", 8),
+        ClientRecord(2.0, 0, "a", "joined", "", 8, left_out={"damaged": 3}),
+    ]
+    text = plain(report(joins))
+    assert "Left out of the data" in text
+    assert "3 damaged samples" in text
+    assert "1,200 hidden files, 2 damaged samples" in text
+    assert "1 damaged sample," not in text
 
 
 @pytest.mark.slow

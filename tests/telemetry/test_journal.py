@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pslgs.telemetry import journal as journal_module
+from pslgs.telemetry.evaluation_details import ClassCurve, ClassEvaluation, EvaluationDetails
 from pslgs.telemetry.journal import Journal, JournalError, read
 from pslgs.telemetry.records import (
     AbortRecord,
@@ -122,6 +123,29 @@ def test_fields_of_a_newer_version_are_ignored():
     line = b'{"kind":"finish","time":1,"step":2,"outcome":"FINISHED","message":"","mood":"good"}'
 
     assert decode(line) == FinishRecord(1.0, 2, "FINISHED", "")
+
+
+def test_an_evaluation_is_read_as_it_was_written():
+    details = EvaluationDetails(
+        (ClassEvaluation("é", 3, 0.5, None, 1.0, None, 0.25),),
+        ((2, 1), (0, 3)),
+        (ClassCurve("é", (0.0, 1.0), (0.0, 1.0), (1.0, 0.5)),),
+    )
+    clients = {"a": ClientEvaluation(5, 0.1, 0.9, {"AUROC": None, "Loss": 0.1})}
+    record = EvaluationRecord(
+        3.0, 1, 3, 5, 0.1, 0.9, clients, metric="AUROC", metrics={"AUROC": 0.5}, details=details
+    )
+    assert decode(encode(record)) == record
+
+
+def test_an_evaluation_of_an_earlier_version_has_no_metrics():
+    line = (
+        b'{"kind":"evaluation","time":3,"epoch":1,"step":3,"samples":5,"loss":0.1,"accuracy":0.9,'
+        b'"clients":{"a":{"samples":5,"loss":0.1,"accuracy":0.9}},"missing":[],"recalibrated":null}'
+    )
+    record = decode(line)
+    assert record == EvaluationRecord(3.0, 1, 3, 5, 0.1, 0.9, {"a": ClientEvaluation(5, 0.1, 0.9)})
+    assert record.value is None
 
 
 KNOWN = [

@@ -1,10 +1,12 @@
 import math
+from dataclasses import replace
 
 import pytest
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from pslgs.spec.server_phase import ServerPhase
+from pslgs.telemetry.evaluation_details import ClassEvaluation, EvaluationDetails
 from pslgs.telemetry.metrics import ClientMetrics, JobLabels, JobSeries, ServerMetrics
 from pslgs.telemetry.prometheus import ProcessRegistry
 from pslgs.telemetry.records import (
@@ -16,7 +18,7 @@ from pslgs.telemetry.records import (
     FinishRecord,
     SkippedRecord,
 )
-from pslgs.telemetry.series import REFUSAL_REASONS
+from pslgs.telemetry.series import CLASS_SERIES, REFUSAL_REASONS
 from telemetry.fake_clients import FakeClients
 
 JOB = JobLabels(name="cifar10", architecture="resnet18", cut_layer="layer1", strategy="Global")
@@ -46,6 +48,10 @@ SERVER = {
     "pslgs_evaluation_loss": ("gauge", set()),
     "pslgs_evaluation_accuracy": ("gauge", set()),
     "pslgs_client_evaluation_accuracy": ("gauge", {"client"}),
+    "pslgs_data_left_out": ("gauge", {"client", "reason"}),
+    "pslgs_evaluation_metric": ("gauge", {"metric"}),
+    "pslgs_class_evaluation_metric": ("gauge", {"class", "metric"}),
+    "pslgs_client_evaluation_metric": ("gauge", {"client", "metric"}),
     "pslgs_evaluation_timestamp_seconds": ("gauge", set()),
     "pslgs_phase": ("gauge", {"phase"}),
     "pslgs_epoch": ("gauge", set()),
@@ -60,6 +66,22 @@ CLIENT = {
     "pslgs_client_backward_seconds": ("histogram", set()),
     "pslgs_client_load_seconds": ("histogram", set()),
 }
+
+
+EVALUATION = EvaluationRecord(
+    1.0,
+    1,
+    1,
+    10,
+    0.5,
+    0.75,
+    {"a": ClientEvaluation(10, 0.5, 0.75, {"Loss": 0.5, "MacroF1": 0.6, "AUROC": 0.9})},
+    metric="MacroF1",
+    metrics={"Loss": 0.5, "MacroF1": 0.7, "AUROC": None},
+    details=EvaluationDetails(
+        (ClassEvaluation("cat", 4, recall=0.25), ClassEvaluation("dog", 6, 0.5, 1.0, 0.6))
+    ),
+)
 
 
 @pytest.fixture
@@ -83,7 +105,8 @@ def busy(metrics, clients, step):
     metrics.follow_clients(clients)
     for record in (
         step(),
-        EvaluationRecord(1.0, 1, 1, 10, 0.5, 0.75, {"a": ClientEvaluation(10, 0.5, 0.75)}),
+        EVALUATION,
+        ClientRecord(1.0, 1, "a", "joined", "it is new", 9, left_out={"damaged": 2}),
         ClientRecord(1.0, 1, "c", "lost", "no answer within 30 s", cause="timeout"),
         AbortRecord(1.0, 1, 2, 1, "client c was lost", cause="timeout"),
         SkippedRecord(1.0, 1, {"c": 4, "d": 5}),
@@ -173,6 +196,11 @@ def test_two_servers_in_one_process_do_not_mix(step):
         ("pslgs_client_remaining_samples", {"client": "b"}, 9),
         ("pslgs_client_response_seconds_sum", {"client": "a", "phase": "backward"}, 0.2),
         ("pslgs_client_evaluation_accuracy", {"client": "a"}, 0.75),
+        ("pslgs_data_left_out", {"client": "a", "reason": "damaged"}, 2),
+        ("pslgs_evaluation_metric", {"metric": "MacroF1"}, 0.7),
+        ("pslgs_class_evaluation_metric", {"class": "cat", "metric": "Recall"}, 0.25),
+        ("pslgs_class_evaluation_metric", {"class": "dog", "metric": "F1"}, 0.6),
+        ("pslgs_client_evaluation_metric", {"client": "a", "metric": "MacroF1"}, 0.6),
         ("pslgs_wire_bytes_total", {"direction": "sent", "kind": "parameters"}, 100),
         ("pslgs_steps_aborted_total", {"reason": "timeout"}, 1),
         ("pslgs_clients_lost_total", {"reason": "timeout"}, 1),
@@ -262,6 +290,19 @@ def test_an_evaluation_replaces_the_accuracies_of_the_one_before(busy, registry)
     assert registry.get_sample_value("pslgs_client_evaluation_accuracy", {"client": "b"}) == 0.8
 
 
+def test_an_undefined_metric_and_those_that_were_not_chosen_have_no_series_of_clients(busy, registry):
+    assert registry.get_sample_value("pslgs_evaluation_metric", {"metric": "AUROC"}) is None
+    labels = {"client": "a", "metric": "AUROC"}
+    assert registry.get_sample_value("pslgs_client_evaluation_metric", labels) is None
+
+
+def test_many_classes_have_no_series_of_their_own(metrics, registry):
+    many = tuple(ClassEvaluation(str(number), 1, 1.0, 1.0, 1.0) for number in range(CLASS_SERIES + 1))
+    metrics.observe(replace(EVALUATION, details=EvaluationDetails(many)))
+    [of_classes] = [each for each in registry.collect() if each.name == "pslgs_class_evaluation_metric"]
+    assert of_classes.samples == []
+
+
 @pytest.mark.parametrize(
     ("counter", "reason"),
     [
@@ -294,3 +335,19 @@ def test_a_client_counts_its_three_durations(registry):
 
     for name, seconds in (("forward", 0.5), ("backward", 0.25), ("load", 0.125)):
         assert registry.get_sample_value(f"pslgs_client_{name}_seconds_sum") == seconds
+
+
+def left_out(registry, client: str, reason: str) -> float | None:
+    return registry.get_sample_value("pslgs_data_left_out", {"client": client, "reason": reason})
+
+
+def test_what_clients_left_out_when_they_joined_is_shown_until_they_are_lost(metrics, registry):
+    metrics.follow_clients(FakeClients({"live": ("a", "b"), "lost": ()}))
+    for counts in ({"damaged": 2, "hidden": 5}, {"damaged": 3}):
+        metrics.observe(ClientRecord(1.0, 0, "a", "joined", "", 8, left_out=counts))
+    metrics.observe(ClientRecord(1.0, 0, "b", "joined", "", 8))
+    assert (left_out(registry, "a", "damaged"), left_out(registry, "a", "hidden")) == (3, None)
+    assert left_out(registry, "b", "damaged") is None
+
+    metrics.observe(ClientRecord(2.0, 0, "a", "lost", "no answer"))
+    assert left_out(registry, "a", "damaged") is None

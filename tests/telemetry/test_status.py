@@ -47,6 +47,7 @@ def test_a_new_status_has_no_values_and_is_json():
         "etaSeconds": None,
         "loss": None,
         "accuracy": None,
+        "metric": None,
         "deviation": None,
         "deviationExpected": None,
         "deviationBound": None,
@@ -58,6 +59,7 @@ def test_a_new_status_has_no_values_and_is_json():
         "message": "",
         "notice": "",
         "exitCode": None,
+        "stoppedEarly": False,
         "started": 900.0,
         "jobUid": "",
     }
@@ -207,3 +209,33 @@ def test_the_notice_is_shown_if_there_is_no_other_message(step):
 def test_a_run_that_has_ended_has_the_phase_of_its_exit_code(exit_code, phase):
     ended = FRESH.ended(exit_code, "so it is")
     assert (ended.phase, ended.exit_code, ended.message) == (phase, exit_code, "so it is")
+
+
+def evaluated(epoch, value, metric="Accuracy"):
+    return EvaluationRecord(1.0, epoch, epoch, 10, 0.5, value, metric=metric, metrics={metric: value})
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "best", "epoch"),
+    [
+        ("BalancedAccuracy", (0.5, 0.7, 0.6), 0.7, 2),
+        ("Loss", (0.5, 0.7, 0.6), 0.5, 1),
+        ("AUROC", (None, 0.6, math.nan), 0.6, 2),
+    ],
+    ids=["higher is better", "lower is better", "sometimes undefined"],
+)
+def test_the_chosen_metric_is_shown_with_its_best_value(metric, values, best, epoch):
+    fresh = replace(FRESH, metric=metric)
+    status = after(*(evaluated(n, v, metric) for n, v in enumerate(values, start=1)), status=fresh)
+    last = values[-1] if values[-1] == values[-1] else None
+    shown = {"name": metric, "value": last, "best": best, "bestEpoch": epoch}
+    assert status.to_json()["metric"] == shown
+    figures = json.loads(json.dumps(kept_figures(status), allow_nan=False))
+    assert resumed_status(fresh, (), figures).to_json()["metric"] == shown
+    other = resumed_status(replace(fresh, metric="R2"), (), figures).to_json()["metric"]
+    assert other == {"name": "R2", "value": None, "best": None, "bestEpoch": None}
+
+
+def test_a_training_that_stopped_early_says_so():
+    document = after(FinishRecord(9.0, 2, "FINISHED", "stopped early", early=True)).to_json()
+    assert (document["stoppedEarly"], document["progress"]) == (True, 1.0)

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pslgs.reporting.evaluation_section import best_evaluation
 from pslgs.reporting.formatting import count, duration, percent
 from pslgs.reporting.history import History
+from pslgs.spec.metrics import Metric, write_metric
 
 MAX_EXCESS = 1.25
 """Ratio of the mean deviation to its expected value above which it is a concern."""
@@ -47,6 +49,7 @@ def assess(history: History) -> Assessment:
         _deviation,
         _loss,
         _accuracy,
+        _metric,
         _skipped,
         _interruptions,
         _checkpoints,
@@ -139,6 +142,18 @@ def _accuracy(history: History) -> Iterator[Finding]:
         yield Finding(
             f"{text}, the best was {percent(best)} at step {step:,}." if best > scores[-1][0] else f"{text}."
         )
+
+
+def _metric(history: History) -> Iterator[Finding]:
+    """Yield the chosen metric, unless it is the accuracy, which is shown in any case."""
+    best = best_evaluation(history)
+    if best is None or best.metric == Metric.ACCURACY:
+        return
+    metric, last = best.metric, history.evaluations[-1]
+    name = "loss" if metric == Metric.LOSS else metric
+    text = f"The last evaluation's {name} is {write_metric(metric, last.value)}"
+    with_best = f"{text}, the best was {write_metric(metric, best.value)} at step {best.step:,}."
+    yield Finding(f"{text}." if best.step == last.step else with_best)
 
 
 def _skipped(history: History) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -20,6 +20,7 @@ from pslgs.telemetry.records import (
     Record,
     SkippedRecord,
     StepRecord,
+    WeightsRecord,
 )
 
 R = TypeVar("R", bound=Record)
@@ -55,6 +56,11 @@ class History:
     def failed_checkpoints(self) -> Sequence[CheckpointRecord]:
         """The checkpoints that could not be written."""
         return [record for record in self._all(CheckpointRecord) if record.error is not None]
+
+    @property
+    def initial_weights(self) -> str:
+        """What was loaded before the first step, as a sentence; empty for random weights."""
+        return next((record.message for record in self._all(WeightsRecord)), "")
 
     @property
     def finish(self) -> FinishRecord | None:
@@ -101,6 +107,11 @@ class History:
         for record in self._all(SkippedRecord):
             skipped.update(record.samples)
         return skipped
+
+    def left_out(self) -> dict[str, Mapping[str, int]]:
+        """Return what clients left out of their data when they last joined, by reason; sorted by client."""
+        joins = {record.client: record for record in self._all(ClientRecord) if record.change == "joined"}
+        return {client: joins[client].left_out for client in sorted(joins) if joins[client].left_out}
 
     def diverged_at(self) -> StepRecord | None:
         """Return the first step whose loss is not finite; None if there is none."""

@@ -8,14 +8,17 @@ from pathlib import Path
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pslgs.reporting import figures
+from pslgs.data.left_out import in_words
+from pslgs.reporting import evaluation_figures, figures
 from pslgs.reporting.assessment import assess
+from pslgs.reporting.evaluation_section import CLIENT_ROWS_LIMIT, best_evaluation, evaluation_section
 from pslgs.reporting.formatting import duration, moment, percent
 from pslgs.reporting.history import History
 from pslgs.reporting.timeline import events
 from pslgs.spec.errors import InputError
+from pslgs.spec.metrics import Metric, write_metric
+from pslgs.telemetry.evaluation_details import EvaluationDetails
 from pslgs.telemetry.journal import FILE_NAME, read
-from pslgs.telemetry.records import ClientEvaluation, EvaluationRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,50 @@ _CHARTS: tuple[tuple[str, str, Callable[[History], str | None]], ...] = (
 
 
 def charts(history: History) -> list[Chart]:
-    """Draw all charts; long series are downsampled, with a band from their minimum to their maximum."""
-    return [Chart(title, caption, draw(history)) for title, caption, draw in _CHARTS]
+    """Draw the charts; long series are downsampled, with a band from their minimum to their maximum.
+
+    Those without data are left out once the run has steps: a regression has neither accuracy nor deviation.
+    """
+    drawn = [Chart(title, caption, draw(history)) for title, caption, draw in _CHARTS]
+    return [chart for chart in drawn if chart.svg is not None] if history.steps else drawn
+
+
+_EVALUATION_CHARTS: tuple[tuple[str, str, Callable[[EvaluationDetails | None], str | None]], ...] = (
+    (
+        "Confusion matrix",
+        "Samples of each class (rows) by the class that is predicted (columns). Blue cells are right; the"
+        " darker a cell, the larger its share of the class.",
+        evaluation_figures.confusion_figure,
+    ),
+    (
+        "ROC curve",
+        "Share of the samples of a class that are found (up), against the share of the other samples that are"
+        " taken for it (across), over all thresholds. With the area below it (AUROC): 1 is perfect, 0.5 is"
+        " chance.",
+        evaluation_figures.roc_figure,
+    ),
+    (
+        "Precision and recall",
+        "Share of the predictions of a class that are right (up), against the share of its samples that are"
+        " found (across), over all thresholds. With the average precision: 1 is perfect, the share of the"
+        " class is chance.",
+        evaluation_figures.precision_recall_figure,
+    ),
+)
+
+
+def evaluation_charts(history: History) -> list[Chart]:
+    """Draw the charts of the evaluations for which there are data."""
+    details = history.evaluations[-1].details if history.evaluations else None
+    drawn = [
+        Chart(
+            "Metrics",
+            "Metrics of each evaluation over all evaluation samples.",
+            evaluation_figures.metrics_figure(history),
+        ),
+        *(Chart(title, caption, draw(details)) for title, caption, draw in _EVALUATION_CHARTS),
+    ]
+    return [chart for chart in drawn if chart.svg is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +152,31 @@ def headline(history: History) -> list[tuple[str, str]]:
     accuracies = [record.accuracy for record in history.evaluations if record.accuracy is not None]
     speed = history.samples_per_second()
     return [
-        ("outcome", history.finish.outcome.lower().replace("_", " ") if history.finish else "not ended"),
-        ("final accuracy", percent(accuracies[-1]) if accuracies else "–"),
+        ("outcome", _outcome(history)),
+        *([("final accuracy", percent(accuracies[-1]))] if accuracies else []),
+        *_chosen_metric(history),
         ("samples/s", f"{speed:,.0f}" if speed is not None else "–"),
         ("steps", f"{history.steps[-1].step:,}" if history.steps else "0"),
     ]
+
+
+def _outcome(history: History) -> str:
+    if history.finish is None:
+        return "not ended"
+    return "stopped early" if history.finish.early else history.finish.outcome.lower().replace("_", " ")
+
+
+def _chosen_metric(history: History) -> Iterator[tuple[str, str]]:
+    """Yield the chosen metric of the last evaluation, and of the best one if that is another."""
+    best = best_evaluation(history)
+    if best is None:
+        return
+    last = history.evaluations[-1]
+    if last.metric != Metric.ACCURACY:
+        yield f"final {last.metric}", write_metric(last.metric, last.value)
+    if best is not last:
+        value = write_metric(best.metric, best.value)
+        yield f"best {best.metric}", f"{value}, epoch {best.epoch:,}"
 
 
 def settings(manifest: Manifest, history: History) -> list[tuple[str, str]]:
@@ -122,6 +187,7 @@ def settings(manifest: Manifest, history: History) -> list[tuple[str, str]]:
 def _settings(manifest: Manifest, history: History) -> Iterator[tuple[str, str]]:
     yield "model", manifest.value("spec", "model", "architecture")
     yield "cut layer", manifest.value("spec", "model", "cutLayer")
+    yield "initial weights", history.initial_weights.removeprefix("initial weights: ")
     yield "sampling strategy", manifest.value("spec", "sampling", "strategy")
     steps = history.steps
     largest = f"{max(step.batch_size for step in steps):,}" if steps else ""
@@ -133,7 +199,6 @@ def _settings(manifest: Manifest, history: History) -> Iterator[tuple[str, str]]
 
 
 MANIFEST = "job.yaml"
-CLIENT_ROWS_LIMIT = 100
 _logger = logging.getLogger(__name__)
 
 
@@ -179,25 +244,21 @@ def render(manifest: Manifest, history: History) -> str:
         loader=PackageLoader("pslgs.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters.update(duration=duration, percent=percent)
-    evaluation = next((record for record in reversed(history.evaluations) if record.clients), None)
     return environment.get_template("report.html.j2").render(
         manifest=manifest,
         headline=headline(history),
         settings=settings(manifest, history),
         assessment=assess(history),
-        charts=charts(history),
+        charts=[*charts(history), *evaluation_charts(history)],
         started=history.started or 0.0,
         events=events(history),
-        evaluation=evaluation,
-        client_rows=_worst_clients(evaluation) if evaluation else [],
+        evaluation=evaluation_section(history),
+        left_out=_left_out_rows(history),
+        left_out_clients=len(history.left_out()),
     )
 
 
-def _worst_clients(evaluation: EvaluationRecord) -> list[tuple[str, ClientEvaluation]]:
-    """Return the clients with the lowest accuracy (or highest loss), at most `CLIENT_ROWS_LIMIT`."""
-
-    def quality(row: tuple[str, ClientEvaluation]) -> tuple[float, str]:
-        client, result = row
-        return (-result.loss if result.accuracy is None else result.accuracy), client
-
-    return sorted(evaluation.clients.items(), key=quality)[:CLIENT_ROWS_LIMIT]
+def _left_out_rows(history: History) -> list[tuple[str, str]]:
+    """Return the clients that left something out, and what, at most `CLIENT_ROWS_LIMIT`."""
+    rows = [(client, in_words(counts)) for client, counts in history.left_out().items()]
+    return rows[:CLIENT_ROWS_LIMIT]

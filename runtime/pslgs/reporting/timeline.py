@@ -14,6 +14,7 @@ from pslgs.telemetry.records import (
     FinishRecord,
     SkippedRecord,
     StepRecord,
+    WeightsRecord,
 )
 
 ROWS_LIMIT = 200
@@ -69,6 +70,8 @@ def _events(history: History) -> Iterator[Event]:
                 yield _checkpoint(record)
             case EvaluationRecord(missing=missing) if missing:
                 yield Event(record.time, f"evaluation without {', '.join(missing)}", warning=True)
+            case WeightsRecord(message=message):
+                yield Event(record.time, message)
             case FinishRecord():
                 yield _finish(record)
             case StepRecord(step=step) if record is diverged:

@@ -17,6 +17,7 @@ from pslgs.telemetry.records import (
     Record,
     SkippedRecord,
     StepRecord,
+    WeightsRecord,
 )
 from pslgs.telemetry.series import ClientSeries, FaultSeries, ProgressSeries, QualitySeries
 
@@ -87,7 +88,7 @@ class ServerMetrics:
                 self._faults.observe_skipped(record)
             case CheckpointRecord():
                 self._faults.observe_checkpoint(record)
-            case FinishRecord():
+            case WeightsRecord() | FinishRecord():
                 pass
             case _:
                 assert_never(record)

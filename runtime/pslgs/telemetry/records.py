@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pslgs.coordination.messages import ApplyUpdate
 from pslgs.sampling.deviation import BatchQuality
+from pslgs.telemetry.evaluation_details import EvaluationDetails
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -56,6 +57,8 @@ class ClientEvaluation:
     samples: int
     loss: float
     accuracy: float | None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    """Metric -> value over these samples, None if they do not define it; empty in journals of 0.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,18 @@ class EvaluationRecord:
     """Clients that were lost during the evaluation and are not included."""
     recalibrated: ClientEvaluation | None = None
     """In a simulation: results over all samples with re-estimated BatchNorm statistics."""
+    metric: str = ""
+    """Metric by which models are compared; empty in journals of 0.1."""
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    """Metric -> value over all samples, None if they do not define it."""
+    details: EvaluationDetails | None = None
+    """Results by class; None without classes, or if there are too many."""
+
+    @property
+    def value(self) -> float | None:
+        """Value of the metric by which models are compared; None if it is undefined or not finite."""
+        value = self.metrics.get(self.metric)
+        return value if value is not None and math.isfinite(value) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +107,8 @@ class ClientRecord:
     samples: int = 0
     cause: str = "other"
     """The reason as one word (``disconnected``, ``timeout`` …), for metrics."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Of a client that joined: files and samples that are no part of its data, by reason (``damaged`` …)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +148,17 @@ class CheckpointRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightsRecord:
+    """Initial weights were loaded, before the first step."""
+
+    kind: ClassVar[str] = "weights"
+    time: float
+    step: int
+    message: str
+    """What was loaded and what was not, for users."""
+
+
+@dataclass(frozen=True, slots=True)
 class FinishRecord:
     """The run ended."""
 
@@ -140,6 +168,8 @@ class FinishRecord:
     outcome: str
     """Name of an `ExitCode`, e.g. ``FINISHED``."""
     message: str
+    early: bool = False
+    """Whether the training is finished before its last epoch, by early stopping."""
 
 
 Record = (
@@ -149,6 +179,7 @@ Record = (
     | AbortRecord
     | SkippedRecord
     | CheckpointRecord
+    | WeightsRecord
     | FinishRecord
 )
 
@@ -194,8 +225,12 @@ def encode(record: Record) -> bytes:
 
     Numbers that JSON does not have, as in a diverged loss, are written as "nan", "inf" and "-inf".
     """
-    document = {"kind": record.kind, **_attributes(record)}
-    return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+    document = {"kind": record.kind, **{field.name: getattr(record, field.name) for field in fields(record)}}
+    try:
+        text = json.dumps(document, allow_nan=False, separators=(",", ":"), default=to_plain)
+    except ValueError:  # a number that is not finite, which is rare
+        text = json.dumps(to_plain(document), allow_nan=False, separators=(",", ":"))
+    return text.encode()
 
 
 def decode(line: bytes) -> Record:

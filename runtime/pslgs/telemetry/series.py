@@ -1,6 +1,6 @@
 """Prometheus series of a server: progress, quality, faults and clients."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
@@ -20,6 +20,8 @@ from pslgs.telemetry.records import (
 STEP_PHASES = ("forward_wait", "server", "backward_wait", "update")
 RESPONSE_PHASES = ("forward", "backward")
 CONFIDENCE = "0.99"
+CLASS_SERIES = 20
+"""Number of classes up to which single classes have series."""
 
 # Known reasons, whose series exist from the start with the value 0: Prometheus cannot detect the first
 # increase of a series that begins with 1.
@@ -35,6 +37,7 @@ REFUSAL_REASONS = (
     "TimeoutError",
     "TryLater",
     "Unidentified",
+    "UnusableClient",
     "VersionMismatch",
 )
 IGNORED_REASONS = ("late", "replayed", "unasked")
@@ -102,6 +105,19 @@ class QualitySeries:
         self._training_loss = latest("pslgs_training_loss", "Mean loss of the global batch")
         self._evaluation_loss = latest("pslgs_evaluation_loss", "Mean loss of the last evaluation")
         self._accuracy = latest("pslgs_evaluation_accuracy", "Accuracy of the last evaluation (0 to 1)")
+        self._metrics = Gauge(
+            "pslgs_evaluation_metric",
+            "Value of a metric in the last evaluation; absent if the samples do not define it",
+            ["metric"],
+            registry=registry,
+        )
+        self._of_classes = Gauge(
+            "pslgs_class_evaluation_metric",
+            "Precision, recall or F1 of a class in the last evaluation (0 to 1), for at most "
+            f"{CLASS_SERIES} classes",
+            ["class", "metric"],
+            registry=registry,
+        )
         self._evaluated = latest(
             "pslgs_evaluation_timestamp_seconds",
             "Time at which the last evaluation ended, as Unix time in seconds",
@@ -118,9 +134,20 @@ class QualitySeries:
         self._training_loss.set_known(record.loss)
 
     def observe_evaluation(self, record: EvaluationRecord) -> None:
-        """Set the loss and accuracy of an evaluation over all samples."""
+        """Set the metrics of an evaluation over all samples, in place of those of the last one."""
         self._evaluation_loss.set_known(record.loss)
         self._accuracy.set_known(record.accuracy)
+        self._metrics.clear()
+        self._of_classes.clear()
+        for name, value in record.metrics.items():
+            if value is not None:
+                self._metrics.labels(name).set(value)
+        classes = record.details.classes if record.details else ()
+        for each in classes if len(classes) <= CLASS_SERIES else ():
+            named = ("Precision", each.precision), ("Recall", each.recall), ("F1", each.f1)
+            for name, value in named:
+                if value is not None:
+                    self._of_classes.labels(each.name, name).set(value)
         self._evaluated.set_known(record.time)
 
 
@@ -213,6 +240,19 @@ class ClientSeries:
             ["client"],
             registry=registry,
         )
+        self._left_out = Gauge(
+            "pslgs_data_left_out",
+            "Files and samples of a client that are left out of its data, by reason",
+            ["client", "reason"],
+            registry=registry,
+        )
+        self._metric = Gauge(
+            "pslgs_client_evaluation_metric",
+            "Value of the job's metric in the last evaluation on a client's own data",
+            ["client", "metric"],
+            registry=registry,
+        )
+        self._metric_name = ""
         self.follow(self._clients)
 
     def follow(self, clients: ClientView) -> None:
@@ -230,19 +270,29 @@ class ClientSeries:
                 self._seconds.labels(client, phase).observe(seconds)
 
     def observe_evaluation(self, record: EvaluationRecord) -> None:
-        """Set the accuracy of clients in an evaluation, in place of that of earlier evaluations."""
+        """Set the results of clients in an evaluation, in place of those of earlier evaluations."""
         self._accuracy.clear()
+        self._metric.clear()
+        self._metric_name = record.metric
         for client in filter(self._ensure_series, record.clients):
-            accuracy = record.clients[client].accuracy
-            if accuracy is not None:
-                self._accuracy.labels(client).set(accuracy)
+            own = record.clients[client]
+            if own.accuracy is not None:
+                self._accuracy.labels(client).set(own.accuracy)
+            if (value := own.metrics.get(record.metric)) is not None:
+                self._metric.labels(client, record.metric).set(value)
 
     def observe_client(self, record: ClientRecord) -> None:
         """Add the series of a client that joined, or remove those of a lost one."""
         if record.change != LOST:
-            self._ensure_series(record.client)
+            if self._ensure_series(record.client):
+                self._set_left_out(record.client, record.left_out)
         elif record.client in self._with_series:
             self._remove_series(record.client)
+
+    def _set_left_out(self, client: str, left_out: Mapping[str, int]) -> None:
+        self._left_out.remove_by_labels({"client": client})
+        for reason, count in left_out.items():
+            self._left_out.labels(client, reason).set(count)
 
     def _ensure_series(self, client: str) -> bool:
         """Add the series of a live client unless the limit is reached; return whether it has series."""
@@ -258,5 +308,7 @@ class ClientSeries:
         self._with_series.discard(client)
         for series in (self._samples, self._remaining, self._accuracy):
             series.remove(client)
+        self._left_out.remove_by_labels({"client": client})
+        self._metric.remove(client, self._metric_name)
         for phase in RESPONSE_PHASES:
             self._seconds.remove(client, phase)

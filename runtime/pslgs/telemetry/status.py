@@ -7,6 +7,7 @@ from functools import reduce
 from typing import Any, NamedTuple, assert_never
 
 from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec.metrics import is_better
 from pslgs.spec.server_phase import ServerPhase
 from pslgs.telemetry.client_view import ClientNames, NoClients
 from pslgs.telemetry.records import (
@@ -18,11 +19,14 @@ from pslgs.telemetry.records import (
     Record,
     SkippedRecord,
     StepRecord,
+    WeightsRecord,
 )
 
 WINDOW = 50
 """Number of steps over which the throughput is measured."""
 
+_OF_THE_METRIC = ("metric_value", "best_value", "best_epoch")
+"""Fields that mean nothing once another metric is chosen."""
 _KEPT_FIGURES = (
     "epoch",
     "step",
@@ -31,6 +35,7 @@ _KEPT_FIGURES = (
     "deviation",
     "deviation_expected",
     "deviation_bound",
+    *_OF_THE_METRIC,
 )
 """Fields of `Status` that a checkpoint keeps."""
 
@@ -87,6 +92,10 @@ class Status:
         step: Number of committed steps.
         loss: Mean loss of the last global batch.
         accuracy: Accuracy of the last evaluation, 0 … 1.
+        metric: Metric by which models are compared; empty without evaluations.
+        metric_value: Its value in the last evaluation.
+        best_value: Its best value so far.
+        best_epoch: Epoch after which that was measured.
         deviation: Batch deviation of the last global batch, L1 distance 0 … 2.
         deviation_expected: Expected value of this deviation.
         deviation_bound: Bound that this deviation exceeds with a probability of at most 1 %.
@@ -100,6 +109,7 @@ class Status:
         notice: Permanent message for the user, shown if there is no other message.
         job_uid: The uid of the SplitTrainingJob; empty outside of a cluster.
         exit_code: Exit code of the process; None until the run has ended.
+        stopped_early: Whether the training has finished before its last epoch, by early stopping.
     """
 
     started: float
@@ -112,6 +122,10 @@ class Status:
     step: int = 0
     loss: float | None = None
     accuracy: float | None = None
+    metric: str = ""
+    metric_value: float | None = None
+    best_value: float | None = None
+    best_epoch: int | None = None
     deviation: float | None = None
     deviation_expected: float | None = None
     deviation_bound: float | None = None
@@ -124,6 +138,7 @@ class Status:
     notice: str = ""
     job_uid: str = ""
     exit_code: ExitCode | None = None
+    stopped_early: bool = False
 
     def ended(self, exit_code: ExitCode, message: str) -> "Status":
         """Return the status after the end of the run."""
@@ -162,6 +177,7 @@ class Status:
             "etaSeconds": self.eta_seconds,
             "loss": _finite(self.loss),
             "accuracy": _finite(self.accuracy),
+            "metric": self._metric_json(),
             "deviation": _finite(self.deviation),
             "deviationExpected": _finite(self.deviation_expected),
             "deviationBound": _finite(self.deviation_bound),
@@ -173,8 +189,19 @@ class Status:
             "message": self.message or self.checkpoint_failure or self.notice,
             "notice": self.notice,
             "exitCode": None if self.exit_code is None else int(self.exit_code),
+            "stoppedEarly": self.stopped_early,
             "started": self.started,
             "jobUid": self.job_uid,
+        }
+
+    def _metric_json(self) -> dict[str, object] | None:
+        if not self.metric:
+            return None
+        return {
+            "name": self.metric,
+            "value": _finite(self.metric_value),
+            "best": _finite(self.best_value),
+            "bestEpoch": self.best_epoch,
         }
 
 
@@ -184,11 +211,14 @@ def next_status(status: Status, record: Record) -> Status:
         case StepRecord():
             status = _after_step(status, record)
         case EvaluationRecord():
-            status = replace(status, accuracy=record.accuracy)
+            status = _after_evaluation(status, record)
         case CheckpointRecord():
             status = _after_checkpoint(status, record)
         case FinishRecord():
-            status = status.ended(ExitCode[record.outcome], record.message)
+            ended = status.ended(ExitCode[record.outcome], record.message)
+            status = replace(ended, stopped_early=record.early)
+        case WeightsRecord(message=message):
+            status = replace(status, notice="; ".join(filter(None, (status.notice, message))))
         case ClientRecord() | AbortRecord() | SkippedRecord():
             pass
         case _:
@@ -196,9 +226,9 @@ def next_status(status: Status, record: Record) -> Status:
     return status
 
 
-def kept_figures(status: Status) -> dict[str, float | None]:
+def kept_figures(status: Status) -> dict[str, float | str | None]:
     """Return the figures that a checkpoint keeps, as JSON, so that `resumed_status` needs no old records."""
-    return {name: _finite(getattr(status, name)) for name in _KEPT_FIGURES}
+    return {"metric": status.metric, **{name: _finite(getattr(status, name)) for name in _KEPT_FIGURES}}
 
 
 def resumed_status(
@@ -212,6 +242,8 @@ def resumed_status(
         figures: `kept_figures` of the checkpoint, which is older than ``records``.
     """
     known = {name: figures[name] for name in _KEPT_FIGURES if name in figures} if figures else {}
+    if figures and figures.get("metric") != fresh.metric:
+        known |= dict.fromkeys(_OF_THE_METRIC)
     last = reduce(next_status, records, replace(fresh, **known))
     kept = {name: getattr(last, name) for name in (*_KEPT_FIGURES, "last_checkpoint")}
     return replace(fresh, **kept)
@@ -230,6 +262,15 @@ def _after_step(status: Status, record: StepRecord) -> Status:
         throughput=status.throughput.after(record.time, record.batch_size),
         message="",
     )
+
+
+def _after_evaluation(status: Status, record: EvaluationRecord) -> Status:
+    value, metric = record.value, record.metric or status.metric
+    measured = replace(status, accuracy=record.accuracy, metric=metric, metric_value=value)
+    best = status.best_value if metric == status.metric else None
+    if value is None or (best is not None and not is_better(metric, value, best)):
+        return measured
+    return replace(measured, best_value=value, best_epoch=record.epoch)
 
 
 def _after_checkpoint(status: Status, record: CheckpointRecord) -> Status:
