@@ -50,8 +50,21 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class PatchWorkload:
+    """Merge a patch into the status of the job's Workload, if it is still as it was read.
+
+    Attributes:
+        why: The reason, for the log.
+    """
+
+    name: str
+    patch: Mapping[str, Any]
+    why: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteTrainingJob:
     """Delete the job itself, whose time to live is over."""
 
 
-Action = Create | Apply | IssueServer | IssueClient | Delete | DeleteTrainingJob
+Action = Create | Apply | IssueServer | IssueClient | Delete | PatchWorkload | DeleteTrainingJob

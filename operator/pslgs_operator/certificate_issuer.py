@@ -31,14 +31,14 @@ class CertificateIssuer:
     """Issues certificates of one job during one reconcile.
 
     Attributes:
-        told: Is given every Secret as the API server has it after a write.
+        on_applied: Is given every Secret as the API server has it after a write.
     """
 
     job: TrainingJob
     cluster: KubeClient
     settings: Settings
     now: datetime
-    told: Callable[[Mapping[str, Any]], None]
+    on_applied: Callable[[Mapping[str, Any]], None]
     _authority: Authority | None = None  # read once; a thousand certificates may need it
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -55,7 +55,7 @@ class CertificateIssuer:
             if self._authority is None:
                 self._authority = await self._current_authority()
         secret = certificate_secret(self.job, self._authority, action, self.settings, self.now)
-        self.told(await self.cluster.apply(secret))
+        self.on_applied(await self.cluster.apply(secret))
 
     async def _current_authority(self) -> Authority:
         """Read the authority; create or renew it where due, unless another operator was faster."""
@@ -65,7 +65,7 @@ class CertificateIssuer:
             stored = read_authority(secret, self.now)
             wanted = advanced(stored, self.job, self.now)
             if secret is not None and wanted is stored:
-                self.told(secret)
+                self.on_applied(secret)
                 return wanted
             version = secret["metadata"]["resourceVersion"] if secret else None
             written = await self._store(authority_secret(wanted, self.job, namespace, version))
@@ -73,7 +73,7 @@ class CertificateIssuer:
                 _log.info(
                     "%s/%s: stored its certificate authority as %s", self.job.namespace, self.job.name, name
                 )
-                self.told(written)
+                self.on_applied(written)
                 return wanted
         raise RetryableError(f"the Secret {namespace}/{name} is being changed by another operator")
 

@@ -67,13 +67,13 @@ def _written(hosts: Sequence[str]) -> str:
 
 
 def server_certificate_due(job: TrainingJob, snapshot: Snapshot, hosts: Sequence[str], now: datetime) -> bool:
-    """Tell whether the server's certificate has to be issued (anew), so that it is valid for these hosts."""
+    """Return whether the server's certificate has to be issued (anew) to be valid for these hosts."""
     secret = snapshot.certificates.get(names.server_identity_name(job.name))
     return _is_due(secret, snapshot, now) or (secret is not None and secret.hosts != _written(hosts))
 
 
 def client_certificate_due(job: TrainingJob, snapshot: Snapshot, client: str, now: datetime) -> bool:
-    """Tell whether a client's certificate has to be issued (anew)."""
+    """Return whether a client's certificate has to be issued (anew)."""
     secret = snapshot.certificates.get(names.client_identity_name(job.name, client))
     return _is_due(secret, snapshot, now) or (secret is not None and secret.client != client)
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from kopf._cogs.structs.references import Insights
 from kubernetes.aio.client import ApiClient
 
 from pslgs_operator.api.client import KubernetesClient
@@ -14,9 +13,11 @@ from pslgs_operator.api.server_status import ServerStatusClient
 from pslgs_operator.authority_collector import AuthorityCollector
 from pslgs_operator.gvk import NODES, Resource
 from pslgs_operator.informer import Auditor, WatchHealth, watched
+from pslgs_operator.insights import Insights
 from pslgs_operator.kube_client import JobKey
 from pslgs_operator.leadership import NAMESPACE_RETRY, Leadership
 from pslgs_operator.metrics import Metrics
+from pslgs_operator.pod_monitor_collector import PodMonitorCollector
 from pslgs_operator.reconciler import Reconciler
 from pslgs_operator.secret_informer import SecretInformer
 from pslgs_operator.settings import Settings
@@ -26,12 +27,12 @@ from pslgs_operator.workqueue import WorkQueue
 
 _DELETED: Final = "DELETED"
 _LEASES_CHECKED: Final = timedelta(seconds=10)
-"""Time between two looks at which Leases of namespaces are due."""
+"""Time between two checks which Leases of namespaces are due."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """What the controller talks through.
+    """Connections of the controller.
 
     Attributes:
         unguarded: For reads and Leases.
@@ -47,8 +48,8 @@ class Connections:
 class Controller:
     """Keeps the stores up to date and, while this replica leads, reconciles jobs.
 
-    Nothing is reconciled before every watch has told all that there is: whoever doesn't know of a child
-    would make it anew. A standby keeps its stores up to date, so it can begin at once.
+    Nothing is reconciled before every watch has reported all existing objects: an operator that does not know
+    of a child would create it again. A standby keeps its stores up to date, so it can begin at once.
     """
 
     def __init__(
@@ -72,28 +73,36 @@ class Controller:
         self._auditor = Auditor(
             client=connections.unguarded,
             stores=self._stores,
-            hearings=tuple(
+            watches=tuple(
                 WatchHealth(self._stores.by_resource[each], utc_now()) for each in watched(settings)
             ),
             namespaces=self._namespaces.served,
             concerns=self._concern,
             now=utc_now,
         )
-        self._secrets = SecretInformer(connections.unguarded, self._stores, settings, self._concern)
-        metrics.watch(self._stores.training_jobs, self._auditor.hearings, utc_now)
+        self._secrets = SecretInformer(
+            client=connections.unguarded,
+            stores=self._stores,
+            settings=settings,
+            concerns=self._concern,
+            serves=self._namespaces.serves,
+            now=utc_now,
+        )
+        metrics.secret_ages = self._secrets.ages
+        metrics.watch(self._stores.training_jobs, self._auditor.watches, utc_now)
         metrics.follow_leader(leadership.leads, self._served)
         metrics.watch_queue(self._depth)
 
     async def prepare(self) -> None:
-        """Find out which namespaces are there, before any is watched."""
+        """Find out which namespaces exist, before any is watched."""
         await self._namespaces.refresh()
 
     def exists(self, resource: Resource, body: Mapping[str, Any]) -> None:
-        """Take in that an object is there, and how it is now."""
+        """Store an object that exists."""
         self._concern(self._stores.upsert(resource, body), delay_after(resource))
 
     def happened(self, resource: Resource, kind: str | None, body: Mapping[str, Any]) -> None:
-        """Take in what happened to an object; without a ``kind`` it was listed by a watch that begins."""
+        """Handle an event of a watch; without a ``kind`` the object was listed when the watch began."""
         if kind == _DELETED:
             self._concern(self._stores.remove(resource, body), delay_after(resource))
         elif kind is None:
@@ -121,11 +130,12 @@ class Controller:
     async def _lead(self) -> None:
         cluster = KubernetesClient(self._connections.guarded, self._connections.servers)
         collector = AuthorityCollector(cluster, self._stores, self._settings)
+        monitors = PodMonitorCollector(cluster, self._settings, self._acts_in)
         reconciler = Reconciler(
             cluster=cluster,
             stores=self._stores,
             settings=self._settings,
-            told=self._written,
+            on_applied=self._applied,
             instance=self._settings.instance,
             now=utc_now,
             count_retries=self._metrics.count_retries,
@@ -147,9 +157,14 @@ class Controller:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._queue.run(), name="queue")
                 tasks.create_task(collector.run(), name="authorities")
+                tasks.create_task(monitors.run(), name="PodMonitors")
                 tasks.create_task(self._keep_namespaces(), name="leases of namespaces")
         finally:
             self._queue = None
+
+    async def _acts_in(self, namespace: str) -> bool:
+        """Return whether this release writes to a namespace."""
+        return self._namespaces.serves(namespace) and await self._leadership.namespaces.hold(namespace)
 
     async def _keep_namespaces(self) -> None:
         while True:
@@ -169,8 +184,8 @@ class Controller:
         if self._is_synchronized:
             self._auditor.audit_soon()
 
-    def _written(self, body: Mapping[str, Any]) -> None:
-        # The watch will tell as well, but maybe after the next look at the job.
+    def _applied(self, body: Mapping[str, Any]) -> None:
+        # The watch reports it as well, but maybe after the next reconcile of the job.
         store = self._stores.store_of(body)
         if store is not None:
             store.put(body)

@@ -200,7 +200,7 @@ class EventRecorder:
             self._pending.setdefault(key, deque(maxlen=BURST)).append(write)
 
     def has_pending(self, job: JobKey) -> bool:
-        """Tell whether Events of a job have not been written yet."""
+        """Return whether Events of a job have not been written yet."""
         return job in self._pending
 
     async def flush(self, job: JobKey) -> None:

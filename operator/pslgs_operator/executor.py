@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final, NamedTuple, assert_never
 
 from pslgs.spec.errors import InputError
@@ -18,10 +18,17 @@ from pslgs_operator.actions import (
     DeleteTrainingJob,
     IssueClient,
     IssueServer,
+    PatchWorkload,
 )
 from pslgs_operator.certificate_issuer import CertificateIssuer
-from pslgs_operator.gvk import JOBS, POD_MONITORS, PODS, SECRETS, TRAINING_JOBS
-from pslgs_operator.kube_client import KubeClient, NamespaceTerminatingError, RejectedError, RetryableError
+from pslgs_operator.gvk import JOBS, POD_MONITORS, PODS, SECRETS, TRAINING_JOBS, WORKLOADS
+from pslgs_operator.kube_client import (
+    KubeClient,
+    NamespaceTerminatingError,
+    NotLeadingError,
+    RejectedError,
+    RetryableError,
+)
 from pslgs_operator.snapshot import Rejection
 from pslgs_operator.training_job import TrainingJob
 
@@ -30,7 +37,10 @@ _log = logging.getLogger(__name__)
 CarryOut = Callable[[Action], Awaitable[None]]
 
 _AT_ONCE: Final = 16
-"""Lanes of one job that are under way together."""
+"""Children of one job that are written together."""
+_RENDERED_AT_ONCE: Final = 128
+"""Actions that are taken from the plan together. Rendering them takes some 50 ms of computing, during which
+nothing else is done: no Lease is renewed and no probe answered."""
 _OPTIONAL: Final = f"{POD_MONITORS.kind}/"
 """Without these a job trains as well."""
 
@@ -45,10 +55,10 @@ class Stage(Enum):
 
 
 class Slot(NamedTuple):
-    """An action's stage, and its lane there: one lane's actions follow each other, whatever others do."""
+    """An action's stage, and the child that it writes; actions of one child are carried out in order."""
 
     stage: Stage
-    lane: str
+    child: str
 
 
 @dataclass(slots=True)
@@ -56,9 +66,9 @@ class Outcome:
     """What became of the actions of one reconcile.
 
     Attributes:
-        failures: Why the first action that failed did, by lane; also of lanes that are not tried again yet.
-        done: Lanes in which every action succeeded.
-        stopped: Whether some lanes were not begun: the time was over, or the API server fails for all.
+        failures: Why writes of children failed, by child; also of those that are not tried again yet.
+        done: Children for which every action succeeded.
+        stopped: Whether some children were not begun: the time was over, or the API server fails for all.
     """
 
     failures: dict[str, Rejection] = field(default_factory=dict)
@@ -77,36 +87,40 @@ async def execute(
     held: Mapping[str, Rejection],
     is_over: Callable[[], bool] = _never,
 ) -> Outcome:
-    """Carry out the actions; a lane that fails ends, and hides the result of no other.
+    """Carry out the actions; a failure ends the actions of its child, and of no other.
 
     Args:
         job_name: The job's name.
-        actions: What to do.
+        actions: What to do; they are taken a few at a time, as they are carried out.
         carry_out: Does one of them.
-        held: Lanes that failed lately and are not tried again yet.
-        is_over: Tells whether no more lanes should begin in this reconcile.
+        held: Children whose writes failed and are not tried again yet.
+        is_over: Returns whether no more children should be begun in this reconcile.
 
     Raises:
         NamespaceTerminatingError: the namespace is going; the rest is left undone.
+        NotLeadingError: this process may not write any more; the rest is left undone.
     """
     outcome = Outcome()
     blocked = False
     for stage, group in groupby(actions, key=lambda action: slot_of(job_name, action).stage):
-        lanes: dict[str, list[Action]] = {}
-        for action in group:
-            if not blocked or isinstance(action, Delete):
-                lanes.setdefault(slot_of(job_name, action).lane, []).append(action)
         before = set(outcome.failures)
-        await _run_lanes(lanes, carry_out, held, outcome, is_over)
-        if outcome.stopped:
-            break
+        while part := tuple(islice(group, _RENDERED_AT_ONCE)):
+            failed = outcome.failures.keys() - before
+            by_child: dict[str, list[Action]] = {}
+            for action in part:
+                child = slot_of(job_name, action).child
+                if child not in failed and (not blocked or isinstance(action, Delete)):
+                    by_child.setdefault(child, []).append(action)
+            await _run_in_parallel(by_child, carry_out, held, outcome, is_over)
+            if outcome.stopped:
+                return outcome
         failed = outcome.failures.keys() - before
         blocked |= stage in {Stage.FIXTURES, Stage.SERVER} and any(map(_is_needed, failed))
     return outcome
 
 
 def slot_of(job_name: str, action: Action) -> Slot:
-    """Tell where an action comes."""
+    """Return the stage and the child of an action."""
     match action:
         case IssueServer():
             return Slot(Stage.SERVER, names.server_name(job_name))
@@ -118,6 +132,8 @@ def slot_of(job_name: str, action: Action) -> Slot:
             return _slot_of_object(job_name, manifest["kind"], manifest["metadata"]["name"])
         case Delete(kind, name):
             return _slot_of_object(job_name, kind, name)
+        case PatchWorkload(name):
+            return _slot_of_object(job_name, WORKLOADS.kind, name)
 
 
 def _slot_of_object(job_name: str, kind: str, name: str) -> Slot:
@@ -127,12 +143,12 @@ def _slot_of_object(job_name: str, kind: str, name: str) -> Slot:
     return Slot(stage, f"{kind}/{name}")
 
 
-def _is_needed(lane: str) -> bool:
-    return not lane.startswith(_OPTIONAL)
+def _is_needed(child: str) -> bool:
+    return not child.startswith(_OPTIONAL)
 
 
-async def _run_lanes(
-    lanes: Mapping[str, Sequence[Action]],
+async def _run_in_parallel(
+    by_child: Mapping[str, Sequence[Action]],
     carry_out: CarryOut,
     held: Mapping[str, Rejection],
     outcome: Outcome,
@@ -140,16 +156,16 @@ async def _run_lanes(
 ) -> None:
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def follow(lane: str, actions: Sequence[Action]) -> None:
+    async def follow(child: str, actions: Sequence[Action]) -> None:
         async with slots:
             outcome.stopped = outcome.stopped or is_over()
             if not outcome.stopped:
-                await _follow(lane, actions, carry_out, outcome)
+                await _follow(child, actions, carry_out, outcome)
 
-    outcome.failures |= {lane: held[lane] for lane in lanes if lane in held}
-    # A task group would cancel the other lanes when one fails in a way that was not expected.
+    outcome.failures |= {child: held[child] for child in by_child if child in held}
+    # A task group would cancel the other children when one fails in a way that was not expected.
     ends = await asyncio.gather(
-        *(follow(lane, actions) for lane, actions in lanes.items() if lane not in held),
+        *(follow(child, actions) for child, actions in by_child.items() if child not in held),
         return_exceptions=True,
     )
     for error in ends:
@@ -157,29 +173,33 @@ async def _run_lanes(
             raise error
 
 
-async def _follow(lane: str, actions: Sequence[Action], carry_out: CarryOut, outcome: Outcome) -> None:
+async def _follow(child: str, actions: Sequence[Action], carry_out: CarryOut, outcome: Outcome) -> None:
+    outcome.done.discard(child)
     for action in actions:
         try:
             await carry_out(action)
         except RejectedError as refused:
-            outcome.failures[lane] = Rejection(_child(action), refused.reason, refused.message)
+            outcome.failures[child] = Rejection(_name_of(action), refused.reason, refused.message)
             return
         except InputError as error:
-            outcome.failures[lane] = Rejection(_child(action), "CertificateRefused", str(error))
+            outcome.failures[child] = Rejection(_name_of(action), "CertificateRefused", str(error))
             return
+        except NotLeadingError:
+            outcome.stopped = True
+            raise
         except RetryableError as error:
-            outcome.failures[lane] = Rejection(
-                _child(action), "WriteFailed", str(error), temporary=True, retry_after=error.retry_after
+            outcome.failures[child] = Rejection(
+                _name_of(action), "WriteFailed", str(error), temporary=True, retry_after=error.retry_after
             )
             outcome.stopped |= error.affects_all
             return
         except NamespaceTerminatingError:
             outcome.stopped = True
             raise
-    outcome.done.add(lane)
+    outcome.done.add(child)
 
 
-def _child(action: Action) -> str:
+def _name_of(action: Action) -> str:
     match action:
         case Create(manifest) | Apply(manifest):
             return f"{manifest['kind']} {manifest['metadata']['name']}"
@@ -189,6 +209,8 @@ def _child(action: Action) -> str:
             return "certificate of the server"
         case Delete(kind, name):
             return f"{kind} {name}"
+        case PatchWorkload(name):
+            return f"{WORKLOADS.kind} {name}"
         case DeleteTrainingJob():
             return "SplitTrainingJob"
 
@@ -196,28 +218,30 @@ def _child(action: Action) -> str:
 def _described(action: Action) -> str:
     match action:
         case Delete(why=why):
-            return f"deleted {_child(action)}: {why}"
+            return f"deleted {_name_of(action)}: {why}"
+        case PatchWorkload(why=why):
+            return f"updated the status of {_name_of(action)}: {why}"
         case DeleteTrainingJob():
             return "deleted SplitTrainingJob: spec.ttlSecondsAfterFinished is over"
         case IssueClient() | IssueServer():
-            return f"issued {_child(action)}"
+            return f"issued {_name_of(action)}"
         case Create():
-            return f"created {_child(action)}"
+            return f"created {_name_of(action)}"
         case Apply():
-            return f"applied {_child(action)}"
+            return f"applied {_name_of(action)}"
 
 
 @dataclass(slots=True)
 class Executor:
-    """Carries out actions of one look at one job.
+    """Carries out the actions of one reconcile of one job.
 
     Attributes:
-        told: Is given every object as the API server has it after a write.
+        on_applied: Is given every object as the API server has it after a write.
     """
 
     job: TrainingJob
     cluster: KubeClient
-    told: Callable[[Mapping[str, Any]], None]
+    on_applied: Callable[[Mapping[str, Any]], None]
     certificates: CertificateIssuer
 
     async def carry_out(self, action: Action) -> None:
@@ -235,15 +259,17 @@ class Executor:
     async def _carry_out(self, action: Action) -> None:
         match action:
             case Create(manifest):
-                self.told(await self.cluster.create(manifest))
+                self.on_applied(await self.cluster.create(manifest))
             case Apply(manifest):
-                self.told(await self.cluster.apply(manifest))
+                self.on_applied(await self.cluster.apply(manifest))
             case IssueServer() | IssueClient():
                 await self.certificates.issue(action)
             case Delete(kind, name, str(uid)):
                 await self.cluster.delete(kind, self.job.namespace, name, uid=uid)
             case Delete(kind, name):
                 await self.cluster.delete_child(kind, self.job.namespace, name, owner=self.job.uid)
+            case PatchWorkload(name, patch):
+                self.on_applied(await self.cluster.patch_workload(self.job.namespace, name, patch))
             case DeleteTrainingJob():
                 await self.cluster.delete(
                     TRAINING_JOBS.kind, self.job.namespace, self.job.name, uid=self.job.uid

@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 _INT64 = range(-(2**63), 2**63)
+_MAPPINGS = (dict, Mapping)
+"""`dict` comes first since its check is several times faster, and nearly all documents are one."""
 
 
 def mapping(document: object, *path: str) -> Mapping[str, Any]:
     """Follow a path of names; an empty mapping where there is none."""
     for name in path:
-        document = document.get(name) if isinstance(document, Mapping) else None
-    return document if isinstance(document, Mapping) else {}
+        document = document.get(name) if isinstance(document, _MAPPINGS) else None
+    return document if isinstance(document, _MAPPINGS) else {}
 
 
 def mappings(document: object, name: str) -> Iterator[Mapping[str, Any]]:
@@ -64,5 +66,5 @@ def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
 
 
 def is_true(found: Mapping[str, Any] | None) -> bool:
-    """Tell whether a condition is there and True."""
+    """Return whether a condition is there and True."""
     return found is not None and found.get("status") == "True"

@@ -12,7 +12,7 @@ class Resource:
 
     Attributes:
         group: Empty for the core group.
-        selector: The labels of those that the operator looks at; empty for all.
+        selector: Label that the objects have which the operator watches; empty for all.
     """
 
     kind: str
@@ -33,6 +33,8 @@ class Resource:
         return "/" + "/".join(parts)
 
 
+KUEUE: Final = "kueue.x-k8s.io"
+
 TRAINING_JOBS: Final = Resource("SplitTrainingJob", names.PLURAL, names.GROUP, names.VERSION)
 NODES: Final = Resource("Node", "nodes", namespaced=False)
 JOBS: Final = Resource("Job", "jobs", "batch", selector=names.JOB_LABEL)
@@ -44,6 +46,12 @@ NETWORK_POLICIES: Final = Resource(
     "NetworkPolicy", "networkpolicies", "networking.k8s.io", selector=names.JOB_LABEL
 )
 POD_MONITORS: Final = Resource("PodMonitor", "podmonitors", "monitoring.coreos.com", selector=names.JOB_LABEL)
+WORKLOADS: Final = Resource("Workload", "workloads", KUEUE, "v1beta2", selector=names.JOB_LABEL)
+FLAVORS: Final = Resource("ResourceFlavor", "resourceflavors", KUEUE, "v1beta2", namespaced=False)
+WORKLOAD_PRIORITIES: Final = Resource(
+    "WorkloadPriorityClass", "workloadpriorityclasses", KUEUE, "v1beta2", namespaced=False
+)
+POD_PRIORITIES: Final = Resource("PriorityClass", "priorityclasses", "scheduling.k8s.io", namespaced=False)
 SECRETS: Final = Resource("Secret", "secrets", selector=names.JOB_LABEL)
 AUTHORITIES: Final = Resource("Secret", "secrets", selector=names.AUTHORITY_LABEL)
 """Secrets of certificate authorities, in the operator's namespace."""
@@ -57,5 +65,8 @@ SUPPORTING_KINDS: Final = frozenset(resource.kind for resource in (*FIXTURES, PO
 
 BY_KIND: Final = {
     resource.kind: resource
-    for resource in (TRAINING_JOBS, NODES, JOBS, PODS, *FIXTURES, POD_MONITORS, SECRETS, EVENTS)
+    for resource in (
+        *(TRAINING_JOBS, NODES, JOBS, PODS, *FIXTURES, POD_MONITORS, SECRETS, EVENTS),
+        *(WORKLOADS, FLAVORS, WORKLOAD_PRIORITIES, POD_PRIORITIES),
+    )
 }

@@ -1,4 +1,4 @@
-"""What kopf calls: wiring only.
+"""The handlers that kopf calls: wiring only.
 
 Of kopf's handlers only those are used that leave no trace in the cluster: events and indices, which need
 neither annotations nor finalizers.
@@ -23,14 +23,14 @@ kopf.on.login()(login)
 
 @kopf.on.startup(backoff=5)
 async def start(settings: kopf.OperatorSettings, **_: object) -> None:
-    """Begin to work."""
+    """Start the operator."""
     tune(settings, watched(SETTINGS))
     await MANAGER.start()
 
 
 @kopf.on.cleanup()
 async def stop(**_: object) -> None:
-    """Leave nothing open."""
+    """Stop the operator."""
     await MANAGER.stop()
 
 
@@ -40,12 +40,12 @@ def attach(resource: Resource) -> None:
 
     @kopf.index(*where, id=f"existing-{resource.plural}")
     async def exists(body: kopf.Body, **_: object) -> None:
-        """Know of every object before anything is done about one."""
+        """Store every object before the first reconcile."""
         MANAGER.controller.exists(resource, body)
 
     @kopf.on.event(*where, id=f"events-of-{resource.plural}")
     async def happened(event: kopf.RawEvent, **_: object) -> None:
-        """Hear what becomes of it."""
+        """Handle a change of an object."""
         MANAGER.controller.happened(resource, event["type"], event["object"])
 
 

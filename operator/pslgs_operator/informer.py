@@ -1,4 +1,4 @@
-"""What the watches cover, and whether they still tell everything."""
+"""What is watched, and whether the watches report every change."""
 
 import asyncio
 import logging
@@ -12,23 +12,33 @@ from kubernetes.aio.client import ApiClient
 
 from pslgs_operator.api.errors import ApiError, Meaning
 from pslgs_operator.api.rest import METADATA_ONLY, request
-from pslgs_operator.gvk import FIXTURES, JOBS, NODES, POD_MONITORS, PODS, TRAINING_JOBS, Resource
+from pslgs_operator.gvk import (
+    FIXTURES,
+    JOBS,
+    NODES,
+    POD_MONITORS,
+    PODS,
+    TRAINING_JOBS,
+    WORKLOADS,
+    Resource,
+)
 from pslgs_operator.kube_client import JobKey, RetryableError
 from pslgs_operator.settings import Settings
 from pslgs_operator.store import Change, ObjectKey, Store, Stores, is_newer, object_key
 
 
 def watched(settings: Settings) -> tuple[Resource, ...]:
-    """List the kinds of objects that are watched; PodMonitors exist in some clusters only."""
+    """List the kinds of objects that are watched; PodMonitors and Workloads exist in some clusters only."""
     monitors = (POD_MONITORS,) if settings.pod_monitors else ()
-    return (TRAINING_JOBS, NODES, JOBS, PODS, *FIXTURES, *monitors)
+    workloads = (WORKLOADS,) if settings.kueue else ()
+    return (TRAINING_JOBS, NODES, JOBS, PODS, *FIXTURES, *monitors, *workloads)
 
 
 def tune(settings: kopf.OperatorSettings, resources: Iterable[Resource]) -> None:
     """Set what kopf has to know; times are seconds.
 
-    A connection that a proxy has dropped tells nothing, not even that it is gone: so a watch ends by itself
-    after some minutes, and is given up when nothing comes for longer than the API server's bookmarks take.
+    Nothing arrives over a connection that a proxy has dropped, not even its end: so a watch ends by itself
+    after some minutes, and is given up when nothing arrives for longer than the time between two bookmarks.
     """
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
@@ -54,8 +64,8 @@ _SYNCHRONIZING: Final = timedelta(milliseconds=500)
 """Time between two lists while the watches begin."""
 _RELISTED_PAUSE: Final = timedelta(seconds=5)
 """Time from a watch's relist to the audit that finds what was deleted before it."""
-DEAF_AFTER: Final = timedelta(seconds=90)
-"""A watch that owes something for so long tells nothing any more; a healthy one needs a second."""
+STALE_AFTER: Final = timedelta(seconds=90)
+"""A watch that has not reported a change for so long does not work; a healthy one needs a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,7 @@ def merged(listings: Sequence[Listing]) -> Listing:
 
 @dataclass(frozen=True, slots=True)
 class MissedUpdate:
-    """A state of an object that the watch should have told of, listed at ``since``."""
+    """A state of an object that the watch has not reported, listed at ``since``."""
 
     version: str
     since: datetime
@@ -82,15 +92,15 @@ class MissedUpdate:
 
 @dataclass(slots=True, eq=False)
 class WatchHealth:
-    """How well the watch of one kind of objects hears.
+    """Compares what the watch of one kind of objects reported with lists.
 
     Attributes:
-        agreed: When it was last known to have told everything.
+        complete_at: Time at which the watch was last known to have reported everything.
     """
 
     cache: Store[Any]
-    agreed: datetime
-    _debts: dict[ObjectKey, MissedUpdate] = field(default_factory=dict)
+    complete_at: datetime
+    _missed: dict[ObjectKey, MissedUpdate] = field(default_factory=dict)
 
     @property
     def resource(self) -> Resource:
@@ -98,48 +108,48 @@ class WatchHealth:
         return self.cache.resource
 
     def age(self, now: datetime) -> timedelta:
-        """For how long it has not been known to have told everything."""
-        return now - self.agreed
+        """Return the time since the watch was last known to have reported everything."""
+        return now - self.complete_at
 
-    def is_deaf(self, now: datetime) -> bool:
-        """Tell whether it owes something for too long."""
+    def is_stale(self, now: datetime) -> bool:
+        """Return whether a change has not been reported for too long."""
         return any(
-            now - debt.since > DEAF_AFTER and not self._is_paid(key, debt)
-            for key, debt in self._debts.items()
+            now - missed.since > STALE_AFTER and not self._has_arrived(key, missed)
+            for key, missed in self._missed.items()
         )
 
-    def has_told_everything(self) -> bool:
-        """Tell whether it owes nothing of what was listed last."""
-        return all(self._is_paid(key, debt) for key, debt in self._debts.items())
+    def is_complete(self) -> bool:
+        """Return whether everything that was listed last has been reported."""
+        return all(self._has_arrived(key, missed) for key, missed in self._missed.items())
 
     def compare(self, listing: Listing, now: datetime) -> list[Change[Any]]:
-        """Compare with what is listed; returns what is gone untold, and is now forgotten.
+        """Compare with a list; returns what is gone without a report, and removes it from the store.
 
-        A watch that had to begin anew after an outage doesn't tell what was deleted meanwhile.
+        A watch that begins anew after an outage does not report what was deleted meanwhile.
         """
-        told = self.cache.all()
-        self._debts = {
-            key: self._debt(key, version, now)
+        known = self.cache.all()
+        self._missed = {
+            key: self._missed_update(key, version, now)
             for key, version in listing.objects.items()
-            if key not in told or is_newer(version, told[key].version)
+            if key not in known or is_newer(version, known[key].version)
         }
-        if not self._debts:
-            self.agreed = now
+        if not self._missed:
+            self.complete_at = now
         gone = [
             key
-            for key, entry in told.items()
+            for key, entry in known.items()
             if key not in listing.objects and not is_newer(entry.version, listing.version)
         ]
         return [change for key in gone if (change := self.cache.drop(key)) is not None]
 
-    def _debt(self, key: ObjectKey, version: str, now: datetime) -> MissedUpdate:
-        """Keep a debt until it is paid; each state of an object that changes often is one of its own."""
-        old = self._debts.get(key)
-        return MissedUpdate(version, now) if old is None or self._is_paid(key, old) else old
+    def _missed_update(self, key: ObjectKey, version: str, now: datetime) -> MissedUpdate:
+        """Keep a missed update until it arrives; later states of the object count from then on."""
+        old = self._missed.get(key)
+        return MissedUpdate(version, now) if old is None or self._has_arrived(key, old) else old
 
-    def _is_paid(self, key: ObjectKey, debt: MissedUpdate) -> bool:
-        told = self.cache.all().get(key)
-        return told is not None and not is_newer(debt.version, told.version)
+    def _has_arrived(self, key: ObjectKey, missed: MissedUpdate) -> bool:
+        known = self.cache.all().get(key)
+        return known is not None and not is_newer(missed.version, known.version)
 
 
 _CHUNK = 500
@@ -148,7 +158,7 @@ _CHUNK = 500
 async def list_versions(
     client: ApiClient, resource: Resource, namespace: str | None, *, consistent: bool = True
 ) -> Listing:
-    """List all objects of a kind that the operator looks at, without their contents.
+    """List the resource versions of all objects of a kind that the operator watches.
 
     Args:
         client: Connection to the API server.
@@ -180,25 +190,25 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Auditor:
-    """Compares what the watches told with what the API server lists.
+    """Compares what the watches reported with what the API server lists.
 
     Attributes:
         namespaces: Returns the namespaces that are watched; None stands for all.
-        concerns: Is given the jobs that are concerned by what the watches did not tell.
+        concerns: Is called with the jobs that are affected by what the watches did not report.
     """
 
     client: ApiClient
     stores: Stores
-    hearings: tuple[WatchHealth, ...]
+    watches: tuple[WatchHealth, ...]
     namespaces: Callable[[], Sequence[str | None]]
     concerns: Callable[[Iterable[JobKey]], None]
     now: Callable[[], datetime]
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def synchronize(self) -> None:
-        """Wait until the watches have told everything that there is now."""
-        for hearing in self.hearings:
-            while not (await self.audit(hearing, consistent=True) and await self._is_told(hearing)):
+        """Wait until the watches have reported every object that exists now."""
+        for watch in self.watches:
+            while not (await self.audit(watch, consistent=True) and await self._becomes_complete(watch)):
                 await asyncio.sleep(_SYNCHRONIZING.total_seconds())
 
     async def run(self) -> None:
@@ -211,16 +221,16 @@ class Auditor:
                 self._wanted.clear()
             except TimeoutError:
                 pass
-            for hearing in self.hearings:
-                await self.audit(hearing)
+            for watch in self.watches:
+                await self.audit(watch)
 
     def audit_soon(self) -> None:
         """Audit in some seconds, because a watch began anew or what is watched has changed."""
         self._wanted.set()
 
-    async def audit(self, hearing: WatchHealth, *, consistent: bool = False) -> bool:
+    async def audit(self, watch: WatchHealth, *, consistent: bool = False) -> bool:
         """Audit one watch; False if the API server doesn't list the objects now, so nothing is learned."""
-        resource = hearing.resource
+        resource = watch.resource
         namespaces = self.namespaces()
         if not namespaces:
             return True
@@ -232,21 +242,21 @@ class Auditor:
         except (ApiError, RetryableError) as trouble:
             _log.warning("%s cannot be listed: %s", resource.plural, trouble)
             return isinstance(trouble, ApiError) and trouble.meaning is Meaning.NOT_FOUND  # no such kind
-        for change in hearing.compare(merged(listings), self.now()):
-            _log.info("%s %s is gone, which its watch did not tell", resource.kind, change.key.name)
+        for change in watch.compare(merged(listings), self.now()):
+            _log.info("%s %s is gone, which its watch did not report", resource.kind, change.key.name)
             self.concerns(self.stores.affected_jobs(resource, change))
         return True
 
-    async def _is_told(self, hearing: WatchHealth) -> bool:
+    async def _becomes_complete(self, watch: WatchHealth) -> bool:
         """Give a watch some time for what was listed just now."""
         for _ in range(20):
-            if hearing.has_told_everything():
+            if watch.is_complete():
                 return True
             await asyncio.sleep(_SYNCHRONIZING.total_seconds())
         return False
 
     def problem(self) -> str | None:
-        """Return which watches have not told something for too long; None while all are well."""
+        """Return which watches have not reported a change for too long; None if none."""
         now = self.now()
-        deaf = [hearing.resource.plural for hearing in self.hearings if hearing.is_deaf(now)]
-        return f"the watch of {', '.join(deaf)} tells nothing any more" if deaf else None
+        stale = [watch.resource.plural for watch in self.watches if watch.is_stale(now)]
+        return f"the watch of {', '.join(stale)} does not report changes any more" if stale else None

@@ -38,6 +38,10 @@ class ConflictError(RetryableError):
     """The object was changed or replaced since it was read; it has to be read again."""
 
 
+class NotLeadingError(RetryableError):
+    """This process may not write now, because another one may; that says nothing about the object."""
+
+
 class RejectedError(Exception):
     """The API server doesn't want an object, and won't until somebody changes something.
 
@@ -61,6 +65,16 @@ class KubeClient(Protocol):
 
     async def job(self, namespace: str, name: str) -> Mapping[str, Any] | None:
         """Read a SplitTrainingJob; None if it is gone."""
+        ...
+
+    async def labelled(self, kind: str, namespace: str | None) -> Sequence[Mapping[str, Any]]:
+        """List the metadata of objects with a job's label in a namespace, or in all of them.
+
+        The list is empty if the API server does not know the kind.
+
+        Raises:
+            RejectedError: they may not be listed.
+        """
         ...
 
     async def authority(self, namespace: str, name: str) -> Mapping[str, Any] | None:
@@ -128,6 +142,23 @@ class KubeClient(Protocol):
         Raises:
             ConflictError: it was changed since, or another one of the same name is in its place.
             RejectedError: the status doesn't fit the schema.
+        """
+        ...
+
+    async def find(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        """Read an object of a kind that has no namespace; None if there is none.
+
+        Raises:
+            RejectedError: it may not be read.
+        """
+        ...
+
+    async def patch_workload(self, namespace: str, name: str, patch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Merge a patch into the status of the Workload with the uid and resourceVersion in it.
+
+        Raises:
+            ConflictError: it was changed, replaced or deleted since it was read.
+            RejectedError: it is refused.
         """
         ...
 

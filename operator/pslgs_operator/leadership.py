@@ -58,7 +58,7 @@ class LeaseKeeper:
         return self.candidate.record.holder if self.candidate.record is not None else ""
 
     def may_write(self) -> bool:
-        """Tell whether this process holds it now, for certain."""
+        """Return whether this process holds it now, for certain."""
         return self.candidate.may_write(self.clock())
 
     async def attempt(self) -> None:
@@ -128,7 +128,7 @@ class NamespaceLeases:
         self._tried: dict[str, float] = {}
 
     def may_write(self, namespace: str) -> bool:
-        """Tell whether this release holds the namespace's Lease now, for certain."""
+        """Return whether this release holds the namespace's Lease now, for certain."""
         keeper = self._keepers.get(namespace)
         return keeper is not None and keeper.may_write()
 
@@ -212,7 +212,7 @@ class Leadership:
         self._last_look = self.replica.clock()
 
     def leads(self) -> bool:
-        """Tell whether this replica may write."""
+        """Return whether this replica may write."""
         return self.replica.may_write()
 
     def gate(self, namespace: str | None) -> str | None:
@@ -227,7 +227,7 @@ class Leadership:
         """Return why the election is not alive; None if it is."""
         stalled = self.replica.clock() - self._last_look
         if stalled > _STALLED_AFTER:
-            return f"the leader election has not looked at {self.replica} for {stalled:.0f} s"
+            return f"the leader election has not checked {self.replica} for {stalled:.0f} s"
         return None
 
     async def run(self, work: Callable[[], Awaitable[None]]) -> None:

@@ -88,7 +88,7 @@ class Candidate:
     valid_until: float = float("-inf")
 
     def may_write(self, now: float) -> bool:
-        """Tell whether this candidate is the only one that may write."""
+        """Return whether this candidate is the only one that may write."""
         return now < self.valid_until
 
     def observed(self, record: LeaseRecord | None, now: float) -> "Candidate":

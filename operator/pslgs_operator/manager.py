@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from kopf._cogs.structs.references import Insights
 from kubernetes.aio.client import ApiClient
 
 from pslgs_operator.api.config import NotInstalledError, connect, require_training_jobs
@@ -18,6 +17,7 @@ from pslgs_operator.api.errors import ApiError
 from pslgs_operator.api.server_status import ServerStatusClient
 from pslgs_operator.controller import Connections, Controller
 from pslgs_operator.http_server import application, serve
+from pslgs_operator.insights import Insights
 from pslgs_operator.kube_client import RetryableError
 from pslgs_operator.leadership import Leadership, NamespaceLeases, keep_replica_lease
 from pslgs_operator.metrics import Metrics
@@ -37,7 +37,7 @@ class Manager:
     Attributes:
         insights: What kopf watches.
         stop_flag: Ends kopf once it is set.
-        failure: Why the operator has to end; None while it works or was told to stop.
+        failure: Why the operator has to end; None while it works, or if it was asked to stop.
     """
 
     settings: Settings

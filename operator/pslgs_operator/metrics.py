@@ -23,11 +23,12 @@ Reconcile = Callable[[JobKey], Awaitable[timedelta | None]]
 
 
 class Metrics:
-    """All of them, in a registry of their own."""
+    """The metrics of the operator, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.leads: Callable[[], bool] = lambda: True
+        self.secret_ages: Callable[[], Mapping[str, timedelta]] = dict
         self._seconds = Histogram(
             "pslgs_operator_reconcile_seconds",
             "Time of a reconcile of a job.",
@@ -59,13 +60,13 @@ class Metrics:
         ProcessCollector(registry=self.registry)
 
     def watch(
-        self, jobs: Store[ListedJob], hearings: Iterable[WatchHealth], now: Callable[[], datetime]
+        self, jobs: Store[ListedJob], watches: Iterable[WatchHealth], now: Callable[[], datetime]
     ) -> None:
-        """Tell from now on how many jobs there are, and how well the watches hear."""
-        self.registry.register(_State(jobs, tuple(hearings), now, self))
+        """Report the number of jobs and the age of the watches from now on."""
+        self.registry.register(_State(jobs, tuple(watches), now, self))
 
     def follow_leader(self, leads: Callable[[], bool], namespaces: Callable[[], Mapping[str, bool]]) -> None:
-        """Tell from now on whether this replica leads, and which namespaces it reconciles."""
+        """Report from now on whether this replica leads, and which namespaces it reconciles."""
         self.leads = leads
         self.registry.register(_Leader(leads, namespaces))
 
@@ -103,7 +104,7 @@ class Metrics:
 @dataclass(frozen=True, slots=True, eq=False)
 class _State(Collector):
     jobs: Store[ListedJob]
-    hearings: tuple[WatchHealth, ...]
+    watches: tuple[WatchHealth, ...]
     now: Callable[[], datetime]
     metrics: Metrics
 
@@ -116,8 +117,10 @@ class _State(Collector):
             "while it works.",
             labels=["resource"],
         )
-        for hearing in self.hearings:
-            ages.add_metric([hearing.resource.plural], hearing.age(self.now()).total_seconds())
+        for watch in self.watches:
+            ages.add_metric([watch.resource.plural], watch.age(self.now()).total_seconds())
+        for resource, age in self.metrics.secret_ages().items():
+            ages.add_metric([resource], age.total_seconds())
         yield ages
 
     def _jobs(self) -> Iterator[Metric]:

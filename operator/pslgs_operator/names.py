@@ -6,14 +6,22 @@ from typing import Final
 
 GROUP: Final = "pslgs.dev"
 VERSION: Final = "v1alpha1"
-PLURAL: Final = "splittrainingjobs"
+TRAINING_JOB: Final = "splittrainingjob"
+PLURAL: Final = f"{TRAINING_JOB}s"
 JOB_UID_VARIABLE: Final = "PSLGS_JOB_UID"
-"""Environment variable of the pods with the uid of their SplitTrainingJob."""
+"""Environment variable of the pods with the uid of their SplitTrainingJob.
+
+An image of an older version ignores an environment variable that it does not know, but refuses an unknown
+argument.  So the settings that are not part of the first version's arguments are passed by variables.
+"""
+REQUIRED_FIELDS_VARIABLE: Final = "PSLGS_REQUIRED_FIELDS"
+CLIENT_SERIES_VARIABLE: Final = "PSLGS_CLIENT_SERIES"
+CLIENTS_PER_NODE_VARIABLE: Final = "PSLGS_CLIENTS_PER_NODE"
 FIELD_MANAGER: Final = "pslgs-operator"
 
 JOB_LABEL: Final = f"{GROUP}/job"
 JOB_UID_LABEL: Final = f"{GROUP}/job-uid"
-"""The uid of the job that a child was created for; it tells jobs of the same name apart."""
+"""The uid of the job that a child was created for; it distinguishes jobs of the same name."""
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 ROLE_LABEL: Final = f"{GROUP}/role"
 CLIENT_ANNOTATION: Final = f"{GROUP}/client-id"
@@ -40,12 +48,21 @@ AUTHORITY_ANNOTATION: Final = f"{GROUP}/certificate-authority"
 """Digest of the authority that issued a certificate, and of those that are trusted beside it."""
 
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
-QUEUE_LABELS: Final = (QUEUE_LABEL, "kueue.x-k8s.io/priority-class")
-"""Labels of a SplitTrainingJob that its child Jobs inherit, because Kueue admits those."""
+PRIORITY_LABEL: Final = "kueue.x-k8s.io/priority-class"
+QUEUE_LABELS: Final = (QUEUE_LABEL, PRIORITY_LABEL)
+"""Labels of a SplitTrainingJob that Kueue's users know from other jobs."""
+EXTERNAL_FRAMEWORK: Final = f"SplitTrainingJob.{VERSION}.{GROUP}"
+"""How Kueue's configuration names jobs whose Workloads another controller creates."""
+WORKLOAD_JOB_LABEL: Final = "kueue.x-k8s.io/job-uid"
+DEMAND_ANNOTATION: Final = f"{GROUP}/demand-digest"
+"""Digest of what a Workload asks for, without the number of clients."""
 
 SERVER: Final = "server"
 CLIENT: Final = "client"
 """Roles, and the names of the containers."""
+SERVER_PODS: Final = "server"
+CLIENT_PODS: Final = "clients"
+"""Sets of pods of a Workload."""
 
 GRPC_PORT: Final = 7443
 HTTP_PORT: Final = 8080
@@ -94,6 +111,11 @@ def manifest_name(job: str) -> str:
 def checkpoints_name(job: str) -> str:
     """Name the claim of checkpoints and model."""
     return f"{job}-checkpoints"
+
+
+def workload_name(job: str) -> str:
+    """Name the Workload, by which Kueue admits the job as a whole."""
+    return f"{TRAINING_JOB}-{job}"
 
 
 def run_folder(job: str) -> str:
@@ -167,9 +189,11 @@ def server_hosts(job: str, namespace: str, cluster_domain: str) -> tuple[str, ..
 
 
 def is_child_name(job: str, kind: str, name: str) -> bool:
-    """Tell whether a job has, or may have, a child of this kind and name."""
+    """Return whether a job has, or may have, a child of this kind and name."""
     if kind == "Job":
         return name == server_name(job) or name.startswith(f"{job}-client-")
+    if kind == "Secret":
+        return name.endswith("-tls") and is_child_name(job, "Job", name.removesuffix("-tls"))
     return (kind, name) in {
         ("ConfigMap", manifest_name(job)),
         ("Service", server_name(job)),
@@ -177,4 +201,5 @@ def is_child_name(job: str, kind: str, name: str) -> bool:
         ("NetworkPolicy", clients_name(job)),
         ("PersistentVolumeClaim", checkpoints_name(job)),
         ("PodMonitor", job),
+        ("Workload", workload_name(job)),
     }

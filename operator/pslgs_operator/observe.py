@@ -27,6 +27,7 @@ from pslgs_operator.snapshot import (
 )
 from pslgs_operator.store import Entry, Store, Stores
 from pslgs_operator.training_job import TrainingJob
+from pslgs_operator.workload import Workload
 
 V = TypeVar("V")
 
@@ -42,11 +43,11 @@ def observe(
 ) -> Snapshot:
     """Gather what is known of a job beside its own object.
 
-    Children are told by the uid of the job, so that those of an earlier job of the same name are not taken
-    for its own.
+    Children are recognised by the uid of the job, so that those of an earlier job of the same name are not
+    taken for its own.
 
     Args:
-        stores: What the watches told.
+        stores: What the watches reported.
         job: The job.
         server_reply: The last answer of its server.
         rejections: What could not be created or changed.
@@ -80,7 +81,10 @@ def observe(
         server_reply=server_reply,
         rejections=rejections,
         leftovers=tuple(_leftovers(stores, key, job.uid)),
-        occupied=frozenset(pod.job for pod in foreign_pods if not pod.has_ended),
+        earlier_pods=tuple(pod for pod in foreign_pods if not pod.has_ended),
+        departing=tuple(sorted(_departing(stores, key, job.uid))),
+        last_pod_creation=stores.last_pod_creation,
+        workload=_workload(stores, key, job.uid),
         unowned=tuple(sorted(name for name, entry in jobs.items() if entry.owner is None)),
     )
 
@@ -107,14 +111,18 @@ def explained(snapshot: Snapshot, complaints: Mapping[str, Problem]) -> Snapshot
     )
 
 
-def is_inherited(stores: Stores, key: JobKey, uid: str) -> bool:
-    """Tell whether there are children of an earlier job of this name, which the garbage collector takes."""
-    kinds: tuple[Store[Any], ...] = (stores.jobs, stores.secrets, *stores.supporting.values())
-    return any(
-        entry.owner not in {None, uid} and entry.owner == entry.lineage
-        for cache in kinds
-        for entry in cache.of_job(key).values()
+def _departing(stores: Stores, key: JobKey, uid: str) -> Iterator[str]:
+    """Yield the children of an earlier job of this name, which the garbage collector is deleting."""
+    kinds: tuple[Store[Any], ...] = (
+        stores.jobs,
+        stores.workloads,
+        stores.secrets,
+        *stores.supporting.values(),
     )
+    for store in kinds:
+        for name, entry in store.of_job(key).items():
+            if entry.owner not in {None, uid} and entry.owner == entry.lineage:
+                yield f"{store.resource.kind} {name}"
 
 
 def server_address(stores: Stores, key: JobKey, uid: str) -> tuple[str, str] | None:
@@ -138,15 +146,22 @@ def _pods(stores: Stores, key: JobKey, uid: str) -> tuple[tuple[ChildPod, ...], 
     Pods that an earlier version of the operator had created lack the label, but their Job is known.
     """
     jobs = {entry.uid for entry in _own(stores.jobs, key, uid).values()}
-    entries = list(stores.pods.of_job(key).values())
-    own = [each.value for each in entries if (each.lineage == uid if each.lineage else each.owner in jobs)]
-    foreign = [each.value for each in entries if each.value not in own]
+    own: list[ChildPod] = []
+    foreign: list[ChildPod] = []
+    for each in stores.pods.of_job(key).values():
+        is_own = each.lineage == uid if each.lineage else each.owner in jobs
+        (own if is_own else foreign).append(each.value)
     return tuple(sorted(own, key=_age)), tuple(sorted(foreign, key=_age))
 
 
 def _leftovers(stores: Stores, key: JobKey, uid: str) -> Iterator[Leftover]:
     """Find what an earlier job left without an owner; not claims, nor copies that users made of children."""
-    kinds: tuple[Store[Any], ...] = (stores.jobs, *stores.supporting.values())
+    kinds: tuple[Store[Any], ...] = (
+        stores.jobs,
+        stores.workloads,
+        stores.secrets,
+        *stores.supporting.values(),
+    )
     for store in kinds:
         kind = store.resource.kind
         for name, entry in store.of_job(key).items():
@@ -163,6 +178,11 @@ def _certificates(stores: Stores, key: JobKey, uid: str) -> dict[str, Certificat
 def _authority(stores: Stores, key: JobKey, uid: str) -> CertificateSecret | None:
     entry = stores.authorities.of_job(key).get(names.authority_name(uid))
     return None if entry is None else entry.value
+
+
+def _workload(stores: Stores, key: JobKey, uid: str) -> Workload | None:
+    own = _own(stores.workloads, key, uid).get(names.workload_name(key.name))
+    return None if own is None else own.value
 
 
 def _age(pod: ChildPod) -> tuple[float, str]:

@@ -114,7 +114,7 @@ def with_user_template(generated: dict[str, Any], user: PodTemplate) -> dict[str
 
 
 def pinned(template: dict[str, Any], node: str) -> dict[str, Any]:
-    """Let the pod run on this node only, by the scheduler, so that resources and taints are heeded."""
+    """Let the pod run on this node only, by the scheduler, so that resources and taints count."""
     here = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
     required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [here]}}
     spec = strategic_merge(template["spec"], {"affinity": {"nodeAffinity": required}, "nodeName": None})

@@ -32,7 +32,7 @@ def controller_uid(body: Mapping[str, Any]) -> str | None:
 def ownership(existing: Mapping[str, Any], child: Mapping[str, Any]) -> Ownership:
     """Compare an object with the child of a job that has the same kind and name.
 
-    Jobs are told apart by uid.  The label `names.JOB_UID_LABEL` keeps it when the owner reference is gone,
+    Jobs are distinguished by uid.  The label `names.JOB_UID_LABEL` keeps it when the owner reference is gone,
     as after ``kubectl delete --cascade=orphan``.
     """
     owner, controller = controller_uid(child), controller_uid(existing)
@@ -58,7 +58,7 @@ _NEVER_DELETED: Final = frozenset({"PersistentVolumeClaim"})
 
 
 def name_taken(existing: Mapping[str, Any], child: Mapping[str, Any]) -> str:
-    """Say that a child's name is taken, by what, and what to do."""
+    """Return the message for a child's name that is taken: by what, and what to do."""
     kind, metadata = child["kind"], child["metadata"]
     name, namespace = metadata["name"], metadata["namespace"]
     owner = _controller(existing)
@@ -76,7 +76,7 @@ def name_taken(existing: Mapping[str, Any], child: Mapping[str, Any]) -> str:
 
 
 def being_collected(existing: Mapping[str, Any]) -> str:
-    """Say that a child's name is taken only until Kubernetes has removed what an earlier job left."""
+    """Return the message for a name that is taken until what an earlier job left is removed."""
     name = text(mapping(existing, "metadata"), "name")
     return f"{text(existing, 'kind')} {name} of an earlier job of this name is being removed"
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pslgs_operator import names
+from pslgs_operator.quota import places_of_clients
 from pslgs_operator.snapshot import ChildJob, Problem, Snapshot
 from pslgs_operator.training_job import TrainingJob
 
@@ -24,10 +25,12 @@ class Placements:
     Attributes:
         problem: Why the job cannot start with them (NoMatchingNodes, PartitionMismatch); None if it can, or
             if its training has begun and goes on with those that are left.
+        waiting: Number of clients on matching nodes that the admitted Workload has no place for.
     """
 
     clients: tuple[Placement, ...]
     problem: Problem | None = None
+    waiting: int = 0
 
 
 def place_clients(job: TrainingJob, snapshot: Snapshot) -> Placements:
@@ -36,12 +39,13 @@ def place_clients(job: TrainingJob, snapshot: Snapshot) -> Placements:
     With a partition of one dataset, each client gets a share: the one that its Job has, or the lowest that
     is free; there are as many clients as shares, and fewer nodes than that are a problem.
     """
-    clients = tuple(_candidates(job, snapshot))
-    if not clients:
+    candidates = tuple(_candidates(job, snapshot))
+    if not candidates:
         return Placements((), _no_matching_nodes(job))
+    clients = _with_places(candidates, snapshot)
     partition = job.spec.data.partition
     if partition is None:
-        return Placements(clients)
+        return Placements(clients, waiting=len(candidates) - len(clients))
     placed = tuple(_with_shares(clients, snapshot.clients, partition.clients))
     short = len(placed) < partition.clients
     begun = snapshot.server is not None or job.status.training_start_time is not None
@@ -49,7 +53,7 @@ def place_clients(job: TrainingJob, snapshot: Snapshot) -> Placements:
 
 
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
-    """Tell whether a node with ``labels`` is meant; an empty selector selects none."""
+    """Return whether a node with ``labels`` is meant; an empty selector selects none."""
     return bool(selector) and selector.items() <= labels.items()
 
 
@@ -59,6 +63,15 @@ def _candidates(job: TrainingJob, snapshot: Snapshot) -> Iterator[Placement]:
     for node in sorted(chosen):
         for number in range(wanted.per_node):
             yield Placement(names.client_id(node, number), node, None)
+
+
+def _with_places(clients: tuple[Placement, ...], snapshot: Snapshot) -> tuple[Placement, ...]:
+    """Leave out clients that quota is not reserved for; those that have a Job stay."""
+    places = places_of_clients(snapshot)
+    if places is None or len(clients) <= places:
+        return clients
+    first = sorted(clients, key=lambda each: each.client not in snapshot.clients)[:places]
+    return tuple(each for each in clients if each in first)
 
 
 def _with_shares(

@@ -1,12 +1,12 @@
-"""Why pods of a job do not start, asked from Kubernetes' Events when one hangs."""
+"""Why pods of a job do not start, read from Kubernetes' Events when one hangs."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from pslgs_operator.assessment.timeouts import hanging, pause, podless_since
+from pslgs_operator.assessment.timeouts import hanging, pause, without_pod_since
 from pslgs_operator.job_state import TransientState
 from pslgs_operator.kube_client import KubeClient
 from pslgs_operator.observe import explained
@@ -24,13 +24,13 @@ class _Asked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PodWarnings:
-    """Those of all namespaces that were asked about."""
+    """Reads the Warnings of namespaces; jobs of one namespace share an answer."""
 
     cluster: KubeClient
     _asked: dict[str, _Asked] = field(default_factory=dict)
 
     async def of(self, namespace: str, now: datetime) -> Mapping[str, Problem]:
-        """Tell of a namespace's pods and Jobs, by name, why they do not start.
+        """Return why pods and Jobs of a namespace do not start, by name.
 
         Raises:
             RetryableError: the API server doesn't answer.
@@ -38,7 +38,7 @@ class PodWarnings:
         asked = self._asked.get(namespace)
         if asked is None or now - asked.at >= SHARED:
             asked = self._asked[namespace] = _Asked(now, asyncio.create_task(self._ask(namespace)))
-        # One job's look may be cut short while others still wait for the same answer.
+        # The reconcile of one job may be cancelled while others wait for the same answer.
         return await asyncio.shield(asked.answer)
 
     async def _ask(self, namespace: str) -> Mapping[str, Problem]:
@@ -46,28 +46,27 @@ class PodWarnings:
 
 
 async def explain_hanging_pods(
-    complaints: PodWarnings, namespace: str, snapshot: Snapshot, memory: TransientState, now: datetime
+    warnings: PodWarnings, namespace: str, snapshot: Snapshot, state: TransientState, now: datetime
 ) -> Snapshot:
-    """Add to children that don't start why they don't; asked seldom, and more so the longer it lasts.
+    """Add to children that do not start why they do not; Events are read less often the longer it lasts.
 
     Raises:
         RetryableError: the API server doesn't answer.
     """
-    memory.podless = podless_since(snapshot, memory.podless, now)
-    snapshot = replace(snapshot, podless_since=memory.podless)
+    state.without_pod = without_pod_since(snapshot, state.without_pod, now)
+    snapshot = replace(snapshot, without_pod_since=state.without_pod)
     age = hanging(snapshot, now)
     if age is None:
-        memory.complaints, memory.inquired = {}, None
+        state.warnings, state.warnings_read = {}, None
         return snapshot
-    if memory.inquired is None or now - memory.inquired >= pause(age):
-        memory.inquired = now
-        memory.complaints = await complaints.of(namespace, now)
-    return explained(snapshot, memory.complaints)
+    if state.warnings_read is None or now - state.warnings_read >= pause(age):
+        state.warnings_read = now
+        state.warnings = await warnings.of(namespace, now)
+    return explained(snapshot, state.warnings)
 
 
-def next_explanation(snapshot: Snapshot, memory: TransientState, now: datetime) -> timedelta | None:
-    """Say after what time to ask again; None if nothing hangs."""
+def next_reading(snapshot: Snapshot, state: TransientState, now: datetime) -> Iterator[datetime]:
+    """Yield when Events are read again; nothing if no pod hangs."""
     age = hanging(snapshot, now)
-    if age is None or memory.inquired is None:
-        return None
-    return max(memory.inquired + pause(age) - now, timedelta(0))
+    if age is not None and state.warnings_read is not None:
+        yield state.warnings_read + pause(age)

@@ -1,7 +1,7 @@
 """One reconcile of one job: observe, assess, write the status, plan, execute."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,12 +10,12 @@ from typing import Any, Final
 from pslgs.spec.errors import InputError
 from pslgs_operator.actions import Action
 from pslgs_operator.assessment.compute import compute_status, invalid_status
-from pslgs_operator.assessment.timeouts import soonest
 from pslgs_operator.assessment.transitions import transitions
 from pslgs_operator.certificate_issuer import CertificateIssuer
+from pslgs_operator.due_times import due_times
 from pslgs_operator.event_recorder import RETRY_AFTER, EventCorrelator, EventRecorder, JobReference
 from pslgs_operator.executor import Executor, execute
-from pslgs_operator.job_state import TransientState, UnconfirmedStatus
+from pslgs_operator.job_state import PrunedStatus, TransientState, UnconfirmedStatus
 from pslgs_operator.kube_client import (
     JobKey,
     KubeClient,
@@ -23,10 +23,12 @@ from pslgs_operator.kube_client import (
     RejectedError,
     RetryableError,
 )
-from pslgs_operator.observe import is_inherited, observe, server_address
+from pslgs_operator.observe import observe, server_address
 from pslgs_operator.placement import place_clients
-from pslgs_operator.planner import next_look, plan
-from pslgs_operator.pod_warnings import PodWarnings, explain_hanging_pods, next_explanation
+from pslgs_operator.plan_context import PlanContext
+from pslgs_operator.planner import plan
+from pslgs_operator.pod_warnings import PodWarnings, explain_hanging_pods
+from pslgs_operator.queue_facts import with_queue_facts
 from pslgs_operator.requeue import RESYNC, Requeue
 from pslgs_operator.settings import Settings
 from pslgs_operator.snapshot import ServerReply
@@ -73,7 +75,7 @@ class Reconciler:
     status of the next reconcile, which follows at once.
 
     Attributes:
-        told: Is given every child as the API server has it after a write.
+        on_applied: Is given every child as the API server has it after a write.
         instance: Name of the operator's pod.
         now: The clock.
         count_retries: Is given the number of writes that failed in a reconcile and are tried again.
@@ -82,16 +84,16 @@ class Reconciler:
     cluster: KubeClient
     stores: Stores
     settings: Settings
-    told: Callable[[Mapping[str, Any]], None]
+    on_applied: Callable[[Mapping[str, Any]], None]
     instance: str
     now: Callable[[], datetime]
     count_retries: Callable[[int], None] = _ignore
-    _complaints: PodWarnings = field(init=False)
+    _pod_warnings: PodWarnings = field(init=False)
     _events: EventRecorder = field(init=False)
-    _memories: dict[JobKey, TransientState] = field(default_factory=dict)
+    _states: dict[JobKey, TransientState] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_complaints", PodWarnings(self.cluster))
+        object.__setattr__(self, "_pod_warnings", PodWarnings(self.cluster))
         object.__setattr__(self, "_events", EventRecorder(self.cluster, EventCorrelator(self.instance)))
 
     async def reconcile(self, key: JobKey) -> timedelta | None:
@@ -102,13 +104,11 @@ class Reconciler:
         """
         body = await self._read(key)
         if body is None or "deletionTimestamp" in body["metadata"]:
-            if state := self._memories.pop(key, None):
+            if state := self._states.pop(key, None):
                 self._events.forget(key, state.uid)
             return None
-        this = _Round(key, body, self._remember(key, body), Requeue(self.now()))
+        this = _Round(key, body, self._state_of(key, body), Requeue(self.now()))
         self._confirm(this)
-        if is_inherited(self.stores, key, this.state.uid):
-            return _UNTIL_COLLECTED
         try:
             await self._sync(this)
         except NamespaceTerminatingError:
@@ -117,11 +117,11 @@ class Reconciler:
             await self._events.flush(key)
         if self._events.has_pending(key):
             this.requeue.after(RETRY_AFTER)
-        return this.requeue.delay
+        return this.requeue.delay(self.now())
 
     async def _read(self, key: JobKey) -> Mapping[str, Any] | None:
         """Return the job as the watch has it, or as the API server has it if that may be newer."""
-        state, jobs = self._memories.get(key), self.stores.training_jobs
+        state, jobs = self._states.get(key), self.stores.training_jobs
         if state is not None and state.stale:
             body = await self.cluster.job(*key)
             state.stale = False
@@ -141,21 +141,23 @@ class Reconciler:
             return
         server_reply = await self._poll_server(this)
         snapshot = observe(self.stores, job, server_reply, this.state.rejections, this.state.admitted)
+        snapshot = replace(snapshot, server_asked_since=this.state.asked_since)
         snapshot = await explain_hanging_pods(
-            self._complaints, this.key.namespace, snapshot, this.state, this.now
+            self._pod_warnings, this.key.namespace, snapshot, this.state, this.now
         )
+        snapshot = await with_queue_facts(self.cluster, job, snapshot, this.state, self.settings)
         placements = place_clients(job, snapshot)
         status = compute_status(job, snapshot, placements, self.settings, this.now)
         alive = server_address(self.stores, this.key, this.state.uid) is not None and not status.finished
         if not await self._update_status(this, job.status, status, alive=alive):
             return
-        await self._execute(this, job, plan(job, status, snapshot, placements, self.settings, this.now))
-        this.requeue.after(
-            next_look(job, status, snapshot, self.settings, this.now),
-            soonest(snapshot, this.now),
-            this.state.next_attempt(this.now),
-            next_explanation(snapshot, this.state, this.now),
+        if snapshot.departing:
+            this.requeue.after(_UNTIL_COLLECTED)
+            return
+        await self._execute(
+            this, job, plan(PlanContext(job, status, snapshot, placements, self.settings, this.now))
         )
+        this.requeue.at(*due_times(job, status, snapshot, this.state, self.settings, this.now))
 
     async def _poll_server(self, this: _Round) -> ServerReply | None:
         """Read the server's status unless that was done just now; what a former pod said is void."""
@@ -164,9 +166,10 @@ class Reconciler:
             return None
         pod, address = server
         if pod != state.pod:
-            state.pod, state.asked, state.server_reply = pod, None, None
-        if state.asked is None or this.now - state.asked >= self.settings.poll_interval:
-            state.asked = this.now
+            state.pod, state.polled, state.server_reply = pod, None, None
+            state.asked_since = this.now
+        if state.polled is None or this.now - state.polled >= self.settings.poll_interval:
+            state.polled = this.now
             report = await self.cluster.server_report(address)
             # A pod's address may be reused: the server of another job can answer.
             if report is not None and report.job_uid in {"", state.uid}:
@@ -179,7 +182,8 @@ class Reconciler:
         Raises:
             RetryableError: it is not written, or that is not known; the job has to be read again.
         """
-        stored, interval = this.body.get("status") or {}, self.settings.status_interval
+        stored = this.state.as_written(this.body.get("status") or {})
+        interval = self.settings.status_interval
         due = write_time(stored, new.to_json(), alive=alive, interval=interval, now=this.now)
         if due is None or due > this.now:
             this.requeue.at(due)
@@ -199,8 +203,25 @@ class Reconciler:
             self.stores.training_jobs.drop(ObjectKey(*this.key), this.state.uid)
             return False
         self.stores.training_jobs.put(written)
+        self._note_pruned_fields(this, document, written.get("status") or {})
         self._record_events(this)
         return True
+
+    def _note_pruned_fields(
+        self, this: _Round, document: Mapping[str, Any], stored: Mapping[str, Any]
+    ) -> None:
+        """Remember a status that was not stored as a whole, so that it is not written again and again."""
+        if not (lost := [name for name in document if stored.get(name) != document[name]]):
+            this.state.pruned = None
+            return
+        if this.state.pruned is None:
+            _log.warning(
+                "%s: the CustomResourceDefinition is older than the operator and does not keep all of "
+                "status.%s; apply the definition of the operator's version",
+                this.key,
+                ", status.".join(lost),
+            )
+        this.state.pruned = PrunedStatus(document, stored)
 
     def _confirm(self, this: _Round) -> None:
         """Record the Events of a status whose write took effect though its answer was lost."""
@@ -217,19 +238,19 @@ class Reconciler:
             self._events.record(JobReference(*this.key, this.state.uid), each, self.now())
 
     def _applied(self, state: TransientState, body: Mapping[str, Any]) -> None:
-        self.told(body)
+        self.on_applied(body)
         state.admit(body)
 
-    async def _execute(self, this: _Round, job: TrainingJob, actions: tuple[Action, ...]) -> None:
+    async def _execute(self, this: _Round, job: TrainingJob, actions: Iterable[Action]) -> None:
         """Carry out actions; if that changed anything, the next reconcile follows at once."""
         state, now, end = this.state, this.now, this.now + _BUDGET
-        before, not_yet = state.rejections, state.not_yet(now)
+        before, backed_off = state.rejections, state.backed_off(now)
         applied = partial(self._applied, state)
         certificates = CertificateIssuer(job, self.cluster, self.settings, now, applied)
         executor = Executor(job, self.cluster, applied, certificates)
-        outcome = await execute(job.name, actions, executor.carry_out, not_yet, lambda: self.now() >= end)
-        self.count_retries(len(outcome.failures.keys() - not_yet.keys()))
-        state.hold(outcome.failures, self.now(), outcome.done if outcome.stopped else None)
+        outcome = await execute(job.name, actions, executor.carry_out, backed_off, lambda: self.now() >= end)
+        self.count_retries(len(outcome.failures.keys() - backed_off.keys()))
+        state.record_failures(outcome.failures, self.now(), outcome.done if outcome.stopped else None)
         if outcome.done or state.rejections != before:
             # A write that somebody undoes each time must not become a busy loop.
             this.requeue.after(min(_LONGEST_PAUSE, timedelta(seconds=2 ** min(state.busy, 10) - 1)))
@@ -237,9 +258,9 @@ class Reconciler:
         else:
             state.busy = 0
 
-    def _remember(self, key: JobKey, body: Mapping[str, Any]) -> TransientState:
-        metadata, state = body["metadata"], self._memories.get(key)
+    def _state_of(self, key: JobKey, body: Mapping[str, Any]) -> TransientState:
+        metadata, state = body["metadata"], self._states.get(key)
         if state is None or state.uid != metadata["uid"]:
-            state = self._memories[key] = TransientState(metadata["uid"], metadata["generation"])
-        state.see(metadata["generation"])
+            state = self._states[key] = TransientState(metadata["uid"], metadata["generation"])
+        state.observe_generation(metadata["generation"])
         return state

@@ -1,6 +1,6 @@
 """When to reconcile a job again although no watch reports a change."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -10,23 +10,32 @@ RESYNC: Final = timedelta(minutes=10)
 
 @dataclass(slots=True)
 class Requeue:
-    """Collects the moments at which something may have to be done about a job; the earliest counts.
+    """Collects the times at which something may have to be done about a job; the earliest counts.
 
-    Moments that are past are ignored: what was due has just been done, and reconciling at once would turn an
+    Times that are past are ignored: what was due has just been done, and reconciling at once would turn an
     error into a busy loop.
+
+    Attributes:
+        now: The time at which the reconcile began.
+        due: The time of the next reconcile.
     """
 
     now: datetime
-    delay: timedelta = RESYNC
+    due: datetime = field(init=False)
 
-    def at(self, *moments: datetime | None) -> None:
-        """Reconcile at these moments, as far as they are known and in the future."""
-        for moment in moments:
-            if moment is not None and moment > self.now:
-                self.delay = min(self.delay, moment - self.now)
+    def __post_init__(self) -> None:
+        self.due = self.now + RESYNC
 
-    def after(self, *delays: timedelta | None) -> None:
-        """Reconcile after these delays, as far as they are known."""
-        for delay in delays:
-            if delay is not None:
-                self.delay = min(self.delay, delay)
+    def at(self, *times: datetime | None) -> None:
+        """Reconcile at these times, as far as they are known and in the future."""
+        for time in times:
+            if time is not None and time > self.now:
+                self.due = min(self.due, time)
+
+    def after(self, delay: timedelta) -> None:
+        """Reconcile after a delay, which may be zero."""
+        self.due = min(self.due, self.now + delay)
+
+    def delay(self, now: datetime) -> timedelta:
+        """Return how long it is from ``now``, the end of the reconcile, until the next one."""
+        return max(timedelta(0), self.due - now)

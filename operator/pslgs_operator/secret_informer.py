@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import aiohttp
@@ -49,7 +50,9 @@ class SecretInformer:
     kopf cannot ask for metadata only, so these watches are the operator's own.
 
     Attributes:
-        concerns: Is given the jobs that a change affects.
+        concerns: Is called with the jobs that a change affects.
+        serves: Returns whether a namespace of ``watchNamespaces`` exists and is watched; others are skipped.
+        now: The clock.
         listed: Is set when every source was listed once, or refused.
     """
 
@@ -57,8 +60,11 @@ class SecretInformer:
     stores: Stores
     settings: Settings
     concerns: Callable[[Iterable[JobKey]], None]
+    serves: Callable[[str], bool]
+    now: Callable[[], datetime]
     listed: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: set[_Source] = field(init=False)
+    _heard: dict[_Source, datetime] = field(init=False)
 
     def __post_init__(self) -> None:
         namespaces = self.settings.watch_namespaces or (None,)
@@ -66,6 +72,17 @@ class SecretInformer:
             _Source(AUTHORITIES, self.settings.namespace),
             *(_Source(SECRETS, each) for each in namespaces),
         }
+        self._heard = dict.fromkeys(self._waiting, self.now())
+
+    def ages(self) -> Mapping[str, timedelta]:
+        """Return the time since the API server last sent something, by source; the longest one of Secrets."""
+        now = self.now()
+        found: dict[str, timedelta] = {}
+        for source, heard in self._heard.items():
+            if not self._is_missing(source):
+                label = "secrets" if source.resource == SECRETS else "authorities"
+                found[label] = max(now - heard, found.get(label, timedelta(0)))
+        return found
 
     async def run(self) -> None:
         """List and watch until cancelled; a source that fails holds up no other."""
@@ -77,6 +94,11 @@ class SecretInformer:
         version: str | None = None
         while True:
             pause = _RETRY_SECONDS
+            if self._is_missing(source):
+                self._forget(source)
+                version = None
+                await asyncio.sleep(pause)
+                continue
             try:
                 version = version or await self.relist(source.resource, source.namespace)
                 self._listed(source)
@@ -93,6 +115,20 @@ class SecretInformer:
             else:
                 continue
             await asyncio.sleep(pause)
+
+    def _is_missing(self, source: _Source) -> bool:
+        """Return whether a source is a namespace of ``watchNamespaces`` that does not exist."""
+        is_configured = source.resource == SECRETS and source.namespace is not None
+        return is_configured and not self.serves(str(source.namespace))
+
+    def _forget(self, source: _Source) -> None:
+        """Forget the Secrets of a namespace that is gone, and do not wait for it."""
+        store = self.stores.by_resource[source.resource]
+        for key in tuple(store.all()):
+            if source.covers(key):
+                store.drop(key)
+        self._heard[source] = self.now()
+        self._listed(source)
 
     def _listed(self, source: _Source) -> None:
         self._waiting.discard(source)
@@ -117,6 +153,7 @@ class SecretInformer:
             if not page["metadata"].get("continue"):
                 break
             query["continue"] = page["metadata"]["continue"]
+        self._heard[source] = self.now()
         store = self.stores.by_resource[resource]
         for key, entry in tuple(store.all().items()):
             if source.covers(key) and key not in found and not is_newer(entry.version, version):
@@ -133,7 +170,7 @@ class SecretInformer:
             "timeoutSeconds": _SERVER_TIMEOUT,
         }
         async for event in _events(self.client, source.path, query):
-            body = event["object"]
+            body, self._heard[source] = event["object"], self.now()
             match event["type"]:
                 case "ADDED" | "MODIFIED":
                     self.concerns(self.stores.upsert(source.resource, body))
@@ -142,6 +179,7 @@ class SecretInformer:
                 case "ERROR":  # most often 410: the version is too old
                     return None
             version = str(body["metadata"]["resourceVersion"])
+        self._heard[source] = self.now()
         return version
 
 

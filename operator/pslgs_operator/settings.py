@@ -1,4 +1,4 @@
-"""What the operator is told by its environment."""
+"""The operator's settings, read from environment variables."""
 
 import re
 from collections.abc import Mapping
@@ -54,24 +54,26 @@ class Settings:
         operator_labels: Labels of the operator's pods; no other pods of its namespace may read the status.
         monitoring_namespaces: Namespaces whose pods may read metrics, beside the operator's.
         monitoring_pod_labels: Labels of those pods; all pods of the namespaces if there are none.
-        pod_monitors: Whether to make a PodMonitor for each job.
+        kueue: Whether Kueue admits a job with a queue as a whole, by a Workload that the operator creates;
+            otherwise each of its Jobs by itself.
+        pod_monitors: Whether to create a PodMonitor for each job.
         pod_monitor_labels: Labels of those, by which a Prometheus selects them.
         pod_monitor_endpoint: Fields of the PodMonitors' endpoint, such as ``interval``; ``relabelings`` are
             added to those that the operator sets.
         client_series: Clients of a job that get metrics of their own; with 0, client pods are not scraped.
-        poll_interval: How often a running server's status is asked for.
-        silence_bound: A server that has not answered for so long is not Ready.
+        poll_interval: Time between two polls of a running server's status.
+        silence_bound: Time without an answer after which a server is not Ready.
         status_interval: Minimum time between two writes of a job's status that change only training figures,
             and maximum time between two writes while its server runs.
         certificate_lifetime: Of servers' and clients' certificates; they are renewed in the last third.
         cluster_domain: DNS domain of the cluster, in the server's certificate.
-        watch_namespaces: Namespaces whose jobs are looked after; empty for all.
+        watch_namespaces: Namespaces whose jobs are reconciled; empty for all.
         lease_namespace: Namespace of the Lease that the replicas of this release hold in turn.
         lease_name: Name of that Lease; with the namespace it is the release's name towards other releases.
         instance: Name of the operator's pod, in Events and as the Lease's holder; by default the host name.
         liveness_port: Port of the HTTP server for the kubelet: ``/healthz`` and ``/readyz``.
         metrics_port: Port of the HTTP server for Prometheus: ``/metrics``. Both ports serve all pages.
-        json_logs: Whether it logs JSON, one object a line.
+        json_logs: Whether the log is JSON, one object per line.
         log_level: Least severe level that is logged.
     """
 
@@ -86,6 +88,7 @@ class Settings:
     operator_labels: Mapping[str, str] | None = None
     monitoring_pod_labels: Mapping[str, str] | None = None
     monitoring_namespaces: tuple[str, ...] = ("monitoring",)
+    kueue: bool = False
     pod_monitors: bool = False
     pod_monitor_labels: Mapping[str, str] | None = None
     pod_monitor_endpoint: JsonObject | None = None
@@ -130,7 +133,7 @@ class Settings:
 
 _ADAPTER = TypeAdapter(Settings)
 _SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT(_[0-9]+_\w+)?)$")
-"""What the kubelet tells every container of a Service whose name begins with ``pslgs-``."""
+"""Variables that the kubelet sets in every container for a Service whose name begins with ``pslgs-``."""
 
 
 def _violation(error: ErrorDetails, environ: Mapping[str, str]) -> Violation:

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from pslgs_operator.workload import QueueFacts, Workload
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -43,7 +45,7 @@ class ChildJob:
         failures: Pods of it that failed and counted against its backoff limit.
         reason: Why it failed, in the words of batch/v1 (BackoffLimitExceeded, PodFailurePolicy …).
         message: The same in a sentence; of one that is active, why no pod is made for it.
-        deleting: Whether it is on its way out; nothing may be decided from what it says then.
+        deleting: Whether it is on its way out; nothing may be decided from its state then.
         ended: When it became Complete or Failed.
         started: Time at which Kubernetes began to create its pods, after it was created or resumed last.
         template_digest: Digest of what was rendered (`names.TEMPLATE_ANNOTATION`).
@@ -102,7 +104,7 @@ class PodPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What Kubernetes says of a pod that doesn't run: why its container waits, or why it has no node."""
+    """The reason of a pod that doesn't run: why its container waits, or why it has no node."""
 
     reason: str
     message: str
@@ -113,7 +115,7 @@ class TerminationMessage:
     """What a container left behind in its termination message.
 
     Attributes:
-        report: The server's final status, as `/status` would tell it; None if it had none.
+        report: The server's final status, as `/status` would return it; None if it had none.
     """
 
     exit_code: int | None
@@ -143,7 +145,7 @@ class ChildPod:
         termination_message: The container's termination message, read.
         disruption: Why the cluster ended it, which counts against no limit (EvictionByEvictionAPI,
             DeletionByTaintManager …).
-        owner: The uid of the object that controls it, of the child Job.
+        owner: The uid of the object that controls it, of the child Job; empty if none does.
     """
 
     name: str
@@ -176,7 +178,7 @@ class ChildPod:
 
 @dataclass(frozen=True, slots=True)
 class ServerReport:
-    """What a server says of itself (`pslgs.telemetry.status`); figures it doesn't know are None.
+    """A report of a server about itself (`pslgs.telemetry.status`); figures it doesn't know are None.
 
     Attributes:
         phase: Starting, Waiting, Training, Evaluating, Finished, Interrupted or Failed.
@@ -187,6 +189,8 @@ class ServerReport:
         checkpoint_time: Unix time in seconds.
         message: What a user should know now, or do something about.
         notice: Information that holds for the whole run and is not a problem.
+        metric: Metric by which models are compared; empty without evaluations, and from older images.
+        stopped_early: Whether the training has finished before its last epoch, by early stopping.
         job_uid: The uid of the SplitTrainingJob whose server it is; empty from older images.
     """
 
@@ -199,6 +203,10 @@ class ServerReport:
     eta_seconds: float | None = None
     loss: float | None = None
     accuracy: float | None = None
+    metric: str = ""
+    metric_value: float | None = None
+    best_value: float | None = None
+    best_epoch: int | None = None
     deviation: float | None = None
     deviation_expected: float | None = None
     deviation_bound: float | None = None
@@ -213,6 +221,7 @@ class ServerReport:
     notice: str = ""
     job_uid: str = ""
     exit_code: int | None = None
+    stopped_early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +234,7 @@ class ServerReply:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A write of a child that failed, as the last attempt was told.
+    """A write of a child that failed, with the API server's last answer.
 
     Attributes:
         temporary: Whether the same request may succeed later, without a change by anybody.
@@ -275,14 +284,19 @@ class Snapshot:
         certificates: The job's own Secrets by name, with certificates of the server and the clients.
         authority: The Secret of its certificate authority, in the operator's namespace.
         leftovers: What an earlier job of the same name left without an owner.
-        occupied: Names of Jobs of which a pod of an earlier job has not ended.
+        earlier_pods: Pods of earlier jobs of the same name that have not ended.
+        departing: Kind and name of each child of an earlier job of the same name that Kubernetes is deleting.
         unowned: Names of the job's child Jobs whose owner reference was removed.
         service_address: What a LoadBalancer was given; None before that, and for other types.
         node_port: The gRPC port on the nodes, if the Service has one.
         server_reply: None before the first answer.
+        server_asked_since: When this process first asked the server's pod; None before that.
         rejections: What could not be made when this job was reconciled last.
-        podless_since: Name of each active child Job that has no pod -> time at which the operator first saw
-            it so.
+        without_pod_since: Name of each active child Job that has no pod -> time at which the operator first
+            saw it so.
+        last_pod_creation: When the newest pod of any job was created.
+        workload: The job's Workload, by which Kueue admits it.
+        queue: What was read beside the Workload.
     """
 
     nodes: tuple[Node, ...] = ()
@@ -296,11 +310,16 @@ class Snapshot:
     service_address: str | None = None
     node_port: int | None = None
     server_reply: ServerReply | None = None
+    server_asked_since: datetime | None = None
     rejections: tuple[Rejection, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
-    occupied: frozenset[str] = frozenset()
+    earlier_pods: tuple[ChildPod, ...] = ()
+    departing: tuple[str, ...] = ()
     unowned: tuple[str, ...] = ()
-    podless_since: Mapping[str, datetime] = field(default_factory=dict)
+    without_pod_since: Mapping[str, datetime] = field(default_factory=dict)
+    last_pod_creation: datetime | None = None
+    workload: Workload | None = None
+    queue: QueueFacts = field(default_factory=QueueFacts)
 
     @property
     def jobs(self) -> tuple[ChildJob, ...]:

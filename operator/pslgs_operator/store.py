@@ -1,4 +1,4 @@
-"""Objects that the watches told of, indexed by job, and which jobs a change affects."""
+"""Objects that the watches reported, indexed by job, and which jobs a change affects."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from pslgs_operator.gvk import (
     PODS,
     SECRETS,
     TRAINING_JOBS,
+    WORKLOADS,
     Resource,
 )
 from pslgs_operator.kube_client import JobKey
@@ -27,8 +28,11 @@ from pslgs_operator.parse.nodes import read_node
 from pslgs_operator.parse.pods import read_pod
 from pslgs_operator.parse.secrets import read_certificate_secret
 from pslgs_operator.parse.supporting import SupportingObject, supporting_reader
+from pslgs_operator.parse.workloads import read_workload
 from pslgs_operator.placement import selects
 from pslgs_operator.snapshot import CertificateSecret, ChildJob, ChildPod, Node
+from pslgs_operator.training_job import queue_labels
+from pslgs_operator.workload import Workload
 
 V = TypeVar("V")
 
@@ -48,7 +52,7 @@ class Entry(Generic[V]):
         version: Its resourceVersion.
         owner: The uid of the object that controls it.
         job: The SplitTrainingJob that its label names.
-        lineage: The uid of the job that it was created for, as its label says.
+        lineage: The uid of the job that it was created for, according to its label.
     """
 
     uid: str
@@ -59,7 +63,7 @@ class Entry(Generic[V]):
     lineage: str = ""
 
     def belongs_to(self, uid: str) -> bool:
-        """Tell whether the job with this uid owns it, or did until its owner reference was removed."""
+        """Return whether the job with this uid owns it, or did until its owner reference was removed."""
         return (self.owner or self.lineage) == uid
 
 
@@ -94,9 +98,9 @@ def annotated_job(body: Mapping[str, Any]) -> JobKey | None:
 
 @dataclass(slots=True, eq=False)
 class Store(Generic[V]):
-    """All objects of one kind that the operator looks at.
+    """All objects of one kind that the operator watches.
 
-    It is told by the watch, and by the answers to the operator's own writes, whichever comes first.
+    It is updated by the watch, and by the answers to the operator's own writes, whichever comes first.
 
     Attributes:
         job_of: Returns the SplitTrainingJob that an object belongs to.
@@ -109,11 +113,11 @@ class Store(Generic[V]):
     _by_job: dict[JobKey, dict[str, Entry[V]]] = field(default_factory=dict)
 
     def put(self, body: Mapping[str, Any]) -> Change[V] | None:
-        """Take an object in; None if it says nothing new."""
+        """Store an object; returns None if it is not new."""
         key, new = object_key(body), self._entry(body)
         old = self._entries.get(key)
         if old is not None and is_newer(old.version, new.version):
-            return None  # the watch tells of a state before our own write
+            return None  # the watch reports a state before our own write
         self._forget(key, old)
         self._entries[key] = new
         if new.job is not None:
@@ -160,7 +164,7 @@ class Store(Generic[V]):
 
 
 def object_key(body: Mapping[str, Any]) -> ObjectKey:
-    """Tell where an object is."""
+    """Return namespace and name of an object."""
     metadata = body["metadata"]
     return ObjectKey(metadata.get("namespace", ""), metadata["name"])
 
@@ -181,6 +185,7 @@ class ListedJob:
         generation: Grows with each change of the spec, and when deletion begins.
         node_selector: The labels of nodes that concern it.
         phase: The printed one; empty before the first visit.
+        queue_labels: Kueue's labels, the only metadata whose change concerns the operator.
     """
 
     body: Mapping[str, Any]
@@ -188,6 +193,7 @@ class ListedJob:
     generation: int
     node_selector: Mapping[str, str]
     phase: str
+    queue_labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_listed_job(body: Mapping[str, Any]) -> ListedJob:
@@ -200,6 +206,7 @@ def read_listed_job(body: Mapping[str, Any]) -> ListedJob:
         generation=body["metadata"].get("generation", 0),
         node_selector=dict(selector) if isinstance(selector, Mapping) else {},
         phase=(body.get("status") or {}).get("phase", ""),
+        queue_labels=queue_labels(body["metadata"].get("labels") or {}),
     )
 
 
@@ -209,13 +216,14 @@ def _supporting_stores() -> dict[Resource, Store[SupportingObject]]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Stores:
-    """One cache for each kind.
+    """One store for each kind.
 
     Attributes:
         last_server_pod: The last pod of each job's server that is gone and left a termination message. Both
             may happen between two reconciles of the job.
+        last_pod_creation: When the newest pod of any job was created, whether it is still there or not.
     """
 
     training_jobs: Store[ListedJob] = field(default_factory=lambda: Store(TRAINING_JOBS, read_listed_job))
@@ -223,18 +231,21 @@ class Stores:
     jobs: Store[ChildJob] = field(default_factory=lambda: Store(JOBS, read_job))
     pods: Store[ChildPod] = field(default_factory=lambda: Store(PODS, read_pod))
     supporting: Mapping[Resource, Store[SupportingObject]] = field(default_factory=_supporting_stores)
+    workloads: Store[Workload] = field(default_factory=lambda: Store(WORKLOADS, read_workload))
     secrets: Store[CertificateSecret] = field(default_factory=lambda: Store(SECRETS, read_certificate_secret))
     authorities: Store[CertificateSecret] = field(
         default_factory=lambda: Store(AUTHORITIES, read_certificate_secret, annotated_job)
     )
     last_server_pod: dict[JobKey, ChildPod] = field(default_factory=dict)
+    last_pod_creation: datetime | None = None
 
     @property
     def by_resource(self) -> Mapping[Resource, Store[Any]]:
         """Return all of them."""
         single: tuple[Store[Any], ...] = (
-            self.training_jobs, self.nodes, self.jobs, self.pods, self.secrets, self.authorities
-        )  # fmt: skip
+            *(self.training_jobs, self.nodes, self.jobs, self.pods),
+            *(self.workloads, self.secrets, self.authorities),
+        )
         return {**{cache.resource: cache for cache in single}, **self.supporting}
 
     def store_of(self, body: Mapping[str, Any]) -> Store[Any] | None:
@@ -244,11 +255,15 @@ class Stores:
         return self.by_resource.get(BY_KIND[body["kind"]])
 
     def upsert(self, resource: Resource, body: Mapping[str, Any]) -> set[JobKey]:
-        """Know an object as it is now, and tell which jobs that concerns."""
-        return self.affected_jobs(resource, self.by_resource[resource].put(body))
+        """Store an object as it is now, and return the jobs that it affects."""
+        change = self.by_resource[resource].put(body)
+        if resource == PODS and change is not None and change.new is not None:
+            created = change.new.value.created
+            self.last_pod_creation = max(created, self.last_pod_creation or created)
+        return self.affected_jobs(resource, change)
 
     def remove(self, resource: Resource, body: Mapping[str, Any]) -> set[JobKey]:
-        """Forget an object that was deleted in this state, and tell which jobs that concerns."""
+        """Remove an object that was deleted in this state, and return the jobs that it affects."""
         cache, key, uid = self.by_resource[resource], object_key(body), body["metadata"]["uid"]
         known = cache.all().get(key)
         if known is not None and known.uid == uid:
@@ -270,7 +285,7 @@ class Stores:
             self.last_server_pod[change.old.job] = pod
 
     def affected_jobs(self, resource: Resource, change: Change[Any] | None) -> set[JobKey]:
-        """Tell which jobs a change concerns."""
+        """Return the jobs that a change affects."""
         if change is None:
             return set()
         if resource == TRAINING_JOBS:
@@ -292,6 +307,9 @@ class Stores:
 
 
 def _same_job(change: Change[ListedJob]) -> set[JobKey]:
-    # The status is written by the operator itself; only what others change needs a look.
-    seen = {(entry.uid, entry.value.generation) if entry else None for entry in (change.old, change.new)}
-    return {JobKey(*change.key)} if len(seen) > 1 else set()
+    # The status is written by the operator itself; only changes by others need a reconcile.
+    seen = [
+        (entry.uid, entry.value.generation, entry.value.queue_labels) if entry else None
+        for entry in (change.old, change.new)
+    ]
+    return {JobKey(*change.key)} if seen[0] != seen[1] else set()

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pslgs.spec import InputError, JobSpec, SplitTrainingJob, Tls, parse_job
+from pslgs.spec import InputError, JobSpec, SplitTrainingJob, Tls
+from pslgs.spec.compatibility import KnownFields, Location, parse_known_fields, with_unknown_fields
 from pslgs_operator import names
 from pslgs_operator.overlay import template_violations
 from pslgs_operator.status.types import JobStatus
@@ -14,7 +15,7 @@ from pslgs_operator.status.types import JobStatus
 NOT_OF_CHILDREN = frozenset(
     {"suspend", "active_deadline_seconds", "backoff_limit", "ttl_seconds_after_finished"}
 )
-"""Fields that the operator heeds by itself; no child has to be made anew for them."""
+"""Fields that no child depends on, so no child is replaced when they change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,9 @@ class TrainingJob:
     Attributes:
         generation: Grows with each change of the spec.
         status: What the operator wrote last.
-        manifest: The parsed manifest.
+        manifest: The parsed manifest, without fields that this version of the operator does not know.
         queue_labels: Kueue's labels of the job: the LocalQueue, and a priority class; empty without a queue.
+        unknown_fields: Fields that a newer custom resource definition has, by their location.
         spec_digest: A digest of what children are made from; defaults are left out, so an upgrade changes
             nothing.
     """
@@ -37,16 +39,22 @@ class TrainingJob:
     status: JobStatus
     manifest: SplitTrainingJob
     queue_labels: Mapping[str, str] = field(default_factory=dict)
+    unknown_fields: Mapping[Location, object] = field(default_factory=dict)
     spec_digest: str = field(init=False)
 
     def __post_init__(self) -> None:
-        # Every child of a thousand is told of it, and it takes milliseconds: so it is computed once.
-        object.__setattr__(self, "spec_digest", _digest(self.spec))
+        # It takes milliseconds, and a thousand children have it: so it is computed once.
+        object.__setattr__(self, "spec_digest", _digest(self.known_fields))
 
     @property
     def spec(self) -> JobSpec:
         """What is wanted."""
         return self.manifest.spec
+
+    @property
+    def known_fields(self) -> KnownFields:
+        """The manifest and its unknown fields."""
+        return KnownFields(self.manifest, self.unknown_fields)
 
     @property
     def mutual_tls(self) -> bool:
@@ -83,7 +91,8 @@ class TrainingJob:
                 newer operator adds.
         """
         metadata = body["metadata"]
-        manifest = parse_job(body)
+        known = parse_known_fields(body)
+        manifest = known.job
         if wrong := tuple(template_violations(manifest.spec)):
             raise InputError(*wrong)
         return cls(
@@ -93,16 +102,25 @@ class TrainingJob:
             generation=metadata["generation"],
             status=JobStatus.parse(body.get("status") or {}),
             manifest=manifest,
-            queue_labels=_queue_labels(metadata.get("labels") or {}),
+            queue_labels=queue_labels(metadata.get("labels") or {}),
+            unknown_fields=known.unknown,
         )
 
 
-def _queue_labels(labels: Mapping[str, str]) -> dict[str, str]:
+def queue_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return Kueue's labels among those of a job; without a queue, none counts."""
     if not labels.get(names.QUEUE_LABEL):
         return {}
     return {name: labels[name] for name in names.QUEUE_LABELS if name in labels}
 
 
-def _digest(spec: JobSpec) -> str:
-    wanted = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=set(NOT_OF_CHILDREN))
-    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
+def _digest(known: KnownFields) -> str:
+    """Return a digest of the fields that children depend on.
+
+    It includes unknown fields, so that it stays the same when a newer operator knows them.
+    """
+    spec = known.job.spec.model_dump(
+        mode="json", by_alias=True, exclude_defaults=True, exclude=set(NOT_OF_CHILDREN)
+    )
+    wanted = with_unknown_fields({"spec": spec}, known)
+    return hashlib.sha256(json.dumps(wanted["spec"], sort_keys=True).encode()).hexdigest()[:16]

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from kopf._cogs.structs.references import Insights, NamespaceName
 from kubernetes.aio.client import ApiClient
 
 from pslgs_operator.api.errors import ApiError, Meaning
 from pslgs_operator.api.rest import request
 from pslgs_operator.gvk import TRAINING_JOBS
+from pslgs_operator.insights import Insights, set_namespaces
 from pslgs_operator.kube_client import RetryableError
 
 _log = logging.getLogger(__name__)
 
 PROBE_INTERVAL: Final = timedelta(seconds=15)
-"""Time between two looks at which namespaces are there; it is far below the life of a watch (`tune`), which
+"""Time between two checks which namespaces exist; it is far below the life of a watch (`tune`), which
 would end the process if it were renewed in a namespace that is gone."""
 
 
@@ -44,7 +44,7 @@ class WatchedNamespaces:
         return sorted(self._served) if self.wanted else (None,)
 
     def serves(self, namespace: str) -> bool:
-        """Tell whether a namespace is watched."""
+        """Return whether a namespace is watched."""
         return not self.wanted or namespace in self._served
 
     def by_name(self) -> dict[str, bool]:
@@ -52,13 +52,13 @@ class WatchedNamespaces:
         return {namespace: namespace in self._served for namespace in self.wanted}
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Check at intervals, until cancelled."""
         while self.wanted:
             await asyncio.sleep(PROBE_INTERVAL.total_seconds())
             await self.refresh()
 
     async def refresh(self) -> None:
-        """Look once; a namespace about which the API server says nothing stays what it was."""
+        """Check once; a namespace keeps its state if the API server does not answer."""
         there = {each: await self._is_there(each) for each in self.wanted}
         served = {each for each, found in there.items() if (each in self._served if found is None else found)}
         if served == self._served:
@@ -67,15 +67,11 @@ class WatchedNamespaces:
             _log.info("jobs in namespace %s are reconciled from now on", namespace)
         self._served = served
         self._missing -= served
-        async with self.insights.revised:
-            gone = self.insights.namespaces & (set(map(NamespaceName, self.wanted)) - served)
-            self.insights.namespaces.difference_update(gone)
-            self.insights.namespaces.update(map(NamespaceName, served))
-            self.insights.revised.notify_all()
+        await set_namespaces(self.insights, self.wanted, served)
         self.changed()
 
     async def _is_there(self, namespace: str) -> bool | None:
-        """Tell whether jobs can be listed there; None if the API server says nothing."""
+        """Return whether jobs can be listed there; None if the API server does not answer."""
         query = {"limit": "1", "resourceVersion": "0"}
         try:
             await request(self.client, "GET", TRAINING_JOBS.path(namespace), query=query)

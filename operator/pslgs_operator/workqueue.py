@@ -19,7 +19,7 @@ class RateLimit:
     """How often a key may be taken; all in seconds.
 
     Attributes:
-        spacing: Between two starts of one key, so that a burst of events is one look.
+        spacing: Between two starts of one key, so that a burst of events is one reconcile.
         backoff: After a first failure; it doubles with each further one.
         longest_backoff: What it doubles up to.
     """
@@ -37,7 +37,7 @@ class RateLimit:
 class DelayQueue(Generic[K]):
     """Keys with the times at which they are due; whoever takes one has to say when it is done.
 
-    All times are seconds of one clock that never goes back, and are told by the caller.
+    All times are seconds of one clock that never goes back, and are given by the caller.
     """
 
     pace: RateLimit = field(default_factory=RateLimit)
@@ -69,13 +69,13 @@ class DelayQueue(Generic[K]):
         return key
 
     def done(self, key: K, at: float | None = None) -> None:
-        """Say that work on ``key`` went well, and when it is wanted next; None if only on demand."""
+        """Record that work on ``key`` succeeded, and when it is due next; None if only on demand."""
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
         self._release(key, at)
 
     def add_rate_limited(self, key: K, now: float, retry_after: float = 0.0) -> None:
-        """Say that work on ``key`` failed; it is tried again, later with each failure in a row.
+        """Record that work on ``key`` failed; it is tried again, later with each failure in a row.
 
         The delay is at least ``retry_after``, even if the key is added meanwhile.
         """
@@ -84,7 +84,7 @@ class DelayQueue(Generic[K]):
         self._release(key, now + max(retry_after, self.pace.after(self._failures[key])))
 
     def forget(self, key: K) -> None:
-        """Say that ``key`` exists no more, and forget what was remembered of it."""
+        """Forget ``key``, which does not exist any more."""
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
         self._release(key, None)
@@ -120,7 +120,7 @@ class DelayQueue(Generic[K]):
 _log = logging.getLogger(__name__)
 
 Work = Callable[[K], Awaitable[timedelta | None]]
-"""Does what a key needs, and tells after what time to look again; None once the key exists no more."""
+"""Does what a key needs, and returns after what time to do so again; None once the key does not exist."""
 
 
 class WorkQueue(Generic[K]):
@@ -147,7 +147,7 @@ class WorkQueue(Generic[K]):
         self._changed = asyncio.Event()
 
     def add(self, key: K, delay: timedelta = timedelta(0)) -> None:
-        """Look at ``key`` after ``delay``, or sooner if that is planned already."""
+        """Work on ``key`` after ``delay``, or sooner if that is planned already."""
         self._schedule.add(key, self._clock() + delay.total_seconds())
         self._changed.set()
 

@@ -10,6 +10,7 @@ from cluster.testcluster.helm import NAMESPACE, helm_of
 from control_loop.node_leases import leases
 from control_loop.operating import OperatorProcess, World, operator
 from control_loop.status_page import StatusPage, status_page
+from pslgs_operator.gvk import NODES
 
 SERVICE_ACCOUNT = "system:serviceaccount:pslgs-system:pslgs-operator"
 
@@ -48,7 +49,7 @@ def bare_world(own_api_server: ApiServer, installed: Path, namespace: str) -> It
         for node in world.edges:
             world.add_node(node, site=namespace)
         yield world
-        own_api_server.run("delete", "nodes", f"--selector=site={namespace}")
+        own_api_server.direct.delete(NODES.path(), f"site={namespace}")
 
 
 @pytest.fixture

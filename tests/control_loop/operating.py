@@ -1,6 +1,5 @@
 """The operator as a process, and the world around it, of which kubelets and schedulers are played by hand."""
 
-import json
 import os
 import signal
 import socket
@@ -17,8 +16,15 @@ from typing import Any, TypeVar
 
 from cluster.testcluster.access import ApiServer
 from control_loop.node_leases import Leases
+from pslgs_operator.gvk import BY_KIND, NODES, Resource
 
 T = TypeVar("T")
+
+_RESOURCES = (
+    *BY_KIND.values(),
+    Resource("Namespace", "namespaces", namespaced=False),
+    Resource("ResourceQuota", "resourcequotas"),
+)
 
 PATIENCE = 60.0
 """Seconds that anything may take."""
@@ -46,7 +52,7 @@ class OperatorProcess:
     metrics_port: int
 
     def answers(self, status: int) -> bool:
-        """Tell whether its probe has this status; it must not have ended."""
+        """Return whether its probe has this status; it must not have ended."""
         assert self.process.poll() is None, self.log.read_text()
         return self.health() == status
 
@@ -64,8 +70,17 @@ class OperatorProcess:
         except OSError:
             return 0, ""
 
+    def waits_for(self, reason: str) -> bool:
+        """Wait until its probe says that it is not ready, and for what; it answers before it has looked."""
+
+        def said() -> bool:
+            status, text = self.page("/readyz")
+            return status == 503 and reason in text
+
+        return eventually(said, what=reason)
+
     def leads(self) -> bool:
-        """Tell whether it says that it holds the Lease."""
+        """Return whether it says that it holds the Lease."""
         return "pslgs_operator_leader 1.0" in self.metrics()
 
     def metrics(self) -> str:
@@ -156,18 +171,16 @@ class World:
 
     def all(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
         """Return all objects of a kind in the namespace."""
-        found = self.server.run.json("--namespace", self.namespace, "get", kind, f"--selector={selector}")
-        return list(found["items"])
+        found = self.server.direct.get(resource(kind).path(self.namespace), selector)
+        return list(found["items"]) if found else []
 
     def names(self, kind: str) -> set[str]:
         """Return the names of all objects of a kind in the namespace."""
-        output = self.kubectl("get", kind, "--output=name")
-        return {line.partition("/")[2] for line in output.split()}
+        return {each["metadata"]["name"] for each in self.all(kind)}
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         """Return one object; empty if there is none."""
-        output = self.kubectl("get", kind, name, "--output=json", "--ignore-not-found")
-        return dict(json.loads(output)) if output else {}
+        return self.server.direct.get(resource(kind).path(self.namespace, name)) or {}
 
     def status(self, job: str) -> dict[str, Any]:
         """Return the status of a SplitTrainingJob."""
@@ -187,8 +200,7 @@ class World:
 
     def add_node(self, name: str, **labels: str) -> None:
         """Let a node join that is ready; there is no kubelet behind it."""
-        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
-        self.server.run.apply(node)
+        self.server.direct.create(NODES.path(), {"metadata": {"name": name, "labels": labels}})
         self.leases.keep(name)
         self.set_ready(name)
 
@@ -199,14 +211,8 @@ class World:
 
     def patch_status(self, kind: str, name: str, status: dict[str, Any]) -> None:
         """Set a status as a controller or a kubelet would."""
-        self.kubectl(
-            "patch",
-            kind,
-            name,
-            "--subresource=status",
-            "--type=merge",
-            f"--patch={json.dumps({'status': status})}",
-        )
+        path = resource(kind).path(self.namespace, name, "status")
+        self.server.direct.merge(path, {"status": status})
 
     def pods(self, child: str) -> list[dict[str, Any]]:
         """Return the pods of a child Job."""
@@ -234,6 +240,11 @@ class World:
         self.patch_status(
             "pod", pod, {"phase": "Failed" if code else "Succeeded", "containerStatuses": [container]}
         )
+
+
+def resource(kind: str) -> Resource:
+    """Return the resource of a kind, which may be written as kubectl understands it: ``pod``, ``pods``."""
+    return next(each for each in _RESOURCES if kind.lower() in {each.kind.lower(), each.plural})
 
 
 def container_status(name: str, state: dict[str, Any], **more: Any) -> dict[str, Any]:

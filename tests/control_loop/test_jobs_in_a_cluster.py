@@ -10,6 +10,8 @@ from control_loop.status_page import StatusPage
 from pslgs_operator import names
 from pslgs_operator.status.types import ConditionType
 
+pytestmark = pytest.mark.slow  # an operator is started
+
 JOB = "digits"
 SERVER = names.server_name(JOB)
 OPERATOR = "pslgs-system"

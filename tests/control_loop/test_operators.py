@@ -9,8 +9,10 @@ import pytest
 from control_loop.conftest import SERVICE_ACCOUNT
 from control_loop.operating import World, eventually, operator
 from pslgs_operator import names
-from pslgs_operator.informer import DEAF_AFTER, Auditor, WatchHealth
+from pslgs_operator.informer import STALE_AFTER, Auditor, WatchHealth
 from pslgs_operator.store import Stores
+
+pytestmark = pytest.mark.slow  # an operator is started
 
 JOB = "digits"
 SERVER = names.server_name(JOB)
@@ -40,6 +42,8 @@ def begin(world: World) -> None:
     world.apply(JOB)
     eventually(lambda: len(world.names("pods")) == 3)
     eventually(lambda: world.status(JOB).get("server", {}).get("pod"))
+    # Events come after the status that causes them.
+    eventually(lambda: "Started" in {each["reason"] for each in world.all("events")})
 
 
 def writes(world: World, since: int) -> list[str]:
@@ -160,7 +164,6 @@ def test_its_metrics_tell_of_jobs_looks_and_watches(bare_world, run_operator):
         assert 'pslgs_operator_watch_age_seconds{resource="nodes"}' in told
 
 
-@pytest.mark.slow
 def test_pods_that_pod_security_refuses_are_told_of(bare_world, run_operator):
     label = "pod-security.kubernetes.io/enforce=restricted"
     bare_world.server.run("label", "namespace", bare_world.namespace, label)
@@ -179,13 +182,14 @@ def test_pods_that_pod_security_refuses_are_told_of(bare_world, run_operator):
 
 
 def test_an_operator_that_has_become_deaf_fails_its_probe(run_operator):
-    deaf = (
+    stale = (
         "from pslgs_operator import informer, __main__\n"
-        "informer.Auditor.problem = lambda self: 'the watch of pods tells nothing any more'\n"
+        "informer.Auditor.problem = lambda self: 'the watch of pods is broken'\n"
         "__main__.main()"
     )
-    with run_operator("-c", deaf, up=503) as running:
-        assert running.page("/healthz") == (503, "the watch of pods tells nothing any more\n")
+    with run_operator("-c", stale, up=503) as running:
+        # It is alive, and not ready, until it has begun to watch.
+        eventually(lambda: running.page("/healthz") == (503, "the watch of pods is broken\n"))
 
 
 def test_kopf_can_run_it_by_itself(bare_world, run_operator):
@@ -196,9 +200,9 @@ def test_kopf_can_run_it_by_itself(bare_world, run_operator):
 async def test_a_watch_that_tells_nothing_is_found_by_the_audit(bare_world, client):
     """Nobody tells the stores of the two nodes that are there."""
     now, stores = datetime(2026, 1, 1, tzinfo=UTC), Stores()
-    hearing = WatchHealth(stores.nodes, agreed=now)
-    auditor = Auditor(client, stores, (hearing,), lambda: (None,), lambda _: None, lambda: now)
-    await auditor.audit(hearing)
+    watch = WatchHealth(stores.nodes, complete_at=now)
+    auditor = Auditor(client, stores, (watch,), lambda: (None,), lambda _: None, lambda: now)
+    await auditor.audit(watch)
     assert auditor.problem() is None
-    now += 2 * DEAF_AFTER
-    assert auditor.problem() == "the watch of nodes tells nothing any more"
+    now += 2 * STALE_AFTER
+    assert auditor.problem() == "the watch of nodes does not report changes any more"

@@ -9,8 +9,9 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 
-from pslgs_operator.api.gated import GatedClient, NotLeadingError
+from pslgs_operator.api.gated import IN_FLIGHT, GatedClient
 from pslgs_operator.api.rest import request
+from pslgs_operator.kube_client import NotLeadingError
 from pslgs_operator.leadership import Leadership, NamespaceLeases, keep_replica_lease
 from pslgs_operator.lease import NAMESPACE, REPLICA
 
@@ -34,6 +35,7 @@ class LeaseServer:
         self.leases: dict[tuple[str, str], dict[str, Any]] = {}
         self.requests: list[str] = []
         self.is_down = False
+        self.hold: asyncio.Event | None = None
         self.forbidden: set[str] = set()
         self._version = 0
 
@@ -68,6 +70,8 @@ class LeaseServer:
 
     async def other(self, request: web.Request) -> web.Response:
         self.requests.append(f"{request.method} {request.path}")
+        if self.hold is not None:
+            await self.hold.wait()
         return web.json_response({})
 
     def holder(self, namespace: str, name: str) -> str:
@@ -147,6 +151,23 @@ async def test_only_the_replica_that_holds_the_lease_writes(server, client, cloc
         "PATCH /api/v1/namespaces/team/services/x",
         "GET /api/v1/namespaces/team/services/x",
     ]
+
+
+async def test_writes_wait_for_each_other_and_a_lease_lost_meanwhile_stops_them(server, client, clock):
+    a = replica(client, clock)
+    await a.replica.attempt()
+    await a.namespaces.hold("team")
+    server.hold = asyncio.Event()
+    async with guarded(client, a) as of_a:
+        path = "/api/v1/namespaces/team/services/x"
+        writes = [asyncio.create_task(request(of_a, "PATCH", path, body={})) for _ in range(2 * IN_FLIGHT)]
+        while len(server.requests) < IN_FLIGHT:
+            await asyncio.sleep(0)
+        clock.now += REPLICA.renew_deadline
+        server.hold.set()
+        ends = await asyncio.gather(*writes, return_exceptions=True)
+    assert len(server.requests) == IN_FLIGHT
+    assert sum(isinstance(end, NotLeadingError) for end in ends) == IN_FLIGHT
 
 
 async def test_a_leader_that_was_paused_does_not_write_although_nobody_told_it(server, client, clock):
@@ -260,4 +281,4 @@ def test_an_election_that_stands_still_is_not_alive(clock):
     a = replica(None, clock)
     assert a.problem() is None
     clock.now += 61
-    assert "has not looked at Lease pslgs-system/pslgs-operator for 61 s" in str(a.problem())
+    assert "has not checked Lease pslgs-system/pslgs-operator for 61 s" in str(a.problem())

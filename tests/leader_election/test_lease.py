@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hypothesis_profiles import scaled
 from pslgs_operator.lease import REPLICA, Candidate, LeaseRecord, LeaseStep
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
@@ -74,7 +75,7 @@ DRIFT = st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(0.9, 1.1)), min_size=
 
 
 @given(st.lists(MOVES, min_size=5, max_size=60), DRIFT)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=scaled(300), deadline=None)
 def test_two_candidates_never_may_write_at_once(moves, clocks):
     server, true_time = ApiServer(), 0.0
     processes = [Process(Candidate(f"pod-{number}", REPLICA), *clock) for number, clock in enumerate(clocks)]

@@ -1,10 +1,12 @@
 """Jobs as the API server would show them, with the least that they need."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
-from pslgs.spec import parse_job
+from pslgs.spec import SplitTrainingJob, parse_job
 from pslgs_operator.status.types import JobStatus
 from pslgs_operator.training_job import TrainingJob
 
@@ -36,8 +38,13 @@ def job(
     **spec: Any,
 ) -> TrainingJob:
     """A job with these fields of its spec."""
-    manifest = parse_job(body(name, namespace, **spec))
+    manifest = _parsed(json.dumps(body(name, namespace, **spec)))
     return TrainingJob(name, namespace, uid, 1, status or JobStatus(), manifest)
+
+
+@cache
+def _parsed(text: str) -> SplitTrainingJob:
+    return parse_job(json.loads(text))
 
 
 def partition(clients: int) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given
@@ -51,3 +52,9 @@ def test_all_other_children_have_names_of_their_own_too(job_name):
 def test_the_digest_is_of_what_the_user_wrote_and_not_of_defaults():
     assert job(loss="CrossEntropy").spec_digest == job().spec_digest
     assert job(epochs=4).spec_digest != job().spec_digest
+
+
+def test_the_digest_of_an_unknown_field_is_that_of_an_operator_that_knows_it() -> None:
+    known = job(optimizer={"momentum": 0.5})
+    older = replace(job(), unknown_fields={("spec", "optimizer", "momentum"): 0.5})
+    assert older.spec_digest == known.spec_digest != job().spec_digest

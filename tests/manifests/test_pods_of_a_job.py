@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from manifests.jobs import clients, job, partition
+from manifests.jobs import UID, clients, job, partition
 from manifests.pod_security import offences
 from pslgs.cli.main import app
+from pslgs.spec.definition import DEFINING_FIELDS
 from pslgs_operator import names
 from pslgs_operator.endpoint import Endpoint
 from pslgs_operator.manifests.client import client_job
@@ -37,6 +38,10 @@ def spec(child: Mapping[str, Any]) -> dict[str, Any]:
 def container(child: Mapping[str, Any]) -> dict[str, Any]:
     (found,) = spec(child)["containers"]
     return found
+
+
+def variables(child: Mapping[str, Any]) -> dict[str, str]:
+    return {each["name"]: each["value"] for each in container(child)["env"] if "value" in each}
 
 
 def limited(limits: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,6 +96,37 @@ class TestEveryPod:
         assert parsed["http"] == "[::]:8080"
         assert parsed["termination_message"] == Path("/dev/termination-log")
 
+    def test_has_no_arguments_that_an_older_image_would_refuse(self, child):
+        """A new setting has to be passed by an environment variable, which older images ignore."""
+        options = {each.partition("=")[0] for each in container(child)["args"] if each.startswith("--")}
+        assert options <= {
+            "--clients",
+            "--device",
+            "--http",
+            "--id",
+            "--identity",
+            "--listen",
+            "--patience",
+            "--run",
+            "--server",
+            "--share",
+            "--stay",
+            "--termination-message",
+            "--threads",
+        }
+
+    def test_reads_the_variables_that_are_set(self, child, tmp_path, monkeypatch):
+        manifest = tmp_path / "job.yaml"
+        manifest.write_text("")
+        for name, value in variables(child).items():
+            monkeypatch.setenv(name, value)
+        command = get_command(app).commands[container(child)["name"]]
+        needed = [str(manifest), "--run=/r", "--clients=3", "--id=a", "--server=h:1"]
+        read = command.make_context("x", needed, resilient_parsing=True).params
+        assert read["required_fields"].split() == list(DEFINING_FIELDS)
+        if container(child)["name"] == names.SERVER:
+            assert (read["client_series"], read["job_uid"]) == (SETTINGS.client_series, UID)
+
     def test_is_told_of_its_certificate_if_there_are_certificates(self, child):
         (volume,) = (each["projected"] for each in spec(child)["volumes"] if each["name"] == "job")
         secrets = [source["secret"]["name"] for source in volume["sources"] if "secret" in source]
@@ -141,7 +177,7 @@ def test_pods_ask_to_be_scraped_where_no_pod_monitor_does_it(settings, of_server
 class TestTheServer:
     def test_is_told_how_many_clients_get_series_of_their_own(self):
         few = server_job(WITHOUT, 3, Settings(client_series=20))
-        assert "--client-series=20" in container(few)["args"]
+        assert variables(few)["PSLGS_CLIENT_SERIES"] == "20"
 
     def test_is_not_tried_again_where_that_would_end_alike(self):
         assert rules(server(WITH_TLS)) == [
@@ -285,7 +321,7 @@ class TestAClient:
     def test_shares_the_cores_of_its_node_unless_it_has_a_limit(self, wanted, settings, shared):
         placement = Placement("edge-0-0", "edge-0", None)
         child = client_job(job(clients=wanted), placement, Endpoint("host", 7443), settings)
-        assert ("--clients-per-node=8" in container(child)["args"]) is shared
+        assert variables(child).get("PSLGS_CLIENTS_PER_NODE") == ("8" if shared else None)
         assert "--threads=$(CPU_LIMIT)" in container(child)["args"]
 
     def test_writes_down_who_it_is(self):
@@ -364,7 +400,12 @@ class TestTheUsersTemplate:
             names.SCRATCH_FOLDER,
             "/data",
         ]
-        assert [each["name"] for each in container(child)["env"]] == ["CPU_LIMIT", "PSLGS_JOB_UID", "A"]
+        assert [each["name"] for each in container(child)["env"]] == [
+            "CPU_LIMIT",
+            "PSLGS_JOB_UID",
+            "PSLGS_REQUIRED_FIELDS",
+            "A",
+        ]
         assert list(offences(spec(child))) == ["volumes[data]: hostPath"]
 
     def test_cannot_take_away_what_the_operator_relies_on(self):

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from hypothesis_profiles import scaled
 from manifests.jobs import NOW, UID, job, partition
 from planning_jobs.statuses import complete, failed, in_training
 from planning_jobs.world import World, carried_out, planned
@@ -127,5 +129,5 @@ class History(RuleBasedStateMachine):
             assert end.jobs == {}
 
 
-TestHistory = History.TestCase
-TestHistory.settings = examples(max_examples=60, stateful_step_count=25, deadline=None)
+TestHistory = pytest.mark.slow(History.TestCase)
+TestHistory.settings = examples(max_examples=scaled(60), stateful_step_count=25, deadline=None)

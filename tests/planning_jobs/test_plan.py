@@ -466,6 +466,7 @@ class TestCertificates:
         assert "issue edge-1-0" not in told_of
 
 
+@pytest.mark.slow
 def test_the_work_of_a_plan_grows_with_the_clients_and_no_faster():
     def calls_for(clients: int) -> int:
         world = World(NOW).with_nodes(*(f"edge-{number:04}" for number in range(clients)))

@@ -22,6 +22,7 @@ from pslgs_operator.parse.jobs import read_job
 from pslgs_operator.parse.secrets import read_certificate_secret
 from pslgs_operator.parse.supporting import supporting_reader
 from pslgs_operator.placement import place_clients
+from pslgs_operator.plan_context import PlanContext
 from pslgs_operator.planner import plan
 from pslgs_operator.settings import Settings
 from pslgs_operator.snapshot import (
@@ -165,7 +166,7 @@ def planned(
     world: World, job: TrainingJob, status: JobStatus, settings: Settings = DEFAULTS
 ) -> tuple[Action, ...]:
     snapshot = world.snapshot()
-    return plan(job, status, snapshot, place_clients(job, snapshot), settings, world.now)
+    return tuple(plan(PlanContext(job, status, snapshot, place_clients(job, snapshot), settings, world.now)))
 
 
 def carried_out(world: World, job: TrainingJob, status: JobStatus, settings: Settings = DEFAULTS) -> World:

@@ -1,7 +1,7 @@
 """Random histories of a job, and a model of what must be there in the end."""
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,15 @@ from reconciling.life import KEY, Operator, World, manifest, training
 
 NODES = ("edge-0", "edge-1", "edge-2", "host.example.com")
 LENGTH = 10
-MENDED = ("Job", "Service", "ConfigMap", "NetworkPolicy", "PersistentVolumeClaim")
+MENDED = ("Job", "Service", "ConfigMap", "NetworkPolicy", "PersistentVolumeClaim", "Secret")
 """Kinds of which somebody deletes an object of the job."""
+EDITS: dict[str, dict[str, Any]] = {
+    "ConfigMap": {"data": {"job.yaml": "by somebody else"}},
+    "NetworkPolicy": {"spec": {"podSelector": {"matchLabels": {"app": "by somebody else"}}}},
+    "Service": {"spec": {"selector": {"app": "by somebody else"}}},
+    "Secret": {"data": {"tls.crt": "YnkgYSBzdHJhbmdlcg=="}},
+}
+"""What somebody writes over fields of a child, by kind."""
 POLICIES = ("Background", "Foreground")
 """Ways to delete the job."""
 
@@ -92,7 +99,8 @@ class History:
         self._node_comes("edge-0")
         self._apply()
         steps: list[Callable[[], Awaitable[None]]] = [
-            self.a_node_comes_or_goes, self.a_child_is_deleted, self.the_job_is_edited,
+            self.a_node_comes_or_goes, self.a_child_is_deleted, self.a_child_is_edited,
+            self.somebody_copies_a_child, self.the_job_is_edited,
             self.the_job_is_made_anew, self.the_training_begins, self.an_operator_restarts,
             self.a_second_operator_comes_or_goes, self.a_call_fails, self.watches_begin_anew,
             self.time_passes,
@@ -134,12 +142,40 @@ class History:
 
     async def a_child_is_deleted(self) -> None:
         """Delete one as a user with too many rights."""
-        children = sorted(key for key in self.world.objects if key.kind in MENDED)
-        children = [key for key in children if key not in self.strangers]
-        if children:
+        if children := self._children(MENDED):
             key = self.rng.choice(children)
             self._note(f"somebody deletes {key.kind} {key.name}")
             self.world.delete(key.kind, key.name)
+
+    async def a_child_is_edited(self) -> None:
+        """Write over fields of one as a user with too many rights."""
+        if children := self._children(EDITS):
+            key = self.rng.choice(children)
+            self._note(f"somebody edits {key.kind} {key.name}")
+            body = self.world.objects[key]
+            edited = {part: {**body[part], **each} for part, each in EDITS[key.kind].items()}
+            self.world.put({**copied(body), **edited})
+
+    async def somebody_copies_a_child(self) -> None:
+        """Create an object of another name with the labels of a child, but without its owner."""
+        if children := self._children(("ConfigMap", "Secret", "NetworkPolicy")):
+            key = self.rng.choice(children)
+            copy = key._replace(name=f"copy-of-{key.name}")
+            if copy not in self.world.objects:
+                self._note(f"somebody copies {key.kind} {key.name}")
+                body = copied(self.world.objects[key])
+                metadata = {
+                    "name": copy.name,
+                    "namespace": copy.namespace,
+                    "labels": body["metadata"]["labels"],
+                }
+                kept = {part: body[part] for part in ("data", "spec") if part in body}
+                self.world.put({"kind": key.kind, "metadata": metadata, **kept})
+                self.strangers[copy] = copied(self.world.objects[copy])
+
+    def _children(self, kinds: Collection[str]) -> list[Key]:
+        found = (key for key in self.world.objects if key.kind in kinds and key.namespace == KEY.namespace)
+        return sorted(key for key in found if key not in self.strangers)
 
     async def the_job_is_edited(self) -> None:
         """Suspend or resume it, or change what may be changed before the training begins."""

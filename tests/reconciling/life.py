@@ -1,7 +1,7 @@
 """A cluster with operators in virtual time: watches, controllers, kubelets, and time that passes."""
 
 from base64 import b64decode
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -85,9 +85,13 @@ class World:
         """Return all objects of a kind by name."""
         return {key.name: each for key, each in self.objects.items() if key.kind == kind}
 
-    def trusted(self) -> set[bytes]:
-        """Return what the job's certificates say whom to trust."""
-        secrets = [each for key, each in self.objects.items() if key[:2] == ("Secret", KEY.namespace)]
+    def trusted(self, others: Container[Key] = ()) -> set[bytes]:
+        """Return what the job's certificates say whom to trust; Secrets of ``others`` are not the job's."""
+        secrets = [
+            each
+            for key, each in self.objects.items()
+            if key[:2] == ("Secret", KEY.namespace) and key not in others
+        ]
         return {b64decode(each["data"]["ca.crt"]) for each in secrets if "ca.crt" in each["data"]}
 
     def put(self, body: Mapping[str, Any], manager: str = "others") -> None:
@@ -303,7 +307,7 @@ class Operator:
 
 
 def _is_change(happening: Happening) -> bool:
-    """Tell whether a change is more than an Event or a sign of life."""
+    """Return whether a change is more than an Event or a sign of life."""
     if happening.key.kind == "Event":
         return False
     return happening.before is None or _lasting(happening.before) != _lasting(happening.body)

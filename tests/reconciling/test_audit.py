@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pslgs_operator.gvk import JOBS
-from pslgs_operator.informer import DEAF_AFTER, Listing, WatchHealth, merged
+from pslgs_operator.informer import STALE_AFTER, Listing, WatchHealth, merged
 from pslgs_operator.store import ObjectKey, Store
 from reconciling.objects import an_object
 
@@ -13,8 +13,8 @@ WHERE = ObjectKey("default", "cifar-server")
 
 
 @pytest.fixture
-def hearing():
-    return WatchHealth(Store(JOBS, lambda _: None), agreed=BEGIN)
+def watch():
+    return WatchHealth(Store(JOBS, lambda _: None), complete_at=BEGIN)
 
 
 def listed(version: str, **objects: str) -> Listing:
@@ -23,55 +23,55 @@ def listed(version: str, **objects: str) -> Listing:
     )
 
 
-def test_a_watch_that_tells_everything_is_well(hearing):
-    hearing.cache.put(an_object(version="5"))
-    assert hearing.compare(listed("9", cifar_server="5"), BEGIN + MINUTE) == []
-    assert hearing.age(BEGIN + MINUTE) == timedelta(0)
-    assert not hearing.is_deaf(BEGIN + timedelta(days=1))
+def test_a_watch_that_tells_everything_is_well(watch):
+    watch.cache.put(an_object(version="5"))
+    assert watch.compare(listed("9", cifar_server="5"), BEGIN + MINUTE) == []
+    assert watch.age(BEGIN + MINUTE) == timedelta(0)
+    assert not watch.is_stale(BEGIN + timedelta(days=1))
 
 
 @pytest.mark.parametrize("told", [None, "5"], ids=["object never told", "change never told"])
-def test_a_watch_that_falls_silent_is_found_deaf(hearing, told):
+def test_a_watch_that_falls_silent_is_found_deaf(watch, told):
     if told:
-        hearing.cache.put(an_object(version=told))
+        watch.cache.put(an_object(version=told))
     for minute in (1, 2):
-        hearing.compare(listed("9", cifar_server="6"), BEGIN + minute * MINUTE)
-    assert not hearing.is_deaf(BEGIN + 2 * MINUTE)
-    late = BEGIN + MINUTE + DEAF_AFTER + timedelta(seconds=1)
-    assert hearing.is_deaf(late)
-    assert hearing.age(late) == late - BEGIN
+        watch.compare(listed("9", cifar_server="6"), BEGIN + minute * MINUTE)
+    assert not watch.is_stale(BEGIN + 2 * MINUTE)
+    late = BEGIN + MINUTE + STALE_AFTER + timedelta(seconds=1)
+    assert watch.is_stale(late)
+    assert watch.age(late) == late - BEGIN
 
 
-def test_a_watch_that_is_a_moment_late_is_not_deaf(hearing):
-    hearing.compare(listed("9", cifar_server="6"), BEGIN + MINUTE)
-    hearing.cache.put(an_object(version="6"))
-    assert not hearing.is_deaf(BEGIN + MINUTE + 2 * DEAF_AFTER)
+def test_a_watch_that_is_a_moment_late_is_not_deaf(watch):
+    watch.compare(listed("9", cifar_server="6"), BEGIN + MINUTE)
+    watch.cache.put(an_object(version="6"))
+    assert not watch.is_stale(BEGIN + MINUTE + 2 * STALE_AFTER)
 
 
-def test_an_object_that_changes_all_the_time_is_no_debt_for_ever(hearing):
+def test_an_object_that_changes_all_the_time_is_no_debt_for_ever(watch):
     for minute in range(1, 10):
-        hearing.cache.put(an_object(version=str(10 * minute - 1)))
-        hearing.compare(listed("999", cifar_server=str(10 * minute)), BEGIN + minute * MINUTE)
-        assert not hearing.is_deaf(BEGIN + minute * MINUTE + timedelta(seconds=59))
+        watch.cache.put(an_object(version=str(10 * minute - 1)))
+        watch.compare(listed("999", cifar_server=str(10 * minute)), BEGIN + minute * MINUTE)
+        assert not watch.is_stale(BEGIN + minute * MINUTE + timedelta(seconds=59))
 
 
-def test_an_object_that_came_and_went_between_two_audits_is_no_debt(hearing):
-    hearing.compare(listed("9", cifar_server="6"), BEGIN + MINUTE)
-    hearing.compare(listed("12"), BEGIN + 2 * MINUTE)
-    assert not hearing.is_deaf(BEGIN + timedelta(days=1))
+def test_an_object_that_came_and_went_between_two_audits_is_no_debt(watch):
+    watch.compare(listed("9", cifar_server="6"), BEGIN + MINUTE)
+    watch.compare(listed("12"), BEGIN + 2 * MINUTE)
+    assert not watch.is_stale(BEGIN + timedelta(days=1))
 
 
-def test_what_was_deleted_while_nobody_watched_is_forgotten(hearing):
-    hearing.cache.put(an_object(version="5"))
-    (change,) = hearing.compare(listed("9"), BEGIN)
+def test_what_was_deleted_while_nobody_watched_is_forgotten(watch):
+    watch.cache.put(an_object(version="5"))
+    (change,) = watch.compare(listed("9"), BEGIN)
     assert change.key == WHERE
-    assert not hearing.cache.all()
+    assert not watch.cache.all()
 
 
-def test_what_was_made_after_the_listing_is_kept(hearing):
-    hearing.cache.put(an_object(version="10"))
-    assert hearing.compare(listed("9"), BEGIN) == []
-    assert WHERE in hearing.cache.all()
+def test_what_was_made_after_the_listing_is_kept(watch):
+    watch.cache.put(an_object(version="10"))
+    assert watch.compare(listed("9"), BEGIN) == []
+    assert WHERE in watch.cache.all()
 
 
 def test_listings_of_several_namespaces_are_as_old_as_the_oldest():

@@ -20,7 +20,7 @@ SUPPORTING = [
 STORED = manifest(checkpoint={"storage": {"size": "1Gi"}})
 
 
-class Scene(Stage):
+class ConvergingStage(Stage):
     """A stage whose operator has other settings."""
 
     settings = Settings(pod_monitors=True)
@@ -48,10 +48,10 @@ class Scene(Stage):
 
 @pytest.fixture
 async def made():
-    scene = Scene().with_settings()
-    scene.cluster.apply_job(STORED)
-    await scene.settle()
-    return scene
+    stage = ConvergingStage().with_settings()
+    stage.cluster.apply_job(STORED)
+    await stage.settle()
+    return stage
 
 
 @pytest.fixture(params=[False, True], ids=["before training", "during training"])

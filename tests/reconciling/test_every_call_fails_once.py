@@ -9,7 +9,7 @@ import pytest
 from reconciling.faults import FAILURES, Fault
 from reconciling.lifetime import LIFE, after, wrongs
 
-QUICK = {("is applied", "500", "after"), ("is suspended", "time-out", "before")}
+QUICK = {("gets a node", "500", "after"), ("is suspended", "time-out", "before")}
 
 
 def _cases() -> Iterator[Any]:

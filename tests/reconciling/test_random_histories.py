@@ -1,14 +1,16 @@
 """Whatever happens to a job, and in whatever order, in the end there is what must be there."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from reconciling.histories import History
 from reconciling.life import KEY
 
-TOGETHER = 25
-CHUNKS = 40
+TOGETHER = 10
+CHUNKS = 100
 OWNED = {"Job", "Service", "ConfigMap", "NetworkPolicy", "PersistentVolumeClaim", "Secret"}
 
 
@@ -24,12 +26,21 @@ def wrongs(history: History) -> list[str]:
         there = {(key.kind, key.name) for key in world.objects}
         found += [f"{kind} {name} is missing" for kind, name in model.supporting() - there]
         found += [f"Secret {name} is missing" for name in model.identities() - set(world.of("Secret"))]
+        edited = (
+            key for key, body in world.objects.items() if key not in history.strangers and _is_edited(body)
+        )
+        found += [f"{key.kind} {key.name} is as somebody edited it" for key in edited]
+    found += [
+        f"{key.kind} {key.name} of somebody else is not as it was"
+        for key, body in history.strangers.items()
+        if world.objects.get(key) != body
+    ]
     for key, body in world.objects.items():
         owners = body["metadata"].get("ownerReferences")
         if key.namespace == KEY.namespace and key.kind in OWNED and key not in history.strangers:
             uids = [owner["uid"] for owner in owners or ()]
             found += [] if uids == [job["metadata"]["uid"]] else [f"{key.kind} {key.name} is owned by {uids}"]
-    authorities = len(world.trusted())
+    authorities = len(world.trusted(history.strangers))
     found += [f"there are {authorities} authorities"] if authorities > 1 else []
     conditions = {each["type"]: each for each in job["status"]["conditions"]}
     if conditions["Suspended"]["status"] != str(model.suspended):
@@ -37,6 +48,10 @@ def wrongs(history: History) -> list[str]:
     if job["status"]["observedGeneration"] != job["metadata"]["generation"]:
         found.append("the status is about an older generation")
     return found
+
+
+def _is_edited(body: Mapping[str, Any]) -> bool:
+    return any(text in str(body) for text in ("by somebody else", "YnkgYSBzdHJhbmdlcg=="))
 
 
 def _differences(what: str, found: set[str], wanted: set[str]) -> list[str]:

@@ -273,7 +273,7 @@ async def test_a_spec_that_is_not_sound_makes_nothing_and_says_why(stage):
 async def test_a_job_that_is_gone_is_forgotten(begun):
     begun.cluster.remove("SplitTrainingJob", KEY.name)
     assert await begun.look(1) is None
-    assert not begun.reconciler._memories
+    assert not begun.reconciler._states
 
 
 async def test_a_job_that_is_being_deleted_gets_nothing_made_again(begun):
@@ -287,9 +287,10 @@ async def test_children_of_an_earlier_job_of_the_same_name_are_waited_for(begun)
     begun.cluster.server.collects = False
     begun.cluster.server.storage.remove(Key("SplitTrainingJob", *KEY))
     begun.cluster.apply_job(manifest())
-    before = begun.cluster.writes
+    before = set(begun.cluster.objects)
     assert await begun.look(1) <= timedelta(seconds=5)
-    assert begun.cluster.writes == before
+    made = {key.kind for key in set(begun.cluster.objects) - before}
+    assert made == {"Event"}
     begun.cluster.server.collect()
     await begun.look(5)
     uid = begun.cluster.of("SplitTrainingJob")[KEY.name]["metadata"]["uid"]

@@ -39,7 +39,7 @@ def authority(stage):
 
 
 def is_whole(stage) -> bool:
-    """Tell whether all certificates are there and trust the authority that issued each of them."""
+    """Return whether all certificates are there and trust the authority that issued each of them."""
     found, issuer = secrets(stage), authority(stage)["data"]
     trusted = {each["data"]["ca.crt"] for each in found.values()}
     return {SERVERS, *CLIENTS} == set(found) and trusted == {issuer["ca.crt"]}

@@ -200,6 +200,21 @@ class TestHowOftenItIsWritten:
             await stage.look(30)
         assert stage.cluster.writes == before
 
+    @pytest.mark.slow
+    @pytest.mark.parametrize("unknown", ["clients", "lastHeartbeatTime", "training"])
+    async def test_an_older_definition_that_drops_a_field_makes_no_difference(
+        self, training, monkeypatch, caplog, unknown
+    ):
+        write = training.cluster.write_status
+
+        async def pruning(body, status):
+            return await write(body, {name: value for name, value in status.items() if name != unknown})
+
+        monkeypatch.setattr(training.cluster, "write_status", pruning)
+        await training.settle()
+        assert await self.minute(training, 600) == 20
+        assert caplog.text.count(f"does not keep all of status.{unknown}; apply the definition") == 1
+
     async def test_an_operator_that_starts_anew_keeps_the_pace(self, training):
         training.restarted()
         before = training.cluster.calls["write status"]

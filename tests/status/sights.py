@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from manifests.jobs import EDGE, NOW
@@ -62,8 +63,13 @@ def client_job(client: str, **fields: Any) -> ChildJob:
 
 
 def child(name: str, client: str | None, node: str | None, **fields: Any) -> ChildJob:
-    made = ChildJob(name, "uid", client, node, None, job().spec_digest, ChildJobState.ACTIVE, CREATED)
+    made = ChildJob(name, "uid", client, node, None, _digest(), ChildJobState.ACTIVE, CREATED)
     return replace(made, **fields)
+
+
+@cache
+def _digest() -> str:
+    return job().spec_digest
 
 
 def server_pod(name: str = "digits-server-a", after: float = 1, **fields: Any) -> ChildPod:

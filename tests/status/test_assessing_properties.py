@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calls import calls_of
+from hypothesis_profiles import scaled
 from manifests.jobs import EDGE, NOW
 from pslgs_operator.assessment.transitions import transitions
 from pslgs_operator.names import client_name
@@ -122,7 +123,7 @@ def look(seen: Snapshot, spec: dict[str, Any], old: JobStatus, now: datetime = N
     return assessed(seen, job(status=old, **spec), now)
 
 
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 @given(sights(), sights(), SPECS, LATER)
 def test_a_second_look_at_the_same_world_says_the_same_and_tells_nothing(
     before: Snapshot, seen: Snapshot, spec: dict[str, Any], now: datetime
@@ -133,14 +134,14 @@ def test_a_second_look_at_the_same_world_says_the_same_and_tells_nothing(
     assert transitions(status, status, "digits") == ()
 
 
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 @given(sights(), SPECS)
 def test_a_status_is_read_as_it_was_written(seen: Snapshot, spec: dict[str, Any]) -> None:
     status = look(seen, spec, JobStatus())
     assert JobStatus.parse(status.to_json()) == status
 
 
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 @given(sights(), sights(), SPECS, LATER)
 def test_transition_times_move_with_the_status_and_only_then(
     before: Snapshot, seen: Snapshot, spec: dict[str, Any], now: datetime
@@ -152,7 +153,7 @@ def test_transition_times_move_with_the_status_and_only_then(
         assert condition.last_transition_time == (now if moved else old.conditions[kind].last_transition_time)
 
 
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 @given(sights(), SPECS)
 def test_conditions_are_complete_well_formed_and_exclude_each_other(
     seen: Snapshot, spec: dict[str, Any]
@@ -173,7 +174,7 @@ def test_conditions_are_complete_well_formed_and_exclude_each_other(
         assert condition.status is not ConditionStatus.UNKNOWN
 
 
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 @given(sights(), sights(), SPECS, LATER)
 def test_what_is_over_never_changes(
     before: Snapshot, seen: Snapshot, spec: dict[str, Any], now: datetime
@@ -183,7 +184,7 @@ def test_what_is_over_never_changes(
     assert look(seen, spec, ended, now) == ended
 
 
-@settings(max_examples=40)
+@settings(max_examples=scaled(40))
 @given(sights(), sights(), SPECS)
 def test_what_is_told_names_a_reason_once_and_fits_an_event(
     before: Snapshot, seen: Snapshot, spec: dict[str, Any]

@@ -9,8 +9,9 @@ import pytest
 from manifests.jobs import NOW
 from pslgs_operator.actions import Delete
 from pslgs_operator.assessment import timeouts
-from pslgs_operator.assessment.timeouts import soonest
+from pslgs_operator.assessment.timeouts import times
 from pslgs_operator.placement import place_clients
+from pslgs_operator.plan_context import PlanContext
 from pslgs_operator.planner import LINGERING, plan
 from pslgs_operator.snapshot import ChildJobState, ChildPod, PodPhase, Snapshot, TerminationMessage
 from pslgs_operator.status.types import Clients, ConditionStatus, ConditionType, JobStatus, ModelPlace, Phase
@@ -69,6 +70,14 @@ def test_a_job_is_complete_when_its_server_is_and_tells_the_final_figures() -> N
     assert status.clients == Clients(expected=3, live=3)
 
 
+def test_a_job_that_stopped_early_says_so_and_when() -> None:
+    words = "stopped early after epoch 2 of 3, 66 steps: Loss has not improved in 5 evaluations"
+    pod = ended(server_pod(), 0, "Completed", words, report=replace(LAST, stopped_early=True))
+    found = said(assessed(complete(pod), TRAINED), ConditionType.COMPLETE)
+    assert (found.status, found.reason) == (ConditionStatus.TRUE, "StoppedEarly")
+    assert found.message.startswith(words)
+
+
 def test_a_job_that_the_operator_missed_is_told_in_full() -> None:
     status = assessed(complete(FINISHED), job())
     assert status.clients == Clients(expected=3, live=3)
@@ -103,6 +112,12 @@ def test_last_words_that_are_under_way_are_waited_for_but_not_forever() -> None:
             "BadInput",
             "spec.model.cutLayer: there is no layer foo",
             id="bad-input",
+        ),
+        pytest.param(
+            failed(ended(server_pod(), 2, words="client edge-1-0: spec.data.train.path: nothing is there")),
+            "BadInput",
+            "client edge-1-0: spec.data.train.path: nothing is there",
+            id="a-client's-bad-input",
         ),
         pytest.param(
             failed(ended(server_pod(), 3, words="0 of at least 2 clients")),
@@ -279,7 +294,7 @@ def test_a_server_that_a_sidecar_keeps_from_being_tried_again_is_trouble(code: i
     found = said(status, ConditionType.DEGRADED)
     assert (status.phase, found.reason) == (Phase.DEGRADED, "SidecarRunning")
     assert found.message == (
-        f"pod digits-server-a on node gpu-0 failed with exit code {code}, but its Job is not told: "
+        f"pod digits-server-a on node gpu-0 failed with exit code {code}, but its Job does not notice: "
         f"{STOPPED_WITH}"
     )
 
@@ -289,10 +304,9 @@ def test_a_pod_that_a_sidecar_keeps_is_deleted_after_the_end(kind: ConditionType
     seen = beside_a_sidecar(0 if kind is ConditionType.COMPLETE else 3, "")
     status = assessed(seen, TRAINED)
     over, wanted = (status.completion_time or NOW) + LINGERING, job(status=status)
-    actions = plan(wanted, status, seen, place_clients(wanted, seen), SETTINGS, over)
+    actions = plan(PlanContext(wanted, status, seen, place_clients(wanted, seen), SETTINGS, over))
     assert "digits-server" in {each.name for each in actions if isinstance(each, Delete)}
-    left = soonest(seen, NOW - timedelta(seconds=1))
-    assert left == timedelta(seconds=1)
+    assert min(time for time in times(seen, NOW) if time >= NOW) == NOW
 
 
 def test_a_pod_that_a_sidecar_keeps_still_holds_its_node() -> None:

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from manifests.jobs import NOW
+from manifests.jobs import NOW, body
 from pslgs.spec.errors import Violation
 from pslgs_operator.assessment.compute import invalid_status
 from pslgs_operator.status.types import ConditionStatus, ConditionType, JobStatus, Phase
+from pslgs_operator.training_job import TrainingJob
 from status.sights import IN_TRAINING, assessed, job, said, sight
 
 PROBLEMS = (Violation("spec.epochs", "is 0, must be at least 1"), Violation("spec.loss", "is Hinge, unknown"))
@@ -42,6 +43,14 @@ def test_a_spec_that_was_mended_is_accepted() -> None:
 def test_a_second_look_changes_nothing() -> None:
     once = invalid_status(JobStatus(), 3, PROBLEMS, NOW)
     assert invalid_status(once, 3, PROBLEMS, NOW + timedelta(hours=1)) == once
+
+
+def test_fields_of_a_newer_definition_do_not_make_a_job_invalid() -> None:
+    newer = body(optimizer={"new": 1}, brandNew=2)
+    status = assessed(sight(), replace(TrainingJob.parse(newer), status=IN_TRAINING))
+    found = said(status, ConditionType.ACCEPTED)
+    assert (status.phase, found.status) == (Phase.RUNNING, ConditionStatus.TRUE)
+    assert "does not know and ignores spec.optimizer.new and spec.brandNew" in found.message
 
 
 def _complete() -> dict[ConditionType, object]:

@@ -1,6 +1,7 @@
 """What is said of a job that needs a person, or a machine that is away."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -54,6 +55,13 @@ def degraded(seen: Snapshot, wanted: TrainingJob | None = None) -> tuple[str, st
     found = said(status, ConditionType.DEGRADED)
     assert (found.status, status.phase) == (ConditionStatus.TRUE, Phase.DEGRADED)
     return found.reason, found.message
+
+
+def test_a_server_that_did_not_answer_the_first_request_of_a_new_leader_is_no_trouble():
+    asked = with_server(server_pod(), server_asked_since=NOW - timedelta(seconds=5))
+    assert said(assessed(asked, TRAINED), ConditionType.DEGRADED).status is ConditionStatus.FALSE
+    asked = with_server(server_pod(), server_asked_since=NOW - timedelta(seconds=30))
+    assert degraded(asked, TRAINED)[0] == "ServerSilent"
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,19 @@ def test_figures_are_printed_for_people() -> None:
 
 
 @pytest.mark.parametrize(
+    ("metric", "value", "best", "printed"),
+    [("AUROC", 0.912, 0.95, ("91.2%", "95.0%")), ("R2", -0.5, 0.25, ("-0.5000", "0.2500"))],
+    ids=["share", "number"],
+)
+def test_the_chosen_metric_is_printed_with_its_best_value(metric, value, best, printed) -> None:
+    told = report(metric=metric, metric_value=value, best_value=best, best_epoch=2)
+    first = training_progress(KNOWN, told, 3)
+    assert (first.metric, first.metric_value, first.best_value, first.best_epoch) == (metric, *printed, 2)
+    assert training_progress(first, report(metric=metric), 3).best_value == printed[1]
+    assert training_progress(first, report(metric="Loss"), 3).best_value == ""
+
+
+@pytest.mark.parametrize(
     ("field", "value", "name", "expected"),
     [
         pytest.param("loss", 0.0, "loss", "0.0000", id="no-loss"),

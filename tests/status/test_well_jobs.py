@@ -66,7 +66,7 @@ def test_a_job_runs_when_its_server_says_so(seen: Snapshot, words: str) -> None:
 @pytest.mark.parametrize(
     ("seen", "reason", "words"),
     [
-        pytest.param(NOTHING, "Starting", "Job is being made", id="just-applied"),
+        pytest.param(NOTHING, "Starting", "Job is being created", id="just-applied"),
         pytest.param(
             replace(NOTHING, server=server_job(created=NOW)), "Starting", "pod is being made", id="no-pod-yet"
         ),
@@ -167,7 +167,7 @@ def test_a_pod_of_a_deleted_job_of_the_same_name_says_nothing() -> None:
 
 def test_a_server_job_that_goes_is_as_good_as_gone() -> None:
     going = sight(server=server_job(deleting=True, state="Failed"), pods=(), server_reply=None)
-    assert said(assessed(going), ConditionType.READY).message == "the server's Job is being made"
+    assert said(assessed(going), ConditionType.READY).message == "the server's Job is being created"
 
 
 def test_all_conditions_are_there_at_the_first_visit() -> None:

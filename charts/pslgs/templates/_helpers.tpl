@@ -70,6 +70,11 @@ annotations:
 {{- if .root.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" .kind) }}true{{ end -}}
 {{- end -}}
 
+{{/* "true" if Kueue admits jobs as a whole: it was asked for, and the cluster knows the kind */}}
+{{- define "pslgs.kueue" -}}
+{{- if and (.Values.kueue).enabled (.Capabilities.APIVersions.Has "kueue.x-k8s.io/v1beta2/Workload") }}true{{ end -}}
+{{- end -}}
+
 {{- define "pslgs.podMonitors" -}}
 {{- if ((.Values.monitoring).podMonitors).enabled }}{{ include "pslgs.knows" (dict "root" . "kind" "PodMonitor") }}{{ end -}}
 {{- end -}}

@@ -20,7 +20,7 @@ from pslgs_operator.api.rest import (
 )
 from pslgs_operator.api.server_status import ServerStatusClient
 from pslgs_operator.drift import changed_fields, merge_patch
-from pslgs_operator.gvk import BY_KIND, EVENTS, SECRETS, TRAINING_JOBS
+from pslgs_operator.gvk import BY_KIND, EVENTS, SECRETS, TRAINING_JOBS, WORKLOADS
 from pslgs_operator.kube_client import (
     ConflictError,
     NamespaceTerminatingError,
@@ -58,6 +58,13 @@ class KubernetesClient:
     async def job(self, namespace: str, name: str) -> Mapping[str, Any] | None:
         """Read a SplitTrainingJob; None if it is gone."""
         return await _unless_gone(request(self.client, "GET", TRAINING_JOBS.path(namespace, name)))
+
+    async def labelled(self, kind: str, namespace: str | None) -> Sequence[Mapping[str, Any]]:
+        """List the metadata of objects with a job's label in a namespace, or in all of them."""
+        resource = BY_KIND[kind]
+        path, query = resource.path(namespace), {"labelSelector": resource.selector}
+        listed = await _unless_gone(request(self.client, "GET", path, query=query, accept=METADATA_ONLY))
+        return (listed or {}).get("items") or ()
 
     async def authority(self, namespace: str, name: str) -> Mapping[str, Any] | None:
         """Read the Secret of a certificate authority, with its private key; None if there is none."""
@@ -223,6 +230,23 @@ class KubernetesClient:
                 return None
             raise error.as_trouble() from error
 
+    async def find(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        """Read an object of a kind that has no namespace; None if there is none."""
+        return await _unless_gone(request(self.client, "GET", BY_KIND[kind].path(name=name)))
+
+    async def patch_workload(self, namespace: str, name: str, patch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Merge a patch into the status of the Workload with the uid and resourceVersion in it."""
+        path = WORKLOADS.path(namespace, name, "status")
+        try:
+            patched = await request(
+                self.client, "PATCH", path, body=patch, query=_MANAGER, content=MERGE_PATCH
+            )
+        except ApiError as error:
+            if error.meaning is Meaning.NOT_FOUND or error.reason == "Conflict":
+                raise ConflictError(f"Workload {name} was changed or deleted since it was read") from error
+            raise error.as_trouble() from error
+        return {**patched, "kind": WORKLOADS.kind}
+
     async def post_event(self, event: Mapping[str, Any]) -> None:
         """Create an Event; one of this name that exists already, or a terminating namespace, is no error."""
         path = EVENTS.path(event["metadata"]["namespace"])
@@ -253,7 +277,7 @@ class KubernetesClient:
 
 
 def _accepted(kind: str) -> str:
-    """Say what an answer may hold: values of Secrets are written and never received."""
+    """Return the media type of an answer: values of Secrets are written and never received."""
     return METADATA_ITEM if kind == SECRETS.kind else JSON
 
 

@@ -95,7 +95,7 @@ class ApiError(Exception):
         return self.status == 422 and not self.causes
 
     def as_trouble(self) -> Exception:
-        """The error of `pslgs_operator.kube_client` that says the same; what is gone counts as refused."""
+        """The corresponding error of `pslgs_operator.kube_client`; what is gone counts as refused."""
         match self.meaning:
             case Meaning.RETRY if self.reason == "Conflict":
                 return ConflictError(self._text)

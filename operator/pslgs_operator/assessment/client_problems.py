@@ -106,7 +106,7 @@ def _consequence(view: View, members: Membership) -> str:
 
 
 def _is_outdated(view: View, child: ChildJob) -> bool:
-    """Tell whether the job was changed after this failed, so that it will be made anew."""
+    """Return whether the job was changed after this failed, so that it will be made anew."""
     return view.training_start_time is None and child.spec_digest != view.job.spec_digest
 
 

@@ -47,7 +47,7 @@ def completion(view: View) -> Completion | None:
         return _by_server(view, server)
     if view.server_pod is not None and (end := _by_container(view, view.server_pod)):
         return end
-    if view.job.spec.suspend:
+    if view.stopped:
         return None
     return _by_deadline(view) or _by_clients(view)
 
@@ -59,7 +59,7 @@ def _by_server(view: View, server: ChildJob) -> Completion | None:
     words = pod.termination_message if pod else None
     report = words.report if words else None
     if server.state is ChildJobState.COMPLETE:
-        return Completion(ConditionType.COMPLETE, "TrainingFinished", _result(view, words), time, report)
+        return Completion(ConditionType.COMPLETE, _reason(report), _result(view, words), time, report)
     code = _exit_code(server, pod)
     if code in _VERDICTS:
         said = words.message if words and words.message else server.message
@@ -80,12 +80,16 @@ def _by_container(view: View, pod: ChildPod) -> Completion | None:
     report = words.report if words else None
     if pod.exit_code == ExitCode.FINISHED:
         said = f"{_result(view, words)}; {remains}"
-        return Completion(ConditionType.COMPLETE, "TrainingFinished", said, pod.finished, report)
+        return Completion(ConditionType.COMPLETE, _reason(report), said, pod.finished, report)
     if pod.exit_code in _VERDICTS:
         said = "; ".join(filter(None, (words.message if words else "", remains)))
         reason = _VERDICTS[ExitCode(pod.exit_code)]
         return Completion(ConditionType.FAILED, reason, said, pod.finished, report)
     return None
+
+
+def _reason(report: ServerReport | None) -> str:
+    return "StoppedEarly" if report is not None and report.stopped_early else "TrainingFinished"
 
 
 def _result(view: View, words: TerminationMessage | None) -> str:

@@ -10,7 +10,7 @@ from pslgs_operator.assessment.degraded import degraded
 from pslgs_operator.assessment.membership import Membership, counted, final_count, find_membership
 from pslgs_operator.assessment.progress import saved_checkpoint, training_progress
 from pslgs_operator.assessment.ready import ready
-from pslgs_operator.assessment.view import View, holding, is_finishing, look, parting_words
+from pslgs_operator.assessment.view import View, holding, is_finishing, parting_words, view_of
 from pslgs_operator.endpoint import server_endpoint
 from pslgs_operator.names import model_path
 from pslgs_operator.placement import Placements
@@ -25,27 +25,27 @@ from pslgs_operator.training_job import TrainingJob
 def compute_status(
     job: TrainingJob, snapshot: Snapshot, placements: Placements, settings: Settings, now: datetime
 ) -> JobStatus:
-    """Say how a job is.
+    """Compute the status of a job.
 
-    The same look gives the same status, also with that status as the old one; a job that is over stays as
-    it ended.
+    The same observations give the same status, also with that status as the old one; a job that has ended
+    stays as it ended.
     """
     old = job.status
     if old.finished:
         return replace(old, observed_generation=job.generation)
-    view = look(job, snapshot, placements, settings, now)
+    view = view_of(job, snapshot, placements, settings, now)
     end = completion(view)
     return _at_the_end(view, end) if end else _under_way(view)
 
 
 def _under_way(view: View) -> JobStatus:
     job, old = view.job, view.job.status
-    members, suspend = find_membership(view), job.spec.suspend
-    report = parting_words(view) if suspend else view.report
+    members = find_membership(view)
+    report = parting_words(view) if view.stopped else view.report
     status = replace(
         old,
         observed_generation=job.generation,
-        start_time=None if suspend else view.start_time,
+        start_time=None if view.stopped else view.start_time,
         training_start_time=view.training_start_time,
         clients=_taking_part(view, members),
         training=training_progress(old.training, report, job.spec.epochs),
@@ -56,7 +56,7 @@ def _under_way(view: View) -> JobStatus:
 
 
 def _taking_part(view: View, members: Membership) -> Clients:
-    if view.job.spec.suspend:
+    if view.stopped:
         return Clients(len(view.placements.clients))
     old = view.job.status.clients
     return old if is_finishing(view) else counted(members, old)
@@ -94,9 +94,9 @@ def _concluded(view: View, status: JobStatus, findings: dict[ConditionType, Cond
 
 
 def _whereabouts(view: View, old: JobStatus) -> Server:
-    """Tell where the server is; one that was begun anew after the first step was restarted."""
+    """Return where the server is; one that started again after the first step counts as restarted."""
     address, pod = str(server_endpoint(view.job, view.snapshot) or ""), view.server_pod
-    if view.job.spec.suspend:
+    if view.stopped:
         return Server(address=address, restarts=old.server.restarts)
     if pod is None:
         return replace(old.server, address=address)
@@ -126,7 +126,7 @@ _UNFINISHED = ConditionUpdate(ConditionStatus.FALSE, "NotFinished", "the trainin
 
 
 def _reconciling(view: View) -> ConditionUpdate:
-    """Say whether the job is on its way to its end, which is what kstatus waits for."""
+    """Return the condition Reconciling, for whose end kstatus waits."""
     if view.job.spec.suspend:
         return ConditionUpdate(ConditionStatus.FALSE, "Suspended", "spec.suspend is true")
     return ConditionUpdate(ConditionStatus.TRUE, "NotFinished", "the training has not ended")
@@ -157,6 +157,11 @@ def _accepted(view: View) -> ConditionUpdate:
         if claim
         else "no spec.checkpoint.storage: checkpoints and the model end with the server's pod"
     )
+    if unknown := view.job.known_fields.unknown_paths:
+        message += (
+            f"; this version of the operator does not know and ignores {listing(unknown)} (only "
+            "containers of a newer image can use such fields): update the operator"
+        )
     return ConditionUpdate(ConditionStatus.TRUE, "Accepted", message)
 
 

@@ -16,24 +16,27 @@ from pslgs_operator.text import plain
 
 
 def degraded(view: View, members: Membership) -> ConditionUpdate:
-    """Say whether something is wrong, and what."""
-    troubles = tuple(find_problems(view, members))
-    if not troubles:
+    """Return the condition: whether something is wrong, and what."""
+    problems = tuple(find_problems(view, members))
+    if not problems:
         return ConditionUpdate(ConditionStatus.FALSE, "AsExpected", "nothing needs attention")
-    first, *others = troubles
+    first, *others = problems
     more = f"; and {len(others)} more" if others else ""
     return ConditionUpdate(ConditionStatus.TRUE, first.reason, f"{first.message}{more}")
 
 
 def find_problems(view: View, members: Membership) -> Iterator[Problem]:
-    """Yield all troubles, the most important first, the same for the same look."""
+    """Yield all problems, the most important first, the same for the same observations."""
     yield from _refusals(view)
     if view.placements.problem:
         yield view.placements.problem
+    if view.hold:
+        return
     server = silence(view) or (None if view.report else pod_problem(view.server_pods, view.nodes, view.now))
     if server:
         yield server
     yield from client_problems(view, members)
+    yield from _pods_without_owner(view)
     if view.moving and view.report and view.report.message:
         yield Problem("ServerWarning", f"the server says: {view.report.message}")
 
@@ -51,17 +54,30 @@ def _refusals(view: View) -> Iterator[Problem]:
     yield from _uncreated_pods(view)
 
 
+def _pods_without_owner(view: View) -> Iterator[Problem]:
+    """Yield a running pod that no Job controls: no new Job is created beside it, and nobody deletes it."""
+    jobs = {each.name for each in view.snapshot.jobs}
+    pods = (*view.snapshot.earlier_pods, *view.snapshot.pods)
+    if left := [pod for pod in pods if not (pod.owner or pod.has_ended or pod.deleting or pod.job in jobs)]:
+        more = f", and {len(left) - 1} more" if len(left) > 1 else ""
+        yield Problem(
+            "PodWithoutOwner",
+            f"pod {left[0].name}{more} still runs although its Job is gone, so Job {left[0].job} is not "
+            f"created; delete it: kubectl --namespace {view.job.namespace} delete pod {left[0].name}",
+        )
+
+
 def _uncreated_pods(view: View) -> Iterator[Problem]:
-    """Yield what the Job controller says about pods that it cannot create, or that it says nothing."""
-    podless = sorted(
-        (each for each in view.snapshot.jobs if _is_podless(view, each)), key=lambda job: job.name
+    """Yield why the Job controller cannot create pods, or that it created none without an Event."""
+    without_pod = sorted(
+        (each for each in view.snapshot.jobs if _has_no_pod(view, each)), key=lambda job: job.name
     )
     moved = timeouts.last_creation(view.snapshot)
-    if refused := [each for each in podless if each.message]:
+    if refused := [each for each in without_pod if each.message]:
         said = f"Kubernetes creates no pod for {_jobs(refused)}: {refused[0].message}"
         what_to_do = hints.on_refusal(refused[0].message, view.job.namespace)
         yield Problem("RefusedByCluster", f"{said}; {what_to_do}" if what_to_do else said)
-    elif overdue := [each for each in podless if _is_overdue(view, each, moved)]:
+    elif overdue := [each for each in without_pod if _is_overdue(view, each, moved)]:
         minutes = int(timeouts.NEXT_POD.total_seconds() // 60)
         yield Problem(
             "PodsNotCreated",
@@ -70,14 +86,14 @@ def _uncreated_pods(view: View) -> Iterator[Problem]:
         )
 
 
-def _is_podless(view: View, child: ChildJob) -> bool:
+def _has_no_pod(view: View, child: ChildJob) -> bool:
     if child.deleting or child.suspended or child.state is not ChildJobState.ACTIVE:
         return False
     return not (view.server_pods if child.client is None else view.client_pods.get(child.client))
 
 
 def _is_overdue(view: View, child: ChildJob, moved: datetime | None) -> bool:
-    """Tell whether a pod should be there; after a failure the Job controller waits, for longer each time."""
+    """Return whether a pod should exist; after failures the Job controller waits, for longer each time."""
     return not child.failures and timeouts.is_overdue(view.snapshot, child, moved, view.now)
 
 

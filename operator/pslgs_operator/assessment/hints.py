@@ -1,4 +1,4 @@
-"""Hints at the field of the job to change, for what Kubernetes says of a pod."""
+"""Hints at the field of the job to change, for messages of Kubernetes about a pod."""
 
 import re
 from typing import Final
@@ -47,7 +47,7 @@ _REFUSED: Final = {
     "spec.clients.template",
     r"exceeded quota": "raise the quota, or lower resources in spec.server.template or spec.clients.template",
 }
-"""What admission says, and what to do."""
+"""Messages of admission, and what to do."""
 
 
 def on_placing(message: str, role: str) -> str:

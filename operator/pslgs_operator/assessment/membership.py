@@ -15,7 +15,7 @@ class Membership:
     """The clients of a job at this moment.
 
     Attributes:
-        live: Those that take part, as the server says; none while it is silent.
+        live: Those that take part according to the server; none while it does not answer.
         lost: Those that took part and have not come back.
         expected: How many there should be, those among them whose node is gone.
     """
@@ -26,7 +26,7 @@ class Membership:
 
 
 def find_membership(view: View) -> Membership:
-    """Find out who takes part; who was lost stays so until a server says that it is back."""
+    """Return which clients take part; one that was lost stays so until a server reports that it is back."""
     before = view.job.status.clients.lost
     report = view.report or ServerReport("")
     live = frozenset(report.live)
@@ -36,7 +36,7 @@ def find_membership(view: View) -> Membership:
 
 
 def counted(members: Membership, old: Clients) -> Clients:
-    """Write them down; who was named before stays named, so that the same look gives the same names."""
+    """Count the clients; names of lost ones are kept, so that the same observations give the same names."""
     kept = sorted(members.lost.intersection(old.lost))
     named = [*kept, *sorted(members.lost.difference(kept))][:_NAMED]
     return Clients(members.expected, len(members.live), tuple(sorted(named)), len(members.lost))

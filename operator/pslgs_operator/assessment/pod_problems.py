@@ -14,16 +14,16 @@ from pslgs_operator.text import listing
 
 _OUT_OF_MEMORY: Final = "OOMKilled"
 _POWER_CUT: Final = frozenset({"Unknown", "ContainerStatusUnknown"})
-"""What a kubelet says that comes back and finds no trace of a container; the node has troubles of its own."""
+"""Reason that a kubelet reports if it finds no trace of a container after it restarted."""
 _NOT_OF_THE_POD: Final = frozenset(ExitCode) - {ExitCode.INTERNAL_ERROR}
-"""A container that ends so knows what it does: its Job ends too and tells why, it was stopped, or the server
-was away, which has troubles of its own then."""
+"""Exit codes that are no fault of the pod: its Job ends too and gives the reason, it was stopped, or the
+server was away, whose problem is reported by itself."""
 
 
 def pod_problem(pods: Sequence[ChildPod], nodes: Mapping[str, Node], now: datetime) -> Problem | None:
     """Find what keeps a child from its work: in its newest pod, or why the one before that failed.
 
-    A failure is told until whoever asks knows that the new pod is at work, so it doesn't come and go with
+    A failure is reported until the caller knows that the new pod is at work, so it doesn't come and go with
     each attempt.
     """
     if not pods:
@@ -37,14 +37,14 @@ def pod_problem(pods: Sequence[ChildPod], nodes: Mapping[str, Node], now: dateti
 
 
 def failed(pod: ChildPod) -> str:
-    """Tell how a pod failed, in half a sentence: ``pod P on node N failed with exit code 1: …``."""
+    """Describe how a pod failed, in half a sentence: ``pod P on node N failed with exit code 1: …``."""
     where = f"{_named(pod)} {_how(pod)}"
     words = pod.termination_message.message if pod.termination_message else ""
     return f"{where}: {words}" if words else where
 
 
 def still_running(pod: ChildPod) -> str:
-    """Name the containers that keep a pod from ending, and tell what to do about them."""
+    """Name the containers that keep a pod from ending, and what to do about them."""
     what, them = ("container", "runs") if len(pod.running_on) == 1 else ("containers", "run")
     return (
         f"{what} {listing(pod.running_on)} of pod {pod.name} still {them}; {hints.on_sidecar(role_of(pod))}"
@@ -52,7 +52,7 @@ def still_running(pod: ChildPod) -> str:
 
 
 def failed_with_advice(pod: ChildPod) -> str:
-    """Tell how a pod failed, and what to do where that is known."""
+    """Describe how a pod failed, and what to do where that is known."""
     known = hints.on_memory(role_of(pod)) if pod.end_reason == _OUT_OF_MEMORY else ""
     return _advised(failed(pod), known)
 
@@ -66,7 +66,7 @@ def _placing(pod: ChildPod, now: datetime) -> Problem | None:
     found = pod.unscheduled
     if found is None or found.reason == "SchedulingGated" or timeouts.volume_comes(pod, now):
         return None
-    # What comes after is about pods that could be preempted, and changes with every look.
+    # What comes after is about pods that could be preempted, and changes with every reconcile.
     said = re.split(r"\.? (?:preemption:|no new claims)", found.message)[0].rstrip(".")
     return Problem(
         found.reason, _advised(f"no node for pod {pod.name}: {said}", hints.on_placing(said, role_of(pod)))
@@ -86,7 +86,7 @@ def _waiting(pod: ChildPod, nodes: Mapping[str, Node], now: datetime) -> Problem
 
 
 def _failure_trouble(pods: Sequence[ChildPod]) -> Problem | None:
-    """Tell of the last failure, unless an attempt after it went well or was ended by no fault of its own."""
+    """Describe the last failure, unless a later attempt succeeded or was ended by no fault of its own."""
     last = next((pod for pod in pods if pod.phase in ENDED), None)
     if (
         last is None
@@ -104,9 +104,11 @@ def _failure_trouble(pods: Sequence[ChildPod]) -> Problem | None:
 
 
 def _sidecars(pod: ChildPod) -> Problem:
-    """Tell of a pod whose work has ended, which its Job cannot see."""
+    """Describe a pod whose main container has ended, which its Job cannot see."""
     how = "has finished" if pod.phase is PodPhase.SUCCEEDED else _how(pod)
-    return Problem("SidecarRunning", f"{_named(pod)} {how}, but its Job is not told: {still_running(pod)}")
+    return Problem(
+        "SidecarRunning", f"{_named(pod)} {how}, but its Job does not notice: {still_running(pod)}"
+    )
 
 
 def _how(pod: ChildPod) -> str:

@@ -10,6 +10,8 @@ FIRST_ANSWER: Final = timedelta(minutes=2)
 """A server imports torch and reads its manifest before it answers."""
 NEXT_POD: Final = timedelta(minutes=2)
 """The Job controller creates some tens of pods a second, and posts Events only about what it cannot."""
+BACKLOG: Final = timedelta(minutes=10)
+"""While it creates the pods of other jobs, those of this one may follow so much later."""
 HANGING: Final = timedelta(seconds=5)
 """What starts at all has usually started by then; Events are read about what has not."""
 CONTAINERS: Final = timedelta(minutes=10)
@@ -17,11 +19,11 @@ CONTAINERS: Final = timedelta(minutes=10)
 SIDECARS: Final = timedelta(seconds=30)
 """The kubelet stops native sidecars once the main container has ended; others have to end by themselves."""
 VOLUMES: Final = timedelta(seconds=30)
-"""A new claim is bound to a volume after its pod was first looked at."""
+"""A new claim is bound to a volume after its pod was first observed."""
 
 
 def volume_comes(pod: ChildPod, now: datetime) -> bool:
-    """Tell whether a pod has no node only because its volume is being made."""
+    """Return whether a pod has no node only because its volume is being made."""
     return (
         pod.unscheduled is not None
         and "unbound immediate" in pod.unscheduled.message
@@ -29,14 +31,14 @@ def volume_comes(pod: ChildPod, now: datetime) -> bool:
     )
 
 
-def podless_since(
+def without_pod_since(
     snapshot: Snapshot, before: Mapping[str, datetime], now: datetime
 ) -> Mapping[str, datetime]:
     """Return the active child Jobs without a pod, and since when; ``before`` is the previous result.
 
     A Job's creation time is no measure: a Job that lost its pod to a drain was created long ago.
     """
-    return {child.name: before.get(child.name, now) for child in _podless(snapshot)}
+    return {child.name: before.get(child.name, now) for child in _without_pod(snapshot)}
 
 
 def last_creation(snapshot: Snapshot) -> datetime | None:
@@ -49,8 +51,8 @@ def last_creation(snapshot: Snapshot) -> datetime | None:
 
 
 def is_overdue(snapshot: Snapshot, child: ChildJob, moved: datetime | None, now: datetime) -> bool:
-    """Tell whether a pod of a Job without pods should be there; ``moved`` is the `last_creation`."""
-    return child.name in snapshot.podless_since and now - _waits_since(snapshot, child, moved) >= NEXT_POD
+    """Return whether a pod of a Job without pods should be there; ``moved`` is the `last_creation`."""
+    return child.name in snapshot.without_pod_since and now >= _pod_due(snapshot, child, moved)
 
 
 def containers_due(pod: ChildPod, node: Node | None) -> datetime:
@@ -60,27 +62,21 @@ def containers_due(pod: ChildPod, node: Node | None) -> datetime:
 
 
 def keeps_running(pod: ChildPod, now: datetime) -> bool:
-    """Tell whether sidecars should have ended after the container of the pod's role."""
+    """Return whether sidecars should have ended after the container of the pod's role."""
     return bool(pod.running_on) and pod.finished is not None and now - pod.finished >= SIDECARS
 
 
-def soonest(snapshot: Snapshot, now: datetime) -> timedelta | None:
-    """Say after what time silence becomes trouble next, though nothing will be heard; None if never."""
-    left = (moment - now for moment in _moments(snapshot, now))
-    return min((each for each in left if each > timedelta(0)), default=None)
-
-
 def pause(age: timedelta) -> timedelta:
-    """Say how long to wait before Events are asked again about what has been hanging for so long."""
+    """Return how long to wait before Events are asked again about what has been hanging for so long."""
     return min(timedelta(seconds=60), max(timedelta(seconds=10), age / 6))
 
 
 def hanging(snapshot: Snapshot, now: datetime) -> timedelta | None:
-    """Say how long the youngest child that does not start has been there; None if all do."""
+    """Return how long the youngest child that does not start has been there; None if all do."""
     return min((now - since for since in _hanging(snapshot, now) if now - since >= HANGING), default=None)
 
 
-def _podless(snapshot: Snapshot) -> Iterator[ChildJob]:
+def _without_pod(snapshot: Snapshot) -> Iterator[ChildJob]:
     with_pods = {pod.job for pod in snapshot.pods}
     for child in snapshot.jobs:
         is_active = child.state is ChildJobState.ACTIVE and not child.deleting and not child.suspended
@@ -88,23 +84,26 @@ def _podless(snapshot: Snapshot) -> Iterator[ChildJob]:
             yield child
 
 
-def _waits_since(snapshot: Snapshot, child: ChildJob, moved: datetime | None) -> datetime:
-    return max(filter(None, (snapshot.podless_since[child.name], moved)))
+def _pod_due(snapshot: Snapshot, child: ChildJob, moved: datetime | None) -> datetime:
+    since = max(filter(None, (snapshot.without_pod_since[child.name], moved)))
+    elsewhere = min(snapshot.last_pod_creation or since, since + BACKLOG - NEXT_POD)
+    return max(since, elsewhere) + NEXT_POD
 
 
 def _hanging(snapshot: Snapshot, now: datetime) -> Iterator[datetime]:
-    for child in _podless(snapshot):
-        yield snapshot.podless_since.get(child.name, now)
+    for child in _without_pod(snapshot):
+        yield snapshot.without_pod_since.get(child.name, now)
     for pod in snapshot.pods:
         if pod.phase is PodPhase.PENDING and pod.node and not pod.deleting:
             yield pod.created
 
 
-def _moments(snapshot: Snapshot, now: datetime) -> Iterator[datetime]:
+def times(snapshot: Snapshot, now: datetime) -> Iterator[datetime]:
+    """Yield when something that has not happened becomes a problem."""
     moved, nodes = last_creation(snapshot), {node.name: node for node in snapshot.nodes}
-    for child in _podless(snapshot):
-        if child.name in snapshot.podless_since:
-            yield _waits_since(snapshot, child, moved) + NEXT_POD
+    for child in _without_pod(snapshot):
+        if child.name in snapshot.without_pod_since:
+            yield _pod_due(snapshot, child, moved)
     yield from (since + HANGING for since in _hanging(snapshot, now))
     for pod in snapshot.pods:
         if pod.running_on and pod.finished is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
+from pslgs_operator.quota import EVICTED, QUEUEING
 from pslgs_operator.status.types import Condition, ConditionStatus, ConditionType, JobStatus
 from pslgs_operator.text import cut, listing
 
@@ -19,16 +20,17 @@ class EventSpec(NamedTuple):
 
 
 def transitions(old: JobStatus, new: JobStatus, job_name: str) -> tuple[EventSpec, ...]:
-    """Tell what happened, in order; nothing where nothing did."""
-    told = (
+    """Yield the Events for the changes between two statuses, in order."""
+    transitions = (
         *_acceptance(old, new),
         *_suspension(old, new),
+        *_queueing(old, new),
         *_starts(old, new, job_name),
         *_comings_and_goings(old, new),
         *_degradation(old, new),
         *_end(old, new, job_name),
     )
-    return tuple(each._replace(message=cut(each.message, _LONGEST_MESSAGE)) for each in told)
+    return tuple(each._replace(message=cut(each.message, _LONGEST_MESSAGE)) for each in transitions)
 
 
 def _acceptance(old: JobStatus, new: JobStatus) -> Iterator[EventSpec]:
@@ -46,6 +48,17 @@ def _suspension(old: JobStatus, new: JobStatus) -> Iterator[EventSpec]:
         yield EventSpec("Normal", "Suspended", now.message)
     elif old.holds(ConditionType.SUSPENDED) and now is not None and not new.finished:
         yield EventSpec("Normal", "Resumed", "spec.suspend is false again")
+
+
+def _queueing(old: JobStatus, new: JobStatus) -> Iterator[EventSpec]:
+    before, now = (each.conditions.get(ConditionType.READY) for each in (old, new))
+    was = before.reason if before is not None else ""
+    if now is None or now.reason == was or new.finished:
+        return
+    if now.reason in QUEUEING:
+        yield EventSpec("Warning" if now.reason == EVICTED else "Normal", now.reason, now.message)
+    elif was in QUEUEING and not _is_suspended(new):
+        yield EventSpec("Normal", "Admitted", "Kueue has admitted the job, or it is in no queue any more")
 
 
 def _starts(old: JobStatus, new: JobStatus, job_name: str) -> Iterator[EventSpec]:

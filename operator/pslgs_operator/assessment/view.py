@@ -1,4 +1,4 @@
-"""One look at a job: what was observed, put in order once for everybody who judges it."""
+"""A view of a job: what was observed, arranged for the computation of all conditions."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -8,8 +8,18 @@ from typing import Final
 
 from pslgs.spec import ServerPhase
 from pslgs_operator.placement import Placements
+from pslgs_operator.quota import hold
 from pslgs_operator.settings import Settings
-from pslgs_operator.snapshot import ChildJob, ChildJobState, ChildPod, Node, PodPhase, ServerReport, Snapshot
+from pslgs_operator.snapshot import (
+    ChildJob,
+    ChildJobState,
+    ChildPod,
+    Node,
+    PodPhase,
+    Problem,
+    ServerReport,
+    Snapshot,
+)
 from pslgs_operator.training_job import TrainingJob
 
 ENDED: Final = frozenset({PodPhase.SUCCEEDED, PodPhase.FAILED})
@@ -30,6 +40,7 @@ class View:
         client_pods: Client -> pods of its present Job, the newest first.
         report: What the server said lately; None if it is silent, or has not answered yet.
         nodes: By name.
+        hold: Why the job has to wait for Kueue; None if its pods may run.
     """
 
     job: TrainingJob
@@ -42,6 +53,12 @@ class View:
     client_pods: Mapping[str, tuple[ChildPod, ...]]
     report: ServerReport | None
     nodes: Mapping[str, Node]
+    hold: Problem | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no pod is to run: the job is suspended, or has to wait for Kueue."""
+        return self.job.spec.suspend or self.hold is not None
 
     @property
     def server_pod(self) -> ChildPod | None:
@@ -73,14 +90,14 @@ class View:
         return self.report is not None and self.report.phase in MOVING
 
     def is_ready(self, node: str | None) -> bool:
-        """Tell whether a node is there and ready."""
+        """Return whether a node exists and is ready."""
         return node is not None and node in self.nodes and self.nodes[node].ready
 
 
-def look(
+def view_of(
     job: TrainingJob, snapshot: Snapshot, placements: Placements, settings: Settings, now: datetime
 ) -> View:
-    """Put in order what was observed."""
+    """Arrange what was observed."""
     server = snapshot.server if snapshot.server and not snapshot.server.deleting else None
     by_job: dict[str, list[ChildPod]] = defaultdict(list)
     for pod in snapshot.pods:
@@ -102,6 +119,7 @@ def look(
         },
         report=_fresh_report(snapshot, server_pods, nodes, settings, now),
         nodes=nodes,
+        hold=hold(job, snapshot, settings),
     )
 
 
@@ -122,7 +140,7 @@ def parting_words(view: View) -> ServerReport | None:
 
 
 def is_finishing(view: View) -> bool:
-    """Tell whether the server has done its work, and Kubernetes is about to say so."""
+    """Return whether the server has done its work, and its Job is about to complete."""
     return view.server_pod is not None and view.server_pod.phase is PodPhase.SUCCEEDED
 
 

@@ -6,10 +6,10 @@ from pslgs.spec import ExitCode
 from pslgs.spec.scalars import INT32_MAX
 from pslgs_operator import names
 from pslgs_operator.endpoint import Endpoint
-from pslgs_operator.manifests.job import child_job, on_exit_codes, template_digest
+from pslgs_operator.manifests.job import child_job, on_exit_codes, own_queue, template_digest
 from pslgs_operator.manifests.metadata import child_metadata
 from pslgs_operator.manifests.pod import Part, pod_template
-from pslgs_operator.manifests.resources import client_resources
+from pslgs_operator.manifests.resources import client_resources, clients_per_cores
 from pslgs_operator.overlay import pinned, with_user_template
 from pslgs_operator.placement import Placement
 from pslgs_operator.settings import Settings
@@ -20,7 +20,7 @@ FOR_GOOD = frozenset({ExitCode.BAD_INPUT, ExitCode.REFUSED, ExitCode.DROPPED})
 
 _GRACE_SECONDS = 30
 _PATIENCE_SECONDS = 3600
-"""How long a client looks for its server, which may wait for a GPU: a new pod comes later than a look."""
+"""How long a client tries to connect to its server, which may wait for a GPU."""
 
 _STAYS: Final = [
     {"key": f"node.kubernetes.io/{taint}", "operator": "Exists", "effect": "NoExecute"}
@@ -36,8 +36,6 @@ def client_job(
     annotations = {names.CLIENT_ANNOTATION: placement.client, names.NODE_ANNOTATION: placement.node}
     if placement.share is not None:
         annotations[names.SHARE_ANNOTATION] = str(placement.share)
-    template = pod_template(job, _part(job, placement, server, settings), settings)
-    template["spec"]["tolerations"] = list(_STAYS)
     return child_job(
         child_metadata(
             job,
@@ -45,11 +43,20 @@ def client_job(
             names.CLIENT,
             annotations,
         ),
-        job.queue_labels,
+        own_queue(job, settings),
         INT32_MAX,
         [on_exit_codes(names.CLIENT, "FailJob", FOR_GOOD)],
-        pinned(with_user_template(template, job.spec.clients.template), placement.node),
+        pinned(client_template(job, placement, server, settings), placement.node),
     )
+
+
+def client_template(
+    job: TrainingJob, placement: Placement, server: Endpoint, settings: Settings
+) -> dict[str, Any]:
+    """Return the pod template of the client at ``placement``, which is not bound to its node yet."""
+    template = pod_template(job, _part(job, placement, server, settings), settings)
+    template["spec"]["tolerations"] = list(_STAYS)
+    return with_user_template(template, job.spec.clients.template)
 
 
 def client_digest(job: TrainingJob, server: Endpoint, settings: Settings) -> str:
@@ -58,6 +65,7 @@ def client_digest(job: TrainingJob, server: Endpoint, settings: Settings) -> str
 
 
 def _part(job: TrainingJob, placement: Placement, server: Endpoint, settings: Settings) -> Part:
+    sharing = clients_per_cores(job, settings)
     share = () if placement.share is None else (f"--share={placement.share}",)
     return Part(
         role=names.CLIENT,
@@ -68,6 +76,7 @@ def _part(job: TrainingJob, placement: Placement, server: Endpoint, settings: Se
             "--stay",
             *share,
         ),
+        variables={names.CLIENTS_PER_NODE_VARIABLE: str(sharing)} if sharing > 1 else {},
         identity=names.client_identity_name(job.name, placement.client) if job.mutual_tls else None,
         annotations={names.CLIENT_ANNOTATION: placement.client},
         default_annotations={},

@@ -7,6 +7,13 @@ from typing import Any
 
 from pslgs.spec import ExitCode
 from pslgs_operator import names
+from pslgs_operator.settings import Settings
+from pslgs_operator.training_job import TrainingJob
+
+
+def own_queue(job: TrainingJob, settings: Settings) -> Mapping[str, str]:
+    """Return the queue's labels for child Jobs; none where Kueue admits the job as a whole."""
+    return {} if settings.kueue else job.queue_labels
 
 
 def child_job(
@@ -38,7 +45,7 @@ def child_job(
 
 
 def on_exit_codes(container: str, action: str, codes: Iterable[ExitCode]) -> dict[str, Any]:
-    """Say what follows when the container ends with one of these: FailJob, or Ignore (and try again)."""
+    """Return the rule for these exit codes of the container: FailJob, or Ignore (and try again)."""
     values = sorted(code.value for code in codes)
     return {"action": action, "onExitCodes": {"containerName": container, "operator": "In", "values": values}}
 

@@ -12,7 +12,7 @@ from pslgs_operator.training_job import TrainingJob
 def child_labels(job: TrainingJob, role: str | None = None) -> dict[str, str]:
     """Return the labels of a child: recommended ones, over them those of the job, and those that identify it.
 
-    The uid tells jobs of the same name apart.
+    The uid distinguishes jobs of the same name.
     """
     return {
         **names.labels(job.name, role),

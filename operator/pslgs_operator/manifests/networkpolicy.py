@@ -49,7 +49,7 @@ def client_policy(job: TrainingJob, settings: Settings) -> dict[str, Any]:
 
 
 def _within(job: TrainingJob) -> bool:
-    """Tell whether clients reach the server by the address of its pod."""
+    """Return whether clients reach the server by the address of its pod."""
     service = job.spec.server.service
     return service.type is ServiceType.CLUSTER_IP and service.address is None
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pslgs.identity.identity import AUTHORITY_FILE, CERTIFICATE_FILE, PRIVATE_KEY_FILE
+from pslgs.spec.definition import DEFINING_FIELDS
 from pslgs_operator import names
 from pslgs_operator.manifests.metadata import child_labels
 from pslgs_operator.manifests.podmonitor import scrape_annotations
-from pslgs_operator.manifests.resources import CPU_LIMIT, core_arguments
+from pslgs_operator.manifests.resources import CPU_LIMIT
 from pslgs_operator.settings import Settings
 from pslgs_operator.training_job import TrainingJob
 
@@ -23,6 +24,7 @@ class Part:
     Attributes:
         arguments: Of the command, beside those that both roles have.
         identity: Name of the Secret with the certificate; None without TLS.
+        variables: Environment variables of the container, beside those that both roles have.
         annotations: Annotations that the operator reads; users cannot change them.
         default_annotations: Annotations that users may change.
         resources: Requests and limits of the container.
@@ -32,6 +34,7 @@ class Part:
 
     role: str
     arguments: Sequence[str]
+    variables: Mapping[str, str]
     identity: str | None
     annotations: Mapping[str, str]
     default_annotations: Mapping[str, str]
@@ -76,10 +79,12 @@ def _container(job: TrainingJob, part: Part, settings: Settings) -> dict[str, An
         "image": settings.server_image if part.role == names.SERVER else settings.client_image,
         "imagePullPolicy": settings.image_pull_policy,
         "command": ["pslgs", part.role],
-        "args": [*_arguments(part), *core_arguments(job, part.role, settings)],
+        "args": _arguments(part),
         "env": [
             {"name": CPU_LIMIT, "valueFrom": {"resourceFieldRef": _cpu_limit(part.role)}},
             {"name": names.JOB_UID_VARIABLE, "value": job.uid},
+            {"name": names.REQUIRED_FIELDS_VARIABLE, "value": " ".join(DEFINING_FIELDS)},
+            *({"name": name, "value": value} for name, value in part.variables.items()),
         ],
         # Importing torch from a slow disk and converting a dataset come before the first answer.
         "startupProbe": probe("/healthz", periodSeconds=5, failureThreshold=60),
@@ -108,6 +113,7 @@ def _arguments(part: Part) -> list[str]:
         f"--http=[::]:{names.HTTP_PORT}",
         *([f"--identity={names.IDENTITY_FOLDER}"] if part.identity else []),
         f"--termination-message={names.TERMINATION_MESSAGE}",
+        f"--threads=$({CPU_LIMIT})",
     ]
 
 

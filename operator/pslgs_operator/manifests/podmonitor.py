@@ -18,7 +18,7 @@ def _sanitised(name: str) -> str:
 JOB_TARGET_LABEL: Final = _sanitised(names.JOB_LABEL)
 """What the training job is called in series: ``job`` is Prometheus' word for what it scrapes.
 
-The name is the one that the widespread mapping of all pod labels gives without being told.
+The name is the one that the widespread mapping of all pod labels gives by default.
 """
 CLIENT_TARGET_LABEL: Final = "client"
 

@@ -29,25 +29,20 @@ def client_resources(job: TrainingJob, settings: Settings) -> dict[str, Any]:
 
 
 def requests_device(job: TrainingJob) -> bool:
-    """Tell whether the server requests a GPU, or its template another device of a plugin or driver."""
+    """Return whether the server requests a GPU, or its template another device of a plugin or driver."""
     given = _of_template(job.spec.server.template, names.SERVER)
     extended = any("/" in name for part in _LISTS for name in mapping(given, part))
     return job.spec.server.gpus > 0 or extended or bool(given.get("claims"))
 
 
-def core_arguments(job: TrainingJob, role: str, settings: Settings) -> list[str]:
-    """Return the options that say how many cores a container computes with.
+def clients_per_cores(job: TrainingJob, settings: Settings) -> int:
+    """Return the number of clients that share the cores of a client's container.
 
     Clients of one node without a CPU limit share the node's cores.
     """
-    arguments = [f"--threads=$({CPU_LIMIT})"]
-    per_node = job.spec.clients.per_node
-    if role == names.CLIENT and per_node > 1:
-        given = _of_template(job.spec.clients.template, names.CLIENT)
-        limits = {**mapping(settings.client_resources, "limits"), **mapping(given, "limits")}
-        if limits.get("cpu") is None:
-            arguments.append(f"--clients-per-node={per_node}")
-    return arguments
+    given = _of_template(job.spec.clients.template, names.CLIENT)
+    limits = {**mapping(settings.client_resources, "limits"), **mapping(given, "limits")}
+    return job.spec.clients.per_node if limits.get("cpu") is None else 1
 
 
 def _of_template(template: PodTemplate, role: str) -> Mapping[str, Any]:

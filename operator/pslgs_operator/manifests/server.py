@@ -5,7 +5,7 @@ from typing import Any
 
 from pslgs.spec import ExitCode
 from pslgs_operator import names
-from pslgs_operator.manifests.job import child_job, on_exit_codes, template_digest
+from pslgs_operator.manifests.job import child_job, on_exit_codes, own_queue, template_digest
 from pslgs_operator.manifests.metadata import child_metadata
 from pslgs_operator.manifests.pod import Part, pod_template, probe
 from pslgs_operator.manifests.resources import requests_device, server_resources
@@ -36,11 +36,11 @@ def server_job(job: TrainingJob, clients: int, settings: Settings) -> dict[str, 
     template["spec"]["affinity"] = {"nodeAffinity": _off_edge_nodes(job.spec.clients.node_selector)}
     return child_job(
         child_metadata(job, names.server_name(job.name), names.SERVER),
-        job.queue_labels,
+        own_queue(job, settings),
         job.spec.backoff_limit,
         [
             on_exit_codes(names.SERVER, "FailJob", FOR_GOOD),
-            # A server that was told to stop has written its checkpoint; that costs none of the retries.
+            # A server that was asked to stop has written its checkpoint; that costs none of the retries.
             on_exit_codes(names.SERVER, "Ignore", [ExitCode.INTERRUPTED]),
         ],
         with_user_template(template, job.spec.server.template),
@@ -72,9 +72,9 @@ def _part(job: TrainingJob, clients: int, settings: Settings) -> Part:
             f"--run={names.run_folder(job.name)}",
             f"--clients={clients}",
             f"--listen=[::]:{names.GRPC_PORT}",
-            f"--client-series={settings.client_series}",
             *(() if requests_device(job) else ("--device=cpu",)),
         ),
+        variables={names.CLIENT_SERIES_VARIABLE: str(settings.client_series)},
         identity=names.server_identity_name(job.name) if job.mutual_tls else None,
         annotations={},
         default_annotations={"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},

@@ -6,13 +6,14 @@ from typing import Any
 import yaml
 
 from pslgs.spec import ServiceType
+from pslgs.spec.compatibility import runtime_manifest
 from pslgs_operator import names
 from pslgs_operator.manifests.job import template_digest, with_template_digest
 from pslgs_operator.manifests.metadata import child_metadata
 from pslgs_operator.manifests.networkpolicy import client_policy, server_policy
 from pslgs_operator.manifests.podmonitor import endpoint, scraped_pods
 from pslgs_operator.settings import Settings
-from pslgs_operator.training_job import NOT_OF_CHILDREN, TrainingJob
+from pslgs_operator.training_job import TrainingJob
 
 Build = Callable[[TrainingJob, Settings], dict[str, Any]]
 
@@ -35,26 +36,13 @@ def supporting_objects(job: TrainingJob, settings: Settings) -> Mapping[tuple[st
 
 
 def config_map(job: TrainingJob, _settings: Settings) -> dict[str, Any]:
-    """Hold the manifest for the containers, without what only the operator heeds."""
-    document = job.manifest.model_dump(
-        mode="json",
-        by_alias=True,
-        exclude_defaults=True,
-        exclude={
-            "metadata": {"labels", "annotations"},
-            "spec": {
-                "server": {"template", "gpu_resource"},
-                "clients": {"template", "network_policy"},
-                "child_metadata": True,
-                **dict.fromkeys(NOT_OF_CHILDREN, True),
-            },
-        },
-    )
+    """Render the ConfigMap with the manifest for the containers."""
+    document = runtime_manifest(job.known_fields)
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": child_metadata(job, names.manifest_name(job.name)),
-        "data": {names.MANIFEST_KEY: yaml.safe_dump(document, sort_keys=False)},
+        "data": {names.MANIFEST_KEY: yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False)},
     }
 
 

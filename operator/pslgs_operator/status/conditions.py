@@ -89,7 +89,7 @@ class Condition:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ConditionUpdate:
-    """What was found about one condition at one look."""
+    """What one reconcile found about one condition."""
 
     status: ConditionStatus
     reason: str
@@ -102,7 +102,7 @@ Conditions = Mapping[ConditionType, Condition]
 def with_updates(
     old: Conditions, findings: Mapping[ConditionType, ConditionUpdate], generation: int, now: datetime
 ) -> dict[ConditionType, Condition]:
-    """Compute the conditions after a look at a generation; a transition time moves only with its status."""
+    """Compute the conditions of a generation; a transition time changes only with its status."""
     return {
         **old,
         **{kind: _found(kind, old.get(kind), each, generation, now) for kind, each in findings.items()},

@@ -104,6 +104,15 @@ class Training:
     """Number of samples per second of all clients together, over the last steps."""
     eta: str = ""
     """Estimated time until the last step, such as 1h 3m."""
+    metric: str = ""
+    """Metric by which models are compared, spec.metric or its default."""
+    metric_value: str = ""
+    """Value of this metric in the last evaluation, such as 96.1% or 0.0180."""
+    best_value: str = ""
+    """Best value of this metric so far. The model of that evaluation is kept as best.safetensors, unless
+    spec.checkpoint.best is false."""
+    best_epoch: Int32 | None = None
+    """Number of the epoch after which the best value was measured."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -185,7 +194,7 @@ class JobStatus:
     model: ModelPlace | None = None
 
     def holds(self, kind: ConditionType) -> bool:
-        """Tell whether a condition is True."""
+        """Return whether a condition is True."""
         condition = self.conditions.get(kind)
         return condition is not None and condition.status is ConditionStatus.TRUE
 
@@ -242,8 +251,8 @@ _EMPTY: Final = _ADAPTER.dump_python(JobStatus(), mode="json", by_alias=True)
 
 
 def _filled(part: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out empty texts and lists, but not zeros."""
-    return {name: value for name, value in part.items() if value not in ("", [])}
+    """Leave out empty texts and lists, and what is not known, but not zeros."""
+    return {name: value for name, value in part.items() if value not in ("", [], None)}
 
 
 def _drop(document: dict[str, Any], location: tuple[int | str, ...]) -> None:

@@ -41,10 +41,22 @@
   resources: [leases]
   resourceNames: [splittrainingjobs.pslgs.dev]
   verbs: [get, update] # to take, renew and release it
+{{- if include "pslgs.kueue" . }}
+- apiGroups: [kueue.x-k8s.io]
+  resources: [workloads]
+  verbs: [get, list, watch, create, patch, delete] # only with kueue.enabled, the Workload by which Kueue admits a job; delete: when the job is suspended or asks for something else
+- apiGroups: [kueue.x-k8s.io]
+  resources: [workloads/status]
+  verbs: [patch] # only with kueue.enabled, to give quota back after an eviction and at the end of a job
+{{- end }}
 {{- if include "pslgs.podMonitors" . }}
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
   verbs: [get, list, watch, create, patch, delete] # only with monitoring.podMonitors.enabled, the PodMonitor of a job
+{{- else }}
+- apiGroups: [monitoring.coreos.com]
+  resources: [podmonitors]
+  verbs: [list, delete] # without monitoring.podMonitors.enabled, to delete the PodMonitors that were created with it
 {{- end }}
 {{- end -}}
 
@@ -59,6 +71,14 @@
 - apiGroups: [""]
   resources: [nodes]
   verbs: [list, watch] # to find the nodes of spec.clients.nodeSelector
+{{- if include "pslgs.kueue" . }}
+- apiGroups: [kueue.x-k8s.io]
+  resources: [resourceflavors, workloadpriorityclasses]
+  verbs: [get] # only with kueue.enabled, the nodes that an admitted job may use, and its priority
+- apiGroups: [scheduling.k8s.io]
+  resources: [priorityclasses]
+  verbs: [get] # only with kueue.enabled, the priority of a job without a WorkloadPriorityClass
+{{- end }}
 {{- end -}}
 
 {{- define "pslgs.subjects" -}}

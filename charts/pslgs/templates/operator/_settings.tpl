@@ -21,6 +21,7 @@ leaves its variable out; the operator then uses its own default.
   "IMAGE_PULL_POLICY" .Values.imagePullPolicy
   "IMAGE_PULL_SECRETS" $secrets
   "JSON_LOGS" .Values.jsonLogs
+  "KUEUE" (eq (include "pslgs.kueue" .) "true")
   "LEASE_NAME" (include "pslgs.operator" .)
   "LIVENESS_PORT" .Values.healthPort
   "LOG_LEVEL" .Values.logLevel

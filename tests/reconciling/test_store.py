@@ -1,6 +1,11 @@
+from datetime import UTC, datetime
+
 from pslgs_operator.gvk import CLAIMS, JOBS, NODES, PODS, SERVICES, TRAINING_JOBS
 from pslgs_operator.kube_client import JobKey
+from pslgs_operator.observe import observe
 from pslgs_operator.store import ObjectKey, Store, Stores, is_newer
+from pslgs_operator.training_job import TrainingJob
+from reconciling.life import manifest
 from reconciling.objects import a_node, a_training_job, an_object
 
 CIFAR = JobKey("default", "cifar")
@@ -175,3 +180,16 @@ class TestLastWords:
         stores.upsert(PODS, self.pod(words=None))
         stores.remove(PODS, self.pod(words=None))
         assert not stores.last_server_pod
+
+
+def test_the_newest_pod_is_remembered_when_it_is_gone():
+    stores = Stores()
+    first, second = an_object("Pod", "first"), an_object("Pod", "second", job="another")
+    for minute, pod in enumerate((second, first)):
+        pod["metadata"]["creationTimestamp"] = f"2026-01-01T00:0{9 - minute}:00Z"
+        stores.upsert(PODS, pod)
+    stores.remove(PODS, second)
+    job = manifest()
+    job["metadata"] |= {"uid": "job-uid", "generation": 1}
+    snapshot = observe(stores, TrainingJob.parse(job), None, ())
+    assert snapshot.last_pod_creation == datetime(2026, 1, 1, 0, 9, tzinfo=UTC)

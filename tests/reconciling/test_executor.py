@@ -188,9 +188,9 @@ async def test_nothing_more_is_begun_once_the_api_server_fails_for_all():
 
 
 async def test_what_does_not_fit_into_the_time_of_a_reconcile_is_left_to_the_next():
-    cluster, lanes = Cluster(), [client_job(n) for n in range(40)]
-    outcome = await execute(JOB, lanes, cluster.carry_out, {}, lambda: len(cluster.done) >= 20)
+    cluster, actions = Cluster(), [client_job(n) for n in range(40)]
+    outcome = await execute(JOB, actions, cluster.carry_out, {}, lambda: len(cluster.done) >= 20)
     assert outcome.stopped
     assert len(outcome.done) == len(cluster.done) == 20
 
-    assert not (await execute(JOB, lanes, cluster.carry_out, {})).stopped
+    assert not (await execute(JOB, actions, cluster.carry_out, {})).stopped

@@ -16,7 +16,8 @@ ANSWER = {
     "etaSeconds": 60.5, "loss": 0.018, "accuracy": None, "deviation": 0.32, "deviationExpected": 0.3,
     "deviationBound": 0.5, "samplesPerSecond": 5829.4, "clients": {"live": ["b", "a"], "lost": ["c"]},
     "clientsExpected": 3, "lastCheckpoint": {"step": 40, "time": 1767323045.7}, "server_reply": 1767323050.0,
-    "message": "", "exitCode": None, "started": 1767320000.0,
+    "message": "", "exitCode": None, "started": 1767320000.0, "stoppedEarly": True,
+    "metric": {"name": "AUROC", "value": 0.9, "best": 0.95, "bestEpoch": 1},
 }  # fmt: skip
 
 
@@ -38,6 +39,11 @@ def test_an_answer_is_read() -> None:
         lost=("c",),
         checkpoint_step=40,
         checkpoint_time=1767323045.7,
+        metric="AUROC",
+        metric_value=0.9,
+        best_value=0.95,
+        best_epoch=1,
+        stopped_early=True,
     )
 
 

@@ -2,8 +2,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
-from manifests.jobs import NOW, UID, clients, job, partition
+from manifests.jobs import NOW, UID, body, clients, job, partition
 from pslgs.spec import job_digest, load_job
 from pslgs_operator import names
 from pslgs_operator.actions import IssueClient, IssueServer
@@ -46,6 +47,7 @@ class TestTheManifestForTheContainers:
         faultTolerance={"minAvailableClients": "50%"},
         suspend=False,
         activeDeadlineSeconds=5,
+        checkpoint={"keep": 3, "storage": {"size": "1Gi"}},
         server={"gpus": 1, "template": {"spec": {"tolerations": []}}},
         clients=clients(
             template={"spec": {"containers": [{"name": "client", "env": [{"name": "SECRET", "value": "x"}]}]}}
@@ -62,9 +64,24 @@ class TestTheManifestForTheContainers:
         assert read.metadata.namespace == "lab"
         assert read.spec.fault_tolerance == self.wanted.spec.fault_tolerance
 
-    @pytest.mark.parametrize("word", ["template", "SECRET", "tolerations", "activeDeadlineSeconds"])
+    @pytest.mark.parametrize(
+        "word",
+        ["template", "SECRET", "tolerations", "activeDeadlineSeconds", "nodeSelector"],
+    )
     def test_leaves_out_what_is_no_concern_of_theirs(self, word):
         assert word not in self.text
+
+    def test_has_only_the_fields_that_they_are_made_for(self):
+        spec = yaml.safe_load(self.text)["spec"]
+        assert set(spec) == {"checkpoint", "data", "epochs", "faultTolerance", "model", "server"}
+        assert spec["server"] == {"gpus": 1}
+        assert spec["checkpoint"] == {"keep": 3}
+
+    def test_has_fields_of_a_newer_definition_unless_they_are_the_operators(self):
+        newer = body(optimizer={"new": 1}, clients=clients(new=2), brandNew=[3])
+        text = config_map(TrainingJob.parse(newer), SETTINGS)["data"]["job.yaml"]
+        spec = yaml.safe_load(text)["spec"]
+        assert (spec["optimizer"], spec["brandNew"], "clients" in spec) == ({"new": 1}, [3], False)
 
 
 class TestTheService:
