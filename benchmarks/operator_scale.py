@@ -1,37 +1,40 @@
-"""The operator with many nodes and many jobs, against a real API server; there are no kubelets.
+"""The operator with many nodes and with many training jobs, against a real API server.
 
-    PYTHONPATH=tests python -m benchmarks.operator_scale [--nodes 1000] [--jobs 200]
+    PYTHONPATH=tests python -m benchmarks.operator_scale [nodes] [jobs] [--nodes 5000] [--jobs 200]
 
+There are no kubelets: the benchmark binds the pods, says that they run, and answers for the training servers.
 It prints the tables of docs/scale.md.
 """
 
 import argparse
 import asyncio
-import json
 import os
 import statistics
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import load_kube_config
+from benchmarks.operator_cluster import (
+    NAMESPACE,
+    Cluster,
+    JobWatch,
+    Predicate,
+    cluster,
+    has_condition,
+    together,
+    until,
+)
+from benchmarks.operator_kubelets import COMPUTE_NODE, Kubelets, Servers, node
 
-from cluster.testcluster import access, layout, lifecycle
-from cluster.testcluster.helm import helm_of
-from control_loop.operating import OperatorProcess, operator, training_job
-from pslgs_operator.api.rest import MERGE_PATCH, request
-from pslgs_operator.gvk import JOBS, NODES, PODS, TRAINING_JOBS, Resource
-from pslgs_operator.informer import list_versions
+from control_loop.operating import training_job
+from pslgs_operator.gvk import JOBS, NODES, PODS, TRAINING_JOBS
 
-NAMESPACE = "default"
-USER = "system:serviceaccount:pslgs-system:pslgs-operator"
-WRITES = {"create", "update", "patch", "delete"}
-AT_ONCE = 32
+Change = Callable[[str], Awaitable[None]]
+_POOL = 5
+_FIGURES_SECONDS = 30
+"""Time between two writes of a status that change only training figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,191 +43,217 @@ class Row:
 
     what: str
     measured: str
-    wanted: str
+    wanted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """A cluster, its operator, and a client with all rights."""
+class Bench:
+    """A cluster whose pods start and whose jobs are watched."""
 
-    server: access.ApiServer
-    running: OperatorProcess
-    client: ApiClient
+    cluster: Cluster
+    jobs: JobWatch
+    kubelets: Kubelets
+    servers: Servers
 
-    async def make(self, resource: Resource, manifest: dict[str, Any]) -> None:
-        """Make an object."""
-        await request(self.client, "POST", resource.path(NAMESPACE), body=manifest)
+    def degraded(self) -> str:
+        """Describe what was reported of jobs as Degraded."""
+        found = self.jobs.degraded
+        return f"{len(found)}, the first {found[0][0]}, {found[0][1]}" if found else "none"
 
-    async def patch(self, resource: Resource, name: str, patch: dict[str, Any]) -> None:
-        """Merge a patch into an object."""
-        await request(self.client, "PATCH", resource.path(NAMESPACE, name), body=patch, content=MERGE_PATCH)
-
-    async def has(self, number: int, resource: Resource = JOBS) -> bool:
-        """Tell whether there are so many child Jobs, or pods, of all jobs."""
-        return len((await list_versions(self.client, resource, NAMESPACE)).objects) == number
-
-    def writes(self, since: int) -> int:
-        """Count the operator's writes since a mark of the API server's audit log."""
-        return sum(each.user == USER and each.verb in WRITES for each in self.server.requests(since))
-
-    def cpu_seconds(self) -> float:
-        """Read how long the operator has computed: unlike the clock, it doesn't depend on the neighbours."""
-        fields = Path(f"/proc/{self.running.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def megabytes(self, field: str) -> float:
-        """Read the operator's resident memory (VmRSS), or its peak (VmHWM)."""
-        status = Path(f"/proc/{self.running.process.pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith(field))
-        return int(line.split()[1]) / 1024
+    async def training(self, seconds: float, what: str) -> list[Row]:
+        """Measure the load while all jobs train and nothing else changes."""
+        polls, mark = self.servers.polls, self.cluster.mark()
+        await asyncio.sleep(seconds)
+        used = self.cluster.usage(mark)
+        polls = self.servers.polls - polls
+        rates = (
+            f"{used.writes / used.seconds:.2f} writes/s, {used.reads / used.seconds:.2f} reads/s, "
+            f"{used.leases / used.seconds:.2f} requests/s for Leases"
+        )
+        print(f"<!-- {what}, {used.seconds:.0f} s: {used.by_kind()} -->")
+        return [
+            Row(f"{what}: requests to the API server, for {used.seconds:.0f} s", rates, "< 10 writes/s"),
+            Row(
+                f"{what}: CPU of the operator",
+                f"{used.cpu / used.seconds:.3f} cores, {polls / used.seconds:.1f} polls of servers/s",
+            ),
+        ]
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--nodes", type=int, default=1000)
+    parser.add_argument("scenarios", nargs="*", default=["nodes", "jobs"], help="nodes, jobs; default: both")
+    parser.add_argument("--nodes", type=int, default=5000)
     parser.add_argument("--jobs", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=120, help="duration of the measured training")
     arguments = parser.parse_args()
-    async with site() as place:
-        print("| what | measured | wanted |\n| --- | --- | --- |")
-        for rows in (many_nodes(place, arguments.nodes), many_jobs(place, arguments.jobs)):
-            for row in await rows:
+    print("| scenario | measured | target |\n| --- | --- | --- |")
+    for name in arguments.scenarios:
+        async with bench() as place:
+            rows = (
+                many_nodes(place, arguments.nodes, arguments.seconds)
+                if name == "nodes"
+                else many_jobs(place, arguments.jobs, arguments.seconds)
+            )
+            async for row in rows:
                 print(f"| {row.what} | {row.measured} | {row.wanted} |", flush=True)
+    print(f"<!-- load of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores -->")
 
 
 @asynccontextmanager
-async def site() -> AsyncIterator[Site]:
-    with access.own_instance() as instance, tempfile.TemporaryDirectory() as folder:
-        lifecycle.up(instance)
-        server = access.ApiServer(instance.kubeconfig, layout.BIN / "kubectl", instance)
-        helm_of(server).change("install", "--create-namespace")
-        server.run("wait", "--for=condition=Established", "crd/splittrainingjobs.pslgs.dev")
-        user = server.kubeconfig_of(USER, "system:serviceaccounts", "system:authenticated")
-        configuration = Configuration()
-        await load_kube_config(config_file=str(instance.kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call] # theirs
-        with operator(user, Path(folder), PSLGS_POLL_INTERVAL="5", PSLGS_SILENCE_BOUND="30") as running:
-            async with ApiClient(configuration) as client:
-                yield Site(server, running, client)
+async def bench() -> AsyncIterator[Bench]:
+    async with cluster() as place, Servers().served() as servers:
+        watched, kubelets = JobWatch(place), Kubelets(place, servers)
+        await place.make(NODES, node(COMPUTE_NODE))
+        async with asyncio.TaskGroup() as tasks:
+            background = [tasks.create_task(watched.run()), tasks.create_task(kubelets.run())]
+            yield Bench(place, watched, kubelets, servers)
+            for task in background:
+                task.cancel()
 
 
-async def many_nodes(place: Site, number: int) -> list[Row]:
+async def many_nodes(place: Bench, number: int, seconds: float) -> AsyncIterator[Row]:
     """One job with a client on each of many nodes."""
-    await together(place.make(NODES, node(f"edge-{index:04}", edge="true")) for index in range(number))
-    before, computed = place.server.mark(), place.cpu_seconds()
-    began = time.monotonic()
-    await place.make(TRAINING_JOBS, training_job("large", NAMESPACE, {"edge": "true"}))
-    await until(lambda: place.has(number + 1))
-    made = time.monotonic() - began
-    written, computed = place.writes(before), place.cpu_seconds() - computed
-    peak = place.megabytes("VmHWM")
-    await until(lambda: place.has(number + 1, PODS), 600)  # the Job controller makes some twenty a second
-    await settled(place)
-    mark, idle_from = place.server.mark(), time.monotonic()
-    await asyncio.sleep(60)
-    rate = place.writes(mark) / (time.monotonic() - idle_from)
-    await request(place.client, "DELETE", TRAINING_JOBS.path(NAMESPACE, "large"))
-    await until(lambda: place.has(0), 600)
-    return [
-        Row(
-            f"{number} nodes: all client Jobs are made",
-            f"{made:.1f} s, {written} writes, {computed:.1f} s of CPU",
-            "< 90 s",
-        ),
-        Row(f"{number} nodes: peak memory of the operator", f"{peak:.0f} MB", "< 400 MB"),
-        Row(f"{number} nodes: writes while nothing happens", f"{rate:.2f}/s", "< 1/s"),
-    ]
+    what = f"one job, {number:,} nodes"
+    await together(
+        place.cluster.make(NODES, node(f"edge-{index:04}", edge="true")) for index in range(number)
+    )
+    await asyncio.sleep(5)
+    mark, began = place.cluster.mark(), time.monotonic()
+    await place.cluster.make(TRAINING_JOBS, training_job("large", NAMESPACE, {"edge": "true"}))
+    made = await place.cluster.reaches(number + 1, JOBS, 1200)
+    used = place.cluster.usage(mark)
+    yield Row(
+        f"{what}: all client Jobs are created",
+        f"{made:.0f} s, {used.writes:,} writes, {used.cpu:.1f} s of CPU",
+        "< 8 min",
+    )
+
+    async def all_started() -> bool:
+        return place.kubelets.started == number + 1
+
+    await until(all_started, 1800)
+    used = place.cluster.usage(mark)
+    yield Row(
+        f"{what}: all client pods run",
+        f"{time.monotonic() - began:.0f} s, {used.writes:,} writes, {used.cpu:.1f} s of CPU",
+        "< 8 min",
+    )
+    summary = f"{number}/{number}"
+    await place.jobs.first_seen(
+        ["large"], lambda job: job.get("status", {}).get("clients", {}).get("summary") == summary
+    )
+    yield Row(f"{what}: the status counts all clients", f"{time.monotonic() - began:.0f} s")
+    await asyncio.sleep(_FIGURES_SECONDS)
+    for row in await place.training(seconds, what):
+        yield row
+    yield Row(f"{what}: false Degraded", place.degraded(), "none")
+    yield memory(place, what)
 
 
-async def many_jobs(place: Site, number: int) -> list[Row]:
+async def many_jobs(place: Bench, number: int, seconds: float) -> AsyncIterator[Row]:
     """Many jobs that share five nodes; then something changes for all of them at once."""
-    await together(place.make(NODES, node(f"pool-{index}", pool="true")) for index in range(5))
+    what = f"{number} jobs of {_POOL} clients"
+    await together(place.cluster.make(NODES, node(f"pool-{index}", pool="true")) for index in range(_POOL))
     names = [f"job-{index:03}" for index in range(number)]
-    began = time.monotonic()
+    mark, began = place.cluster.mark(), time.monotonic()
     jobs = [training_job(name, NAMESPACE, {"pool": "true"}) for name in names]
-    await together(place.make(TRAINING_JOBS, job) for job in jobs)
-    await until(lambda: place.has(6 * number), 600)
-    made = time.monotonic() - began
-    await until(lambda: place.has(6 * number, PODS), 600)
-    await settled(place)
-    computed = place.cpu_seconds()
-    changed = await latencies(place, names)
-    computed = place.cpu_seconds() - computed
-    began = time.monotonic()
-    await place.make(NODES, node("pool-5", pool="true"))
-    await until(lambda: place.has(7 * number), 600)
-    joined = time.monotonic() - began
-    ordered = sorted(changed)
-    p95 = ordered[int(0.95 * len(ordered))]
-    return [
-        Row(f"{number} jobs of 5 clients applied at once: all is made", f"{made:.0f} s", ""),
-        Row(
-            f"{number} jobs changed at once: until their status says so",
-            f"median {statistics.median(ordered):.1f} s, p95 {p95:.1f} s, longest {ordered[-1]:.1f} s, "
-            f"{computed:.1f} s of CPU",
-            "p95 ≤ 5 s",
-        ),
-        Row(f"{number} jobs: a node joins, until every job has its client", f"{joined:.1f} s", ""),
-        Row(f"{number} jobs: memory of the operator", f"{place.megabytes('VmRSS'):.0f} MB", "< 400 MB"),
-    ]
+    await together(place.cluster.make(TRAINING_JOBS, job) for job in jobs)
+    made = await place.cluster.reaches((_POOL + 1) * number, JOBS)
+    used = place.cluster.usage(mark)
+    yield Row(
+        f"{what}, applied at once: all child Jobs are created",
+        f"{made:.0f} s, {used.writes:,} writes, {used.cpu:.1f} s of CPU",
+    )
+    await place.cluster.reaches((_POOL + 1) * number, PODS)
+    await place.jobs.first_seen(names, has_condition("Ready", "True"), 600)
+    yield Row(f"{what}: all of them train", f"{time.monotonic() - began:.0f} s")
+    await asyncio.sleep(_FIGURES_SECONDS)
+    for row in await place.training(seconds, what):
+        yield row
+    async for row in reactions(place, names):
+        yield row
+    yield memory(place, what)
 
 
-async def latencies(place: Site, names: list[str]) -> list[float]:
-    """Change the spec of every job, and measure how long each status takes to tell of it."""
-    seen: dict[str, float] = {}
-    watch = asyncio.create_task(observe(place, set(names), seen))
+async def reactions(place: Bench, names: Sequence[str]) -> AsyncIterator[Row]:
+    """Change something for all training jobs at once, and measure until their statuses show it."""
+    poll = "≤ 5 s more than the poll interval of 5 s"
+
+    async def change_spec(name: str) -> None:
+        await place.cluster.patch(TRAINING_JOBS, name, {"spec": {"backoffLimit": 5}})
+
+    def is_second(job: dict[str, Any]) -> bool:
+        return bool(job.get("status", {}).get("observedGeneration") == 2)
+
+    yield await reaction(place, names, "the spec changes", change_spec, is_second, "p95 ≤ 5 s")
+
+    began, number = time.monotonic(), len(names)
+    await place.cluster.make(NODES, node(f"pool-{_POOL}", pool="true"))
+    await place.cluster.reaches((_POOL + 2) * number, JOBS)
+    yield Row("a node joins: every job has its client Job", f"{time.monotonic() - began:.1f} s")
+    summary = f"{_POOL + 1}/{_POOL + 1}"
+    await place.jobs.first_seen(
+        names, lambda job: job.get("status", {}).get("clients", {}).get("summary") == summary
+    )
+    yield Row("… and every status counts it", f"{time.monotonic() - began:.1f} s")
+    yield Row("false Degraded until here", place.degraded(), "none")
+
+    async def lose(name: str) -> None:
+        place.servers.lost[name] = {"pool-0-0"}
+
+    async def find(name: str) -> None:
+        place.servers.lost[name] = set()
+
+    lost, found = has_condition("Degraded", "True"), has_condition("Degraded", "False")
+    yield await reaction(place, names, "servers report a lost client", lose, lost, poll)
+    yield await reaction(place, names, "the clients are back", find, found, poll)
+    ended = has_condition("Complete", "True")
+    yield await reaction(
+        place,
+        names,
+        "trainings end (and the Job controller completes their Jobs)",
+        place.kubelets.finish,
+        ended,
+        "p95 ≤ 5 s",
+    )
+
+
+async def reaction(  # noqa: PLR0913, PLR0917 - what a change is
+    place: Bench, names: Sequence[str], what: str, change: Change, shows: Predicate, wanted: str
+) -> Row:
+    """Change every job, and measure how long each status takes to show it."""
     sent: dict[str, float] = {}
 
-    async def change(name: str) -> None:
+    async def timed(name: str) -> None:
         sent[name] = time.monotonic()
-        await place.patch(TRAINING_JOBS, name, {"spec": {"backoffLimit": 5}})
+        await change(name)
 
-    await together(change(name) for name in names)
-    await asyncio.wait_for(watch, 300)
-    return [seen[name] - sent[name] for name in names]
-
-
-async def observe(place: Site, names: set[str], seen: dict[str, float]) -> None:
-    """Watch until every job's status tells of its second generation."""
-    url = f"{place.client.configuration.host}{TRAINING_JOBS.path(NAMESPACE)}?watch=true"
-    while not seen.keys() >= names:  # a watch may end at any time, and begins with all there is
-        response = (await place.client.call_api("GET", url, {"Accept": "application/json"})).response
-        async for line in response.content:
-            job = json.loads(line)["object"]
-            if job.get("status", {}).get("observedGeneration") == 2:
-                seen.setdefault(job["metadata"]["name"], time.monotonic())
-            if seen.keys() >= names:
-                break
-        response.close()
+    mark = place.cluster.mark()
+    watch = asyncio.create_task(place.jobs.first_seen(names, shows))
+    await together(timed(name) for name in names)
+    seen = await watch
+    used = place.cluster.usage(mark)
+    return Row(
+        f"{what}, for all jobs at once: until the status shows it",
+        f"{spread([seen[name] - sent[name] for name in names])}; {used.cpu:.1f} s of CPU",
+        wanted,
+    )
 
 
-async def settled(place: Site) -> None:
-    """Wait until the operator has not written for ten seconds; nodes without kubelets get lost first."""
-    while True:
-        mark = place.server.mark()
-        await asyncio.sleep(10)
-        if not place.writes(mark):
-            return
+def spread(seconds: Sequence[float]) -> str:
+    """Describe durations."""
+    ordered = sorted(seconds)
+    p95 = ordered[int(0.95 * len(ordered))]
+    return f"median {statistics.median(ordered):.1f} s, p95 {p95:.1f} s, longest {ordered[-1]:.1f} s"
 
 
-async def until(look: Callable[[], Awaitable[bool]], seconds: float = 300) -> None:
-    async with asyncio.timeout(seconds):
-        while not await look():
-            await asyncio.sleep(0.25)
-
-
-async def together(work: Iterable[Awaitable[None]]) -> None:
-    slots = asyncio.Semaphore(AT_ONCE)
-
-    async def one(item: Awaitable[None]) -> None:
-        async with slots:
-            await item
-
-    await asyncio.gather(*map(one, work))
-
-
-def node(name: str, **labels: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
+def memory(place: Bench, what: str) -> Row:
+    """Read the operator's memory, now and at its peak."""
+    now, peak = place.cluster.megabytes("VmRSS"), place.cluster.megabytes("VmHWM")
+    return Row(f"{what}: memory of the operator", f"{now:.0f} MB, at most {peak:.0f} MB", "< 400 MB")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,35 @@
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from hypothesis import settings
 
+import hypothesis_profiles
 from cluster.testcluster import access
 
 DEFINITIONS = Path(__file__).parents[1] / "crds"
+SLOW_MODULE = re.compile(r"^pytestmark = .*pytest\.mark\.(slow|e2e)\b", re.MULTILINE)
+OTHER_PROGRAMS = {"api_server", "helm", "lent_server"}
+"""Fixtures that start programs; `make test-fast` leaves out the tests that use them."""
 
-# A busy machine makes a single example slow now and then; pytest-timeout ends what hangs.
-settings.register_profile("patient", settings(), deadline=None)
-settings.load_profile("patient")
+hypothesis_profiles.register()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave modules of slow tests only unread in `make test-fast`: some import for seconds."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    return True if SLOW_MODULE.search(collection_path.read_text()) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("e2e"):
-            item.add_marker("slow")
-        if isinstance(item, pytest.Function) and "api_server" in item.fixturenames:
+        fixtures = item.fixturenames if isinstance(item, pytest.Function) else ()
+        if "api_server" in fixtures:
             item.add_marker("api_server")
+        if item.get_closest_marker("e2e") or OTHER_PROGRAMS.intersection(fixtures):
+            item.add_marker("slow")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -52,9 +62,7 @@ def own_api_server(api_server: access.ApiServer) -> access.ApiServer:
 def defined(api_server: access.ApiServer) -> access.ApiServer:
     """An API server that knows the kind."""
     api_server.run("apply", "--server-side", "--force-conflicts", f"--filename={DEFINITIONS}")
-    # Unlike --for=condition, this waits as well while there are no conditions yet.
-    established = '--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
-    api_server.run("wait", established, "--timeout=60s", "crd/splittrainingjobs.pslgs.dev")
+    api_server.wait_for_kinds()
     return api_server
 
 
@@ -62,6 +70,19 @@ def defined(api_server: access.ApiServer) -> access.ApiServer:
 def namespace(api_server: access.ApiServer) -> Iterator[str]:
     """A namespace of its own for each test."""
     name = f"test-{uuid4().hex[:8]}"
-    api_server.run("create", "namespace", name)
+    api_server.direct.create("/api/v1/namespaces", {"metadata": {"name": name}})
     yield name
-    api_server.run("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+    api_server.direct.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def parameters_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put each parameter on the meta device; the arithmetic of a builder (RegNet's widths) stays real."""
+    from torch import Tensor, nn  # noqa: PLC0415 - most tests do without it
+
+    make = nn.Parameter.__new__
+
+    def make_on_meta(cls: type[nn.Parameter], data: Tensor, *arguments: bool) -> nn.Parameter:
+        return make(cls, data.to("meta"), *arguments)
+
+    monkeypatch.setattr(nn.Parameter, "__new__", make_on_meta)

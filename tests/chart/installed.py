@@ -47,7 +47,7 @@ class Site:
 
     def make_job(self, namespace: str, name: str = "digits") -> None:
         """Apply a job that finds no node."""
-        self.server.run("wait", "--for=condition=Established", "--timeout=30s", CRD)
+        self.server.wait_for_kinds()
         self.server.run.apply(training_job(name, namespace, {"site": namespace}))
 
     def job(self, namespace: str, name: str = "digits") -> Mapping[str, Any]:

@@ -12,6 +12,9 @@ import yaml
 from chart.prometheus_operator import MONITORED, MONITORING
 from cluster.testcluster.helm import CHART, NAMESPACE, RELEASE
 
+KUEUE = ("kueue.x-k8s.io/v1beta2/Workload",)
+"""What a cluster with Kueue knows."""
+
 Objects = list[dict[str, Any]]
 
 POD = "pslgs-operator-0"
@@ -35,6 +38,7 @@ EVERYTHING = {
         "silenceBoundSeconds": 60,
         "clientSeries": 50,
     },
+    "kueue": {"enabled": True},
     "jsonLogs": False,
     "logLevel": "warning",
     "replicas": 2,
@@ -94,12 +98,12 @@ class Renderer:
         command = [str(self.binary), *words, str(CHART), "--kube-version=1.34", "--values=-"]
         return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)
 
-    def render(self, values: Mapping[str, Any], knows: tuple[str, ...] = MONITORING) -> Objects:
+    def render(self, values: Mapping[str, Any], knows: tuple[str, ...] = (*MONITORING, *KUEUE)) -> Objects:
         """Return what would be installed in a cluster that knows these APIs."""
         apis = [f"--api-versions={each}" for each in knows]
         done = self.ask("template", RELEASE, f"--namespace={NAMESPACE}", *apis, values=values)
         assert done.returncode == 0, done.stderr
-        return [each for each in yaml.safe_load_all(done.stdout) if each]
+        return [each for each in yaml.load_all(done.stdout, yaml.CSafeLoader) if each]
 
     def refusal(self, values: Mapping[str, Any]) -> str:
         """Return what Helm says to values that it refuses."""

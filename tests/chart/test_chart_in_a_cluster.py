@@ -24,7 +24,7 @@ DEPLOYMENT = "deployment/pslgs-operator"
 def test_the_api_server_would_take_it_without_a_warning(values: Mapping[str, Any], site: Site) -> None:
     site.make_namespaces("team-a", "team-b")
     site.server.run.apply(*definitions())
-    site.server.run("wait", "--for=condition=Established", "crd", "--all")
+    site.server.wait_for_kinds()
     objects = site.renderer.render(values)
     strict = ("--dry-run=server", "--validate=strict", "--warnings-as-errors")
     said = site.server.run(

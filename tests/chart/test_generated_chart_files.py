@@ -43,6 +43,7 @@ def test_every_value_is_described_and_every_object_says_what_may_be_in_it() -> N
     assert [path for path, each in values if each["type"] == "array" and "items" not in each] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

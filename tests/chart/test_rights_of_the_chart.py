@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chart.rendering import EVERYTHING, VALUE_SETS, Objects, Renderer, of_kind
+from chart.rendering import EVERYTHING, VALUE_SETS, Objects, Renderer, environment, of_kind
 from cluster.testcluster.appimages import ROOT
 from cluster.testcluster.helm import NAMESPACE
 
@@ -17,28 +17,47 @@ MONITORS = {
     ("monitoring.coreos.com", "podmonitors", verb)
     for verb in ("get", "list", "watch", "create", "patch", "delete")
 }
+COLLECTING = {("monitoring.coreos.com", "podmonitors", verb) for verb in ("list", "delete")}
+"""Without PodMonitors, to remove those that were created before."""
+
+QUEUES = {
+    *(
+        ("kueue.x-k8s.io", "workloads", verb)
+        for verb in ("get", "list", "watch", "create", "patch", "delete")
+    ),
+    ("kueue.x-k8s.io", "workloads/status", "patch"),
+}
+FLAVORS = {
+    ("kueue.x-k8s.io", "resourceflavors", "get"),
+    ("kueue.x-k8s.io", "workloadpriorityclasses", "get"),
+    ("scheduling.k8s.io", "priorityclasses", "get"),
+}
 
 Right = tuple[str, str, str]
 LEASES: set[Right] = {("coordination.k8s.io", "leases", verb) for verb in ("get", "create", "update")}
 
-RIGHTS: set[Right] = NODES | {
-    (group, resource, verb)
-    for group, resource, verbs in (
-        ("pslgs.dev", "splittrainingjobs", "get list watch delete"),
-        ("pslgs.dev", "splittrainingjobs/status", "patch"),
-        ("pslgs.dev", "splittrainingjobs/finalizers", "update"),
-        ("", "pods", "list watch delete"),
-        ("batch", "jobs", "get list watch create patch delete"),
-        ("", "services", "get list watch create patch delete"),
-        ("", "configmaps", "get list watch create patch delete"),
-        ("", "persistentvolumeclaims", "get list watch create patch"),
-        ("networking.k8s.io", "networkpolicies", "get list watch create patch delete"),
-        ("", "secrets", "list watch create patch delete"),
-        ("", "events", "create list patch"),
-        ("coordination.k8s.io", "leases", "get create update"),
-    )
-    for verb in verbs.split()
-}
+RIGHTS: set[Right] = (
+    NODES
+    | COLLECTING
+    | {
+        (group, resource, verb)
+        for group, resource, verbs in (
+            ("pslgs.dev", "splittrainingjobs", "get list watch delete"),
+            ("pslgs.dev", "splittrainingjobs/status", "patch"),
+            ("pslgs.dev", "splittrainingjobs/finalizers", "update"),
+            ("", "pods", "list watch delete"),
+            ("batch", "jobs", "get list watch create patch delete"),
+            ("", "services", "get list watch create patch delete"),
+            ("", "configmaps", "get list watch create patch delete"),
+            ("", "persistentvolumeclaims", "get list watch create patch"),
+            ("networking.k8s.io", "networkpolicies", "get list watch create patch delete"),
+            ("", "secrets", "list watch create patch delete"),
+            ("", "events", "create list patch"),
+            ("coordination.k8s.io", "leases", "get create update"),
+        )
+        for verb in verbs.split()
+    }
+)
 """No right to read a Secret by name, nor to change nodes, pods or a job's spec; pods may be deleted."""
 
 OWN: set[Right] = {("", "secrets", verb) for verb in ("get", "list", "watch", "create", "update", "delete")}
@@ -99,9 +118,18 @@ def test_leases_are_read_and_changed_by_name_only(helm: Renderer) -> None:
 
 def test_pod_monitors_need_rights_of_their_own(helm: Renderer) -> None:
     assert granted(helm.render(VALUE_SETS["everything"])) == {
-        None: RIGHTS | MONITORS,
+        None: RIGHTS | MONITORS | QUEUES | FLAVORS,
         NAMESPACE: LEASES | OWN,
     }
+
+
+def test_kueue_needs_rights_of_its_own_and_only_where_it_is(helm: Renderer) -> None:
+    values = {**VALUE_SETS["namespaced"], "kueue": {"enabled": True}}
+    in_namespaces = dict.fromkeys(("team-a", "team-b"), (RIGHTS - NODES) | QUEUES)
+    assert granted(helm.render(values)) == {None: NODES | FLAVORS, NAMESPACE: LEASES | OWN, **in_namespaces}
+    without = helm.render({"kueue": {"enabled": True}}, knows=())
+    assert granted(without) == {None: RIGHTS, NAMESPACE: LEASES | OWN}
+    assert environment(without)["PSLGS_KUEUE"] == "false"
 
 
 def test_rights_can_be_left_to_others(helm: Renderer) -> None:

@@ -90,6 +90,7 @@ def test_every_setting_can_be_set(helm: Renderer) -> None:
         monitoring_namespaces=("monitoring", "observability"),
         monitoring_pod_labels={"app": "prometheus"},
         operator_labels=OPERATOR_LABELS,
+        kueue=True,
         pod_monitors=True,
         pod_monitor_labels={"release": "prometheus"},
         pod_monitor_endpoint={

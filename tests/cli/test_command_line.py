@@ -13,6 +13,7 @@ from typer.testing import Result
 Pslgs = Callable[..., Result]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "entry",
     [

@@ -81,7 +81,13 @@ def invoke(*arguments: str):
     return CliRunner().invoke(app, ["run", "job.yaml", *arguments])
 
 
-@pytest.mark.parametrize(("overrides", "path", "words"), REFUSALS.values(), ids=REFUSALS.keys())
+@pytest.mark.parametrize(
+    ("overrides", "path", "words"),
+    [
+        pytest.param(*given, id=name, marks=[pytest.mark.slow] * (name == "unknown architecture"))
+        for name, given in REFUSALS.items()
+    ],
+)
 def test_a_bad_input_is_refused_before_anything_starts(folder, overrides, path, words):
     result = invoke(*(argument for override in overrides for argument in ("--set", override)))
     assert result.exit_code == ExitCode.BAD_INPUT, result.output

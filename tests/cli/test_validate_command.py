@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from typer.testing import Result
 
 Pslgs = Callable[..., Result]
@@ -72,3 +73,52 @@ def test_a_model_in_two_parts_and_data_of_each_client_are_summarized(pslgs: Pslg
     result = pslgs("validate", job, "--set", own, "--set", "spec.model={architecture: 'hospital.nets:parts'}")
     assert "hospital.nets:parts, in two parts" in result.stdout
     assert "Custom hospital.scans:dataset, each client has its own" in result.stdout
+
+
+@pytest.fixture
+def images_job(tmp_path: Path, job: Path) -> Path:
+    """A manifest of images at two sites, with a file that is no image."""
+    for name in ("Site_1/cat/0.png", "Site_1/dog/0.png", "Site_1/dog/notes.txt", "b/cat/0.png", ".DS_Store"):
+        file = tmp_path / "data" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    train = f"{{format: ImageFolder, path: '{tmp_path}/data/{{client}}'}}"
+    job.write_text(job.read_text().replace("{format: ScikitLearn, name: digits}", train))
+    return job
+
+
+def test_data_on_this_machine_are_listed_with_what_is_left_out(pslgs: Pslgs, images_job: Path) -> None:
+    result = pslgs("validate", images_job)
+    assert result.exit_code == 0
+    assert [
+        line.removeprefix("  files     ").replace("\N{NO-BREAK SPACE}", " ")
+        for line in result.stdout.splitlines()
+        if line.startswith("  files")
+    ] == [
+        "the data of 'Site_1' are those of the client site-1",
+        "not a client's data: 1 hidden file (.DS_Store)",
+        "spec.data.train of b: 1 image (cat 1)",
+        "spec.data.train of site-1: 2 images (cat 1, dog 1); left out: 1 file that is not an image "
+        "(dog/notes.txt)",
+    ]
+
+
+def test_found_data_are_listed_as_json(pslgs: Pslgs, images_job: Path) -> None:
+    document = json.loads(pslgs("validate", images_job, "--format", "json").stdout)
+    assert [(each["client"], each["leftOut"]) for each in document["data"]] == [
+        ("b", {}),
+        ("site-1", {"not_an_image": 1}),
+    ]
+
+
+def test_data_on_other_machines_are_no_violation(pslgs: Pslgs, job: Path) -> None:
+    result = pslgs("validate", job, "--set", "spec.data.train={format: NumPy, path: /nowhere/x.npz}")
+    assert result.exit_code == 0
+    assert "spec.data.train: is '/nowhere/x.npz', which matches no file" in result.stdout
+
+
+def test_names_that_cannot_be_clients_are_violations(pslgs: Pslgs, images_job: Path, tmp_path: Path) -> None:
+    (tmp_path / "data" / "Zürich").mkdir()
+    result = pslgs("validate", images_job)
+    assert result.exit_code == 2
+    assert "error: spec.data.train.path: leads to 'Zürich'" in result.stderr

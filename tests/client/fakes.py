@@ -7,9 +7,11 @@ async with fake_client() as client:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,10 @@ from prometheus_client import CollectorRegistry
 from torch import Tensor, nn
 
 from pslgs.client.compute import ClientModel
-from pslgs.client.loading import LoadingThreads, LocalData, Prefetcher
+from pslgs.client.loading import BatchLoad, LoadingThreads, LocalData, Prefetcher
 from pslgs.client.order_loop import execute_orders
 from pslgs.client.tasks import ClientContext
-from pslgs.data.client_dataset import Batch, ClientDataset, DatasetOwner
+from pslgs.data.client_dataset import ClientDataset, DatasetOwner
 from pslgs.data.transforms import build_pipeline
 from pslgs.process.termination_message import ExitStatus
 from pslgs.spec import InputError, JobSpec
@@ -72,35 +74,65 @@ class Rows:
         return row * float("nan") if index == self.not_finite else row
 
 
-class ManualLoading(LoadingThreads):
-    """Loads batches in the event loop: at once, or, while ``held``, after `release`.
+class ManualExecutor(Executor):
+    """Runs calls when they are submitted, or, while ``held``, at `release`.
 
     Attributes:
-        held: Whether loads wait for `release`.
-        loads: Epoch, offset and number of samples of each requested load.
-        cancelled: Number of loads that were cancelled.
+        held: Whether calls wait for `release`.
+        cancelled: Number of calls that were cancelled.
     """
 
     def __init__(self) -> None:
         self.held = False
-        self.loads: list[tuple[int | None, int, int]] = []
         self.cancelled = 0
-        self._released = asyncio.Event()
+        self._waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
 
-    async def load(self, dataset: ClientDataset, epoch: int | None, offset: int, count: int) -> Batch:
-        self.loads.append((epoch, offset, count))
-        try:
-            if self.held:
-                await self._released.wait()
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-        return dataset.collate(epoch, offset, dataset.decode(epoch, offset, count, lambda: False))
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.add_done_callback(self._count)
+        self._waiting.append((future, partial(call, *args, **kwargs)))
+        if not self.held:
+            self.release()
+        return future
 
     def release(self) -> None:
-        """Let waiting and later loads proceed."""
+        """Run the waiting calls, and let later ones proceed."""
         self.held = False
-        self._released.set()
+        waiting, self._waiting = self._waiting, []
+        for future, call in waiting:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(call())
+                except InputError as error:
+                    future.set_exception(error)
+
+    def _count(self, future: Future[Any]) -> None:
+        self.cancelled += future.cancelled()
+
+
+class ManualLoading(LoadingThreads):
+    """Loads batches in the event loop; see `ManualExecutor`.
+
+    Attributes:
+        executor: Runs the loads.
+        loads: Epoch, offset and number of samples of each requested load.
+    """
+
+    def __init__(self) -> None:
+        self.executor = ManualExecutor()
+        self.loads: list[tuple[int | None, int, int]] = []
+        super().__init__(1, self.executor)
+
+    def load(
+        self,
+        dataset: ClientDataset,
+        epoch: int | None,
+        offset: int,
+        count: int,
+        on_loaded: Callable[[], None] = lambda: None,
+    ) -> BatchLoad:
+        self.loads.append((epoch, offset, count))
+        return super().load(dataset, epoch, offset, count, on_loaded)
 
 
 @dataclass

@@ -38,13 +38,13 @@ async def test_a_step_discards_the_batch_that_an_evaluation_prefetched():
     async with fake_client() as client:
         client.feed(evaluate(0, 6), *client.parameters(attempt=0))
         await settle()
-        client.loading.held = True
+        client.loading.executor.held = True
         client.feed(evaluate(0, 3, step=2), *client.parameters(step=2, attempt=0))
         await settle()
         client.feed(abort(step=2, attempt=0), forward(4, step=3))
         await settle()
         assert client.loading.loads == [(None, 0, 6), (None, 6, 4), (None, 0, 3), (1, 0, 4)]
-        assert client.loading.cancelled == 1
+        assert client.loading.executor.cancelled == 1
 
 
 async def test_an_aborted_evaluation_sends_nothing():

@@ -57,7 +57,7 @@ def threads():
 async def test_several_threads_load_the_same_batch_as_one_thread(samples, rows, threads):
     data = dataset(rows)
     offset = (ROWS - samples) // 2
-    batch = await threads.load(data, 2, offset, samples)
+    batch = await threads.load(data, 2, offset, samples).result()
     expected = data.batch(2, offset, samples)
     assert torch.equal(batch.inputs, expected.inputs)
     assert torch.equal(batch.labels, expected.labels)
@@ -67,14 +67,14 @@ async def test_several_threads_decode_one_batch_in_parallel(rows, threads):
     data = dataset(rows)
     together = Barrier(4, timeout=60)
     rows.gate = lambda index: together.wait() if index % 16 == 0 else None
-    await threads.load(data, None, 0, ROWS)
+    await threads.load(data, None, 0, ROWS).result()
 
 
 async def test_one_thread_decodes_in_order(rows):
     data, one = dataset(rows), LoadingThreads(1)
     decoded: list[int] = []
     rows.gate = decoded.append
-    await one.load(data, None, 0, ROWS)
+    await one.load(data, None, 0, ROWS).result()
     one.close()
     assert decoded == list(range(ROWS))
 
@@ -91,7 +91,7 @@ async def test_after_a_damaged_sample_the_other_threads_stop_before_their_next_s
 
     rows.gate = gate
     with pytest.raises(InputError, match="damaged row 0"):
-        await threads.load(data, None, 0, ROWS)
+        await threads.load(data, None, 0, ROWS).result()
     go_on.set()
     threads.close()
     assert set(decoded) <= {16, 32, 48}
@@ -109,7 +109,7 @@ async def test_a_cancelled_load_stops_before_its_next_sample(rows):
         go_on.wait(60)
 
     rows.gate = gate
-    loading = asyncio.create_task(one.load(data, None, 0, ROWS))
+    loading = asyncio.create_task(one.load(data, None, 0, ROWS).result())
     await begun.wait()
     loading.cancel()
     await asyncio.wait({loading})
@@ -130,7 +130,7 @@ async def test_closing_stops_running_loads(rows):
         closing.wait(60)
 
     rows.gate = gate
-    loading = asyncio.create_task(one.load(data, None, 0, ROWS))
+    loading = asyncio.create_task(one.load(data, None, 0, ROWS).result())
     await begun.wait()
     one.close()
     loading.cancel()
@@ -178,37 +178,37 @@ async def test_a_smaller_batch_is_taken_from_a_prefetched_one(prefetched):
     ids=["epoch", "in order", "earlier", "longer", "later", "elsewhere"],
 )
 async def test_any_other_batch_is_loaded_and_the_prefetched_one_discarded(wanted, prefetched):
-    prefetched.loading.held = True
+    prefetched.loading.executor.held = True
     prefetched.prefetcher.prefetch(1, 4, 3)
     await settle()
     taking = asyncio.create_task(prefetched.prefetcher.take(*wanted))
     await settle()
-    assert prefetched.loading.cancelled == 1
-    prefetched.loading.release()
+    assert prefetched.loading.executor.cancelled == 1
+    prefetched.loading.executor.release()
     assert len((await taking).labels) == wanted[2]
     assert prefetched.loading.loads == [(1, 4, 3), wanted]
     assert prefetched.seconds == [2]
 
 
 async def test_at_most_one_batch_is_prefetched(prefetched):
-    prefetched.loading.held = True
+    prefetched.loading.executor.held = True
     for offset in range(SAMPLES - 1):
         prefetched.prefetcher.prefetch(1, offset, 1)
         await settle()
-        assert prefetched.loading.cancelled == offset
+        assert prefetched.loading.executor.cancelled == offset
     prefetched.prefetcher.discard()
     await settle()
-    assert prefetched.loading.cancelled == SAMPLES - 1
+    assert prefetched.loading.executor.cancelled == SAMPLES - 1
 
 
 async def test_cancelling_a_take_cancels_the_load_of_the_prefetched_batch(prefetched):
-    prefetched.loading.held = True
+    prefetched.loading.executor.held = True
     prefetched.prefetcher.prefetch(1, 0, 4)
     taking = asyncio.create_task(prefetched.prefetcher.take(1, 0, 4))
     await settle()
     taking.cancel()
     await settle()
-    assert prefetched.loading.cancelled == 1
+    assert prefetched.loading.executor.cancelled == 1
 
 
 async def test_the_error_of_a_prefetch_is_raised_when_the_batch_is_taken(prefetched):

@@ -126,7 +126,7 @@ async def test_a_step_that_a_lost_connection_interrupted_is_executed_on_the_next
 
 async def test_a_stop_signal_cancels_the_work():
     async with fake_client() as client:
-        client.loading.held = True
+        client.loading.executor.held = True
         client.feed(forward(4))
         stop = asyncio.get_running_loop().create_future()
 
@@ -138,7 +138,7 @@ async def test_a_stop_signal_cancels_the_work():
         stop.set_result("stopped by SIGTERM")
         assert await stopped == INTERRUPTED
         assert client.execution.cancelled()
-        assert client.loading.cancelled == 1
+        assert client.loading.executor.cancelled == 1
 
 
 async def test_work_that_ends_by_itself_returns_its_own_ending():

@@ -36,7 +36,8 @@ def waits(monkeypatch):
 async def run_client(address: str) -> ExitStatus:
     options = ClientOptions("client-0", address, None, Path("cache"), cores=1)
     health = ClientHealth("client-0", lambda: 0.0)
-    return await main._serve(None, None, Hello(client_id="client-0"), None, options, health)
+    model = SimpleNamespace(features=0)
+    return await main._serve(None, model, Hello(client_id="client-0"), None, options, health)
 
 
 async def exit_status_after(errors: list) -> ExitStatus:

@@ -40,11 +40,11 @@ async def test_a_batch_is_loaded_while_its_parameters_arrive():
 
 async def test_the_forward_pass_waits_for_a_slow_load():
     async with fake_client() as client:
-        client.loading.held = True
+        client.loading.executor.held = True
         client.feed(forward(4), *client.parameters())
         await settle()
         assert kinds(client.connection) == []
-        client.loading.release()
+        client.loading.executor.release()
         await settle()
         assert kinds(client.connection) == ANSWER
 
@@ -62,7 +62,7 @@ async def test_the_backward_pass_does_not_wait_for_the_next_batch():
         client.torch.held = True
         client.feed(forward(4, following=3), *client.parameters())
         await settle()
-        client.loading.held = True
+        client.loading.executor.held = True
         client.torch.held = False
         client.torch.work()
         await settle()
@@ -89,7 +89,7 @@ async def test_after_an_abort_in_any_phase_the_next_attempt_is_executed_complete
     async with fake_client() as client:
         match phase:
             case "loading":
-                client.loading.held = True
+                client.loading.executor.held = True
                 client.feed(forward(4, following=2), *client.parameters())
             case "parameters":
                 client.feed(forward(4, following=2))
@@ -109,7 +109,7 @@ async def test_after_an_abort_in_any_phase_the_next_attempt_is_executed_complete
         await settle()
         client.feed(abort())
         await settle()
-        client.loading.release()
+        client.loading.executor.release()
         client.torch.held = False
         client.connection.reads.set()
         client.connection.sent_frames.clear()
@@ -125,12 +125,12 @@ async def test_after_an_abort_in_any_phase_the_next_attempt_is_executed_complete
 
 async def test_an_abort_cancels_the_load():
     async with fake_client() as client:
-        client.loading.held = True
+        client.loading.executor.held = True
         client.feed(forward(4))
         await settle()
         client.feed(abort())
         await settle()
-        assert client.loading.cancelled == 1
+        assert client.loading.executor.cancelled == 1
 
 
 async def test_an_abort_of_another_attempt_is_ignored():
@@ -152,9 +152,9 @@ async def test_tensors_of_an_earlier_attempt_are_ignored():
 
 async def test_a_new_order_replaces_the_current_one():
     async with fake_client() as client:
-        client.loading.held = True
+        client.loading.executor.held = True
         client.feed(forward(4), *client.parameters(), forward(3, step=2), *client.parameters(step=2))
-        client.loading.release()
+        client.loading.executor.release()
         await settle()
         assert labels_sent(client.connection) == client.training.batch(1, 0, 3).labels.tolist()
 
@@ -218,11 +218,11 @@ async def test_an_unusable_sample_is_reported_to_the_server(attribute, words, ah
 async def test_a_damaged_sample_ends_the_client_even_if_the_server_is_gone():
     async with fake_client() as client:
         client.rows.damaged = client.training.order(1).tolist()[0]
-        client.loading.held = True
+        client.loading.executor.held = True
         client.feed(forward(4))
         await settle()
         client.connection.ended = (grpc.StatusCode.UNAVAILABLE, "gone")
-        client.loading.release()
+        client.loading.executor.release()
         await settle()
         with pytest.raises(InputError, match="damaged row"):
             client.execution.result()

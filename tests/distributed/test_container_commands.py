@@ -163,7 +163,7 @@ def test_bad_data_are_reported_by_the_client_and_a_bad_model_by_the_server(pods)
     model = {"architecture": "distributed.kill_points:network", "cutLayer": "nowhere", "inputShape": [16]}
     job = pods(**QUICK | {"data": data, "model": model})
     job.server(clients=1)
-    job.client("edge-0")
+    job.client("edge-0", "--patience", "5")
     code, message = job.ended("edge-0")
     assert code == message["exitCode"] == ExitCode.BAD_INPUT
     assert message["message"].startswith("spec.data.train.path: ")

@@ -98,6 +98,27 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path):
     assert isinstance(records(run)[-1], FinishRecord)
 
 
+def test_a_users_code_that_fails_in_training_ends_the_run_with_its_place_and_traceback(tmp_path):
+    (tmp_path / "scans.py").write_text(
+        "from distributed.kill_points import Vectors\n"
+        "class Scans(Vectors):\n"
+        "    def __getitem__(self, index):\n"
+        "        if index == 150: raise KeyError('no pixels')\n"
+        "        return super().__getitem__(index)\n"
+    )
+    train = {"format": "Custom", "entrypoint": "scans:Scans"}
+    document = kill_points.manifest(data=kill_points.manifest()["spec"]["data"] | {"train": train})
+    job = write_manifest(tmp_path, document)
+    result = pslgs("--debug", "run", job, "--output", "run", cwd=tmp_path)
+    assert result.returncode == ExitCode.BAD_INPUT, described(result, tmp_path / "run")
+    lines = result.stderr.splitlines()
+    assert lines[-1].startswith("error: client client-")
+    assert lines[-1].endswith("failed to return sample 150 with KeyError: 'no pixels' (scans.py, line 4)")
+    assert "    if index == 150: raise KeyError('no pixels')" in lines
+    finish = records(tmp_path / "run")[-1]
+    assert (finish.outcome, f"error: {finish.message}") == ("BAD_INPUT", lines[-1])
+
+
 def test_clients_with_files_of_their_own_train_together(tmp_path):
     rng = np.random.default_rng(0)
     for site, samples in {"berlin": 90, "oslo": 30, "rome": 7}.items():

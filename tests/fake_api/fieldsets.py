@@ -5,7 +5,8 @@ keyed, ``v:…`` an item of a set.  Other lists, and maps that the API calls ato
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from fake_api.bodies import copied
@@ -41,23 +42,27 @@ def owned_part(body: Mapping[str, Any], *, status: bool) -> dict[str, Any]:
     return rest | ({"metadata": metadata} if metadata else {})
 
 
-def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield every leaf field with its value; an item of a keyed list is one beside its fields."""
-    keys = _keys(path, value)
+def leaves(value: Any) -> dict[Path, Any]:
+    """Return every leaf field with its value; an item of a keyed list is one beside its fields."""
+    found: dict[Path, Any] = {}
+    _add_leaves(value, (), found)
+    return found
+
+
+def _add_leaves(value: Any, path: Path, found: dict[Path, Any]) -> None:
     if type(value) is dict and value and not (path and path[-1] in _ATOMIC_MAPS):
         for name, each in value.items():
-            yield from leaves(each, (*path, f"f:{name}"))
-    elif keys:
+            _add_leaves(each, (*path, f"f:{name}"), found)
+    elif keys := _keys(path, value):
         for item in value:
             where = (*path, _key_element(item, keys))
-            yield where, None
+            found[where] = None
             for name, each in item.items():
-                yield from leaves(each, (*where, f"f:{name}"))
+                _add_leaves(each, (*where, f"f:{name}"), found)
     elif isinstance(value, list) and value and path and path[-1] in _SETS:
-        for item in value:
-            yield (*path, f"v:{json.dumps(item)}"), item
+        found |= {(*path, f"v:{json.dumps(item)}"): item for item in value}
     elif path and value is not None:
-        yield path, value
+        found[path] = value
 
 
 def merge(live: Any, config: Any, path: Path = ()) -> Any:
@@ -107,8 +112,9 @@ def _remove(value: Any, path: Path, done: Path) -> None:
                 return
 
 
-def to_fields_v1(paths: Iterable[Path]) -> dict[str, Any]:
-    """Write paths as ``fieldsV1`` of a ``managedFields`` entry."""
+@lru_cache(maxsize=4096)
+def to_fields_v1(paths: frozenset[Path]) -> dict[str, Any]:
+    """Write paths as ``fieldsV1`` of a ``managedFields`` entry, which nobody changes."""
     fields: dict[str, Any] = {}
     for path in sorted(paths):
         at = fields
@@ -138,5 +144,9 @@ def _keys(path: Path, value: Any) -> tuple[str, ...]:
 
 
 def _key_element(item: Mapping[str, Any], keys: tuple[str, ...]) -> str:
-    found = {key: item.get(key, "TCP" if key == "protocol" else None) for key in keys}
-    return f"k:{json.dumps(found, separators=(',', ':'))}"
+    return _named(tuple((key, item.get(key, "TCP" if key == "protocol" else None)) for key in keys))
+
+
+@lru_cache(maxsize=4096)
+def _named(fields: tuple[tuple[str, Any], ...]) -> str:
+    return f"k:{json.dumps(dict(fields), separators=(',', ':'))}"

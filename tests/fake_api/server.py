@@ -1,8 +1,10 @@
 """An API server in memory: requests in, answers out, with the semantics that an operator depends on."""
 
 import random
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -135,8 +137,9 @@ class FakeApiServer:
         target, since = self.target(request.path), int(request.query.get("resourceVersion") or 0)
         if since < self.storage.oldest:
             raise StatusError(410, "Expired", f"too old resource version: {since}")
-        for each in self.storage.log:
-            if each.version <= since or each.key.kind != target.kind.kind:
+        log = self.storage.log
+        for each in log[bisect_right(log, since, key=attrgetter("version")) :]:
+            if each.key.kind != target.kind.kind:
                 continue
             was = each.before is not None and self._is_listed(request, target, each.key, each.before)
             now = each.type != "DELETED" and self._is_listed(request, target, each.key, each.body)
@@ -267,8 +270,8 @@ class FakeApiServer:
     ) -> tuple[Body, Owners]:
         status = target.subresource == "status" or (not target.kind.has_status and "status" in config)
         part = owned_part(config, status=target.subresource == "status")
-        live = dict(leaves(owned_part(old, status=bool(status))))
-        applied = dict(leaves(part))
+        live = leaves(owned_part(old, status=bool(status)))
+        applied = leaves(part)
         owners = dict(self.storage.owners[target.key])
         changed = {path for path, value in applied.items() if path in live and live[path] != value}
         taken = {

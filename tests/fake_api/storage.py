@@ -172,8 +172,8 @@ class Storage:
 
     def _owners_after_update(self, key: Key, old: Body, new: Body, manager: Manager) -> Owners:
         status = manager.subresource == "status"
-        before = dict(leaves(owned_part(old, status=status)))
-        after = dict(leaves(owned_part(new, status=status)))
+        before = leaves(owned_part(old, status=status))
+        after = leaves(owned_part(new, status=status))
         changed = frozenset(
             path for path, value in after.items() if path not in before or before[path] != value
         )
@@ -198,7 +198,7 @@ class Storage:
 
 
 def _paths(body: Mapping[str, Any], *, status: bool) -> frozenset[Path]:
-    return frozenset(path for path, _ in leaves(owned_part(body, status=status)))
+    return frozenset(leaves(owned_part(body, status=status)))
 
 
 def _entry(manager: Manager, paths: frozenset[Path], api_version: str, time: str) -> dict[str, Any]:

@@ -51,8 +51,10 @@ def test_every_target_is_phony(root: Path) -> None:
         "CONTRIBUTING.md",
         "docs/architecture.md",
         "docs/install.md",
+        "docs/kueue.md",
         "docs/protocol.md",
         "docs/rbac.md",
+        "docs/versions.md",
     ],
     ids=str,
 )

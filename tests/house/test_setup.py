@@ -32,6 +32,7 @@ def test_an_unfit_python_is_refused_with_advice(script: str, advice: str, root: 
     assert not (tmp_path / ".venv").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "runs", "closing"),
     [

@@ -228,6 +228,7 @@ def checks(case: Case, rule: dict, rules_file: Path) -> dict:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.alert)
 def test_an_alert_fires_when_it_should_and_then_only(case, rules, rules_file, promtool, tmp_path):
     written = tmp_path / "test.yaml"

@@ -7,8 +7,8 @@ from pslgs.sampling.partition import hold_classes, partition, partition_extended
 from pslgs.sampling.randomness import Purpose, generator
 from pslgs.sampling.strategies.fixed_local import fixed_local_schedule
 from pslgs.sampling.strategies.fixed_proportional_local import fixed_proportional_schedule
-from pslgs.spec.data import Partition, PartitionScheme
 from pslgs.spec.errors import InputError
+from pslgs.spec.partition import Partition, PartitionScheme
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -109,6 +109,7 @@ def test_a_partition_is_the_seeds(scheme):
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("per_client", "schedule", "known"),
     [
@@ -134,7 +135,7 @@ def dirichlet(**changes) -> Partition:
 @pytest.mark.parametrize(
     ("spec", "labels", "path", "words"),
     [
-        pytest.param(dirichlet(), np.zeros(9, np.float32), "scheme", "needs classes", id="targets"),
+        pytest.param(dirichlet(), np.full(9, 0.5, np.float32), "scheme", "needs classes", id="targets"),
         pytest.param(
             dirichlet(classes_per_client=11),
             np.arange(10),

@@ -39,6 +39,7 @@ def test_the_number_of_steps_is_that_of_the_paper(batch, steps):
     assert len(draw_global_schedule([50_000], batch, np.random.default_rng(0))) == steps
 
 
+@pytest.mark.slow
 def test_local_batch_sizes_follow_the_multivariate_hypergeometric_law():
     held, batch, draws = np.array([5, 20, 0, 75]), 10, 4000
     rng = np.random.default_rng(0)
@@ -57,6 +58,7 @@ def draw_anew(epoch: Epoch, samples: dict[str, int]) -> None:
     epoch.adopt(planned, planned.run())
 
 
+@pytest.mark.slow
 def test_what_remains_after_a_loss_is_drawn_by_the_same_law():
     """Two steps, then a client is lost: the next batch is hypergeometric over what the others have left."""
     draw = partial(draw_global_schedule, global_batch_size=10)

@@ -68,6 +68,7 @@ def test_a_simulation_draws_with_it(toy):
     assert (result.strategy, result.steps.batch_size.tolist()) == ("WholeEpoch", [1_437, 1_437])
 
 
+@pytest.mark.slow
 def test_a_comparison_and_its_report_show_it(toy):
     comparison = pslgs.compare(
         job(), strategies=["Global", "WholeEpoch"], seeds=1, profile="lan", schedule_only=True
@@ -78,6 +79,7 @@ def test_a_comparison_and_its_report_show_it(toy):
     assert "var(--faint)" in render(comparison)
 
 
+@pytest.mark.slow
 def test_a_plan_predicts_it_and_passes_its_remarks_on(toy):
     planned = plan(naming(toy, parse_job(document())), OUTLOOK)
     assert (planned.own_strategy.strategy, planned.own_strategy.steps) == ("WholeEpoch", 1)

@@ -116,14 +116,14 @@ def rolled_out(cluster: Cluster) -> None:
 
 
 def changes(cluster: Cluster, mark: int, namespace: str) -> list[tuple[str, str, str]]:
-    """What operators have made, changed or deleted since, but for the status."""
+    """What operators have made, changed or deleted since, but for status and Leases."""
     return [
         (each.verb, each.resource, each.name)
         for each in cluster.requests(mark)
         if each.user == OPERATOR
         and each.namespace == namespace
         and each.verb in {"create", "patch", "update", "delete"}
-        and each.resource != "splittrainingjobs/status"
+        and each.resource not in {"splittrainingjobs/status", "leases"}
     ]
 
 

@@ -141,7 +141,7 @@ def time(written: str) -> datetime:
                 "Failed",
                 "BadInput",
                 ended,
-                ["2 of 2 clients", "on node edge-0", "spec.data.train.path", "/data/nothing.npz"],
+                ["client edge-", "spec.data.train.path", "/data/nothing.npz"],
             ),
             id="a-file-that-no-node-has",
         ),
@@ -194,13 +194,19 @@ def told(cluster: Cluster, namespace: str, name: str, kind: str) -> str:
     return "\n".join(each.message for each in events if (each.type, each.reason) == ("Warning", kind))
 
 
-def test_data_that_are_missing_on_one_node_are_said_and_the_others_go_on(own_cluster, namespace):
-    (own_cluster.srv("edge-1") / "digits" / "digits.npz").unlink()
+def test_data_that_vanish_on_one_node_are_said_and_the_others_go_on(own_cluster, namespace):
     faults = {"minAvailableClients": 1, "clientTimeoutSeconds": 10}
     own_cluster.apply(namespace, training("one-lacks", faults=faults))
-    found = own_cluster.wait_for(namespace, "stj/one-lacks", is_true("Ready"), seconds=240)
+    own_cluster.wait_for(namespace, "stj/one-lacks", is_true("Ready"), seconds=240)
+    (own_cluster.srv("edge-1") / "digits" / "digits.npz").unlink()
+    own_cluster.run("--namespace", namespace, "delete", "job", "one-lacks-client-edge-1-0")
+    found = own_cluster.wait_for(
+        namespace,
+        "stj/one-lacks",
+        lambda job: condition(job, "Degraded")["reason"] == "ClientFailed",
+        seconds=120,
+    )
     said = condition(found, "Degraded")
-    assert said["reason"] == "ClientFailed"
     assert "client edge-1-0 on node edge-1 failed and is not tried again" in said["message"]
     assert "kubectl delete job one-lacks-client-edge-1-0" in said["message"]
 
@@ -225,7 +231,8 @@ def test_jobs_that_are_stuck_cost_few_requests_and_no_writes(own_cluster, namesp
     waited = ("wait", "--for=condition=Complete", "--timeout=30s", f"stj/{next(iter(jobs))}")
     own_cluster.run("--namespace", namespace, *waited, check=False)
     requests = [each for each in own_cluster.requests(before) if each.user == OPERATOR]
-    about = [each for each in requests if each.namespace == namespace]
+    # The operator's hold on the namespace is renewed every few seconds, however many jobs there are.
+    about = [each for each in requests if each.namespace == namespace and each.resource != "leases"]
     assert [each for each in about if each.verb in {"create", "update", "patch", "delete"}] == []
     assert len(about) <= 40, [f"{each.verb} {each.resource} {each.name}" for each in about]
 

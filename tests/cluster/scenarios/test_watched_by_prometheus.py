@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from monitoring.demonstration import CHOICE
-from monitoring.discovery import pods_config, pods_found, services_config, services_found, tell
+from monitoring.discovery import pods_config, pods_found, services_config, services_found, write_targets
 from monitoring.examination import SCRAPE_SECONDS, Examination
 from monitoring.prometheus import Prometheus, prometheus
 
@@ -30,13 +30,12 @@ def monitored(own_cluster: Cluster) -> Iterator[Cluster]:
     if shutil.which("prometheus") is None:
         pytest.skip("prometheus is not installed; `apt-get install prometheus` has it")
     helm, kinds = helm_of(own_cluster), definitions()
-    names = [f"crd/{kind['metadata']['name']}" for kind in kinds]
     own_cluster.run.apply(*kinds)
-    own_cluster.run("wait", "--for=condition=Established", "--timeout=30s", *names)
+    own_cluster.wait_for_kinds()
     helm.change("upgrade", "--reuse-values", "--wait", "--timeout=120s", monitoring=MONITORED)
     yield own_cluster
     helm("rollback", RELEASE, "--wait", "--timeout=120s")
-    own_cluster.run("delete", *names)
+    own_cluster.run("delete", *(f"crd/{kind['metadata']['name']}" for kind in kinds))
 
 
 @asynccontextmanager
@@ -66,9 +65,9 @@ async def keep_telling(cluster: Cluster, namespace: str, pods: Path, services: P
         return found["items"]
 
     while True:
-        tell(pods_found(await listed(namespace, "pods")), pods)
+        write_targets(pods_found(await listed(namespace, "pods")), pods)
         slices = await listed(NAMESPACE, "endpointslices")
-        tell(services_found(await listed(NAMESPACE, "services"), slices), services)
+        write_targets(services_found(await listed(NAMESPACE, "services"), slices), services)
         await asyncio.sleep(SCRAPE_SECONDS)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from cluster.testcluster.stage import Cluster, is_true
 
@@ -73,6 +72,8 @@ def start(cluster: Cluster, namespace: str, *jobs: dict[str, Any]) -> None:
 
 def give_digits(cluster: Cluster, node: str, classes: range) -> int:
     """Put the training digits of some classes on a node's disk, and return how many these are."""
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - collecting tests does not need it
+
     digits = load_digits()
     chosen = (np.arange(len(digits.target)) % 5 != 0) & np.isin(digits.target, classes)
     folder = cluster.srv(node) / "digits"

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cluster.testcluster import binaries, claims, controlplane, lifecycle
 from cluster.testcluster.audit import AuditLog, Request
+from cluster.testcluster.direct import Direct, direct
 from cluster.testcluster.kubectl import Kubectl
 from cluster.testcluster.layout import BIN, Instance
-from cluster.testcluster.process import ClusterError
+from cluster.testcluster.process import ClusterError, wait_until
 
 EXISTING = "PSLGS_TEST_KUBECONFIG"
 """The variable that names the kubeconfig of a cluster to use."""
@@ -27,6 +29,11 @@ class UnavailableError(Exception):
     """What a test needs is not at hand; the text says what and how to get it."""
 
 
+def _is_established(definition: Mapping[str, Any]) -> bool:
+    conditions = definition.get("status", {}).get("conditions") or ()
+    return ("Established", "True") in ((each["type"], each["status"]) for each in conditions)
+
+
 @dataclass(frozen=True, slots=True)
 class ApiServer:
     """An API server with controllers, of which the administrator's kubeconfig is known."""
@@ -39,6 +46,27 @@ class ApiServer:
     def run(self) -> Kubectl:
         """kubectl as the administrator: ``run("get", "pods")``, ``run.json(…)``, ``run.apply(…)``."""
         return Kubectl(self.kubectl, self.kubeconfig)
+
+    @property
+    def direct(self) -> Direct:
+        """The API as the administrator, without kubectl."""
+        return direct(self.kubeconfig)
+
+    def wait_for_kinds(self, seconds: float = 60) -> None:
+        """Wait until the kinds of all custom resource definitions are served.
+
+        `kubectl wait` fails instead of waiting while a definition has no conditions yet.
+
+        Raises:
+            ClusterError: one is not served after ``seconds``.
+        """
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+        def are_served() -> bool:
+            found = self.direct.get(path) or {"items": []}
+            return all(map(_is_established, found["items"]))
+
+        wait_until(are_served, "the kinds of custom resources", seconds)
 
     def mark(self) -> int:
         """A point in time, for ``requests`` and ``count_requests``."""

@@ -25,6 +25,7 @@ _COMPONENTS = (
 GO_TOOLS = {
     "coredns": "github.com/coredns/coredns@v1.12.4",
     "helm": "helm.sh/helm/v3/cmd/helm@v3.19.4",
+    "kueue": "sigs.k8s.io/kueue/cmd/kueue@v0.17.0",
     "kwok": "sigs.k8s.io/kwok/cmd/kwok@v0.7.0",
 }
 _DEBIAN_PACKAGES = {

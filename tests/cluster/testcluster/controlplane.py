@@ -109,7 +109,7 @@ def is_ready(instance: Instance) -> bool:
             return False
 
 
-def start_controllers(instance: Instance) -> None:
+def start_controllers(instance: Instance, *flags: str) -> None:
     """Start the controllers: jobs, garbage collection, certificates, node life cycle, volumes."""
     pki = authority(instance)
     config = pki.write_kubeconfig(
@@ -131,6 +131,7 @@ def start_controllers(instance: Instance) -> None:
             f"--cluster-signing-key-file={pki.key}",
             "--node-monitor-period=1s",
             f"--node-monitor-grace-period={NODE_LOST_SECONDS}s",
+            *flags,
         ],
     )
 

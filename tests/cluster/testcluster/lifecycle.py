@@ -16,8 +16,13 @@ _PODS_ARE_GONE_SECONDS = 10
 _GRACE_SECONDS = 5  # an API server would wait a minute for its watches to end
 
 
-def up(instance: Instance, nodes: Sequence[Node] = ()) -> None:
+def up(instance: Instance, nodes: Sequence[Node] = (), *, controllers: Sequence[str] = ()) -> None:
     """Start the control plane and the nodes; without nodes, just an API server with controllers.
+
+    Args:
+        instance: Where.
+        nodes: The nodes.
+        controllers: More flags of the controllers' process.
 
     Raises:
         ClusterError: the instance is up already, or something did not start.
@@ -29,11 +34,11 @@ def up(instance: Instance, nodes: Sequence[Node] = ()) -> None:
     instance.state.mkdir(parents=True)
     if not nodes:
         controlplane.start_api_server(instance, advertise="127.0.0.1")
-        controlplane.start_controllers(instance)
+        controlplane.start_controllers(instance, *controllers)
         return
     network.make_bridge(instance)
     controlplane.start_api_server(instance, advertise=instance.host_ip)
-    controlplane.start_controllers(instance)
+    controlplane.start_controllers(instance, *controllers)
     controlplane.start_scheduler(instance)
     controlplane.start_dns(instance)
     controlplane.apply_defaults(instance)

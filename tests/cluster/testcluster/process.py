@@ -79,7 +79,7 @@ class Processes:
             os.waitpid(pid, os.WNOHANG)  # a zombie, if it was this process that started it
 
     def last_words(self, name: str, lines: int = 15) -> str:
-        """Tell whether a process still runs, and the last that it wrote."""
+        """Return whether a process still runs, and the last that it wrote."""
         state = "ended" if self.running(name) is None else "runs"
         written = self._log(name).read_text(errors="replace").splitlines()[-lines:]
         return "\n".join([f"{name} {state}; its log ends with", *written])

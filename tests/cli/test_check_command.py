@@ -1,0 +1,141 @@
+"""``pslgs check`` reads every sample, and exits with 0 only if nothing would stop the job."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from typer.testing import Result
+
+Pslgs = Callable[..., Result]
+
+
+def manifest(train: dict, model: dict, **spec: object) -> str:
+    data = {"train": train, **spec.pop("data", {})}  # type: ignore[dict-item]
+    return yaml.safe_dump(
+        {
+            "apiVersion": "pslgs.dev/v1alpha1",
+            "kind": "SplitTrainingJob",
+            "metadata": {"name": "checked"},
+            "spec": {"model": model, "data": data, "epochs": 1, "sampling": {"globalBatchSize": 4}, **spec},
+        }
+    )
+
+
+MLP = {
+    "architecture": "mlp",
+    "options": {"inputs": 2, "hidden": [4], "outputs": 2},
+    "cutLayer": "hidden1",
+}
+
+
+@pytest.fixture
+def arrays_job(tmp_path: Path) -> Path:
+    """Two sites with eight rows each, of which one of B's has a NaN."""
+    for name in ("a", "B"):
+        x = np.arange(16, dtype=np.float32).reshape(8, 2)
+        if name == "B":
+            x[5, 1] = np.nan
+        np.savez(tmp_path / f"{name}.npz", x=x, y=np.arange(8) % 2)
+    job = tmp_path / "job.yaml"
+    job.write_text(manifest({"format": "NumPy", "path": f"{tmp_path}/{{client}}.npz"}, MLP))
+    return job
+
+
+def checked(pslgs: Pslgs, job: Path, *arguments: object) -> tuple[int, dict]:
+    result = pslgs("check", job, "--format", "json", "--cache", job.parent / "cache", *arguments)
+    return result.exit_code, json.loads(result.stdout)
+
+
+def test_each_site_is_described(pslgs: Pslgs, arrays_job: Path) -> None:
+    code, document = checked(pslgs, arrays_job)
+    a, b = document["datasets"]
+    assert a == {
+        "field": "spec.data.train",
+        "client": "a",
+        "samples": 8,
+        "classes": {"0": 4, "1": 4},
+        "shapes": [{"shape": [2], "samples": 8}],
+        "leftOut": {},
+        "damaged": [],
+        "problems": [],
+    }
+    assert (b["client"], b["samples"], [each["sample"] for each in b["damaged"]]) == ("b", 7, [5])
+    assert (code, document["ok"]) == (2, False)
+
+
+def test_damaged_samples_stop_no_job_that_skips_them(pslgs: Pslgs, arrays_job: Path) -> None:
+    code, document = checked(pslgs, arrays_job, "--set", "spec.data.onDamagedSample=Skip")
+    assert (code, document["problems"]) == (0, [])
+    assert len(document["datasets"][1]["damaged"]) == 1
+
+
+def test_one_client_can_be_checked_alone(pslgs: Pslgs, arrays_job: Path) -> None:
+    assert checked(pslgs, arrays_job, "--client", "a")[0] == 0
+    code, document = checked(pslgs, arrays_job, "--client", "b")
+    assert (code, [each["client"] for each in document["datasets"]]) == (2, ["b"])
+
+
+def test_the_text_names_what_is_damaged_and_what_would_stop_the_job(pslgs: Pslgs, arrays_job: Path) -> None:
+    result = pslgs("check", arrays_job, "--cache", arrays_job.parent / "cache")
+    assert result.exit_code == 2
+    assert "a: spec.data.train, 8 samples" in result.stdout
+    assert "damaged   sample 5: it holds sample 5" in result.stdout
+    assert "error: spec.data.train: 1 damaged sample; repair or remove them" in result.stderr
+    assert "the job would stop" in result.stdout
+
+
+FAULTS = {
+    "a model that does not fit": ("spec.model.options.inputs=3", "spec.model"),
+    "a model without a loss": ("spec.model.options.outputs=1", "spec.loss"),
+    "a batch that is too large": ("spec.sampling.globalBatchSize=100", "spec.sampling.globalBatchSize"),
+    "data that are missing": ("spec.data.evaluation={format: NumPy, path: /nowhere.npz}", "/nowhere.npz"),
+}
+
+
+@pytest.mark.parametrize(("setting", "named"), FAULTS.values(), ids=FAULTS.keys())
+def test_what_would_stop_the_job_fails_the_check(
+    setting: str, named: str, pslgs: Pslgs, arrays_job: Path
+) -> None:
+    skip = ("--set", "spec.data.onDamagedSample=Skip")
+    result = pslgs("check", arrays_job, "--cache", arrays_job.parent / "cache", *skip, "--set", setting)
+    assert result.exit_code == 2
+    assert named in result.stderr
+
+
+def test_the_size_of_the_batch_is_no_problem_of_data_that_cannot_be_opened(
+    pslgs: Pslgs, arrays_job: Path
+) -> None:
+    gone = ("--set", "spec.data.train.path=/nowhere.npz")
+    result = pslgs("check", arrays_job, "--cache", arrays_job.parent / "cache", *gone)
+    assert result.exit_code == 2
+    assert "globalBatchSize" not in result.stderr
+
+
+def test_images_of_several_shapes_fail_the_check_unless_they_are_resized(
+    pslgs: Pslgs, tmp_path: Path
+) -> None:
+    for i, size in enumerate([(8, 8), (8, 8), (8, 10), (8, 8)]):
+        file = tmp_path / "images" / "ab"[i % 2] / f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size).save(file)
+    (tmp_path / "images" / "a" / "._0.png").write_bytes(b"junk")
+    job = tmp_path / "job.yaml"
+    cnn = {"architecture": "cnn", "options": {"channels": 3, "classes": 2, "width": 2}, "cutLayer": "conv1"}
+    job.write_text(manifest({"format": "ImageFolder", "path": f"{tmp_path}/images"}, cnn))
+
+    code, document = checked(pslgs, job)
+    assert code == 2
+    assert document["datasets"][0]["shapes"] == [
+        {"shape": [3, 8, 8], "samples": 3},
+        {"shape": [3, 10, 8], "samples": 1},
+    ]
+    assert "differ in shape" in document["problems"][0]
+
+    code, document = checked(pslgs, job, "--set", "spec.data.transforms=[{name: Resize, size: [8, 8]}]")
+    assert (code, document["problems"]) == (0, [])
+    assert document["datasets"][0]["leftOut"] == {"hidden": 1}
+    assert document["datasets"][0]["classes"] == {"a": 2, "b": 2}
