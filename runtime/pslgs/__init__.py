@@ -8,6 +8,7 @@ What the commands do, for notebooks and scripts:
     pslgs.plan(job, bandwidth="20Mbps").advice
     pslgs.simulate(job, clients=64, partition="severe").steps.table()
     pslgs.compare(job, clients=64, partition="severe", profile="lte").table()
+    pslgs.load_model("runs/job")(inputs)
 
 The functions return dataclasses; their ``table()`` is a mapping of columns, as a data frame takes it.
 """
@@ -17,17 +18,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from pslgs.comparison.api import compare
+    from pslgs.inference.trained_model import load_model
     from pslgs.launch.plan_job import plan
     from pslgs.simulation.api import simulate
     from pslgs.spec.errors import InputError
     from pslgs.spec.manifest import load_job, parse_job
 
-__all__ = ["InputError", "compare", "load_job", "parse_job", "plan", "simulate"]
+__all__ = ["InputError", "compare", "load_job", "load_model", "parse_job", "plan", "simulate"]
 
 _HOMES: Final = {
     "InputError": "pslgs.spec.errors",
     "compare": "pslgs.comparison.api",
     "load_job": "pslgs.spec.manifest",
+    "load_model": "pslgs.inference.trained_model",
     "parse_job": "pslgs.spec.manifest",
     "plan": "pslgs.launch.plan_job",
     "simulate": "pslgs.simulation.api",

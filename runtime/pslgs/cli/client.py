@@ -1,5 +1,6 @@
 """``pslgs client``: the entry point of the client's container."""
 
+import logging
 from typing import Annotated
 
 import typer
@@ -7,9 +8,11 @@ import typer
 from pslgs.cli.container import (
     CONTAINER_CACHE,
     IdentityOption,
+    RequiredFieldsOption,
     TerminationMessageOption,
     ThreadsOption,
     WithParentOption,
+    load_manifest,
     parse_endpoint,
     required_identity,
     run_process,
@@ -17,7 +20,6 @@ from pslgs.cli.container import (
 )
 from pslgs.cli.options import CacheOption, JobArgument, SetOption
 from pslgs.process.machine import available_cores
-from pslgs.spec import load_job
 
 StayOption = Annotated[
     bool, typer.Option("--stay", help="Reconnect after the server was interrupted, instead of exiting.")
@@ -38,7 +40,12 @@ def client(  # noqa: PLR0913, PLR0917 - the options of a command
     identity: IdentityOption = None,
     threads: ThreadsOption = 0,
     clients_per_node: Annotated[
-        int, typer.Option(min=1, help="Number of clients that share the cores; each computes with its part.")
+        int,
+        typer.Option(
+            min=1,
+            envvar="PSLGS_CLIENTS_PER_NODE",
+            help="Number of clients that share the cores; each computes with its part.",
+        ),
     ] = 1,
     cache: CacheOption = CONTAINER_CACHE,
     patience: Annotated[
@@ -47,11 +54,14 @@ def client(  # noqa: PLR0913, PLR0917 - the options of a command
     stay: StayOption = False,  # noqa: FBT002
     termination_message: TerminationMessageOption = None,
     with_parent: WithParentOption = False,  # noqa: FBT002
+    required_fields: RequiredFieldsOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Run a client of a job on the data of this node."""
     with write_termination_message(termination_message) as message:
-        manifest = load_job(job, overrides or ())
+        manifest, notice = load_manifest(job, overrides, required_fields)
+        if notice:
+            logging.getLogger(__name__).warning("%s", notice)
 
         from pslgs.client.main import ClientOptions, run_client
 

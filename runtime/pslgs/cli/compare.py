@@ -40,7 +40,15 @@ TargetAccuracyOption = Annotated[
     typer.Option(
         min=0.0,
         max=1.0,
-        help="Accuracy for which to report when it is first reached; default: 95 % of the best strategy's.",
+        help="The same of a job whose metric is Accuracy.",
+    ),
+]
+TargetOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="VALUE",
+        help="Value of the job's metric for which to report when it is first reached; default: 5 % worse "
+        "than the best strategy's.",
     ),
 ]
 JobsOption = Annotated[
@@ -66,6 +74,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
     partition: PartitionOption = None,
     profile: ProfileOption = None,
     schedule_only: ScheduleOnlyOption = False,  # noqa: FBT002
+    target: TargetOption = None,
     target_accuracy: TargetAccuracyOption = None,
     recalibrate: RecalibrateOption = 0,
     jobs: JobsOption = None,
@@ -76,7 +85,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
     output_format: FormatOption = OutputFormat.TEXT,
     overrides: SetOption = None,
 ) -> None:
-    """Simulate a job with several strategies and seeds, and compare accuracy, deviation and cost."""
+    """Simulate a job with several strategies and seeds, and compare their metric, deviation and cost."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
     from rich.console import Console
 
@@ -84,7 +93,8 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
     from pslgs.comparison.report import REPORT, comparison_document
     from pslgs.comparison.tables import show
     from pslgs.launch.compare_progress import ComparisonView
-    from pslgs.launch.local_clients import local_clients
+    from pslgs.launch.data_notes import limited, site_notes
+    from pslgs.launch.local_clients import local_clients, local_sites
     from pslgs.launch.run_folder import RUNS
 
     manifest = load_job(job, overrides or ())
@@ -92,6 +102,8 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
     names = [each.client_id for each in local_clients(manifest.spec, clients)] if own_data else None
     folder = output or RUNS / f"{manifest.metadata.name}-compared"
     console = Console(highlight=False, stderr=output_format is OutputFormat.JSON)
+    for line in limited([*site_notes(local_sites(manifest.spec))]):
+        console.print(line, soft_wrap=True, markup=False)
     with ComparisonView(console, folder) as view:
         comparison = comparing.compare(
             manifest,
@@ -101,6 +113,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
             partition=partition,
             profile=profile,
             schedule_only=schedule_only,
+            target=target,
             target_accuracy=target_accuracy,
             recalibration_batches=recalibrate,
             client_ids=names,

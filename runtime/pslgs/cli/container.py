@@ -4,8 +4,9 @@ import asyncio
 import logging
 import os
 import resource
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,7 +16,8 @@ from pslgs.cli.errors import exit_status_of
 from pslgs.process.machine import available_cores
 from pslgs.process.signals import StoppedEarly, stopping_early
 from pslgs.process.termination_message import ExitStatus, TerminationMessage
-from pslgs.spec import ExitCode, InputError, Tls
+from pslgs.spec import ExitCode, InputError, SplitTrainingJob, Tls, load_job
+from pslgs.spec.compatibility import load_runtime_job
 
 CONTAINER_CACHE: Final = Path("/tmp/pslgs")  # noqa: S108 - a container's scratch space
 _KIB_PER_MIB = 1024
@@ -31,6 +33,16 @@ TerminationMessageOption = Annotated[
     Path | None,
     typer.Option(
         help="File for the termination message: JSON with exit code, message and, for a server, its status."
+    ),
+]
+RequiredFieldsOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="PSLGS_REQUIRED_FIELDS",
+        help="Paths below spec, with spaces between them. If it is set, an unknown field of the manifest is "
+        "ignored with a warning unless it is at one of these paths. The operator sets it, because its "
+        "version may differ from that of the image. By default, unknown fields are refused.",
+        hidden=True,
     ),
 ]
 WithParentOption = Annotated[
@@ -57,6 +69,26 @@ def write_termination_message(path: Path | None) -> Iterator[TerminationMessage]
     finally:
         if path is not None:
             message.write_to(path)
+
+
+def load_manifest(
+    job: Path, overrides: Sequence[str] | None, required_fields: str | None
+) -> tuple[SplitTrainingJob, str]:
+    """Load the manifest of a container.
+
+    Returns:
+        The job, and a notice of fields that this version does not know and ignores; empty if there are none.
+
+    Raises:
+        InputError: the manifest cannot be read or is invalid.
+    """
+    if required_fields is None:
+        return load_job(job, overrides or ()), ""
+    manifest, ignored = load_runtime_job(job, overrides or (), required_fields.split())
+    if not ignored:
+        return manifest, ""
+    known = f"pslgs {version('pslgs')}"
+    return manifest, f"this image ({known}) does not know these fields and ignores them: {', '.join(ignored)}"
 
 
 def run_process(main: Coroutine[Any, Any, ExitStatus], threads: int) -> ExitStatus:

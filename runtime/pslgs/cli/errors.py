@@ -21,9 +21,14 @@ class Command(TyperCommand):
         except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
             raise
         except Exception as error:  # the outermost frame: users get a message whatever was raised
-            if ctx.find_root().params.get("debug"):
+            if is_debugging(ctx):
                 traceback.print_exception(error)
             raise typer.Exit(report_error(error)) from error
+
+
+def is_debugging(context: Any) -> bool:  # noqa: ANN401 - as above
+    """Return whether ``pslgs --debug`` was given, with which commands print the tracebacks of errors."""
+    return bool(context.find_root().params.get("debug"))
 
 
 def report_error(error: Exception) -> ExitCode:

@@ -11,11 +11,13 @@ from typing import Annotated
 
 import typer
 
+from pslgs.cli.check import check
 from pslgs.cli.client import client
 from pslgs.cli.compare import compare
 from pslgs.cli.errors import Command
 from pslgs.cli.export import export
 from pslgs.cli.plan import plan
+from pslgs.cli.predict import predict
 from pslgs.cli.report import report
 from pslgs.cli.run import run
 from pslgs.cli.server import server
@@ -33,8 +35,10 @@ app.command("run", cls=Command)(run)
 app.command("simulate", cls=Command)(simulate)
 app.command("compare", cls=Command)(compare)
 app.command("validate", cls=Command)(validate)
+app.command("check", cls=Command)(check)
 app.command("plan", cls=Command)(plan)
 app.command("report", cls=Command)(report)
+app.command("predict", cls=Command)(predict)
 app.command("export", cls=Command)(export)
 app.command("server", cls=Command)(server)
 app.command("client", cls=Command)(client)

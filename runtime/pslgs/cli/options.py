@@ -61,6 +61,24 @@ RecalibrateOption = Annotated[
 ]
 
 
+class WhichModel(StrEnum):
+    """A model of a run."""
+
+    FINAL = "final"
+    LAST = "last"
+    BEST = "best"
+
+
+WhichOption = Annotated[
+    WhichModel,
+    typer.Option(
+        "--model",
+        help="Model of the run: final (at the end of the training, or before it, of the last checkpoint), "
+        "last (of the last checkpoint) or best (of the best evaluation).",
+    ),
+]
+
+
 class OutputFormat(StrEnum):
     """Format of a command's output."""
 

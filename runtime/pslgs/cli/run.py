@@ -1,11 +1,13 @@
 """``pslgs run``: train a job on this machine, with the server and clients of a cluster as local processes."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from pslgs.cli.errors import is_debugging
 from pslgs.cli.options import CacheOption, DeviceOption, JobArgument, RunFolderOption, SetOption
 from pslgs.process.machine import DATASET_CACHE
 from pslgs.spec import ExitCode, parse_job
@@ -16,10 +18,11 @@ if TYPE_CHECKING:
 
     from pslgs.launch.local_run import Outcome
 
-RESULT_FILES: Final = ("model.safetensors", "report.html", "metrics.jsonl")
+RESULT_FILES: Final = ("model.safetensors", "best.safetensors", "report.html", "metrics.jsonl")
 
 
 def run(  # noqa: PLR0913, PLR0917 - the options of a command
+    context: typer.Context,
     job: JobArgument,
     clients: Annotated[int | None, typer.Option(min=1, help="Number of clients.")] = None,
     output: RunFolderOption = None,
@@ -29,6 +32,15 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = 0,
     device: DeviceOption = "auto",
     cache: CacheOption = DATASET_CACHE,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Run whose model is the initial one; layers that differ, such as a head of other classes, "
+            "are named by --set spec.model.initialWeights.except=[…].",
+        ),
+    ] = None,
     overrides: SetOption = None,
 ) -> None:
     """Train a job on this machine, with a process for the server and one for each client."""
@@ -41,6 +53,9 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
 
     console = Console(highlight=False)
     document = with_overrides(read_document(job), overrides or ())
+    if start_from is not None:
+        weights = json.dumps(str(run_folder.weights_of(start_from)))
+        document = with_overrides(document, [f"spec.model.initialWeights.path={weights}"])
     document = with_overrides(document, local_clients.partition_overrides(parse_job(document).spec, clients))
     manifest = parse_job(document)
     participants = local_clients.local_clients(manifest.spec, clients)
@@ -49,12 +64,18 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
         local_run.check_port(metrics_port, "--metrics-port")
     cache = cache.expanduser()
     start_fork_server(main, *modules_to_preload(manifest.spec))
-    from pslgs.launch import preflight  # imports torch, while the fork server does
+    from pslgs.launch import data_notes, preflight  # imports torch, while the fork server does
 
     with console.status("Checking the model and the data"):
-        if resume:
-            preflight.check_resume(folder, manifest.spec)
-        preflight.preflight(manifest.spec, participants, cache, device)
+        resumed = resume and preflight.check_resume(folder, manifest.spec)
+        left_out = preflight.preflight(manifest.spec, participants, cache, device, resumed=resumed)
+    for line in data_notes.limited(
+        [
+            *data_notes.site_notes(local_clients.local_sites(manifest.spec)),
+            *data_notes.left_out_notes(left_out),
+        ]
+    ):
+        console.print(line, soft_wrap=True, markup=False)
     cores = run_folder.prepare_folder(folder, document, len(participants))
     plan = local_run.LocalRun(
         name=manifest.metadata.name,
@@ -66,6 +87,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
         http_port=metrics_port or local_run.free_port(),
         entry=main,
         device=device,
+        debug=is_debugging(context),
     )
     console.print(f"{len(participants)} clients and a server; run folder {folder}", soft_wrap=True)
     console.print(f"metrics at http://127.0.0.1:{plan.http_port}/metrics", soft_wrap=True)

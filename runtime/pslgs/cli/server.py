@@ -8,9 +8,11 @@ import typer
 from pslgs.cli.container import (
     CONTAINER_CACHE,
     IdentityOption,
+    RequiredFieldsOption,
     TerminationMessageOption,
     ThreadsOption,
     WithParentOption,
+    load_manifest,
     parse_endpoint,
     required_identity,
     run_process,
@@ -18,7 +20,7 @@ from pslgs.cli.container import (
 )
 from pslgs.cli.options import CacheOption, DeviceOption, JobArgument, SetOption
 from pslgs.server.options import CLIENT_SERIES, ServerOptions
-from pslgs.spec import load_job
+from pslgs.spec import ExitCode
 
 
 def server(  # noqa: PLR0913, PLR0917 - the options of a command
@@ -38,7 +40,9 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
     client_series: Annotated[
         int,
         typer.Option(
-            min=0, help="Maximum number of clients with metrics of their own; further ones count in totals."
+            min=0,
+            envvar="PSLGS_CLIENT_SERIES",
+            help="Maximum number of clients with metrics of their own; further ones count in totals.",
         ),
     ] = CLIENT_SERIES,
     termination_message: TerminationMessageOption = None,
@@ -46,11 +50,12 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
     job_uid: Annotated[
         str, typer.Option(envvar="PSLGS_JOB_UID", help="The uid of the SplitTrainingJob, in a cluster.")
     ] = "",
+    required_fields: RequiredFieldsOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Run the server of a job; after an interruption it resumes from the latest checkpoint."""
     with write_termination_message(termination_message) as message:
-        manifest = load_job(job, overrides or ())
+        manifest, notice = load_manifest(job, overrides, required_fields)
 
         from pslgs.server.main import run_server
 
@@ -65,6 +70,10 @@ def server(  # noqa: PLR0913, PLR0917 - the options of a command
             client_series=client_series,
             with_parent=with_parent,
             job_uid=job_uid,
+            notice=notice,
         )
         message.exit_status = run_process(run_server(manifest, options, message), threads)
-    raise typer.Exit(message.exit_status.exit_code)
+    code, reason = message.exit_status
+    if code not in {ExitCode.FINISHED, ExitCode.INTERRUPTED}:
+        typer.echo(f"error: {reason}", err=True)
+    raise typer.Exit(code)

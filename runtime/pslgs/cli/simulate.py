@@ -63,7 +63,8 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
     from rich.console import Console
 
-    from pslgs.launch.local_clients import local_clients
+    from pslgs.launch.data_notes import limited, site_notes
+    from pslgs.launch.local_clients import local_clients, local_sites
     from pslgs.sampling.registry import strategy_named
     from pslgs.simulation.job_variants import job_variant
     from pslgs.simulation.setup import Simulation, SimulationOptions, parse_mix
@@ -85,6 +86,8 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
         device=device,
     )
     console = Console(highlight=False, stderr=output_format is OutputFormat.JSON)
+    for line in limited([*site_notes(local_sites(variant.spec))]):
+        console.print(line, soft_wrap=True, markup=False)
     run = _draw_schedule if schedule_only else _train
     result = run(console, Simulation(variant, chosen, options), output, names)
     figures = summary(result)

@@ -1,31 +1,49 @@
 """``pslgs validate``: check a manifest, and report all of its violations at once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from pslgs.cli.options import FormatOption, JobArgument, OutputFormat, SetOption, print_json
 from pslgs.spec import ExitCode, InputError, JobSpec, Partition, PartitionScheme, SplitTrainingJob, load_job
 
+if TYPE_CHECKING:
+    from pslgs.launch.data_notes import FoundData
+
 
 def validate(
     job: JobArgument, overrides: SetOption = None, output_format: FormatOption = OutputFormat.TEXT
 ) -> None:
-    """Check the fields and values of a manifest, and their combination."""
+    """Check the fields and values of a manifest and their combination, and list its data on this machine."""
+    from pslgs.launch.data_notes import find_data, limited, site_notes
+    from pslgs.launch.local_clients import local_sites
+
     try:
         manifest = load_job(job, overrides or ())
+        found, renamed = find_data(manifest.spec), [*site_notes(local_sites(manifest.spec))]
     except InputError as error:
         if output_format is OutputFormat.TEXT:
             raise
         print_json(_violations_document(job, error))
         raise typer.Exit(ExitCode.BAD_INPUT) from error
     if output_format is OutputFormat.JSON:
-        print_json({"file": str(job), "valid": True, "violations": [], "summary": summary(manifest)})
+        print_json(
+            {
+                "file": str(job),
+                "valid": True,
+                "violations": [],
+                "summary": summary(manifest),
+                "data": _data_document(found),
+            }
+        )
     else:
         typer.echo(f"{job}: valid")
         for name, words in summary(manifest).items():
             typer.echo(f"  {name:<10}{words}")
+        for line in limited([*renamed, *map(str, found)]):
+            typer.echo(f"  {'files':<10}{line}")
 
 
 def summary(job: SplitTrainingJob) -> Mapping[str, str]:
@@ -46,6 +64,18 @@ def _violations_document(job: Path, error: InputError) -> dict[str, object]:
     return {"file": str(job), "valid": False, "violations": violations}
 
 
+def _data_document(found: "Sequence[FoundData]") -> list[dict[str, object]]:
+    return [
+        {
+            "field": each.field,
+            "client": each.client,
+            "found": each.found,
+            "leftOut": {part.reason.value: part.count for part in each.left_out},
+        }
+        for each in found
+    ]
+
+
 def _model(spec: JobSpec) -> str:
     cut = f"cut after {spec.model.cut_layer}" if spec.model.cut_layer else "in two parts"
     return f"{spec.model.architecture}, {cut}"
@@ -55,7 +85,15 @@ def _data(spec: JobSpec) -> str:
     train = spec.data.train
     source = train.entrypoint or " in ".join(filter(None, (train.name, train.path)))
     holders = _partition(spec.data.partition) if spec.data.partition else "each client has its own"
-    return f"{train.format} {source}, {holders}"
+    return f"{train.format} {source}, {holders}{_inputs(spec)}"
+
+
+def _inputs(spec: JobSpec) -> str:
+    """Name several inputs, and those whose values may be sent to the server."""
+    names = ", ".join(
+        f"{each.name} (may leave its site)" if each.may_leave_site else each.name for each in spec.data.inputs
+    )
+    return f"; inputs {names}" if names else ""
 
 
 def _partition(partition: Partition) -> str:

@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 from typing_extensions import override
 
 from pslgs.comparison.pool import Watcher
 from pslgs.comparison.trial import Trial
+from pslgs.launch.progress_bars import progress_bars
 from pslgs.reporting.formatting import count
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 
 class ComparisonView(Watcher):
@@ -24,15 +28,7 @@ class ComparisonView(Watcher):
         """Show the progress on ``console``; ``folder`` is that of the comparison, printed at the start."""
         self._console = console
         self._folder = folder
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self._bars = progress_bars(console)
         self._total = self._bars.add_task("simulations", total=None)
         self._tasks: dict[Trial, TaskID] = {}
 

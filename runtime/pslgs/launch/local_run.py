@@ -18,6 +18,8 @@ from pslgs.process.signals import stop_reason
 from pslgs.process.tasks import task_group
 from pslgs.spec import ExitCode, InputError, JobSpec, Tls
 
+_CLIENTS: Final = "clients"
+_SERVER_LOG: Final = "server.log"
 _CERTIFICATE_LIFETIME: Final = timedelta(days=365)
 _POLL_SECONDS: Final = 0.25
 _SERVER_GRACE_SECONDS: Final = 30.0
@@ -42,6 +44,7 @@ class LocalRun:
         http_port: Port of the server's metrics and status.
         entry: Entry point of the processes, which accepts the commands ``server`` and ``client``.
         device: Name of the server's device, see `choose_device`; clients compute on the CPU.
+        debug: Whether the processes print tracebacks of errors, which then precede the messages.
     """
 
     name: str
@@ -53,6 +56,7 @@ class LocalRun:
     http_port: int
     entry: Entry
     device: str = "auto"
+    debug: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +116,12 @@ def check_port(port: int, option: str) -> None:
 
 
 def _issue_certificates(folder: Path, name: str, clients: Iterable[str]) -> None:
-    """Create a certificate authority, and save identities in subfolders: ``server``, and each client's id."""
+    """Create a certificate authority, and save identities in ``server`` and ``clients/<id>``."""
     now = datetime.now(UTC)
     authority = CertificateAuthority.create(name, now, _CERTIFICATE_LIFETIME)
     authority.issue_server(["localhost", "127.0.0.1"], now, _CERTIFICATE_LIFETIME).save(folder / "server")
     for client in clients:
-        authority.issue_client(client, now, _CERTIFICATE_LIFETIME).save(folder / client)
+        authority.issue_client(client, now, _CERTIFICATE_LIFETIME).save(folder / _CLIENTS / client)
 
 
 def _children(run: LocalRun, identities: Path, port: int) -> tuple[Child, list[Child]]:
@@ -127,23 +131,29 @@ def _children(run: LocalRun, identities: Path, port: int) -> tuple[Child, list[C
 
     def child(log: str, cores: int, identity: str, *command: str) -> Child:
         tls = () if run.spec.transport.tls is Tls.DISABLED else ("--identity", str(identities / identity))
-        return Child(run.entry, [*command, *tls, "--cache", str(run.cache)], logs / log, cores)
+        debug = ("--debug",) if run.debug else ()
+        return Child(run.entry, [*debug, *command, *tls, "--cache", str(run.cache)], logs / log, cores)
 
     server = child(
-        *("server.log", run.cores.server, "server"),
+        *(_SERVER_LOG, run.cores.server, "server"),
         *("server", job, "--run", str(run.folder), "--clients", str(len(run.clients))),
         *("--device", run.device),
         *("--listen", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{run.http_port}"),
     )
     clients = [
         child(
-            *(f"{client.client_id}.log", run.cores.client, client.client_id),
+            *(_log_of(client.client_id), run.cores.client, f"{_CLIENTS}/{client.client_id}"),
             *("client", job, "--id", client.client_id, "--server", f"127.0.0.1:{port}"),
             *(() if client.partition_index is None else ("--share", str(client.partition_index))),
         )
         for client in run.clients
     ]
     return server, clients
+
+
+def _log_of(client: str) -> str:
+    """Name the log of a client, which may be called ``server``."""
+    return f"{client}.log" if f"{client}.log" != _SERVER_LOG else f"client {client}.log"
 
 
 async def _supervise(
@@ -197,10 +207,16 @@ async def _wait_for_permanent_failure(client_runs: Sequence[asyncio.Task[int]]) 
 
 
 def _outcome(code: int, server: Child, clients: Sequence[Child]) -> Outcome:
-    """Return the outcome: that of a client with a permanent failure if there is one, or else the server's."""
+    """Return the outcome: the server's if it failed, or else that of a client with a permanent failure.
+
+    A client that cannot use its data or code tells the server, whose message then names the client; other
+    clients end with the server's exit code.
+    """
+    tracebacks = [line for child in (server, *clients) for line in child.traceback()]
+    if code not in {ExitCode.FINISHED, ExitCode.INTERRUPTED}:
+        exit_code = code if code >= 0 else ExitCode.INTERNAL_ERROR
+        return Outcome(exit_code, [*tracebacks, *server.failure_messages()])
     for client in clients:
         if client.exit_code in _PERMANENT_FAILURES:
-            return Outcome(client.exit_code or code, client.failure_messages())
-    succeeded = code in {ExitCode.FINISHED, ExitCode.INTERRUPTED}
-    messages = server.warnings() if succeeded else server.failure_messages()
-    return Outcome(code if code >= 0 else ExitCode.INTERNAL_ERROR, messages)
+            return Outcome(client.exit_code or code, [*tracebacks, *client.failure_messages()])
+    return Outcome(code, server.warnings())

@@ -20,6 +20,7 @@ Entry = Callable[[], None]
 _RESTART_SECONDS: Final = 1.0
 _WARNING: Final = " WARNING "
 _ERROR: Final = "error: "
+_TRACEBACK: Final = "Traceback (most recent call last):"
 _TAIL_LINES: Final = 20
 _NOT_RESTARTED: Final = {
     ExitCode.FINISHED,
@@ -70,6 +71,9 @@ class Child:
 
     It has a session of its own, so that Ctrl-C does not reach it, and stops by itself when this process ends.
     Its output is appended to a log file.
+
+    Attributes:
+        command: Command and options.
     """
 
     def __init__(self, entry: Entry, command: Sequence[str], log: Path, cores: int) -> None:
@@ -82,7 +86,7 @@ class Child:
             cores: Number of cores that it computes with.
         """
         self._entry = entry
-        self._command = (*command, "--threads", str(cores), "--with-parent")
+        self.command = (*command, "--threads", str(cores), "--with-parent")
         self._log = log
         self._log_offset = log.stat().st_size if log.exists() else 0
         self._process: ForkServerProcess | None = None
@@ -95,7 +99,7 @@ class Child:
 
     def start(self) -> None:
         """Start the process."""
-        process = _context.Process(target=_run_command, args=(self._entry, self._command, str(self._log)))
+        process = _context.Process(target=_run_command, args=(self._entry, self.command, str(self._log)))
         process.start()
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[int] = loop.create_future()
@@ -148,8 +152,19 @@ class Child:
 
     def failure_messages(self) -> list[str]:
         """Return the errors in the log of this run, or else its warnings, or else its last lines."""
-        errors = [line for line in self._log_lines() if line.startswith(_ERROR)]
-        return errors or self.warnings() or self._log_lines()[-_TAIL_LINES:]
+        return self.errors() or self.warnings() or self._log_lines()[-_TAIL_LINES:]
+
+    def errors(self) -> list[str]:
+        """Return the errors with which the process ended in this run; none if it did not end with one."""
+        return [line for line in self._log_lines() if line.startswith(_ERROR)]
+
+    def traceback(self) -> list[str]:
+        """Return the lines of the traceback above the errors, which ``pslgs --debug`` prints; else none."""
+        lines = self._log_lines()
+        ends = [number for number, line in enumerate(lines) if line.startswith(_ERROR)]
+        if not ends or _TRACEBACK not in lines[: ends[0]]:
+            return []
+        return lines[lines.index(_TRACEBACK) : ends[0]]
 
     def _log_lines(self) -> list[str]:
         with self._log.open(encoding="utf-8", errors="replace") as log:

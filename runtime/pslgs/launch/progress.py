@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from pslgs.spec.metrics import Metric, write_metric
+
 _TIMEOUT_SECONDS: Final = 2.0
 
 
@@ -55,6 +57,10 @@ class ProgressView:
         if self._console.is_terminal:
             self._live.stop()
 
+    def note(self, line: str) -> None:
+        """Print a line above the progress."""
+        self._console.print(Text(line), soft_wrap=True)
+
     def show(self, status: Mapping[str, Any]) -> None:
         """Show a status, as returned by `fetch_status`."""
         if self._console.is_terminal:
@@ -97,11 +103,23 @@ def _figures(status: Mapping[str, Any]) -> list[str]:
     shown = {
         "loss": _number(status["loss"], "{:.4f}"),
         "accuracy": _number(status["accuracy"], "{:.2%}"),
+        **_metric(status),
         "deviation": _number(status["deviation"], "{:.3f}") + bound,
         "samples/s": _number(status["samplesPerSecond"], "{:,.0f}"),
         "clients": f"{len(clients.get('live', []))}/{status['clientsExpected']}",
     }
     return [f"{name} {value}" for name, value in shown.items() if value]
+
+
+def _metric(status: Mapping[str, Any]) -> dict[str, str]:
+    """Return the chosen metric with its best value, unless it is the accuracy, which is shown in any case."""
+    metric = status.get("metric")
+    if not metric or metric["value"] is None or metric["name"] == Metric.ACCURACY:
+        return {}
+    name, best = metric["name"], metric["best"]
+    since = "" if best is None else f" (best {write_metric(name, best)} after epoch {metric['bestEpoch']})"
+    shown = "evaluation loss" if name == Metric.LOSS else name
+    return {shown: f"{write_metric(name, metric['value'])}{since}"}
 
 
 def _number(value: float | None, form: str) -> str:

@@ -74,6 +74,25 @@ def prepare_folder(folder: Path, document: object, clients: int) -> Cores:
     return cores
 
 
+def weights_of(run: Path) -> Path:
+    """Return the file with the weights of a run: its model, or before its end, that of its last checkpoint.
+
+    Args:
+        run: Folder of the run, or a file of weights.
+
+    Raises:
+        InputError: there is none.
+    """
+    checkpoints = sorted(run.glob("checkpoints/step-*/model.safetensors"), reverse=True)
+    candidates = [run] if run.is_file() else [run / "model.safetensors", *checkpoints]
+    found = next((file for file in candidates if file.is_file()), None)
+    if found is None:
+        raise InputError.at(
+            "--from", f"is '{run}', which has neither model.safetensors nor a checkpoint; name a run's folder"
+        )
+    return found.resolve()
+
+
 def _existing_runs(name: str) -> list[Path]:
     """List the folders under ``runs/`` of a job's runs, the newest last."""
     found: list[Path] = []

@@ -3,9 +3,12 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from pslgs.data.left_out import in_words
+from pslgs.launch.data_notes import LINES_LIMIT
 from pslgs.launch.progress import ProgressView
 from pslgs.launch.run_folder import prepare_folder
 from pslgs.server.run_checkpoint import write_model
@@ -14,8 +17,9 @@ from pslgs.simulation.result import SimulationResult
 from pslgs.simulation.setup import Simulation, Threads
 from pslgs.spec.manifest import with_overrides
 from pslgs.telemetry.journal import FILE_NAME, Journal
-from pslgs.telemetry.records import Record
+from pslgs.telemetry.records import ClientRecord, Record
 from pslgs.telemetry.status import Status, next_status
+from pslgs.training.description import BEST_FILE
 
 _SHOW_SECONDS: Final = 0.2
 
@@ -38,11 +42,17 @@ def simulate_in_folder(
             time.time(),
             simulation.job.spec.epochs,
             len(clients),
+            metric=simulation.job.spec.chosen_metric if simulation.job.spec.data.evaluation else "",
             clients={"live": tuple(clients), "lost": ()},
         )
-        result = run_simulation(replace(simulation, options=options), _Recorder(journal, view, status).record)
+        record, best = _Recorder(journal, view, status).record, simulation.job.spec.checkpoint.best
+        result = run_simulation(
+            replace(simulation, options=options),
+            record,
+            partial(write_model, run=folder, name=BEST_FILE) if best else None,
+        )
     if result.model is not None:
-        write_model(result.model, folder)
+        write_model(result.model, result.description, folder)
     return result
 
 
@@ -60,10 +70,15 @@ class _Recorder:
         self._view = view
         self._status = status
         self._shown = 0.0
+        self._noted = 0
 
     def record(self, record: Record, steps: int) -> None:
         """Write a record; ``steps`` is the number of steps of the whole simulation."""
         self._journal.append(record)
+        if isinstance(record, ClientRecord) and record.left_out:
+            self._noted += 1
+            if self._noted <= LINES_LIMIT:
+                self._view.note(f"{record.client} leaves out {in_words(record.left_out)}")
         self._status = replace(next_status(self._status, record), steps=steps)
         now = time.monotonic()
         if now - self._shown > _SHOW_SECONDS:

@@ -16,7 +16,9 @@ async def task_group() -> AsyncIterator[asyncio.TaskGroup]:
         async with asyncio.TaskGroup() as tasks:
             yield tasks
     except ExceptionGroup as group:
-        raise _first_error(group) from group
+        error = _first_error(group)
+        # The cause of an error in a user's code is the user's exception, which a traceback must still show.
+        raise error from error.__cause__ or group
 
 
 @asynccontextmanager

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pslgs.spec.data import Partition, PartitionScheme
 from pslgs.spec.errors import InputError
+from pslgs.spec.partition import Partition, PartitionScheme
 
 FIELD = "spec.data.partition"
 
@@ -34,11 +34,12 @@ def partition(
     """
     if scheme.scheme is PartitionScheme.IID:
         return partition_iid(len(labels), scheme.clients, rng)
-    if not np.issubdtype(labels.dtype, np.integer):
+    numbers = _class_numbers(labels)
+    if numbers is None:
         raise InputError.at(
             f"{FIELD}.scheme", "is ExtendedDirichlet, which needs classes as labels; choose IID"
         )
-    classes = len(np.unique(labels))
+    classes = len(np.unique(numbers))
     if scheme.classes_per_client > classes:
         raise InputError.at(
             f"{FIELD}.classesPerClient",
@@ -52,8 +53,18 @@ def partition(
             f"choose at least {needed} or more clients",
         )
     return partition_extended_dirichlet(
-        labels.astype(np.int64), scheme.clients, scheme.classes_per_client, scheme.concentration, rng
+        numbers, scheme.clients, scheme.classes_per_client, scheme.concentration, rng
     )
+
+
+def _class_numbers(labels: NDArray[np.int64] | NDArray[np.float32]) -> NDArray[np.int64] | None:
+    """Return labels as class numbers, which may be stored as floats or one-hot rows; None if they are not."""
+    if labels.ndim == 2:
+        is_one_hot = ((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all()
+        return labels.argmax(axis=1) if is_one_hot else None
+    if np.issubdtype(labels.dtype, np.integer) or (labels == labels.round()).all():
+        return labels.astype(np.int64)
+    return None
 
 
 def partition_iid(samples: int, clients: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:

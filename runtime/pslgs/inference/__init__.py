@@ -1,0 +1,1 @@
+"""Use of trained models: loading, prediction and export to other formats."""
