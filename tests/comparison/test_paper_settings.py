@@ -4,9 +4,17 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from pslgs import compare, load_job
+from pslgs import compare, load_job, simulate
+from pslgs.sampling.registry import strategy_named
+from pslgs.sampling.schedule_statistics import DataDistribution, EpochStatistics
+from pslgs.simulation.job_variants import Skew, job_variant
+from pslgs.simulation.setup import build_simulation_setup
+from pslgs.spec.job import SplitTrainingJob
+from pslgs.spec.training import SamplingSpec
 from simulation.jobs import paper_labels
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -67,34 +75,67 @@ def test_the_paper_is_reproduced_with_the_network_and_optimizer_of_the_example()
     assert (paper.epochs, paper.data.transforms) == (100, example.data.transforms)
 
 
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory) -> SplitTrainingJob:
+    return paper_labels(tmp_path_factory.mktemp("labels"))
+
+
+def distribution_of(label_counts: NDArray[np.int64]) -> DataDistribution:
+    return DataDistribution(label_counts.sum(axis=1), label_counts, "a partition")
+
+
+def partitioned(job: SplitTrainingJob, partition: str, clients: int, seed: int) -> DataDistribution:
+    """Draw who holds what, as a simulation with these arguments does."""
+    variant = job_variant(job, clients=clients, skew=Skew(partition), seed=seed)
+    counts = build_simulation_setup(variant.spec, None, Path(), evaluated=False).label_counts()
+    return distribution_of(counts)
+
+
+def expected(distribution: DataDistribution, strategy: str) -> EpochStatistics:
+    """Describe an epoch of the reference's batches of 128 before it is drawn."""
+    return strategy_named(strategy, "strategy").expect(
+        distribution, 128, SamplingSpec(), np.random.default_rng(0)
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("clients", [16, 32, 64, 128])
 @pytest.mark.parametrize("partition", ["severe", "mild"])
-def test_the_reference_table_is_reproduced_over_ten_partitions(tmp_path, partition, clients):
+def test_the_reference_table_is_reproduced_over_ten_partitions(labels, partition, clients):
     """Both tables are means of ten draws of the partition, so they differ by chance.
 
     Each figure may be off by three standard errors of the difference of two such means, beside the
     reference's rounding.  Of the 48 figures of FixedLocal and
     FixedProportionalLocal, were they independent, one would be outside in one of eight such tables.
     """
-    comparison = compare(
-        paper_labels(tmp_path),
-        strategies=STRATEGIES,
-        seeds=range(PARTITIONS),
-        clients=clients,
-        partition=partition,
-        schedule_only=True,
-    )
-    for row in comparison.rows():
-        told = GLOBAL if row.strategy == "Global" else REFERENCE[partition, row.strategy, clients]
-        assert row.steps_per_epoch.mean == pytest.approx(
-            told.steps, abs=0.5 + 3 * math.hypot(row.steps_per_epoch.deviation, told.spread) / PARTITIONS**0.5
+    distributions = [partitioned(labels, partition, clients, seed) for seed in range(PARTITIONS)]
+    for strategy in STRATEGIES:
+        told = GLOBAL if strategy == "Global" else REFERENCE[partition, strategy, clients]
+        epochs = [expected(each, strategy) for each in distributions]
+        steps = [each.steps for each in epochs]
+        assert np.mean(steps) == pytest.approx(
+            told.steps, abs=0.5 + 3 * math.hypot(np.std(steps, ddof=1), told.spread) / PARTITIONS**0.5
         )
         for found, mean, spread in (
-            (row.deviation, told.deviation, told.deviation_spread),
-            (row.deviation_at_end, told.at_end, told.at_end_spread),
+            ([each.deviation for each in epochs], told.deviation, told.deviation_spread),
+            ([each.deviation_at_end for each in epochs], told.at_end, told.at_end_spread),
         ):
-            assert found.mean == pytest.approx(mean, abs=0.005 + 3 * spread * (2 / PARTITIONS) ** 0.5)
+            assert np.mean(found) == pytest.approx(mean, abs=0.005 + 3 * spread * (2 / PARTITIONS) ** 0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(("partition", "clients"), [("severe", 16), ("mild", 32)], ids=["severe", "mild"])
+def test_drawn_batches_are_those_that_the_table_expects(labels, partition, clients, strategy):
+    """The only differences are the order of the samples and the rounding of batch sizes."""
+    drawn = simulate(
+        labels, strategy=strategy, clients=clients, partition=partition, seed=0, schedule_only=True
+    )
+    told = expected(distribution_of(drawn.label_counts), strategy)
+    late = drawn.steps.deviation[int(0.8 * told.steps) :]
+    assert len(drawn.steps) == told.steps
+    assert drawn.steps.deviation.mean() == pytest.approx(told.deviation, rel=0.05)
+    assert late.mean() == pytest.approx(told.deviation_at_end, rel=0.1)
 
 
 @pytest.mark.slow
