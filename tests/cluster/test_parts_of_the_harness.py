@@ -13,10 +13,10 @@ import pytest
 from cluster.testcluster import __main__ as command_line
 from cluster.testcluster import binaries, claims, ocilayout, roster
 from cluster.testcluster.audit import AuditLog
-from cluster.testcluster.layout import MAX_INSTANCES, MAX_NODES, Instance, Node
+from cluster.testcluster.layout import IPV4, IPV6, MAX_INSTANCES, MAX_NODES, Instance, Node
 from cluster.testcluster.process import ClusterError, Processes
 
-INSTANCES = [Instance(number) for number in range(MAX_INSTANCES)]
+INSTANCES = [Instance(number, family) for number in range(MAX_INSTANCES) for family in (IPV4, IPV6)]
 
 
 @pytest.fixture
@@ -27,7 +27,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_instances_share_no_port() -> None:
-    ports = [one.port(purpose) for one in INSTANCES for purpose in ("api-server", "etcd", "etcd-peer", "dns")]
+    instances = INSTANCES[::2]  # of one number there is one at a time, of either family
+    ports = [one.port(purpose) for one in instances for purpose in ("api-server", "etcd", "etcd-peer", "dns")]
     assert len(set(ports)) == len(ports)
     assert max(ports) < 32768
 
@@ -35,7 +36,9 @@ def test_instances_share_no_port() -> None:
 def test_pods_of_all_instances_have_addresses_of_their_own() -> None:
     nodes = [Node(instance, "n", index) for instance in INSTANCES for index in (0, MAX_NODES - 1)]
     ranges = [ip_network(node.pod_range) for node in nodes]
-    assert not any(one.overlaps(other) for one, other in combinations(ranges, 2))
+    assert not any(
+        one.version == other.version and one.overlaps(other) for one, other in combinations(ranges, 2)
+    )
     assert len({node.ip for node in nodes}) == len(nodes)
 
 

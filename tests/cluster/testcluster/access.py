@@ -13,7 +13,7 @@ from cluster.testcluster import binaries, claims, controlplane, lifecycle
 from cluster.testcluster.audit import AuditLog, Request
 from cluster.testcluster.direct import Direct, direct
 from cluster.testcluster.kubectl import Kubectl
-from cluster.testcluster.layout import BIN, Instance
+from cluster.testcluster.layout import BIN, IPV4, Family, Instance
 from cluster.testcluster.process import ClusterError, wait_until
 
 EXISTING = "PSLGS_TEST_KUBECONFIG"
@@ -135,7 +135,7 @@ def api_server(environ: Mapping[str, str] = os.environ) -> Iterator[ApiServer]:
 
 
 @contextmanager
-def own_instance() -> Iterator[Instance]:
+def own_instance(family: Family = IPV4) -> Iterator[Instance]:
     """Take a free instance, and end whatever runs in it afterwards.
 
     Raises:
@@ -143,7 +143,7 @@ def own_instance() -> Iterator[Instance]:
     """
     if not binaries.are_built():
         raise UnavailableError(_NOT_BUILT)
-    instance, abandoned = claims.claim()
+    instance, abandoned = claims.claim(family)
     try:
         if abandoned:
             lifecycle.down(instance)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.testcluster.layout import CACHE, MAX_INSTANCES, Instance
+from cluster.testcluster.layout import CACHE, IPV4, MAX_INSTANCES, Family, Instance
 from cluster.testcluster.process import ClusterError, start_time
 
 
@@ -35,7 +35,7 @@ def locked(name: str) -> Iterator[None]:
         yield
 
 
-def claim() -> tuple[Instance, bool]:
+def claim(family: Family = IPV4) -> tuple[Instance, bool]:
     """Take an instance for this process; say whether a dead owner's leftovers have to be cleared first.
 
     Number 0 is left to people.
@@ -45,7 +45,7 @@ def claim() -> tuple[Instance, bool]:
     """
     with locked("claims"):
         for number in range(1, MAX_INSTANCES):
-            instance = Instance(number)
+            instance = Instance(number, family)
             owner = owner_of(instance)
             if (owner is None and _untouched(instance)) or (owner is not None and not owner.alive):
                 _write(instance)

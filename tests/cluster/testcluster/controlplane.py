@@ -8,20 +8,13 @@ from pathlib import Path
 from cluster.testcluster import volumes
 from cluster.testcluster.certificates import Authority
 from cluster.testcluster.kubectl import Kubectl
-from cluster.testcluster.layout import (
-    API_SERVICE_IP,
-    BIN,
-    DNS_SERVICE_IP,
-    SERVICE_RANGE,
-    Instance,
-)
+from cluster.testcluster.layout import BIN, Instance
 from cluster.testcluster.process import Processes, wait_until
 
 NODE_LOST_SECONDS = 8
 DIE_WITHOUT_API_SERVER = frozenset({"kube-controller-manager", "kube-scheduler"})
 """Whoever is just starting when the API server goes ends, and counts on being started again by a kubelet."""
 _LOOPBACK = "127.0.0.1"
-_EVERYWHERE = "0.0.0.0"  # noqa: S104 - nodes come over the bridge, the host's own programs by loopback
 _AUDIT_POLICY = Path(__file__).with_name("audit-policy.yaml")
 _NAMES = (
     "kubernetes",
@@ -72,15 +65,15 @@ def _etcd(instance: Instance) -> list[str]:
 
 def _api_server(instance: Instance, advertise: str) -> list[str]:
     pki = authority(instance)
-    addresses = (_LOOPBACK, instance.host_ip, API_SERVICE_IP, "localhost", *_NAMES)
+    addresses = (_LOOPBACK, instance.host_ip, instance.family.api_service, "localhost", *_NAMES)
     certificate, key = pki.issue("kube-apiserver", addresses=addresses)
     kubelet_certificate, kubelet_key = pki.issue("kube-apiserver", ["system:masters"])
     return [
         f"--etcd-servers=http://{_LOOPBACK}:{instance.port('etcd')}",
         f"--advertise-address={advertise}",
-        f"--bind-address={_LOOPBACK if advertise == _LOOPBACK else _EVERYWHERE}",
+        f"--bind-address={_LOOPBACK if advertise == _LOOPBACK else instance.family.everywhere}",
         f"--secure-port={instance.port('api-server')}",
-        f"--service-cluster-ip-range={SERVICE_RANGE}",
+        f"--service-cluster-ip-range={instance.family.service_range}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         f"--client-ca-file={pki.certificate}",
@@ -152,7 +145,7 @@ def start_dns(instance: Instance) -> None:
     corefile = instance.state / "Corefile"
     corefile.write_text(
         f".:{instance.port('dns')} {{\n  bind {instance.host_ip}\n  errors\n"
-        f"  kubernetes cluster.local in-addr.arpa {{\n    kubeconfig {instance.kubeconfig}\n"
+        f"  kubernetes cluster.local in-addr.arpa ip6.arpa {{\n    kubeconfig {instance.kubeconfig}\n"
         "    pods insecure\n  }\n  cache 5\n}\n"
     )
     Processes(instance.state).start("coredns", [BIN / "coredns", "-conf", corefile])
@@ -170,12 +163,12 @@ def apply_defaults(instance: Instance) -> None:
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": "kube-dns", "namespace": "kube-system"},
-            "spec": {"clusterIP": DNS_SERVICE_IP, "ports": ports},
+            "spec": {"clusterIP": instance.family.dns_service, "ports": ports},
         },
         {
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
-            "addressType": "IPv4",
+            "addressType": instance.family.name,
             "metadata": {"name": "kube-dns-host", "namespace": "kube-system", "labels": labels},
             "endpoints": [{"addresses": [instance.host_ip], "conditions": {"ready": True}}],
             "ports": [{**port, "port": instance.port("dns")} for port in ports],

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cluster.testcluster import access, appimages, stage
 from cluster.testcluster.helm import NAMESPACE, RELEASE, helm_of, image
+from cluster.testcluster.layout import IPV4, Family
 from cluster.testcluster.process import ClusterError
 from cluster.testcluster.stage import Cluster
 
@@ -15,10 +16,15 @@ _OPERATOR, _RUNTIME = "localhost/pslgs-operator:dev", "localhost/pslgs-runtime:d
 
 
 @contextmanager
-def cluster_with_operator(artefacts: Path, environ: Mapping[str, str] = os.environ) -> Iterator[Cluster]:
+def cluster_with_operator(
+    artefacts: Path, environ: Mapping[str, str] = os.environ, family: Family = IPV4
+) -> Iterator[Cluster]:
     """Start a cluster of our own, or use the one that the environment names, and install the operator.
 
-    What tells why it is not available goes to ``artefacts``.
+    Args:
+        artefacts: Where that is written which tells why the operator is not available.
+        environ: Environment variables.
+        family: Addresses of a cluster of our own.
 
     Raises:
         UnavailableError: neither cluster can be had.
@@ -37,7 +43,7 @@ def cluster_with_operator(artefacts: Path, environ: Mapping[str, str] = os.envir
             uninstall(running)
         return
     operator, runtime = appimages.ensure(appimages.OPERATOR, appimages.RUNTIME)
-    with stage.cluster() as running:
+    with stage.cluster(family=family) as running:
         _install_or_collect(running, (operator, runtime), artefacts)
         yield running
 

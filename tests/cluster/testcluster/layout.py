@@ -9,9 +9,6 @@ BIN = CACHE / "bin"
 
 MAX_INSTANCES = 16
 MAX_NODES = 16
-SERVICE_RANGE = "10.96.0.0/16"  # lives in the nodes' own network namespaces, so all instances share it
-API_SERVICE_IP = "10.96.0.1"
-DNS_SERVICE_IP = "10.96.0.10"
 PAUSE_IMAGE = "localhost/pause:latest"
 
 _FIRST_PORT = 20600  # below the range from which Linux takes ports for outgoing connections
@@ -19,10 +16,66 @@ _PORTS = ("api-server", "etcd", "etcd-peer", "dns")
 
 
 @dataclass(frozen=True, slots=True)
+class Family:
+    """The addresses of clusters that speak one version of the Internet Protocol only.
+
+    Attributes:
+        name: As Kubernetes writes it.
+        everywhere: The address of all interfaces, and the network of all addresses with ``/0``.
+        service_range: Of Services; in the nodes' own network namespaces, so that all instances share it.
+        api_service: The address of the Service of the API server.
+        dns_service: The address of the cluster's DNS.
+        bridge: Pattern of addresses on an instance's bridge.
+        bridge_prefix: Length of the prefix that they share.
+        pods: Pattern of the range of a node's pods.
+        forwarding: The kernel's setting that makes a router of a network namespace.
+    """
+
+    name: str
+    everywhere: str
+    service_range: str
+    api_service: str
+    dns_service: str
+    bridge: str
+    bridge_prefix: int
+    pods: str
+    forwarding: str
+
+    def host(self, address: str) -> str:
+        """Write an address as the host of a URL."""
+        return f"[{address}]" if ":" in address else address
+
+
+IPV4 = Family(
+    "IPv4",
+    everywhere="0.0.0.0",  # noqa: S104 - nodes come over the bridge, the host's own programs by loopback
+    service_range="10.96.0.0/16",
+    api_service="10.96.0.1",
+    dns_service="10.96.0.10",
+    bridge="10.89.{instance}.{machine}",
+    bridge_prefix=24,
+    pods="10.88.{node}.0/24",
+    forwarding="net.ipv4.ip_forward",
+)
+IPV6 = Family(
+    "IPv6",
+    everywhere="::",
+    service_range="fd96::/112",
+    api_service="fd96::1",
+    dns_service="fd96::a",
+    bridge="fd89:{instance}::{machine}",
+    bridge_prefix=64,
+    pods="fd88:{node}::/64",
+    forwarding="net.ipv6.conf.all.forwarding",
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Instance:
     """One of the clusters that can run at the same time on this machine."""
 
     number: int
+    family: Family = IPV4
 
     @property
     def state(self) -> Path:
@@ -51,7 +104,7 @@ class Instance:
     @property
     def host_ip(self) -> str:
         """The host's address on the bridge."""
-        return f"10.89.{self.number}.1"
+        return self.family.bridge.format(instance=self.number, machine=1)
 
     @property
     def bridge(self) -> str:
@@ -77,12 +130,12 @@ class Node:
     @property
     def ip(self) -> str:
         """The node's address on the bridge."""
-        return f"10.89.{self.instance.number}.{10 + self.index}"
+        return self.instance.family.bridge.format(instance=self.instance.number, machine=10 + self.index)
 
     @property
     def pod_range(self) -> str:
         """The addresses of the node's pods."""
-        return f"10.88.{MAX_NODES * self.instance.number + self.index}.0/24"
+        return self.instance.family.pods.format(node=MAX_NODES * self.instance.number + self.index)
 
     @property
     def netns(self) -> str:

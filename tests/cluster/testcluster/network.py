@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from cluster.testcluster.layout import Instance, Node
+from cluster.testcluster.layout import IPV6, Instance, Node
 from cluster.testcluster.process import run
 
 _MAC = "02:89:00:00:{:02x}:01"
@@ -12,9 +12,9 @@ def make_bridge(instance: Instance) -> None:
     """Make the switch that all nodes of an instance hang on."""
     # With an address of its own a bridge does not take that of a node that joins, which cuts the others off.
     run("ip", "link", "add", instance.bridge, "address", _MAC.format(instance.number), "type", "bridge")
-    run("ip", "address", "add", f"{instance.host_ip}/24", "dev", instance.bridge)
+    run("ip", "address", "add", *_on_bridge(instance, instance.host_ip), "dev", instance.bridge)
     run("ip", "link", "set", instance.bridge, "up")
-    run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    run("sysctl", "-qw", f"{instance.family.forwarding}=1")
 
 
 def connect(node: Node, others: Iterable[Node]) -> None:
@@ -23,10 +23,10 @@ def connect(node: Node, others: Iterable[Node]) -> None:
     run("ip", "link", "add", node.link, "type", "veth", "peer", "name", "eth0", "netns", node.netns)
     run("ip", "link", "set", node.link, "master", node.instance.bridge, "up")
     _inside(node, "ip", "link", "set", "lo", "up")
-    _inside(node, "ip", "address", "add", f"{node.ip}/24", "dev", "eth0")
+    _inside(node, "ip", "address", "add", *_on_bridge(node.instance, node.ip), "dev", "eth0")
     _inside(node, "ip", "link", "set", "eth0", "up")
     _inside(node, "ip", "route", "add", "default", "via", node.instance.host_ip)
-    _inside(node, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+    _inside(node, "sysctl", "-qw", f"{node.instance.family.forwarding}=1")
     run("ip", "route", "add", node.pod_range, "via", node.ip)
     for other in others:
         _inside(other, "ip", "route", "add", node.pod_range, "via", node.ip)
@@ -45,6 +45,12 @@ def unplug(instance: Instance, nodes: Sequence[Node]) -> None:
 def set_cable(node: Node, *, connected: bool) -> None:
     """Pull the node's network cable, or plug it in again."""
     run("ip", "link", "set", node.link, "up" if connected else "down")
+
+
+def _on_bridge(instance: Instance, address: str) -> list[str]:
+    """An address with its prefix; it is used at once, instead of a second after nobody else claimed it."""
+    family = instance.family
+    return [f"{address}/{family.bridge_prefix}", *(["nodad"] if family == IPV6 else [])]
 
 
 def _inside(node: Node, *command: str) -> None:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from cluster.testcluster.controlplane import NODE_LOST_SECONDS, authority
-from cluster.testcluster.layout import DNS_SERVICE_IP, PAUSE_IMAGE, Node
+from cluster.testcluster.layout import PAUSE_IMAGE, Node
 
 _CONTAINERD = f"""version = 2
 [plugins."io.containerd.grpc.v1.cri"]
@@ -58,12 +58,17 @@ def kube_proxy(node: Node) -> list[str]:
 
 
 def _server(node: Node) -> str:
-    return f"https://{node.instance.host_ip}:{node.instance.port('api-server')}"
+    instance = node.instance
+    return f"https://{instance.family.host(instance.host_ip)}:{instance.port('api-server')}"
 
 
 def _pod_network(node: Node) -> dict[str, Any]:
     ranges = [[{"subnet": node.pod_range}]]
-    addresses = {"type": "host-local", "ranges": ranges, "routes": [{"dst": "0.0.0.0/0"}]}
+    addresses = {
+        "type": "host-local",
+        "ranges": ranges,
+        "routes": [{"dst": f"{node.instance.family.everywhere}/0"}],
+    }
     return {
         "cniVersion": "0.4.0",
         "name": "pods",
@@ -96,7 +101,7 @@ def _kubelet_configuration(node: Node) -> dict[str, Any]:
         "enforceNodeAllocatable": [],
         "failCgroupV1": False,
         "failSwapOn": False,
-        "clusterDNS": [DNS_SERVICE_IP],
+        "clusterDNS": [node.instance.family.dns_service],
         "clusterDomain": "cluster.local",
         "resolvConf": str(node.root / "resolv.conf"),
         "nodeStatusUpdateFrequency": "2s",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.testcluster import access, artefacts, baseimage, handover, lifecycle, machine, network, roster
-from cluster.testcluster.layout import BIN, Node
+from cluster.testcluster.layout import BIN, IPV4, Family, Node
 from cluster.testcluster.process import ClusterError
 
 _POLL_SECONDS = 0.5
@@ -134,7 +134,7 @@ def is_true(kind: str) -> Callable[[Mapping[str, Any]], bool]:
 
 
 @contextmanager
-def cluster(nodes: tuple[str, ...] = roster.DEFAULT) -> Iterator[Cluster]:
+def cluster(nodes: tuple[str, ...] = roster.DEFAULT, family: Family = IPV4) -> Iterator[Cluster]:
     """Start a cluster of our own, in which Python's image is at hand, and end it afterwards.
 
     Raises:
@@ -143,7 +143,7 @@ def cluster(nodes: tuple[str, ...] = roster.DEFAULT) -> Iterator[Cluster]:
     """
     if os.geteuid() != 0:
         raise access.UnavailableError("nodes need namespaces, mounts and control groups: run this as root")
-    with access.own_instance() as instance:
+    with access.own_instance(family) as instance:
         handover.hand_over(baseimage.make())
         lifecycle.up(instance, roster.parse(instance, nodes))
         yield Cluster(instance.kubeconfig, BIN / "kubectl", instance)
