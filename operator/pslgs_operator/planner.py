@@ -19,16 +19,16 @@ from pslgs_operator.drift import merge_patch
 from pslgs_operator.endpoint import Endpoint, certified_hosts
 from pslgs_operator.fields import mapping
 from pslgs_operator.gvk import CLAIMS, SERVICES
-from pslgs_operator.manifests.client import client_digest, client_job
+from pslgs_operator.manifests.client import client_job
 from pslgs_operator.manifests.job import with_template_digest
-from pslgs_operator.manifests.metadata import as_supporting, child_metadata
-from pslgs_operator.manifests.server import server_digest, server_job
-from pslgs_operator.manifests.supporting import supporting_objects
+from pslgs_operator.manifests.metadata import child_metadata
+from pslgs_operator.manifests.server import server_job
 from pslgs_operator.manifests.workload import assigned
 from pslgs_operator.placement import Placement
 from pslgs_operator.plan_context import PlanContext
 from pslgs_operator.pod_cleanup import surplus_pods
 from pslgs_operator.quota import hold, is_queued
+from pslgs_operator.renderings import rendered_client_digest, rendered_server_digest, rendered_supporting
 from pslgs_operator.snapshot import ChildJob, ChildJobState, Snapshot, SupportingChild
 from pslgs_operator.status.types import ConditionType, JobStatus
 from pslgs_operator.training_job import TrainingJob
@@ -106,9 +106,8 @@ def _leftovers(context: PlanContext) -> Iterator[Action]:
 
 
 def _supporting(context: PlanContext) -> Iterator[Action]:
-    wanted = supporting_objects(context.job, context.settings)
-    for which, build in wanted.items():
-        manifest = as_supporting(build(context.job, context.settings))
+    wanted = rendered_supporting(context.job, context.settings)
+    for which, manifest in wanted.items():
         present = context.snapshot.supporting.get(which)
         if present is None:
             yield Apply(manifest)
@@ -191,7 +190,7 @@ def _obsolete(context: PlanContext) -> tuple[ChildJob, ...]:
     The spec, the operator's settings (images, pull secrets …) or its version may have changed since.
     """
     placed = {placement.client for placement in context.placements.clients} | {None}
-    server, client = server_digest(context.job, context.settings), _client_digest(context)
+    server, client = rendered_server_digest(context.job, context.settings), _client_digest(context)
 
     def is_as_rendered(child: ChildJob) -> bool:
         rendered = server if child.client is None else client
@@ -205,7 +204,7 @@ def _obsolete(context: PlanContext) -> tuple[ChildJob, ...]:
 
 
 def _client_digest(context: PlanContext) -> str | None:
-    return context.address and client_digest(context.job, context.address, context.settings)
+    return context.address and rendered_client_digest(context.job, context.address, context.settings)
 
 
 def _busy(snapshot: Snapshot) -> frozenset[str]:
@@ -218,11 +217,11 @@ def _start_server(context: PlanContext, address: Endpoint) -> Iterator[Action]:
     yield from _server_certificate(context, address)
     rendered = server_job(context.job, len(context.placements.clients), context.settings)
     _assign(context, rendered, names.SERVER_PODS)
-    yield Create(with_template_digest(rendered, server_digest(context.job, context.settings)))
+    yield Create(with_template_digest(rendered, rendered_server_digest(context.job, context.settings)))
 
 
 def _start_clients(context: PlanContext, address: Endpoint, busy: frozenset[str]) -> Iterator[Action]:
-    digest = client_digest(context.job, address, context.settings)  # once for a thousand clients
+    digest = rendered_client_digest(context.job, address, context.settings)
     for placement in context.placements.clients:
         if placement.client in context.snapshot.clients:
             continue

@@ -4,11 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from pslgs.spec import InputError, JobSpec, SplitTrainingJob, Tls
 from pslgs.spec.compatibility import KnownFields, Location, parse_known_fields, with_unknown_fields
+from pslgs.spec.job import Metadata
 from pslgs_operator import names
+from pslgs_operator.identity_key import IdentityKey
 from pslgs_operator.overlay import template_violations
 from pslgs_operator.status.types import JobStatus
 
@@ -16,6 +19,10 @@ NOT_OF_CHILDREN = frozenset(
     {"suspend", "active_deadline_seconds", "backoff_limit", "ttl_seconds_after_finished"}
 )
 """Fields that no child depends on, so no child is replaced when they change."""
+
+_METADATA: Final = tuple(Metadata.model_fields)
+_REMEMBERED: Final = 256
+"""Number of manifests that are kept parsed, so that a reconcile of an unchanged job parses nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,8 @@ class TrainingJob:
 
     def __post_init__(self) -> None:
         # It takes milliseconds, and a thousand children have it: so it is computed once.
-        object.__setattr__(self, "spec_digest", _digest(self.known_fields))
+        digest = _digest(IdentityKey(self.manifest), IdentityKey(self.unknown_fields))
+        object.__setattr__(self, "spec_digest", digest)
 
     @property
     def spec(self) -> JobSpec:
@@ -91,17 +99,14 @@ class TrainingJob:
                 newer operator adds.
         """
         metadata = body["metadata"]
-        known = parse_known_fields(body)
-        manifest = known.job
-        if wrong := tuple(template_violations(manifest.spec)):
-            raise InputError(*wrong)
+        known = _parsed(json.dumps(_manifest(body)))
         return cls(
             name=metadata["name"],
             namespace=metadata["namespace"],
             uid=metadata["uid"],
             generation=metadata["generation"],
             status=JobStatus.parse(body.get("status") or {}),
-            manifest=manifest,
+            manifest=known.job,
             queue_labels=queue_labels(metadata.get("labels") or {}),
             unknown_fields=known.unknown,
         )
@@ -114,11 +119,28 @@ def queue_labels(labels: Mapping[str, str]) -> dict[str, str]:
     return {name: labels[name] for name in names.QUEUE_LABELS if name in labels}
 
 
-def _digest(known: KnownFields) -> str:
+def _manifest(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of an object that is parsed: without the status and the API server's bookkeeping."""
+    metadata = {name: body["metadata"][name] for name in _METADATA if name in body["metadata"]}
+    return {**{name: value for name, value in body.items() if name != "status"}, "metadata": metadata}
+
+
+@lru_cache(_REMEMBERED)
+def _parsed(manifest: str) -> KnownFields:
+    """Parse and validate a manifest in JSON; as the same text has the same meaning, the result is kept."""
+    known = parse_known_fields(json.loads(manifest))
+    if wrong := tuple(template_violations(known.job.spec)):
+        raise InputError(*wrong)
+    return known
+
+
+@lru_cache(_REMEMBERED)
+def _digest(manifest: IdentityKey[SplitTrainingJob], unknown: IdentityKey[Mapping[Location, object]]) -> str:
     """Return a digest of the fields that children depend on.
 
     It includes unknown fields, so that it stays the same when a newer operator knows them.
     """
+    known = KnownFields(manifest.value, unknown.value)
     spec = known.job.spec.model_dump(
         mode="json", by_alias=True, exclude_defaults=True, exclude=set(NOT_OF_CHILDREN)
     )

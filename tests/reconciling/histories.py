@@ -237,8 +237,13 @@ class History:
 
     async def _settle(self) -> None:
         self._note("everything comes to rest")
+        at_rest: list[Operator] = []
         for operator in self.operators * len(self.operators):  # one may have to mend what the other did last
-            await operator.settle()
+            if await operator.settle():
+                at_rest.clear()
+            at_rest.append(operator)
+            if len(at_rest) == len(self.operators):
+                return
 
     def _node_comes(self, node: str) -> None:
         self._note(f"node {node} comes")

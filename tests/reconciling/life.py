@@ -289,19 +289,19 @@ class Operator:
             self.failures += 1
         return self.failures == before
 
-    async def settle(self, key: JobKey = KEY) -> None:
-        """Reconcile until nothing changes any more, whatever time that takes."""
+    async def settle(self, key: JobKey = KEY) -> bool:
+        """Reconcile until nothing changes any more, in whatever time; returns whether anything did."""
         pauses = (1, 5, 20, 310)
-        quiet = 0
+        quiet, anything = 0, False
         for _ in range(ROUNDS):
             before = len(self.world.server.storage.log)
             self.world.run_controllers()
             self.watches.deliver()
             went_well = await self.look(key)
             changed = any(map(_is_change, self.world.server.storage.log[before:]))
-            quiet = quiet + 1 if went_well and not changed else 0
+            quiet, anything = quiet + 1 if went_well and not changed else 0, anything or changed
             if quiet == len(pauses):
-                return
+                return anything
             self.world.later(pauses[quiet])
         raise AssertionError(f"{key} does not settle: {self.world.objects.keys()}")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciling.histories import History
+from reconciling.histories import EDITS, History
 from reconciling.life import KEY
 
 TOGETHER = 10
@@ -27,7 +27,9 @@ def wrongs(history: History) -> list[str]:
         found += [f"{kind} {name} is missing" for kind, name in model.supporting() - there]
         found += [f"Secret {name} is missing" for name in model.identities() - set(world.of("Secret"))]
         edited = (
-            key for key, body in world.objects.items() if key not in history.strangers and _is_edited(body)
+            key
+            for key, body in world.objects.items()
+            if key.kind in EDITS and key not in history.strangers and _is_edited(body)
         )
         found += [f"{key.kind} {key.name} is as somebody edited it" for key in edited]
     found += [

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -118,10 +117,8 @@ def _found(
     kind: ConditionType, old: Condition | None, finding: ConditionUpdate, generation: int, now: datetime
 ) -> Condition:
     message = cut(finding.message, _LONGEST_MESSAGE)
-    new = Condition(kind, finding.status, word(finding.reason), message, generation, now)
-    if old is None or old.status is not new.status:
-        return new
-    return replace(new, last_transition_time=old.last_transition_time)
+    since = now if old is None or old.status is not finding.status else old.last_transition_time
+    return Condition(kind, finding.status, word(finding.reason), message, generation, since)
 
 
 def _parsed(documents: Iterable[Mapping[str, Any]]) -> Iterable[Condition]:

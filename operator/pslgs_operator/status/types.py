@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, TypeAdapter, ValidationError, computed_field
@@ -227,13 +228,7 @@ class JobStatus:
     @classmethod
     def parse(cls, status: Mapping[str, Any]) -> Self:
         """Read the status of an object; what is missing or of another type is not known."""
-        document = json.loads(json.dumps(status))
-        while True:
-            try:
-                return _ADAPTER.validate_json(json.dumps(document), strict=True)  # type: ignore[return-value]
-            except ValidationError as error:
-                for each in error.errors(include_url=False, include_input=False):
-                    _drop(document, each["loc"])
+        return _parsed(json.dumps(status))  # type: ignore[return-value]
 
     def to_json(self) -> dict[str, Any]:
         """Write it for the API server; what is not known is left out."""
@@ -243,6 +238,22 @@ class JobStatus:
             for name, value in document.items()
             if name in _ALWAYS or value not in (None, _EMPTY[name])
         }
+
+
+_REMEMBERED: Final = 1024
+"""Number of statuses that are kept parsed: most reconciles read the one that they read before."""
+
+
+@lru_cache(_REMEMBERED)
+def _parsed(text: str) -> JobStatus:
+    while True:
+        try:
+            return _ADAPTER.validate_json(text, strict=True)
+        except ValidationError as error:
+            document = json.loads(text)
+            for each in error.errors(include_url=False, include_input=False):
+                _drop(document, each["loc"])
+            text = json.dumps(document)
 
 
 _ALWAYS: Final = ("observedGeneration", "phase", "conditions")
