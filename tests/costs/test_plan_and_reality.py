@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from costs.conftest import EXAMPLES
-from distributed.runs import LIMIT_SECONDS, pslgs, start, until
+from distributed.runs import LIMIT_SECONDS, pslgs_here, start, until
 from pslgs.launch.local_run import free_port
 
 pytestmark = pytest.mark.slow
@@ -24,7 +24,7 @@ STEPS = 250
 def test_a_step_sends_what_the_plan_says(tmp_path: Path, compression: str) -> None:
     changes = (*CHANGES, "--set", f"spec.transport.compression={compression}")
     job, port = str(EXAMPLES / "digits.yaml"), free_port()
-    planned = pslgs("plan", job, *changes, "--format", "json", cwd=tmp_path)
+    planned = pslgs_here("plan", job, *changes, "--format", "json", cwd=tmp_path)
     own = next(cut for cut in json.loads(planned.stdout)["cuts"] if cut["layer"] == "hidden1")
     run = start("run", job, *changes, "--metrics-port", str(port), "--output", "run", cwd=tmp_path)
     looks: list[Counter[str]] = [Counter()]

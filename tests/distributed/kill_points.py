@@ -1,10 +1,10 @@
 """A network and a dataset that kill their process, once, at a point of a training step.
 
-Environment variables select the point (``KILL_POINT``), the process (``KILL_PROCESS``, an argument of its
-command line) and the number of passes before (``KILL_AFTER``).  The kill creates the file ``KILL_MARK``, so
-that it is not repeated.  With ``KILL_VICTIM=parent`` the parent process is killed instead.
+A file beside the run's folder selects the point, the process (by an argument of its command line) and the
+number of passes before, see `kill`.  The file is removed first, so that the kill is not repeated.
 """
 
+import json
 import multiprocessing
 import os
 import signal
@@ -22,20 +22,43 @@ CLASSES = 4
 _passes: Counter[str] = Counter()
 
 
+def kill(folder: Path, process: str, point: str, after: int, *, parent: bool = False) -> Path:
+    """Arrange a kill in the next run below a folder; it, or the parent of that process, ends by SIGKILL.
+
+    Args:
+        folder: Folder that contains the run's folder.
+        process: An argument of the command line of the process.
+        point: The kill point.
+        after: Number of passes before.
+        parent: Whether to kill the parent of the process instead.
+
+    Returns:
+        A file that exists until the kill.
+    """
+    file = folder / "kill.json"
+    file.write_text(json.dumps({"process": process, "point": point, "after": after, "parent": parent}))
+    return file
+
+
 def kill_point(point: str) -> None:
-    """Kill the process if the environment selects this point and pass."""
-    mark = Path(os.environ.get("KILL_MARK", os.devnull))
-    if os.environ.get("KILL_POINT") != point or os.environ["KILL_PROCESS"] not in sys.argv:
+    """Kill the process if its next kill is at this point and pass."""
+    if len(sys.argv) < 3:
+        return
+    file = Path(sys.argv[2]).absolute().parents[1] / "kill.json"  # a child's second argument is RUN/job.yaml
+    if not file.exists():
+        return
+    kill = json.loads(file.read_text())
+    if kill["point"] != point or kill["process"] not in sys.argv:
         return
     _passes[point] += 1
-    if _passes[point] > int(os.environ["KILL_AFTER"]) and not mark.exists():
-        mark.touch()
-        os.kill(_victim(), signal.SIGKILL)
+    if _passes[point] > kill["after"]:
+        file.unlink()
+        os.kill(_victim(parent=kill["parent"]), signal.SIGKILL)
 
 
-def _victim() -> int:
-    parent = multiprocessing.parent_process()
-    return parent.pid if parent and os.environ.get("KILL_VICTIM") == "parent" else os.getpid()
+def _victim(*, parent: bool) -> int:
+    process = multiprocessing.parent_process()
+    return process.pid if process and parent else os.getpid()
 
 
 class _KillPointFunction(torch.autograd.Function):

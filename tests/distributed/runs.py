@@ -1,30 +1,43 @@
-"""Run the command ``pslgs`` in processes, with the tests on its path, and read the results."""
+"""Run the command ``pslgs``, with the tests on its path, and read the results.
+
+Importing torch takes seconds in each new interpreter.  Tests that are not about the start or the end of the
+command's own process run it in this one (`pslgs_here`), or fork it (`fork`) from the process from which
+``pslgs run`` forks server and clients, which has imported everything.
+"""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+import pytest
 import yaml
+from typer.testing import CliRunner
 
+from pslgs.cli.main import app, main
+from pslgs.launch.processes import start_fork_server
 from pslgs.telemetry.journal import read
 from pslgs.telemetry.records import Record, StepRecord
 
 TESTS = Path(__file__).parent.parent
 LIMIT_SECONDS = 240
 
+Process = subprocess.Popen[str] | ForkServerProcess
 
-def pslgs(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+
+def pslgs(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the command, and return its result."""
     return subprocess.run(
         [sys.executable, "-m", "pslgs.cli", *arguments],
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(TESTS)} | environment,
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
         capture_output=True,
         text=True,
         timeout=LIMIT_SECONDS,
@@ -32,16 +45,71 @@ def pslgs(*arguments: str, cwd: Path, **environment: str) -> subprocess.Complete
     )
 
 
-def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     """Start the command."""
     return subprocess.Popen(
         [sys.executable, "-m", "pslgs.cli", *arguments],
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(TESTS)} | environment,
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+@contextmanager
+def forking_in(folder: Path) -> Iterator[None]:
+    """Let forked processes begin in a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # which the next function sets
+        start_fork_server(main, "pslgs.data.scikit_learn", "pslgs.data.parquet")
+        yield
+
+
+def pslgs_here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process; the server and the clients of ``run`` have processes of their own."""
+    with forking_in(cwd):
+        result = CliRunner().invoke(app, arguments)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
+
+
+def fork(*arguments: str, cwd: Path, log: Path) -> ForkServerProcess:
+    """Start the command in a process that need not import what it needs, with its output in a file."""
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=_run_forked, args=(arguments, str(log)))
+    with forking_in(cwd):
+        process.start()
+    return process
+
+
+def _run_forked(arguments: Sequence[str], log: str) -> None:
+    with Path(log).open("a", encoding="utf-8") as file:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(file.fileno(), stream.fileno())
+    sys.argv = ["pslgs", *arguments]
+    main()
+
+
+def pslgs_forked(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in a forked process: ``simulate`` sets up torch for a process of its own."""
+    log = cwd / "forked.log"
+    code = exit_code(fork(*arguments, cwd=cwd, log=log))
+    return subprocess.CompletedProcess(arguments, code, log.read_text(encoding="utf-8"), "")
+
+
+def exit_code(process: Process) -> int:
+    """Wait for the end of a process, and return its exit code."""
+    if isinstance(process, subprocess.Popen):
+        process.communicate(timeout=LIMIT_SECONDS)
+        return process.returncode
+    process.join(LIMIT_SECONDS)
+    if process.exitcode is None:
+        process.kill()
+        raise TimeoutError(f"{process.name} did not end within {LIMIT_SECONDS} s")
+    return process.exitcode
 
 
 def write_manifest(folder: Path, document: dict) -> str:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from distributed.runs import described, pslgs, steps, write_manifest
+from distributed.runs import described, pslgs_here, steps, write_manifest
 from exactness.job import CLIENTS, assert_equal_states, centralized, manifest
 from pslgs.data.loading import open_all_training_data
 from pslgs.spec import parse_job
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["SGD", "AdamW"], ids=str)
 def test_twenty_steps_over_grpc_equal_a_centralized_loop(tmp_path, optimizer):
     document = manifest(optimizer)
-    result = pslgs("run", write_manifest(tmp_path, document), "--output", "run", cwd=tmp_path)
+    result = pslgs_here("run", write_manifest(tmp_path, document), "--output", "run", cwd=tmp_path)
     run = tmp_path / "run"
     assert result.returncode == 0, described(result, run)
 

@@ -12,6 +12,7 @@ from distributed.runs import (
     described,
     processes_in,
     pslgs,
+    pslgs_here,
     records,
     steps,
     until,
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    result = pslgs("run", write_manifest(folder, kill_points.manifest()), "--output", "run", cwd=folder)
+    result = pslgs_here("run", write_manifest(folder, kill_points.manifest()), "--output", "run", cwd=folder)
     assert result.returncode == 0, described(result, folder / "run")
     return folder / "run"
 
@@ -40,7 +41,9 @@ def assert_equal_models(one, other):
 
 
 def test_two_runs_of_one_job_have_bit_identical_models(undisturbed, tmp_path):
-    result = pslgs("run", write_manifest(tmp_path, kill_points.manifest()), "--output", "run", cwd=tmp_path)
+    result = pslgs_here(
+        "run", write_manifest(tmp_path, kill_points.manifest()), "--output", "run", cwd=tmp_path
+    )
     assert result.returncode == 0, described(result, tmp_path / "run")
     assert_equal_models(tmp_path / "run", undisturbed)
 
@@ -55,17 +58,11 @@ def test_a_run_whose_server_is_killed_resumes_to_a_bit_identical_model(
 ):
     after = int(np.random.default_rng(len(point)).integers(len(steps(undisturbed))))
     job, run = write_manifest(tmp_path, kill_points.manifest()), tmp_path / "run"
-    killed = pslgs(
-        *("run", job, "--output", "run"),
-        cwd=tmp_path,
-        KILL_POINT=point,
-        KILL_PROCESS="server",
-        KILL_AFTER=str(after + rehearsals),
-        KILL_MARK=str(tmp_path / "mark"),
-    )
+    kill_points.kill(tmp_path, "server", point, after + rehearsals)
+    killed = pslgs_here("run", job, "--output", "run", cwd=tmp_path)
     assert killed.returncode == ExitCode.INTERNAL_ERROR, described(killed, run)
     assert len(steps(run)) == after
-    resumed = pslgs("run", job, "--output", "run", "--resume", cwd=tmp_path)
+    resumed = pslgs_here("run", job, "--output", "run", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, described(resumed, run)
     assert_equal_models(run, undisturbed)
     assert usage(run) == usage(undisturbed)
@@ -73,19 +70,12 @@ def test_a_run_whose_server_is_killed_resumes_to_a_bit_identical_model(
 
 def test_a_run_whose_command_is_killed_resumes_to_a_bit_identical_model(undisturbed, tmp_path):
     job, run = write_manifest(tmp_path, kill_points.manifest()), tmp_path / "run"
-    killed = pslgs(
-        *("run", job, "--output", "run"),
-        cwd=tmp_path,
-        KILL_POINT="server backward",
-        KILL_PROCESS="server",
-        KILL_VICTIM="parent",
-        KILL_AFTER="9",
-        KILL_MARK=str(tmp_path / "mark"),
-    )
+    kill_points.kill(tmp_path, "server", "server backward", after=9, parent=True)
+    killed = pslgs("run", job, "--output", "run", cwd=tmp_path)
     assert killed.returncode == -signal.SIGKILL, described(killed, run)
     until(lambda: isinstance(records(run)[-1], FinishRecord), "the server's end")
     until(lambda: processes_in(tmp_path) == [], "the end of all processes")
-    resumed = pslgs("run", job, "--output", "run", "--resume", cwd=tmp_path)
+    resumed = pslgs_here("run", job, "--output", "run", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, described(resumed, run)
     assert_equal_models(run, undisturbed)
     assert usage(run) == usage(undisturbed)
@@ -99,16 +89,10 @@ def test_a_run_whose_command_is_killed_resumes_to_a_bit_identical_model(undistur
 def test_a_killed_client_aborts_at_most_one_attempt_and_rejoins(tmp_path, point, after):
     waiting = {"onLostClient": "Wait", "clientTimeoutSeconds": 20}
     job, run = write_manifest(tmp_path, kill_points.manifest(faultTolerance=waiting)), tmp_path / "run"
-    result = pslgs(
-        *("run", job, "--output", "run"),
-        cwd=tmp_path,
-        KILL_POINT=point,
-        KILL_PROCESS="client-1",
-        KILL_AFTER=str(after),
-        KILL_MARK=str(tmp_path / "mark"),
-    )
+    left = kill_points.kill(tmp_path, "client-1", point, after)
+    result = pslgs_here("run", job, "--output", "run", cwd=tmp_path)
     assert result.returncode == 0, described(result, run)
-    assert (tmp_path / "mark").exists()
+    assert not left.exists()
     aborts = [record for record in records(run) if isinstance(record, AbortRecord)]
     assert len(aborts) <= 1
     assert all(abort.cause == "client_lost" for abort in aborts)

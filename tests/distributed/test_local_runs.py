@@ -18,6 +18,7 @@ from distributed.runs import (
     described,
     processes_in,
     pslgs,
+    pslgs_here,
     records,
     start,
     steps,
@@ -58,9 +59,9 @@ def test_a_run_writes_a_model_a_report_and_a_journal(tmp_path):
     assert load_file(run / "model.safetensors").keys() == network.named_tensors().keys()
     assert "<svg" in (run / "report.html").read_text()
     assert set(usage(run).values()) == {1}
-    again = pslgs("report", str(run), "--output", "again.html", cwd=tmp_path)
+    again = pslgs_here("report", str(run), "--output", "again.html", cwd=tmp_path)
     assert (tmp_path / "again.html").read_bytes() == (run / "report.html").read_bytes(), again.stderr
-    exported = pslgs("export", str(run), "--output", "m.safetensors", cwd=tmp_path)
+    exported = pslgs_here("export", str(run), "--output", "m.safetensors", cwd=tmp_path)
     assert exported.returncode == 0, exported.stderr
     one, other = load_file(tmp_path / "m.safetensors"), load_file(run / "model.safetensors")
     assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
@@ -82,7 +83,7 @@ def test_ctrl_c_leaves_a_resumable_run_and_no_process(tmp_path):
     assert finish.outcome == "INTERRUPTED"
 
     short = [*("--set", f"spec.epochs={steps(run)[-1].epoch + 1}"), *("--output", "run", "--resume")]
-    resumed = pslgs("run", job, *short, cwd=tmp_path)
+    resumed = pslgs_here("run", job, *short, cwd=tmp_path)
     assert resumed.returncode == 0, described(resumed, run)
     assert [step.step for step in steps(run)][reached - 1 : reached + 1] == [reached, reached + 1]
     assert set(usage(run).values()) == {1}
@@ -126,7 +127,7 @@ def test_clients_with_files_of_their_own_train_together(tmp_path):
         vectors = rng.normal(size=(samples, 16)).astype(np.float32)
         np.savez(tmp_path / f"{site}.npz", x=vectors, y=labels)
     document = kill_points.manifest(epochs=2, data={"train": {"format": "NumPy", "path": "{client}.npz"}})
-    result = pslgs("run", write_manifest(tmp_path, document), "--output", "run", cwd=tmp_path)
+    result = pslgs_here("run", write_manifest(tmp_path, document), "--output", "run", cwd=tmp_path)
     assert result.returncode == 0, described(result, tmp_path / "run")
     held = {client for _, client, _ in usage(tmp_path / "run")}
     assert held == {"berlin", "oslo", "rome"}
@@ -140,7 +141,7 @@ def test_a_full_disk_does_not_end_the_run(tmp_path):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "none", str(checkpoints)], check=True)
     try:
         job = write_manifest(tmp_path, kill_points.manifest(epochs=2))
-        result = pslgs("run", job, "--output", "run", cwd=tmp_path)
+        result = pslgs_here("run", job, "--output", "run", cwd=tmp_path)
         assert result.returncode == 0, described(result, tmp_path / "run")
         saved = [record for record in records(tmp_path / "run") if isinstance(record, CheckpointRecord)]
         assert all("No space left" in (record.error or "") for record in saved)
@@ -152,12 +153,12 @@ def test_a_full_disk_does_not_end_the_run(tmp_path):
 
 def test_a_damaged_checkpoint_is_skipped_with_a_warning(tmp_path):
     job, run = write_manifest(tmp_path, kill_points.manifest(epochs=3)), tmp_path / "run"
-    assert pslgs("run", job, "--output", "run", cwd=tmp_path).returncode == 0
+    assert pslgs_here("run", job, "--output", "run", cwd=tmp_path).returncode == 0
     newest = max(run.glob("checkpoints/step-*"))
     damaged = newest / "model.safetensors"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
     before = load_file(run / "model.safetensors")
-    resumed = pslgs("run", job, "--output", "run", "--resume", cwd=tmp_path)
+    resumed = pslgs_here("run", job, "--output", "run", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, described(resumed, run)
     assert f"ignored a damaged checkpoint, {newest.relative_to(tmp_path)}" in resumed.stderr
     after = load_file(run / "model.safetensors")

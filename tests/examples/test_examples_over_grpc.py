@@ -7,13 +7,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from distributed.runs import described, pslgs
+from distributed.runs import described, pslgs_forked, pslgs_here
 from examples.test_worked_examples import EXAMPLES, make_data
 
 pytestmark = pytest.mark.slow
 
 
 def model_of(folder: Path, name: str, command: str, output: str, *arguments: str) -> dict[str, torch.Tensor]:
+    pslgs = pslgs_forked if command == "simulate" else pslgs_here
     result = pslgs(command, f"{name}.yaml", "--output", output, *arguments, cwd=folder)
     assert result.returncode == 0, described(result, folder / output)
     return load_file(folder / output / "model.safetensors")

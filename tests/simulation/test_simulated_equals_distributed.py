@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from distributed.runs import described, pslgs, records, steps, write_manifest
+from distributed.runs import described, pslgs_forked, pslgs_here, records, steps, write_manifest
 from pslgs.telemetry.records import EvaluationRecord
 from simulation.jobs import document
 
@@ -27,7 +27,7 @@ def test_weights_losses_and_evaluations_are_bit_identical(tmp_path, compression,
     manifest["spec"]["data"]["partition"]["clients"] = CLIENTS
     manifest["spec"]["sampling"]["strategy"] = strategy
     name = write_manifest(tmp_path, manifest)
-    for command in ("run", "simulate"):
+    for command, pslgs in (("run", pslgs_here), ("simulate", pslgs_forked)):
         result = pslgs(command, name, "--output", command, cwd=tmp_path)
         assert result.returncode == 0, described(result, tmp_path / command)
     ran, simulated = steps(tmp_path / "run"), steps(tmp_path / "simulate")
