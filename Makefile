@@ -41,6 +41,7 @@ cluster: $(INSTALLED) ## Build the Kubernetes and the images that tests start: r
 	$(CLUSTER) images
 
 e2e: $(BUILT) ## Run the scenarios on a cluster with nodes, which is started and ended for them.
+	$(if $(PSLGS_TEST_KUBECONFIG),,$(CLUSTER) build kueue)
 	$(E2E) -m e2e $(ARGS)
 
 e2e-smoke: $(BUILT) ## Run those that tell in a few minutes whether it works at all.

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cluster.testcluster.access import ApiServer
+from cluster.testcluster.process import free_port
 from control_loop.node_leases import Leases
 from pslgs_operator.gvk import BY_KIND, NODES, Resource
 
@@ -134,13 +134,6 @@ def operator(
         if process.poll() is None:
             process.terminate()
         process.wait(30)
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,8 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
+from cluster.testcluster.process import free_port
 from pslgs_operator.http_server import application, listen, serve
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def page(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
