@@ -20,9 +20,8 @@ MODES = pytest.mark.parametrize("training", [True, False], ids=["training", "eva
 OPTIONS: dict[str, dict[str, Any]] = {
     "mlp": {"inputs": 12, "hidden": [8, 6], "outputs": 3, "dropout": 0.3},
     "cnn": {"width": 4, "classes": 5},
-    "vit_b_16": {"num_classes": 5, "image_size": 48},
 }
-NARROW = "splitting.narrow_resnet:narrow_resnet18_cifar"
+NARROW = "splitting.narrow_networks:narrow_resnet18_cifar"
 SHAPES = {"mlp": (3, 4, 1), "cnn": (3, 8, 8), "resnet18-cifar": (3, 8, 8), NARROW: (3, 8, 8)}
 IMAGE = (3, 48, 48)
 
@@ -62,9 +61,9 @@ TORCHVISION_CUTS = {
     "densenet121": ("features", "features.relu0", "features.denseblock2.denselayer2.conv1"),
     "convnext_tiny": ("features.0", "features.1.1.block.3", "features.3.0.stochastic_depth"),
 }
-LARGE_CUTS = {
-    "vgg11_bn": ("features", "features.1", "classifier.2"),
-    "vit_b_16": (
+NARROW_CUTS = {
+    "splitting.narrow_networks:narrow_vgg11_bn": ("features", "features.1", "classifier.2"),
+    "splitting.narrow_networks:narrow_vit_b_16": (
         "conv_proj",
         "encoder.dropout",
         "encoder.layers.encoder_layer_1.self_attention",
@@ -76,7 +75,12 @@ LARGE_CUTS = {
 
 def each_cut(table: dict[str, tuple[str, ...]]) -> pytest.MarkDecorator:
     cases = [
-        pytest.param(name, cut, id=f"{name}-{cut}", marks=[pytest.mark.slow] * (name not in ("mlp", "cnn")))
+        pytest.param(
+            name,
+            cut,
+            id=f"{name.rpartition(':')[2]}-{cut}",
+            marks=[pytest.mark.slow] * (name not in ("mlp", "cnn")),
+        )
         for name, cuts in table.items()
         for cut in cuts
     ]
@@ -103,8 +107,8 @@ def test_torchvision_networks_evaluate_the_same_in_two_parts(architecture: str, 
 
 @pytest.mark.slow
 @MODES
-@each_cut(LARGE_CUTS)
-def test_large_networks_are_the_same_in_two_parts(
+@each_cut(NARROW_CUTS)
+def test_narrow_networks_are_the_same_in_two_parts(
     architecture: str, cut_layer: str, *, training: bool
 ) -> None:
     check_cut(architecture, cut_layer, training=training)
