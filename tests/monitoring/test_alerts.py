@@ -177,7 +177,7 @@ CASES = [
         labels={},
     ),
     Case(
-        alert="PslgsOperatorDeaf",
+        alert="PslgsOperatorWatchStale",
         series={f'pslgs_operator_watch_age_seconds{{{OPERATOR}, resource="jobs"}}': "9x5 1000x9 9x9"},
         quiet=7,
         fires=10,
