@@ -54,7 +54,7 @@ def test_a_standby_is_ready_and_takes_over_from_a_killed_leader_within_20_second
 def test_a_leader_that_stops_hands_over_at_once(bare_world, run_operator):
     with run_operator("one") as one, run_operator("two") as two:
         assert one.stop() == 0
-        eventually(two.leads, 6)
+        eventually(two.leads, 10)
         assert replica_holder(bare_world) == "two"
 
 
@@ -172,7 +172,7 @@ def test_an_operator_whose_definition_is_deleted_ends_and_waits_for_it_when_it_s
     with run_operator("one") as running:
         own_api_server.run("delete", crd)
         try:
-            eventually(lambda: running.process.poll() is not None, 10)
+            eventually(lambda: running.process.poll() is not None, 20)
             assert running.process.returncode == 1
             assert "the operator ends: its watches ended" in running.log.read_text()
             with run_operator("two", up=503) as waiting:
@@ -194,7 +194,7 @@ def test_an_operator_whose_controller_crashes_ends_with_the_reason(run_operator,
         "__main__.main()"
     )
     with operator(installed, tmp_path, "-c", broken, up=0, PSLGS_INSTANCE="x") as running:
-        eventually(lambda: running.process.poll() is not None, 10)
+        eventually(lambda: running.process.poll() is not None, 20)
         assert running.process.returncode == 1
         assert "the controller has stopped working: ValueError('broken')" in running.log.read_text()
 
