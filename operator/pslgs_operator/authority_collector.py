@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from pslgs.spec import Tls
@@ -26,7 +27,8 @@ from pslgs_operator.store import Entry, ObjectKey, Stores
 
 _log = logging.getLogger(__name__)
 
-INTERVAL_SECONDS: Final = 60.0
+INTERVAL: Final = timedelta(seconds=60)
+"""Time between two collections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class AuthorityCollector:
         """Collect until cancelled."""
         while True:
             await self.collect()
-            await asyncio.sleep(INTERVAL_SECONDS)
+            await asyncio.sleep(INTERVAL.total_seconds())
 
     async def collect(self) -> None:
         """Delete what is unused now; an authority that fails holds up no other."""

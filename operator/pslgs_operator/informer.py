@@ -34,6 +34,10 @@ def watched(settings: Settings) -> tuple[Resource, ...]:
     return (TRAINING_JOBS, NODES, JOBS, PODS, *FIXTURES, *monitors, *workloads)
 
 
+SILENT_AFTER: Final = timedelta(seconds=90)
+"""A watch through which nothing comes for so long is given up; bookmarks come every minute."""
+
+
 def tune(settings: kopf.OperatorSettings, resources: Iterable[Resource]) -> None:
     """Set what kopf has to know; times are seconds.
 
@@ -43,7 +47,7 @@ def tune(settings: kopf.OperatorSettings, resources: Iterable[Resource]) -> None
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.connect_timeout = 10
-    settings.watching.inactivity_timeout = 90
+    settings.watching.inactivity_timeout = SILENT_AFTER.total_seconds()
     settings.watching.chunk_size = 500
     settings.networking.connect_timeout = 10
     settings.networking.request_timeout = 60

@@ -8,7 +8,7 @@ from kubernetes.aio.config import load_kube_config
 from cluster.testcluster.access import ApiServer
 from cluster.testcluster.helm import NAMESPACE, helm_of
 from control_loop.node_leases import leases
-from control_loop.operating import OperatorProcess, World, operator
+from control_loop.operating import OperatorProcess, World, hurried, operator
 from control_loop.status_page import StatusPage, status_page
 from pslgs_operator.gvk import NODES
 
@@ -37,7 +37,8 @@ async def client(installed: Path) -> AsyncIterator[ApiClient]:
 @pytest.fixture(scope="module")
 def shared_operator(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperatorProcess]:
     """An operator that tests of a module share which do not end it; no other may run beside it."""
-    with operator(installed, tmp_path_factory.mktemp("operator")) as running:
+    arguments = hurried({"authority_collector.INTERVAL": 5})
+    with operator(installed, tmp_path_factory.mktemp("operator"), *arguments) as running:
         yield running
 
 

@@ -1,9 +1,10 @@
 from datetime import UTC, datetime, timedelta
 
+import kopf
 import pytest
 
 from pslgs_operator.gvk import JOBS
-from pslgs_operator.informer import STALE_AFTER, Listing, WatchHealth, merged
+from pslgs_operator.informer import STALE_AFTER, Listing, WatchHealth, merged, tune
 from pslgs_operator.store import ObjectKey, Store
 from reconciling.objects import an_object
 
@@ -78,3 +79,9 @@ def test_listings_of_several_namespaces_are_as_old_as_the_oldest():
     both = merged([listed("100", a="1"), listed("99", b="2")])
     assert both.version == "99"
     assert {key.name for key in both.objects} == {"a", "b"}
+
+
+def test_a_watch_that_falls_silent_is_given_up_within_two_minutes_but_not_between_two_bookmarks():
+    settings = kopf.OperatorSettings()
+    tune(settings, ())
+    assert 60 < settings.watching.inactivity_timeout <= 120

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import aiohttp
@@ -17,7 +17,9 @@ JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 METADATA_ITEM: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=5)
+TIMEOUT: Final = timedelta(seconds=30)
+"""Maximum time from a request to the end of its answer."""
+_CONNECT_TIMEOUT: Final = 5.0
 
 
 async def request(  # noqa: PLR0913 - what a request has
@@ -45,8 +47,9 @@ async def request(  # noqa: PLR0913 - what a request has
         body=body,
         auth_settings=["BearerToken"],
     )
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT.total_seconds(), sock_connect=_CONNECT_TIMEOUT)
     try:
-        response = await client.call_api(*serialized, _request_timeout=_TIMEOUT)
+        response = await client.call_api(*serialized, _request_timeout=timeout)
         answer = _parse(await response.response.read())
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         message = f"the API server doesn't answer {method} {path}: {error!r}"
