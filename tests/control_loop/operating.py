@@ -146,6 +146,7 @@ def hurried(seconds: Mapping[str, float]) -> tuple[str, str]:
     lines = [
         "from datetime import timedelta",
         *(f"import pslgs_operator.{module}" for module in modules),
+        *(f"assert isinstance(pslgs_operator.{name}, timedelta)" for name in seconds),
         *(f"pslgs_operator.{name} = timedelta(seconds={each})" for name, each in seconds.items()),
         "pslgs_operator.__main__.main()",
     ]
