@@ -34,10 +34,24 @@ STRATEGIES = (
     "SequentialSplit",
     "FederatedAveraging",
 )
-MEASURED = {"time", "seconds", "response_seconds", "modelled_seconds"}
-"""Fields of a record that differ between two runs of one job."""
-EVENTS = {"step", "evaluation"}
-"""Records that the manifest decides; when clients join and checkpoints are written depends on timing."""
+COMPARED = {
+    "step": (
+        "epoch",
+        "step",
+        "attempt",
+        "loss",
+        "batch_size",
+        "deviation",
+        "deviation_expected",
+        "deviation_bound",
+        "learning_rate",
+        "allocation",
+    ),
+    "evaluation": ("epoch", "step", "samples", "loss", "accuracy", "clients", "missing", "recalibrated"),
+}
+"""Records and their fields that the manifest decides; later versions add fields, and times differ."""
+BEST = "best.safetensors"
+"""A copy of the weights of the best evaluation, which the first versions did not write."""
 CIFAR_STEPS = 40
 LIMIT_SECONDS = 3600
 
@@ -70,15 +84,17 @@ def trainings(cifar10: Path | None) -> Iterator[tuple[str, Callable[[Path], str]
 def fingerprint(folder: Path, weights: Path, steps: int | None = None) -> str:
     """Hash a run's weights and its journal, up to ``steps`` where given."""
     tensors = hashlib.sha256()
-    for path in sorted(weights.glob("*.safetensors")):
+    for path in sorted(set(weights.glob("*.safetensors")) - {weights / BEST}):
         for name, tensor in sorted(load_file(path).items()):
             tensors.update(f"{name}{tensor.shape}".encode() + np.ascontiguousarray(tensor).tobytes())
-    records = [record for record in _records(folder) if record.get("kind") in EVENTS]
+    records = [record for record in _records(folder) if record.get("kind") in COMPARED]
     if steps is not None:
         records = [record for record in records if record["kind"] == "step" and record["step"] <= steps]
-    told = [{key: value for key, value in record.items() if key not in MEASURED} for record in records]
-    journal = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-    return f"weights {tensors.hexdigest()[:16]}  journal {journal.hexdigest()[:16]}  ({len(told)} records)"
+    compared = [[record.get(key) for key in COMPARED[record["kind"]]] for record in records]
+    journal = hashlib.sha256(json.dumps(compared, sort_keys=True).encode())
+    return (
+        f"weights {tensors.hexdigest()[:16]}  journal {journal.hexdigest()[:16]}  ({len(compared)} records)"
+    )
 
 
 def _trained(folder: Path) -> str:
