@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 
 ATTICS = {"utils", "util", "common", "helpers", "helper", "misc"}
+LONGEST_MODULE = 450
+"""Lines."""
 
 
 @pytest.mark.parametrize("folder", ["operator", "runtime", "tests", "tests/**"], ids=str)
@@ -36,3 +38,14 @@ def test_code_carries_no_licence_headers(files: list[Path]) -> None:
     code = [file for file in files if file.suffix in {".py", ".proto"}]
     heads = {file: "\n".join(file.read_text().splitlines()[:5]).lower() for file in code}
     assert [file for file, head in heads.items() if "licensed under" in head or "copyright" in head] == []
+
+
+def test_no_module_is_too_long_to_be_read_at_once(files: list[Path], root: Path) -> None:
+    code = [root / "operator", root / "runtime"]
+    lengths = {
+        str(file.relative_to(root)): len(file.read_text().splitlines())
+        for file in files
+        if file.suffix == ".py" and "_pb2" not in file.name and {*code} & {*file.parents}
+    }
+    assert lengths
+    assert {file: length for file, length in lengths.items() if length > LONGEST_MODULE} == {}
