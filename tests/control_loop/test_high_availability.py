@@ -48,7 +48,7 @@ def test_a_standby_is_ready_and_takes_over_from_a_leader_that_is_paused_or_stops
         bare_world.apply(JOB)
         eventually(lambda: len(bare_world.names("pods")) == 3)
         one.process.send_signal(signal.SIGSTOP)
-        eventually(two.leads)
+        eventually(two.leads, 25)
         before = bare_world.server.mark()
         bare_world.add_node(f"{bare_world.namespace}-2", site=bare_world.namespace)
         bare_world.kubectl("label", "stj", JOB, "touched=yes")
