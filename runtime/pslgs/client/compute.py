@@ -28,6 +28,7 @@ class ClientModel:
         self._encoding = encoding
         self._step = step
         self._metrics = metrics
+        self._parameter_elements = parameter_elements(step.part)
         self._batch = Batch(torch.empty(0), torch.empty(0))
         self._forward_seconds = 0.0
         self._backward_seconds = 0.0
@@ -39,8 +40,7 @@ class ClientModel:
 
     def parameter_buffer(self) -> torch.Tensor:
         """Return a new vector for the client part's parameters."""
-        elements = parameter_elements(self._step.part)
-        return torch.empty(elements, dtype=self._task.layout.dtype)
+        return torch.empty(self._parameter_elements, dtype=self._task.layout.dtype)
 
     def gradient_buffer(self, rows: int) -> tuple[torch.Tensor, memoryview]:
         """Return a new matrix for ``rows`` rows of cut gradient, and a buffer for its encoded form."""

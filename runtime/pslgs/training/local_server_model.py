@@ -63,7 +63,8 @@ class LocalServerModel(ServerModel):
         self._objective = task.objective
         self._label_counts: tuple[int, ...] | None = None
         self._device = device
-        trained = [*trainable(self._client_part), *trainable(self._server_part)]
+        self._client_trained = trainable(self._client_part)
+        trained = [*self._client_trained, *trainable(self._server_part)]
         self.optimizer = build_optimizer(task.optimizer, trained)
         self._accumulation = Accumulation(trained, task.optimizer.accumulate)
         self._average = None if task.ema_decay is None else WeightAverage(network, task.ema_decay)
@@ -122,10 +123,9 @@ class LocalServerModel(ServerModel):
         total: Tensor | None = None
         for gradient in client_gradients:
             total = gradient.clone() if total is None else total.add_(gradient)
-        parameters = trainable(self._client_part)
         if total is not None:
-            pieces = split_like(total.to(self._device), parameters)
-            for parameter, piece in zip(parameters, pieces, strict=True):
+            pieces = split_like(total.to(self._device), self._client_trained)
+            for parameter, piece in zip(self._client_trained, pieces, strict=True):
                 parameter.grad = piece.to(parameter.dtype)
         spec = self._task.optimizer
         rate = learning_rate(spec, epoch, self._task.epochs, position, self._plateau.reductions)
@@ -138,7 +138,7 @@ class LocalServerModel(ServerModel):
 
     @override
     def largest_client_parameter(self) -> float:
-        return max((magnitude(parameter) for parameter in trainable(self._client_part)), default=0.0)
+        return max((magnitude(parameter) for parameter in self._client_trained), default=0.0)
 
     @override
     @torch.no_grad()
