@@ -58,6 +58,7 @@ class Rows:
 
     class_names = None
     is_thread_safe = True
+    has_text_labels = False
 
     def __init__(self) -> None:
         self.labels = np.arange(SAMPLES) % 3

@@ -58,7 +58,8 @@ def test_clients_that_leave_just_before_the_stop_change_nothing_of_the_resumed_r
     assert stopped.batches + later.batches == undisturbed.batches
 
 
-def test_a_step_without_the_lost_client_is_remembered_with_its_draw():
+def stopped_after_a_loss():
+    """Lose a client after two steps, stop after four, and finish in a resumed run; return both."""
     stopped = joined()
     while stopped.coordinator.step < 2:
         stopped.deliver()
@@ -67,26 +68,20 @@ def test_a_step_without_the_lost_client_is_remembered_with_its_draw():
         stopped.deliver()
     stopped.post(StopRequested("stop"))
     stopped.run()
-
     later = resumed(stopped)
     later.join_all()
     later.run()
+    return stopped, later
+
+
+def test_a_step_without_the_lost_client_is_remembered_with_its_draw():
+    stopped, later = stopped_after_a_loss()
     assert set((stopped.used + later.used).values()) == {1}
     assert sum((stopped.used + later.used).values()) == 2 * sum(HOLDINGS.values())
 
 
 def test_the_positions_of_steps_are_counted_on_over_losses_and_a_resume():
-    stopped = joined()
-    while stopped.coordinator.step < 2:
-        stopped.deliver()
-    stopped.leave("c")
-    while stopped.coordinator.step < 4:
-        stopped.deliver()
-    stopped.post(StopRequested("stop"))
-    stopped.run()
-    later = resumed(stopped)
-    later.join_all()
-    later.run()
+    stopped, later = stopped_after_a_loss()
     updates = [each for each in stopped.effects + later.effects if isinstance(each, messages.ApplyUpdate)]
     for epoch in (1, 2):
         positions = [update.position for update in updates if update.epoch == epoch]

@@ -142,6 +142,7 @@ class Rows:
         self.class_names = None
         self.left_out = ()
         self.is_thread_safe = True
+        self.has_text_labels = False
         self.loaded: list[int] = []
         self._bad, self._error = bad, error
 

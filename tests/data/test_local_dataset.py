@@ -24,6 +24,7 @@ class Counting:
     class_names: tuple[str, ...] | None = None
     decoded: list[int] = field(default_factory=list)
     is_thread_safe: bool = True
+    has_text_labels = False
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -27,6 +27,7 @@ class Images:
     """Images that follow from their number; a thread-unsafe one draws numbers of its own as it loads."""
 
     is_thread_safe: bool = True
+    has_text_labels = False
     class_names: tuple[str, ...] | None = None
 
     @property

@@ -96,7 +96,7 @@ class ClientDataset:
         self.labels: Labels = source.labels[index]
         self.class_names = source.class_names
         self.awaits_names = self.needs_names = False
-        self.has_text_labels: bool = getattr(source, "has_text_labels", False)
+        self.has_text_labels = source.has_text_labels
         self.has_declared_classes = False
         self._as_opened = self.labels, self.class_names
         self.is_thread_safe = source.is_thread_safe

@@ -23,12 +23,12 @@ class Source(Protocol):
     Attributes:
         labels: The label of each sample.
         class_names: The name of each class by its number in ``labels``, or None where they are unknown.
-
-    One whose labels may be texts or names of folders also has ``has_text_labels``, see `NamedLabels`.
+        has_text_labels: Whether the labels were texts or names of folders; see `NamedLabels`.
     """
 
     labels: "Labels"
     class_names: tuple[str, ...] | None
+    has_text_labels: bool
 
     @property
     def left_out(self) -> Sequence[LeftOut]:
