@@ -58,6 +58,7 @@ class Rows:
 
     class_names = None
     is_thread_safe = True
+    is_in_memory = False
     has_text_labels = False
 
     def __init__(self) -> None:

@@ -217,3 +217,24 @@ async def test_the_error_of_a_prefetch_is_raised_when_the_batch_is_taken(prefetc
     await settle()
     with pytest.raises(InputError, match="damaged row 2"):
         await prefetched.prefetcher.take(None, 0, 4)
+
+
+async def test_a_small_batch_in_memory_needs_no_thread_once_the_order_of_its_epoch_is_drawn(prefetched):
+    prefetched.rows.is_in_memory = True
+    for offset in (0, 3, 6):
+        prefetched.prefetcher.prefetch(1, offset, 3)
+        assert prefetched.prefetcher.is_loaded(1, offset, 3)
+        batch = await prefetched.prefetcher.take(1, offset, 3)
+        expected = prefetched.data.batch(1, offset, 3)
+        assert torch.equal(batch.inputs, expected.inputs)
+        assert torch.equal(batch.labels, expected.labels)
+    assert prefetched.loading.loads == [(1, 0, 3)]
+    assert prefetched.seconds == [2, 2, 2]
+
+
+async def test_the_error_of_a_batch_at_hand_is_raised_when_it_is_taken(prefetched):
+    prefetched.rows.is_in_memory, prefetched.rows.damaged = True, 2
+    prefetched.prefetcher.prefetch(None, 0, 4)
+    with pytest.raises(InputError, match="damaged row 2"):
+        await prefetched.prefetcher.take(None, 0, 4)
+    assert prefetched.loading.loads == []

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from pslgs.data.arrays import ArraySource
 from pslgs.data.client_dataset import ClientDataset, DatasetOwner
 from pslgs.data.transforms import Pipeline, training_pipeline
 from pslgs.spec.data import DataSpec
@@ -188,3 +189,40 @@ def test_a_slice_beyond_the_samples_is_an_error(offset, count, source):
         local.batch(0, offset, count)
     with pytest.raises(ValueError, match=r"samples .* there are 9"):
         local.in_order(offset, count)
+
+
+def arrays(array: np.ndarray, *transforms) -> ClientDataset:
+    source = ArraySource(array, np.zeros(len(array), np.int64), None, "spec.data.train")
+    return view(source, range(len(array)), *transforms)
+
+
+ROWS, IMAGES = np.zeros((64, 8), np.float32), np.zeros((64, 3, 8, 8), np.uint8)
+
+
+def test_a_small_batch_of_an_array_is_at_hand():
+    assert arrays(ROWS).is_at_hand(None, 32)
+    assert arrays(IMAGES, {"name": "Normalize", "mean": [0.5], "std": [0.5]}).is_at_hand(None, 32)
+
+
+@pytest.mark.parametrize(
+    ("array", "transforms", "count"),
+    [
+        (ROWS, (), 33),
+        (np.zeros((4, 20_000), np.float32), (), 2),
+        (IMAGES, CROP_AND_FLIP, 4),
+        (np.lib.format.open_memmap, (), 4),
+    ],
+    ids=["many samples", "large samples", "samples that are transformed", "a file"],
+)
+def test_other_batches_are_not(array, transforms, count, tmp_path):
+    if callable(array):
+        array = array(tmp_path / "x.npy", mode="w+", shape=(64, 8), dtype=np.float32)
+    assert not arrays(array, *transforms).is_at_hand(None, count)
+
+
+def test_no_batch_is_at_hand_before_the_order_of_its_epoch_is_drawn():
+    data = arrays(ROWS)
+    assert not data.is_at_hand(3, 4)
+    data.batch(3, 0, 4)
+    assert data.is_at_hand(3, 4)
+    assert not data.is_at_hand(4, 4)

@@ -177,16 +177,17 @@ class Prefetcher:
     def prefetch(self, epoch: int | None, offset: int, count: int) -> None:
         """Start to load a batch in the background, instead of the one that was prefetched before.
 
-        An error is raised when the batch is taken.
+        An error is raised when the batch is taken.  A batch at hand is loaded only then.
         """
         self.discard()
-        self._prefetched = _PrefetchedBatch(epoch, offset, count, self._load(epoch, offset, count))
+        if not self._dataset.is_at_hand(epoch, count):
+            self._prefetched = _PrefetchedBatch(epoch, offset, count, self._load(epoch, offset, count))
 
     def is_loaded(self, epoch: int | None, offset: int, count: int) -> bool:
         """Return whether `take` returns this batch, or raises its error, at once."""
         prefetched = self._prefetched
         if prefetched is None or not prefetched.contains(epoch, offset, count):
-            return False
+            return self._dataset.is_at_hand(epoch, count)
         return prefetched.loading.is_done()
 
     async def take(self, epoch: int | None, offset: int, count: int) -> Batch:
@@ -198,6 +199,8 @@ class Prefetcher:
         prefetched = self._prefetched
         if prefetched is None or not prefetched.contains(epoch, offset, count):
             self.discard()  # before loading, so that at most one batch is in memory
+            if self._dataset.is_at_hand(epoch, count):
+                return self._load_at_hand(epoch, offset, count)
             return await self._load(epoch, offset, count).result()
         self._prefetched = None
         batch = await prefetched.loading.result()
@@ -214,6 +217,14 @@ class Prefetcher:
         if self._prefetched is not None:
             self._prefetched.loading.cancel()
             self._prefetched = None
+
+    def _load_at_hand(self, epoch: int | None, offset: int, count: int) -> Batch:
+        begun = self._clock()
+        batch = self._dataset.collate(
+            epoch, offset, self._dataset.decode(epoch, offset, count, cancelled=lambda: False)
+        )
+        self._observe(self._clock() - begun)
+        return batch
 
     def _load(self, epoch: int | None, offset: int, count: int) -> BatchLoad:
         begun = self._clock()

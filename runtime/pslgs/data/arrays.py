@@ -27,6 +27,7 @@ class ArraySource:
     Attributes:
         labels: The label of each sample.
         class_names: The name of each class, or None where they are unknown.
+        is_in_memory: Whether no array is memory-mapped.
 
     Raises:
         InputError: samples and labels differ in number, or samples are not rows of numbers.
@@ -46,6 +47,7 @@ class ArraySource:
         self._arrays = {"": inputs} if isinstance(inputs, np.ndarray) else inputs
         for name, array in self._arrays.items():
             _check_rows(array, name, field)
+        self.is_in_memory = not any(isinstance(array, np.memmap) for array in self._arrays.values())
         self.labels, self.class_names, self.has_text_labels = named_labels(labels, class_names, field)
         for name, array in self._arrays.items():
             if len(array) != len(self.labels):

@@ -19,9 +19,13 @@ from pslgs.data.left_out import LeftOut
 from pslgs.data.source import Labels, Source
 from pslgs.data.thread_random import ThreadGenerator
 from pslgs.data.transforms import SamplePipeline
-from pslgs.model_inputs import Inputs, InputShape, shape_of, tensors_of, zeros
+from pslgs.model_inputs import Inputs, InputShape, elements, shape_of, tensors_of, zeros
 from pslgs.sampling.randomness import Purpose, client_key, generator, torch_seed
 from pslgs.spec.errors import InputError
+
+SAMPLES_AT_HAND = 32
+VALUES_AT_HAND = 1 << 15
+"""Samples, and values of all of them, that are copied from memory in 0.2 ms."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +112,7 @@ class ClientDataset:
         self._order: tuple[int, NDArray[np.int64]] = (-1, index[:0])
         self._scaling: InputScaling | None = None
         self.input_shape = self._shape_of(int(index[0]) if len(index) else 0)
+        self._values = elements(self.input_shape)
 
     @property
     def samples(self) -> int:
@@ -164,6 +169,19 @@ class ClientDataset:
             order = rng.permutation(self.samples).astype(np.int64, copy=False)
             self._order = (epoch, order)
         return order
+
+    def is_at_hand(self, epoch: int | None, count: int) -> bool:
+        """Return whether a batch is loaded in less time than another thread would need to begin it.
+
+        It is small, in memory and without transforms of single samples, and its epoch's order is drawn.
+        """
+        return (
+            self._source.is_in_memory
+            and self._pipeline.is_elementwise
+            and epoch in {None, self._order[0]}
+            and count <= SAMPLES_AT_HAND
+            and count * self._values <= VALUES_AT_HAND
+        )
 
     def batch(self, epoch: int, offset: int, count: int) -> Batch:
         """Load the samples from ``offset`` to ``offset + count - 1`` in the order of ``epoch``.

@@ -26,6 +26,7 @@ class ImageFolderSource:
     """
 
     is_thread_safe = True
+    is_in_memory = False
     has_text_labels = True
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a source is made of

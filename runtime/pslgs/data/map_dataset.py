@@ -60,6 +60,11 @@ class PairsSource:
     stated: NDArray[Any] | None = None
 
     @property
+    def is_in_memory(self) -> bool:
+        """False: items are made by the dataset's code."""
+        return False
+
+    @property
     def left_out(self) -> Sequence[LeftOut]:
         """Nothing: what is in the dataset is up to its code."""
         return ()

@@ -335,6 +335,7 @@ class ParquetSource:
     """
 
     is_thread_safe = True
+    is_in_memory = False
 
     def __init__(
         self,

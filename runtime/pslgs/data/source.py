@@ -40,6 +40,11 @@ class Source(Protocol):
         """Whether several threads may call `load` at the same time."""
         ...
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether `load` only copies a sample, without reading or decoding it."""
+        ...
+
     def __len__(self) -> int:
         """Return the number of samples."""
         ...

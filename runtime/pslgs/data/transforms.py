@@ -149,6 +149,11 @@ class Pipeline:
         """Whether a transform draws random numbers, which it does with random functions of torch only."""
         return any(transform.is_random for transform in self.each)
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether all transforms are applied to whole batches."""
+        return not self.each
+
     def transform(self, sample: Tensor) -> Tensor:
         """Apply the transforms of single samples.
 
@@ -198,6 +203,10 @@ class SamplePipeline(Protocol):
     def is_random(self) -> bool:
         """Whether a transform draws random numbers."""
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether all transforms are applied to whole batches."""
+
     def transform(self, sample: Any) -> Inputs:  # noqa: ANN401 - the inputs of such samples
         """See `Pipeline.transform`."""
 
@@ -223,6 +232,11 @@ class NamedPipelines:
     def is_random(self) -> bool:
         """Whether a transform draws random numbers, which it does with random functions of torch only."""
         return any(each.is_random for each in self.pipelines.values())
+
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether all transforms are applied to whole batches."""
+        return all(each.is_elementwise for each in self.pipelines.values())
 
     def transform(self, sample: Mapping[str, Tensor]) -> Inputs:
         """Apply the transforms of single samples; see `Pipeline.transform`."""
