@@ -11,7 +11,7 @@ from pslgs.model_inputs import rows_of
 from pslgs.telemetry.metrics import ClientMetrics
 from pslgs.training.client_step import ClientStep
 from pslgs.training.setup import TrainingSetup
-from pslgs.training.tensors import load_vector, parameter_elements, slice_rows
+from pslgs.training.tensors import floating_tensors, load_vector, slice_rows
 from pslgs.transport.codec import TensorCodec, tensor_bytes
 from pslgs.transport.v1 import training_pb2 as wire
 
@@ -28,7 +28,8 @@ class ClientModel:
         self._encoding = encoding
         self._step = step
         self._metrics = metrics
-        self._parameter_elements = parameter_elements(step.part)
+        self._tensors = floating_tensors(step.part)
+        self._elements = sum(tensor.numel() for tensor in self._tensors)
         self._batch = Batch(torch.empty(0), torch.empty(0))
         self._forward_seconds = 0.0
         self._backward_seconds = 0.0
@@ -40,7 +41,7 @@ class ClientModel:
 
     def parameter_buffer(self) -> torch.Tensor:
         """Return a new vector for the client part's parameters."""
-        return torch.empty(self._parameter_elements, dtype=self._task.layout.dtype)
+        return torch.empty(self._elements, dtype=self._task.layout.dtype)
 
     def gradient_buffer(self, rows: int) -> tuple[torch.Tensor, memoryview]:
         """Return a new matrix for ``rows`` rows of cut gradient, and a buffer for its encoded form."""
@@ -53,7 +54,7 @@ class ClientModel:
 
     def begin(self, order: wire.Forward, parameters: torch.Tensor, batch: Batch) -> memoryview:
         """Begin a step: load the parameters, keep the local batch, and return its labels."""
-        load_vector(self._step.part, parameters)
+        load_vector(self._tensors, parameters)
         self._batch = batch
         self._step.begin(order.epoch, order.offset)
         self._forward_seconds = self._backward_seconds = 0.0
@@ -84,7 +85,7 @@ class ClientModel:
 
     def load_parameters(self, parameters: torch.Tensor) -> None:
         """Load the parameters that an evaluation uses."""
-        load_vector(self._step.part, parameters)
+        load_vector(self._tensors, parameters)
 
     def begin_evaluation(self, batch: Batch) -> memoryview:
         """Begin a range of an evaluation: keep its batch, and return its labels."""

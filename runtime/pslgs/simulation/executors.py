@@ -25,7 +25,7 @@ from pslgs.training.dataset_check import pooled_label_counts
 from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.numeric_check import CheckedSteps
 from pslgs.training.setup import TrainingSetup
-from pslgs.training.tensors import load_vector, slice_rows
+from pslgs.training.tensors import floating_tensors, load_vector, slice_rows
 
 CPU: Final = torch.device("cpu")
 
@@ -76,6 +76,7 @@ class TrainingExecutor:
         self._clients = clients
         self._threads = threads
         self._client_part = deepcopy(network.client_part)
+        self._client_tensors = floating_tensors(self._client_part)
         self._roundtrip = CodecRoundtrip(task, compression)
         self._evaluator = Evaluator(
             task,
@@ -174,7 +175,7 @@ class TrainingExecutor:
     def _load(self, exchange: ExchangeId) -> None:
         """Load the current parameters into the shared client part, once per exchange."""
         if exchange != self._loaded:
-            load_vector(self._client_part, self.server.parameters())
+            load_vector(self._client_tensors, self.server.parameters())
             self._loaded = exchange
 
     def _at_client(self, compute: Callable[[], T]) -> T:

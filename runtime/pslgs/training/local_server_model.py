@@ -63,6 +63,7 @@ class LocalServerModel(ServerModel):
         self._objective = task.objective
         self._label_counts: tuple[int, ...] | None = None
         self._device = device
+        self._client_tensors = floating_tensors(self._client_part)
         self._client_trained = trainable(self._client_part)
         trained = [*self._client_trained, *trainable(self._server_part)]
         self.optimizer = build_optimizer(task.optimizer, trained)
@@ -83,7 +84,7 @@ class LocalServerModel(ServerModel):
 
     @override
     def parameters(self) -> Tensor:
-        return concatenated(floating_tensors(self._client_part), self._task.layout.dtype)
+        return concatenated(self._client_tensors, self._task.layout.dtype)
 
     @override
     def begin(self, label_counts: Sequence[int]) -> None:

@@ -42,9 +42,8 @@ def magnitude(tensor: Tensor) -> float:
 
 
 @torch.no_grad()
-def load_vector(part: nn.Module, vector: Tensor) -> None:
-    """Copy a vector of concatenated `floating_tensors` into a part."""
-    tensors = floating_tensors(part)
+def load_vector(tensors: Sequence[Tensor], vector: Tensor) -> None:
+    """Copy a vector of concatenated tensors, such as `floating_tensors` of a part, into them."""
     for tensor, piece in zip(tensors, split_like(vector, tensors), strict=True):
         tensor.copy_(piece)
 
