@@ -3,10 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pslgs.spec.errors import InputError
@@ -108,6 +113,19 @@ def test_tensors_that_share_memory_can_be_saved(tmp_path: Path) -> None:
     save_weights(network.state_dict(), tmp_path / "tied.safetensors")
     loaded = load_weights(tmp_path / "tied.safetensors", "spec.model.initialWeights")
     assert torch.equal(loaded["first.weight"], loaded["second.weight"])
+
+
+@given(texts=st.dictionaries(st.text(max_size=5), st.text(max_size=5), min_size=3, max_size=6))
+def test_files_of_the_same_weights_and_texts_are_the_same(texts: dict[str, str]) -> None:
+    weights = {"b": torch.ones(3), "a": torch.zeros(2, 2)}
+    with TemporaryDirectory() as folder:
+        files = [Path(folder) / str(number) for number in range(6)]
+        for file in files:
+            save_weights(weights, file, texts)
+        assert len({file.read_bytes() for file in files}) == 1
+        with safe_open(files[0], "pt") as opened:
+            assert opened.metadata() == {"format": "pt", **texts}
+        assert all(torch.equal(tensor, weights[name]) for name, tensor in load_file(files[0]).items())
 
 
 def without(name: str) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:

@@ -20,7 +20,8 @@ _NESTED: Final = ("state_dict", "model_state_dict", "model", "weights", "net", "
 
 _FILES_OF_A_FOLDER: Final = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 _INDEX_SUFFIX: Final = ".index.json"
-_HEADER_BYTES: Final = 9
+_HEADER_SIZE_BYTES: Final = 8
+_HEADER_BYTES: Final = _HEADER_SIZE_BYTES + 1
 _FORBIDDEN: Final = re.compile(r"(?:GLOBAL|global) ([\w.]+)")
 
 
@@ -38,6 +39,19 @@ def save_weights(
         OSError: the file cannot be written.
     """
     save_file(independent_tensors(tensors), file, metadata={"format": "pt", **(metadata or {})})
+    _sort_metadata(file)
+
+
+def _sort_metadata(file: Path) -> None:
+    """Sort the texts in a header: safetensors writes them in an order that differs from file to file."""
+    with file.open("r+b") as opened:
+        size = int.from_bytes(opened.read(_HEADER_SIZE_BYTES), "little")
+        header = json.loads(opened.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        encoded = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(encoded) <= size:  # as long as the same texts in another order
+            opened.seek(_HEADER_SIZE_BYTES)
+            opened.write(encoded.ljust(size))
 
 
 def independent_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
