@@ -16,6 +16,7 @@ from pslgs.coordination.settings import settings_from
 from pslgs.server import evaluation_runner
 from pslgs.server.driver import CoordinatorDriver
 from pslgs.server.evaluation_runner import EvaluationRunner
+from pslgs.spec import ServerPhase
 from pslgs.telemetry.records import AbortRecord, ClientRecord, EvaluationRecord
 from pslgs.training.evaluation import Score
 from pslgs.transport.messages import Frame
@@ -159,6 +160,17 @@ async def test_a_client_that_does_not_answer_is_lost_and_named_and_the_rest_is_e
         assert silent.ended is not None
         (record,) = run.server.records(EvaluationRecord)
         assert (record.samples, record.missing) == (3 * 20, ("client-001",))
+
+
+async def test_the_status_has_a_message_only_while_clients_are_missing():
+    shown: set[tuple[ServerPhase, str]] = set()
+    async with evaluating(clients=2, samples=4, batch=8) as run:
+        while not run.over:
+            await asyncio.sleep(0)
+            status = run.server.context.recorder.status
+            shown.add((status.phase, status.message))
+    assert {phase for phase, _ in shown} > {ServerPhase.TRAINING, ServerPhase.EVALUATING}
+    assert {message for phase, message in shown if phase is not ServerPhase.FINISHED} == {""}
 
 
 @pytest.mark.slow

@@ -214,10 +214,6 @@ class CoordinatorDriver:
 
     def _message(self, phase: Phase, before: Phase) -> str | None:
         """Return the status message of a phase; None to keep the present one."""
-        match phase:
-            case Phase.WAITING:
-                return self._coordinator.missing_requirement() or "for the expected clients"
-            case Phase.DRAWING:
-                return f"drawing the schedule of epoch {self._coordinator.epoch.number}"
-            case _:
-                return "" if before in {Phase.WAITING, Phase.DRAWING} else None
+        if phase is Phase.WAITING:
+            return self._coordinator.missing_requirement() or "for the expected clients"
+        return "" if before is Phase.WAITING else None
