@@ -34,6 +34,13 @@ def test_a_warning_is_read_by_the_name_of_what_does_not_start() -> None:
         pytest.param(warning("failed to sync configmap cache: timed out"), id="it-only-has-not-heard-yet"),
         pytest.param(
             warning(
+                'error processing PVC lab/digits-checkpoints: User "system:node:edge-0" cannot get resource '
+                "\"persistentvolumeclaims\": no relationship found between node 'edge-0' and this object"
+            ),
+            id="its-node-may-not-read-it-yet",
+        ),
+        pytest.param(
+            warning(
                 "unable to create new content in namespace lab because it is being terminated", "FailedCreate"
             ),
             id="its-namespace-is-being-deleted",

@@ -12,8 +12,13 @@ from pslgs_operator.text import plain
 _REASONS: Final = frozenset(
     {"FailedAttachVolume", "FailedCreate", "FailedCreatePodSandBox", "FailedMapVolume", "FailedMount"}
 )
-_PASSING: Final = ("failed to sync", "object has been modified", "because it is being terminated")
-"""Messages about a kubelet or controller that is not up to date yet, or a namespace that is being deleted."""
+_PASSING: Final = (
+    "failed to sync",
+    "no relationship found between node",
+    "object has been modified",
+    "because it is being terminated",
+)
+"""Messages about a part of Kubernetes that is not up to date yet, or a namespace that is being deleted."""
 _SUMMARY: Final = ("Unable to attach or mount volumes",)
 """Says less than the others, by turns with them."""
 _LATELY: Final = timedelta(minutes=5)
