@@ -76,8 +76,7 @@ def _patch(
             if owners != list(there or ()):
                 patch[name] = owners
         elif isinstance(value, Mapping):
-            below = _patch(inner, value, there if isinstance(there, Mapping) else {}, exact=exact)
-            if below or (there is not None and not isinstance(there, Mapping)):
+            if below := _patch(inner, value, there or {}, exact=exact):
                 patch[name] = below
         elif not _same(value, there, exact=exact or inner in _EXACT):
             patch[name] = value

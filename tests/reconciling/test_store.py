@@ -62,6 +62,7 @@ def test_versions_are_numbers():
     assert not is_newer("9", "10")
     assert not is_newer("9", "9")
     assert not is_newer("zebra", "9")
+    assert not is_newer("10", "zebra")
 
 
 def test_every_kind_that_is_watched_has_a_cache_of_its_own():
