@@ -218,7 +218,7 @@ def test_data_that_vanish_on_one_node_are_said_and_the_others_go_on(own_cluster,
     own_cluster.wait_for(namespace, "stj/one-lacks", is_well, seconds=60)
 
 
-def test_jobs_that_are_stuck_cost_few_requests_and_no_writes(own_cluster, namespace):
+def test_jobs_that_are_stuck_cost_few_requests_and_no_writes_but_a_heartbeat(own_cluster, namespace):
     jobs = {
         job["metadata"]["name"]: job
         for job in (stuck.no_node(), stuck.too_many_gpus(), stuck.no_folder(), stuck.wrong_image())
@@ -233,7 +233,10 @@ def test_jobs_that_are_stuck_cost_few_requests_and_no_writes(own_cluster, namesp
     requests = [each for each in own_cluster.requests(before) if each.user == OPERATOR]
     # The operator's hold on the namespace is renewed every few seconds, however many jobs there are.
     about = [each for each in requests if each.namespace == namespace and each.resource != "leases"]
-    assert [each for each in about if each.verb in {"create", "update", "patch", "delete"}] == []
+    writes = [each for each in about if each.verb in {"create", "update", "patch", "delete"}]
+    heartbeat = ("patch", "splittrainingjobs/status", "no-folder")  # the only job whose server runs
+    assert [each for each in writes if (each.verb, each.resource, each.name) != heartbeat] == []
+    assert len(writes) <= 2
     assert len(about) <= 40, [f"{each.verb} {each.resource} {each.name}" for each in about]
 
 
