@@ -1,6 +1,6 @@
 """Measures what the distributed run costs, side by side with what it is compared to.
 
-python -m benchmarks [--repeats 3] [--only mlp,resnet,wire]
+python -m benchmarks [--repeats 3] [--only mlp,floor,resnet,wire]
 """
 
 import argparse
@@ -8,7 +8,7 @@ import os
 import platform
 
 import torch
-from benchmarks import jobs, training, wire
+from benchmarks import floor, jobs, training, wire
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=3, help="pairs of each comparison")
-    parser.add_argument("--only", default="mlp,resnet,wire", help="what to measure")
+    parser.add_argument("--only", default="mlp,floor,resnet,wire", help="what to measure")
     arguments = parser.parse_args()
     chosen = set(arguments.only.split(","))
     cores = len(os.sched_getaffinity(0))
@@ -30,6 +30,8 @@ def main() -> None:
         measured += [training.compare(jobs.resnet(clients), arguments.repeats) for clients in (2, 4)]
     if measured:
         print(training.table(measured), training.phase_table(measured), sep="\n\n", end="\n\n", flush=True)
+    if "floor" in chosen:
+        print(floor.table(floor.compare(jobs.mlp(4), arguments.repeats)), end="\n\n", flush=True)
     if "wire" in chosen:
         wire.main(arguments.repeats)
 

@@ -1,11 +1,8 @@
 """The distributed run against a plain loop: both train the same job on the same cores, in turn."""
 
 import json
-import os
 import re
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from benchmarks.processes import run_module
 
 from pslgs.telemetry.journal import read
 from pslgs.telemetry.records import StepRecord
@@ -86,13 +84,13 @@ def compare(manifest: dict[str, Any], repeats: int) -> Comparison:
 
 def run_plain(job: Path) -> float:
     """Return the median seconds of a step of the plain loop."""
-    return _median(json.loads(_run("-m", "benchmarks.plain", str(job))))
+    return _median(json.loads(run_module("benchmarks.plain", str(job))))
 
 
 def run_distributed(job: Path) -> Distributed:
     """Run a job as a user would, and read what it took from its journal and logs."""
     run = job.parent / "run"
-    _run("-m", "pslgs.cli", "run", str(job), "--output", str(run))
+    run_module("pslgs.cli", "run", str(job), "--output", str(run))
     steps = [record for record in read(run / "metrics.jsonl") if isinstance(record, StepRecord)]
     times = [step.time for step in steps]
     phases = {name: _median([step.seconds[name] for step in steps]) for name in steps[0].seconds}
@@ -135,13 +133,6 @@ def phase_table(comparisons: Sequence[Comparison]) -> str:
         words = " | ".join(f"{value * 1e3:.1f} ms" for value in medians)
         lines.append(f"| {each.name} | {each.clients} | {words} |")
     return "\n".join(lines)
-
-
-def _run(*arguments: str) -> str:
-    result = subprocess.run(
-        [sys.executable, *arguments], stdout=subprocess.PIPE, text=True, check=True, env=dict(os.environ)
-    )
-    return result.stdout
 
 
 def _median(seconds: Sequence[float]) -> float:
