@@ -34,6 +34,12 @@ def test_a_warning_is_read_by_the_name_of_what_does_not_start() -> None:
         pytest.param(warning("failed to sync configmap cache: timed out"), id="it-only-has-not-heard-yet"),
         pytest.param(
             warning(
+                'MountVolume.SetUp failed for volume "job" : object "lab"/"digits-manifest" not registered'
+            ),
+            id="its-kubelet-has-started-anew",
+        ),
+        pytest.param(
+            warning(
                 'error processing PVC lab/digits-checkpoints: User "system:node:edge-0" cannot get resource '
                 "\"persistentvolumeclaims\": no relationship found between node 'edge-0' and this object"
             ),

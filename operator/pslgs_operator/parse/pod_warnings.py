@@ -15,6 +15,7 @@ _REASONS: Final = frozenset(
 _PASSING: Final = (
     "failed to sync",
     "no relationship found between node",
+    " not registered",
     "object has been modified",
     "because it is being terminated",
 )
