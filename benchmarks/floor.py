@@ -1,6 +1,9 @@
-"""`pslgs run` against the program of `benchmarks.bare`: both run the steps of one job, in turn."""
+"""`pslgs run` against the program of `benchmarks.bare`: both run the steps of one job, in turn.
 
-import resource
+CPU time of a run is that of the whole machine (Linux), so nothing else may run beside it.
+"""
+
+import os
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -83,14 +86,21 @@ def _ours(manifest: dict[str, Any]) -> Costs:
 
 
 def _run(manifest: dict[str, Any], epochs: int, folder: Path) -> tuple[list[float], float]:
-    """Run a job; return when its steps ended, and the CPU seconds of its processes."""
+    """Run a job; return when its steps ended, and the CPU seconds of the machine meanwhile."""
     folder.mkdir()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = _busy_seconds()
     run_module("pslgs.cli", "run", str(_write(manifest, epochs, folder)), "--output", str(folder / "run"))
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = _busy_seconds() - before
     steps = [each for each in read(folder / "run" / "metrics.jsonl") if isinstance(each, StepRecord)]
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return [step.time for step in steps], cpu
+    return [step.time for step in steps], busy
+
+
+def _busy_seconds() -> float:
+    """Return the CPU seconds of the whole machine; those of a run are not this process's children."""
+    user, nice, system, _idle, _waiting, interrupts, soft, *_ = map(
+        int, Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
+    )
+    return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")
 
 
 def _write(manifest: dict[str, Any], epochs: int, folder: Path) -> Path:
