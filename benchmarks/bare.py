@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import grpc
 import grpc.aio
 import torch
+from benchmarks.processes import busy_seconds
 from benchmarks.wire import bare_channel, make_identities
 from torch import Tensor, nn
 
@@ -38,15 +39,15 @@ class BareJob(NamedTuple):
         manifest: Path of the manifest.
         clients: Number of clients, all of them active.
         samples: Samples of each client in a step.
-        steps: Number of steps.
         warm_up: Number of steps that are not measured.
+        steps: Number of steps that follow and are.
     """
 
     manifest: Path
     clients: int
     samples: int
-    steps: int
     warm_up: int
+    steps: int
 
     def build(self, client: int = 0) -> tuple[TrainingSetup, SplitNetwork, ClientDataset]:
         """Return the definition of the training, the network, and the data of a client."""
@@ -64,7 +65,7 @@ class Measured(NamedTuple):
 
     Attributes:
         seconds: Seconds of each step.
-        cpu_seconds: CPU seconds of all steps together, of all processes.
+        cpu_seconds: CPU seconds of all steps together, of the whole machine.
     """
 
     seconds: list[float]
@@ -80,14 +81,13 @@ def run(job: BareJob) -> Measured:
     processes[0].start()
     port = pipe.recv()
     for client in range(job.clients):
-        arguments = (job, client, port, client_identity, other)
+        arguments = (job, client, port, client_identity)
         processes.append(context.Process(target=_take_part, args=arguments))
         processes[-1].start()
-    measured = [pipe.recv() for _ in processes]
+    measured: Measured = pipe.recv()
     for process in processes:
         process.join()
-    (seconds,) = (seconds for seconds, _ in measured if seconds)
-    return Measured(seconds, sum(cpu for _, cpu in measured))
+    return measured
 
 
 def _serve(job: BareJob, identity: Identity, pipe: Pipe) -> None:
@@ -116,14 +116,14 @@ class _Server:
         await server.start()
         pipe.send(port)
         await self.complete.wait()
-        ends, cpu = [], 0.0
-        for step in range(self.job.steps):
-            if step == self.job.warm_up:
-                cpu = time.process_time()
+        for _ in range(self.job.warm_up):
             await self.step()
-            ends.append(time.perf_counter())
-        cpu = time.process_time() - cpu
-        pipe.send(([later - earlier for earlier, later in pairwise(ends[self.job.warm_up :])], cpu))
+        times, busy = [time.perf_counter()], busy_seconds()
+        for _ in range(self.job.steps):
+            await self.step()
+            times.append(time.perf_counter())
+        seconds = [later - earlier for earlier, later in pairwise(times)]
+        pipe.send(Measured(seconds, busy_seconds() - busy))
         self.finished.set()
         await server.stop(1.0)
 
@@ -152,20 +152,18 @@ class _Server:
         self.optimizer.step()
 
 
-def _take_part(job: BareJob, client: int, port: int, identity: Identity, pipe: Pipe) -> None:
-    asyncio.run(_train_client_part(job, client, port, identity, pipe))
+def _take_part(job: BareJob, client: int, port: int, identity: Identity) -> None:
+    asyncio.run(_train_client_part(job, client, port, identity))
 
 
-async def _train_client_part(job: BareJob, client: int, port: int, identity: Identity, pipe: Pipe) -> None:
+async def _train_client_part(job: BareJob, client: int, port: int, identity: Identity) -> None:
     _, network, data = job.build(client)
     part = network.client_part.train()
     parameters = [*part.parameters()]
     steps_per_epoch = data.samples // job.samples
     async with bare_channel(port, identity) as channel:
-        stream, cpu = channel.stream_stream("/bare/Attend")(), 0.0
-        for step in range(job.steps):
-            if step == job.warm_up:
-                cpu = time.process_time()
+        stream = channel.stream_stream("/bare/Attend")()
+        for step in range(job.warm_up + job.steps):
             epoch, position = divmod(step, steps_per_epoch)
             batch = data.batch(epoch, position * job.samples, job.samples)
             with torch.no_grad():
@@ -176,7 +174,6 @@ async def _train_client_part(job: BareJob, client: int, port: int, identity: Ide
             smashed.backward(_to_tensor(answer).view_as(smashed))
             gradients = nn.utils.parameters_to_vector(map(_gradient, parameters))
             await stream.write(_to_bytes(gradients))
-        pipe.send(([], time.process_time() - cpu))
         await stream.read()
 
 

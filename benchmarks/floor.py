@@ -1,9 +1,8 @@
 """`pslgs run` against the program of `benchmarks.bare`: both run the steps of one job, in turn.
 
-CPU time of a run is that of the whole machine (Linux), so nothing else may run beside it.
+CPU time is that of the whole machine (Linux), so nothing else may run beside them.
 """
 
-import os
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 from benchmarks import bare
-from benchmarks.processes import run_module
+from benchmarks.processes import busy_seconds, run_module
 
 from pslgs.telemetry.journal import read
 from pslgs.telemetry.records import StepRecord
@@ -28,7 +27,7 @@ class Costs(NamedTuple):
 
     Attributes:
         seconds: From the end of a step to the end of the next, median.
-        cpu_seconds: Of all processes together, mean.
+        cpu_seconds: Of the whole machine, mean.
     """
 
     seconds: float
@@ -61,7 +60,7 @@ def table(comparison: Comparison) -> str:
     """Return the figures as a Markdown table."""
     bare, ours = (Costs(*map(statistics.median, zip(*costs, strict=True))) for costs in comparison)
     lines = ["| a step of mlp-digits | bare | ours | ours / bare |", "|---|---|---|---|"]
-    rows = zip(("ms", "CPU ms, all processes"), bare, ours, comparison.ratios, strict=True)
+    rows = zip(("ms", "CPU ms, all cores"), bare, ours, comparison.ratios, strict=True)
     lines += [
         f"| {title} | {one * 1e3:.1f} | {two * 1e3:.1f} | {ratio:.2f} |" for title, one, two, ratio in rows
     ]
@@ -73,7 +72,7 @@ def _bare(manifest: dict[str, Any]) -> Costs:
     samples = manifest["spec"]["sampling"]["globalBatchSize"] // clients
     with tempfile.TemporaryDirectory() as folder:
         path = _write(manifest, LONG_EPOCHS, Path(folder))
-        measured = bare.run(bare.BareJob(path, clients, samples, steps=1300, warm_up=200))
+        measured = bare.run(bare.BareJob(path, clients, samples, warm_up=200, steps=1100))
     return Costs(statistics.median(measured.seconds), measured.cpu_seconds / len(measured.seconds))
 
 
@@ -88,19 +87,11 @@ def _ours(manifest: dict[str, Any]) -> Costs:
 def _run(manifest: dict[str, Any], epochs: int, folder: Path) -> tuple[list[float], float]:
     """Run a job; return when its steps ended, and the CPU seconds of the machine meanwhile."""
     folder.mkdir()
-    before = _busy_seconds()
+    before = busy_seconds()
     run_module("pslgs.cli", "run", str(_write(manifest, epochs, folder)), "--output", str(folder / "run"))
-    busy = _busy_seconds() - before
+    busy = busy_seconds() - before
     steps = [each for each in read(folder / "run" / "metrics.jsonl") if isinstance(each, StepRecord)]
     return [step.time for step in steps], busy
-
-
-def _busy_seconds() -> float:
-    """Return the CPU seconds of the whole machine; those of a run are not this process's children."""
-    user, nice, system, _idle, _waiting, interrupts, soft, *_ = map(
-        int, Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]
-    )
-    return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")
 
 
 def _write(manifest: dict[str, Any], epochs: int, folder: Path) -> Path:

@@ -1,10 +1,22 @@
-"""Programs that benchmarks run."""
+"""Programs that benchmarks run, and the CPU time that they take."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 
 def run_module(module: str, *arguments: str) -> str:
     """Run a module of this installation to its end; return what it printed."""
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def busy_seconds() -> float:
+    """Return the CPU seconds of the whole machine since its start, as Linux counts them.
+
+    Processes of a run are forked by another process, so they are missing in what this one's children took.
+    """
+    cores = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
+    user, nice, system, _idle, _waiting, interrupts, soft, *_ = map(int, cores.split()[1:])
+    return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")
