@@ -162,7 +162,7 @@ async def test_a_client_that_does_not_answer_is_lost_and_named_and_the_rest_is_e
         assert (record.samples, record.missing) == (3 * 20, ("client-001",))
 
 
-async def test_the_status_has_a_message_only_while_clients_are_missing():
+async def test_a_server_whose_clients_are_all_there_shows_no_message():
     shown: set[tuple[ServerPhase, str]] = set()
     async with evaluating(clients=2, samples=4, batch=8) as run:
         while not run.over:

@@ -25,7 +25,8 @@ from pslgs.spec.errors import InputError
 
 SAMPLES_AT_HAND = 32
 VALUES_AT_HAND = 1 << 15
-"""Samples, and values of all of them, that are copied from memory in 0.2 ms."""
+"""So many samples, with so many values in all, are copied from memory in about 0.3 ms.  To hand a batch to a
+thread and back takes 0.4 ms of CPU time (both measured on one core of a virtual AMD EPYC)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +172,7 @@ class ClientDataset:
         return order
 
     def is_at_hand(self, epoch: int | None, count: int) -> bool:
-        """Return whether a batch is loaded in less time than another thread would need to begin it.
+        """Return whether a batch is loaded in less time than it takes to hand it to a thread and back.
 
         It is small, in memory and without transforms of single samples, and its epoch's order is drawn.
         """
