@@ -40,6 +40,7 @@ CODEC = codec_for("None", FEATURES, torch.float32)
 BARE_OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
+    ("grpc.use_local_subchannel_pool", 1),  # a connection for each channel
 ]
 Rates = tuple[float, float]
 

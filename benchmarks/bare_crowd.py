@@ -1,0 +1,119 @@
+"""The floor of `benchmarks.crowd`: a bare grpc.aio server that exchanges messages of the same sizes.
+
+It computes nothing and keeps nothing; its clients, over mutual TLS as well, answer at once.
+"""
+
+import asyncio
+import multiprocessing
+import statistics
+import time
+from itertools import pairwise
+from multiprocessing.connection import Connection as Pipe
+from typing import Any, NamedTuple
+
+import grpc
+import grpc.aio
+from benchmarks.wire import bare_channel, make_identities
+
+from pslgs.identity.identity import Identity
+
+
+class Exchanges(NamedTuple):
+    """What is exchanged.
+
+    Attributes:
+        clients: Number of clients, all of them active.
+        steps: Number of steps, of which the first are not measured.
+        down: Sizes of the two messages to a client in a step, in bytes.
+        up: Sizes of its two answers.
+    """
+
+    clients: int
+    steps: int
+    down: tuple[int, int]
+    up: tuple[int, int]
+
+
+class Floor(NamedTuple):
+    """What a step takes.
+
+    Attributes:
+        seconds: Median.
+        cpu_seconds: Of the server process, mean.
+    """
+
+    seconds: float
+    cpu_seconds: float
+
+
+WARM_UP = 2
+
+
+def measure(exchanges: Exchanges) -> Floor:
+    """Exchange the messages between two processes."""
+    server_identity, client_identity = make_identities()
+    pipe, other = multiprocessing.Pipe()
+    arguments = (exchanges, server_identity, other)
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=arguments)
+    process.start()
+    asyncio.run(_answer(exchanges, pipe.recv(), client_identity))
+    floor: Floor = pipe.recv()
+    process.join()
+    return floor
+
+
+def _serve(exchanges: Exchanges, identity: Identity, pipe: Pipe) -> None:
+    asyncio.run(_exchange(exchanges, identity, pipe))
+
+
+async def _exchange(exchanges: Exchanges, identity: Identity, pipe: Pipe) -> None:
+    streams: list[Any] = []
+    complete, finished = asyncio.Event(), asyncio.Event()
+
+    async def attend(_requests: object, stream: Any) -> None:  # noqa: ANN401 - grpc.aio has no types
+        streams.append(stream)
+        if len(streams) == exchanges.clients:
+            complete.set()
+        await finished.wait()
+
+    server = grpc.aio.server()
+    handler = grpc.stream_stream_rpc_method_handler(attend)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bare", {"Attend": handler}),))
+    pair = (identity.private_key_pem, identity.certificate_pem)
+    credentials = grpc.ssl_server_credentials([pair], identity.ca_pem, require_client_auth=True)
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+    await server.start()
+    pipe.send(port)
+    await complete.wait()
+    times, busy = [], []
+    for _ in range(exchanges.steps):
+        times.append(time.perf_counter())
+        busy.append(time.process_time())
+        for size in exchanges.down:
+            message = bytes(size)
+            await asyncio.gather(*(_ask(stream, message) for stream in streams))
+    counted = pairwise(times[WARM_UP:])
+    seconds = statistics.median(later - earlier for earlier, later in counted)
+    pipe.send(Floor(seconds, (busy[-1] - busy[WARM_UP]) / (len(busy) - WARM_UP - 1)))
+    finished.set()
+    await server.stop(1.0)
+
+
+async def _ask(stream: Any, message: bytes) -> None:  # noqa: ANN401
+    await stream.write(message)
+    await stream.read()
+
+
+async def _answer(exchanges: Exchanges, port: int, identity: Identity) -> None:
+    answers = [bytes(size) for size in exchanges.up]
+
+    async def take_part() -> None:
+        async with bare_channel(port, identity) as channel:
+            stream = channel.stream_stream("/bare/Attend")()
+            while True:
+                for answer in answers:
+                    if await stream.read() is grpc.aio.EOF:
+                        return
+                    await stream.write(answer)
+
+    await asyncio.gather(*(take_part() for _ in range(exchanges.clients)))
