@@ -105,6 +105,7 @@ class WatchHealth:
     cache: Store[Any]
     complete_at: datetime
     _missed: dict[ObjectKey, MissedUpdate] = field(default_factory=dict)
+    _overdue: dict[ObjectKey, MissedUpdate] = field(default_factory=dict)
 
     @property
     def resource(self) -> Resource:
@@ -115,12 +116,12 @@ class WatchHealth:
         """Return the time since the watch was last known to have reported everything."""
         return now - self.complete_at
 
-    def is_stale(self, now: datetime) -> bool:
-        """Return whether a change has not been reported for too long."""
-        return any(
-            now - missed.since > STALE_AFTER and not self._has_arrived(key, missed)
-            for key, missed in self._missed.items()
-        )
+    def is_stale(self) -> bool:
+        """Return whether a change has not been reported for too long, as the last two lists show.
+
+        One list is not enough: an object may come and go between a list and the next look at the store.
+        """
+        return not all(self._has_arrived(key, missed) for key, missed in self._overdue.items())
 
     def is_complete(self) -> bool:
         """Return whether everything that was listed last has been reported."""
@@ -136,6 +137,9 @@ class WatchHealth:
             key: self._missed_update(key, version, now)
             for key, version in listing.objects.items()
             if key not in known or is_newer(version, known[key].version)
+        }
+        self._overdue = {
+            key: missed for key, missed in self._missed.items() if now - missed.since >= STALE_AFTER
         }
         if not self._missed:
             self.complete_at = now
@@ -219,7 +223,7 @@ class Auditor:
         """Audit at intervals, and when asked to, until cancelled."""
         while True:
             try:
-                async with asyncio.timeout(INTERVAL.total_seconds()):
+                async with asyncio.timeout(self._until_next().total_seconds()):
                     await self._wanted.wait()
                 await asyncio.sleep(_RELISTED_PAUSE.total_seconds())
                 self._wanted.clear()
@@ -227,6 +231,10 @@ class Auditor:
                 pass
             for watch in self.watches:
                 await self.audit(watch)
+
+    def _until_next(self) -> timedelta:
+        """Return the time until the next audit, which is soon if a watch may be stale."""
+        return INTERVAL if all(watch.is_complete() for watch in self.watches) else STALE_AFTER
 
     def audit_soon(self) -> None:
         """Audit in some seconds, because a watch began anew or what is watched has changed."""
@@ -261,6 +269,5 @@ class Auditor:
 
     def problem(self) -> str | None:
         """Return which watches have not reported a change for too long; None if none."""
-        now = self.now()
-        stale = [watch.resource.plural for watch in self.watches if watch.is_stale(now)]
+        stale = [watch.resource.plural for watch in self.watches if watch.is_stale()]
         return f"the watch of {', '.join(stale)} does not report changes any more" if stale else None

@@ -44,6 +44,7 @@ class Manager:
     insights: Insights = field(default_factory=Insights)
     stop_flag: asyncio.Event = field(default_factory=asyncio.Event)
     failure: str | None = None
+    _logged_problem: str | None = None
     _waits_for: str = "the operator has not started yet"
     _controller: Controller | None = None
     _work: asyncio.Task[None] | None = None
@@ -123,7 +124,12 @@ class Manager:
     def _live_problem(self) -> str | None:
         if self.failure is not None:
             return self.failure
-        return self._controller.live_problem() if self._controller is not None else None
+        problem = self._controller.live_problem() if self._controller is not None else None
+        if problem != self._logged_problem:
+            # The kubelet restarts the container after some such answers, and does not say what they were.
+            _log.error("/healthz fails: %s", problem) if problem else _log.info("/healthz succeeds again")
+            self._logged_problem = problem
+        return problem
 
     def _ready_problem(self) -> str | None:
         return self._controller.ready_problem() if self._controller is not None else self._waits_for

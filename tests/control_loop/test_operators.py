@@ -199,6 +199,7 @@ def test_an_operator_that_has_become_deaf_fails_its_probe(run_operator):
     with run_operator("-c", stale, up=503) as running:
         # It is alive, and not ready, until it has begun to watch.
         eventually(lambda: running.page("/healthz") == (503, "the watch of pods is broken\n"))
+        assert running.log.read_text().count("/healthz fails: the watch of pods is broken") == 1
 
 
 def test_kopf_can_run_it_by_itself(bare_world, run_operator):
@@ -213,5 +214,7 @@ async def test_a_watch_that_tells_nothing_is_found_by_the_audit(bare_world, clie
     auditor = Auditor(client, stores, (watch,), lambda: (None,), lambda _: None, lambda: now)
     await auditor.audit(watch)
     assert auditor.problem() is None
-    now += 2 * STALE_AFTER
+    now += STALE_AFTER
+    assert auditor.problem() is None
+    await auditor.audit(watch)
     assert auditor.problem() == "the watch of nodes does not report changes any more"

@@ -28,7 +28,7 @@ def test_a_watch_that_tells_everything_is_well(watch):
     watch.cache.put(an_object(version="5"))
     assert watch.compare(listed("9", cifar_server="5"), BEGIN + MINUTE) == []
     assert watch.age(BEGIN + MINUTE) == timedelta(0)
-    assert not watch.is_stale(BEGIN + timedelta(days=1))
+    assert not watch.is_stale()
 
 
 @pytest.mark.parametrize("told", [None, "5"], ids=["object never told", "change never told"])
@@ -37,29 +37,42 @@ def test_a_watch_that_falls_silent_is_found_deaf(watch, told):
         watch.cache.put(an_object(version=told))
     for minute in (1, 2):
         watch.compare(listed("9", cifar_server="6"), BEGIN + minute * MINUTE)
-    assert not watch.is_stale(BEGIN + 2 * MINUTE)
-    late = BEGIN + MINUTE + STALE_AFTER + timedelta(seconds=1)
-    assert watch.is_stale(late)
+    assert not watch.is_stale()
+    late = BEGIN + MINUTE + STALE_AFTER
+    watch.compare(listed("9", cifar_server="6"), late)
+    assert watch.is_stale()
     assert watch.age(late) == late - BEGIN
+    watch.cache.put(an_object(version="6"))
+    assert not watch.is_stale()
 
 
 def test_a_watch_that_is_a_moment_late_is_not_deaf(watch):
     watch.compare(listed("9", cifar_server="6"), BEGIN + MINUTE)
     watch.cache.put(an_object(version="6"))
-    assert not watch.is_stale(BEGIN + MINUTE + 2 * STALE_AFTER)
+    watch.compare(listed("9", cifar_server="6"), BEGIN + MINUTE + STALE_AFTER)
+    assert not watch.is_stale()
 
 
 def test_an_object_that_changes_all_the_time_is_no_debt_for_ever(watch):
     for minute in range(1, 10):
         watch.cache.put(an_object(version=str(10 * minute - 1)))
         watch.compare(listed("999", cifar_server=str(10 * minute)), BEGIN + minute * MINUTE)
-        assert not watch.is_stale(BEGIN + minute * MINUTE + timedelta(seconds=59))
+        assert not watch.is_stale()
 
 
 def test_an_object_that_came_and_went_between_two_audits_is_no_debt(watch):
     watch.compare(listed("9", cifar_server="6"), BEGIN + MINUTE)
-    watch.compare(listed("12"), BEGIN + 2 * MINUTE)
-    assert not watch.is_stale(BEGIN + timedelta(days=1))
+    watch.compare(listed("12"), BEGIN + MINUTE + STALE_AFTER)
+    assert not watch.is_stale()
+
+
+def test_an_object_that_is_reported_late_and_then_deleted_is_no_debt(watch):
+    watch.compare(listed("9", cifar_server="6"), BEGIN + MINUTE)
+    watch.cache.put(an_object(version="6"))
+    watch.cache.drop(WHERE)
+    assert not watch.is_stale()
+    watch.compare(listed("12"), BEGIN + MINUTE + STALE_AFTER)
+    assert not watch.is_stale()
 
 
 def test_what_was_deleted_while_nobody_watched_is_forgotten(watch):

@@ -4,6 +4,7 @@ import pytest
 
 from cluster.scenarios.trainings import give_digits
 from cluster.testcluster import access, installing, machine
+from cluster.testcluster.helm import NAMESPACE
 from cluster.testcluster.stage import Cluster, is_true
 
 
@@ -15,6 +16,23 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
             yield running
     except access.UnavailableError as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(autouse=True)
+def operator_is_not_killed(cluster: Cluster) -> Iterator[None]:
+    """No kubelet kills an operator that works: what it learned and has not written would be lost."""
+    before = _kills(cluster)
+    yield
+    assert _kills(cluster) <= before
+
+
+def _kills(cluster: Cluster) -> set[tuple[str, str]]:
+    found = cluster.run.json("--namespace", NAMESPACE, "get", "events", "--field-selector=reason=Killing")
+    return {
+        (each["metadata"]["uid"], each["lastTimestamp"])
+        for each in found["items"]
+        if "failed liveness probe" in each["message"]
+    }
 
 
 @pytest.fixture(scope="session")
