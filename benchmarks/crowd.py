@@ -23,16 +23,16 @@ from typing import NamedTuple
 from benchmarks import jobs
 from benchmarks.light_clients import LightClient, Sizes, train
 
+from pslgs.cli.container import run_process
 from pslgs.identity.authority import CertificateAuthority
 from pslgs.process.tasks import in_background
-from pslgs.process.termination_message import TerminationMessage
+from pslgs.process.termination_message import ExitStatus, TerminationMessage
 from pslgs.server.main import ENDPOINTS_FILE, run_server
 from pslgs.server.options import ServerOptions
 from pslgs.spec import SplitTrainingJob, parse_job
 from pslgs.spec.digest import job_digest
 from pslgs.telemetry.journal import read
 from pslgs.telemetry.records import StepRecord
-from pslgs.training.torch_thread import configure_torch
 from pslgs.transport.v1.training_pb2 import Hello
 
 INPUTS, HIDDEN, CLASSES = 64, 128, 10
@@ -130,8 +130,9 @@ def measure(crowd: Crowd) -> Measured:
 def table(measured: Sequence[Measured]) -> str:
     """Return the figures as a Markdown table."""
     lines = [
-        "| clients | active | join, s | step, ms | protocol, ms an active client | server CPU, ms an active client "
-        "| late while joining, ms | late in steps, ms | memory, KB a client |",
+        "| clients | active | join, s | step, ms | protocol, ms an active client "
+        "| server CPU, ms an active client | late while joining, ms | late in steps, ms "
+        "| memory, KB a client |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for each in measured:
@@ -175,20 +176,17 @@ def _clients(crowd: Crowd, server_identity: Path) -> list[LightClient]:
 
 
 def _serve(crowd: Crowd, run: Path, identity: Path, pipe: Pipe) -> None:
-    os.environ["GRPC_VERBOSITY"] = "ERROR"
-    configure_torch(1)
-    looks = asyncio.run(_run_server(crowd, run, identity, pipe))
+    looks: list[Look] = []
+    run_process(_run_server(crowd, run, identity, pipe, looks), threads=1)
     pipe.send(looks)
 
 
-async def _run_server(crowd: Crowd, run: Path, identity: Path, pipe: Pipe) -> list[Look]:
-    looks: list[Look] = []
+async def _run_server(crowd: Crowd, run: Path, identity: Path, pipe: Pipe, looks: list[Look]) -> ExitStatus:
     options = ServerOptions(
         "127.0.0.1:0", ("127.0.0.1", 0), identity, run, run.parent / "cache", crowd.clients, device="cpu"
     )
     async with in_background(_look(run / ENDPOINTS_FILE, pipe, looks)):
-        await run_server(_job(crowd), options, TerminationMessage())
-    return looks
+        return await run_server(_job(crowd), options, TerminationMessage())
 
 
 async def _look(endpoints: Path, pipe: Pipe, looks: list[Look]) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pslgs.identity.identity import Identity
 from pslgs.transport.client_connection import connect
-from pslgs.transport.messages import kind_of, tensor_frames
+from pslgs.transport.messages import tensor_frames
 from pslgs.transport.stream import Stream
 from pslgs.transport.v1.training_pb2 import Forward, Hello, Tensor
 
@@ -78,16 +78,16 @@ async def _execute_orders(stream: Stream, sizes: Sizes) -> None:
             case "tensor":
                 missing -= len(frame.payload)
                 if missing == 0 and header.tensor.kind == Tensor.PARAMETERS:
-                    await _send(stream, Tensor.LABELS, order, 0, order.samples * sizes.label)
+                    _send(stream, Tensor.LABELS, order, 0, order.samples * sizes.label)
                     missing = order.samples * sizes.row
-                    await _send(stream, Tensor.SMASHED_DATA, order, order.samples, missing)
+                    _send(stream, Tensor.SMASHED_DATA, order, order.samples, missing)
                 elif missing == 0:
-                    await _send(stream, Tensor.CLIENT_GRADIENT, order, 0, sizes.parameters)
+                    _send(stream, Tensor.CLIENT_GRADIENT, order, 0, sizes.parameters)
             case "finish":
                 return
 
 
-async def _send(stream: Stream, kind: Tensor.Kind, order: Forward, samples: int, size: int) -> None:
+def _send(stream: Stream, kind: Tensor.Kind, order: Forward, samples: int, size: int) -> None:
     """Send zeros: a label that every task has, and numbers that change nothing."""
-    for message in tensor_frames(kind, order.step, order.attempt, 0, samples, memoryview(bytes(size))):
-        await stream.send_encoded(message, kind_of(kind))
+    zeros = memoryview(bytes(size))
+    stream.post(tensor_frames(kind, order.step, order.attempt, 0, samples, zeros))

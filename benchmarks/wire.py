@@ -29,7 +29,7 @@ from pslgs.identity.identity import Identity, IdentitySource
 from pslgs.transport.client_connection import connect
 from pslgs.transport.codec import codec_for
 from pslgs.transport.grpc_server import GrpcServer, Session
-from pslgs.transport.messages import Assembly
+from pslgs.transport.messages import Assembly, control_frame, tensor_frames
 from pslgs.transport.settings import CHUNK_BYTES, MESSAGE_LIMIT
 from pslgs.transport.stream import Stream
 from pslgs.transport.v1.training_pb2 import Finish, Header, Hello, Tensor
@@ -69,7 +69,7 @@ class Comparison:
 
 async def send_tensors(stream: Stream, tensor: torch.Tensor, count: int) -> None:
     for step in range(count):
-        await stream.send_tensor(Tensor.SMASHED_DATA, step, 1, 0, SAMPLES, CODEC.encode(tensor))
+        await stream.send(tensor_frames(Tensor.SMASHED_DATA, step, 1, 0, SAMPLES, CODEC.encode(tensor)))
 
 
 async def receive_tensors(stream: Stream, out: torch.Tensor, count: int) -> None:
@@ -92,7 +92,7 @@ async def serve_ours(identity: Identity | None, pipe: Pipe, tensors: int) -> Non
 
     async def attend(session: Session, _hello: Hello) -> None:
         await receive_tensors(session, out, tensors)
-        await session.send(Header(finish=Finish()))
+        await session.send([control_frame(Header(finish=Finish()))])
         await send_tensors(session, tensor, tensors)
 
     server = GrpcServer("127.0.0.1:0", source(identity), attend)

@@ -285,5 +285,5 @@ def _dataset(rows: Rows) -> ClientDataset:
 
 
 def _tensor(kind: Any, exchange: tuple[int, int], part: tuple[int, int], data: memoryview) -> list[Frame]:
-    messages = tensor_frames(kind, *exchange, *part, data)
-    return [frame for message in messages for frame in decode_frames(message)]
+    encoded = tensor_frames(kind, *exchange, *part, data)
+    return [frame for each in encoded for frame in decode_frames(each.data)]

@@ -15,6 +15,7 @@ from pslgs.spec.exit_codes import ExitCode
 from pslgs.transport.client_connection import BACK_OFF_LIMIT_SECONDS
 from pslgs.transport.errors import StreamEnded, TryLater
 from pslgs.transport.grpc_server import Session
+from pslgs.transport.messages import control_frame
 from pslgs.transport.v1.training_pb2 import Finish, Header, Hello
 from transport.loopback import serving
 
@@ -47,7 +48,7 @@ async def exit_status_after(errors: list) -> ExitStatus:
         error = errors.pop(0)
         if error is not None:
             raise error
-        await session.send(Header(finish=Finish(exit_code=0, reason="done\nand dusted")))
+        await session.send([control_frame(Header(finish=Finish(exit_code=0, reason="done\nand dusted")))])
 
     async with serving(serve) as served:
         return await run_client(served.address)
@@ -69,7 +70,7 @@ async def test_a_client_reconnects_soon_if_the_server_asks_for_no_delay(waits):
 
 async def test_an_unknown_exit_code_of_the_job_violates_the_protocol(waits):
     async def serve(session: Session) -> None:
-        await session.send(Header(finish=Finish(exit_code=99)))
+        await session.send([control_frame(Header(finish=Finish(exit_code=99)))])
 
     async with serving(serve) as served, asyncio.timeout(20):
         exit_status = await run_client(served.address)

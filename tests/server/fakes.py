@@ -65,16 +65,12 @@ class FakeSession(Session):
         self.reads = asyncio.Event()
         self.reads.set()
         self._fed: asyncio.Queue[Frame | StreamEnded] = asyncio.Queue()
+        self._writing = asyncio.create_task(self._write_messages(self.accept))
 
-    async def send_encoded(self, message: bytes, kind: str) -> None:
+    async def accept(self, message: bytes) -> None:
+        """Take a message from the server, in the place of gRPC."""
         await self.reads.wait()
-        if self.ended is not None:
-            raise stream_ended(*self.ended)
-        frames = decode_frames(message)
-        self.sent_frames += frames
-        for frame in frames:
-            assert frame.kind == kind
-            self._count_sent(kind, frame.size)
+        self.sent_frames += decode_frames(message)
 
     async def receive(self) -> Frame:
         fed = await self._fed.get()
@@ -86,6 +82,7 @@ class FakeSession(Session):
     def end(self, status: grpc.StatusCode, details: str, retry_seconds: float = 0.0) -> None:
         if self.ended is None:
             self.ended = status, details
+            super().end(status, details, retry_seconds)
             self._fed.put_nowait(stream_ended(status, details, retry_seconds))
 
     def feed(self, *frames: Frame) -> None:
@@ -271,7 +268,7 @@ async def fake_server(
             model=LocalServerModel(task, network, torch.device("cpu")),
             torch=torch_thread,
             encoding=codec_for(spec.transport.compression, layout.features, layout.dtype),
-            connections=ClientConnections(tasks),
+            connections=ClientConnections(),
             label_statistics=LabelStatistics(task.objective.classes, Membership()),
             recorder=RunRecorder(journal, metrics, Status(0.0, spec.epochs, 1), clock),
             faults=ClientFaults(metrics, clock),
@@ -354,5 +351,5 @@ def deliver(receive: Receive, session: FakeSession, frames: Iterable[Frame]) -> 
 def _tensor(
     exchange: ExchangeId, kind: wire.Tensor.Kind, data: memoryview, first: int = 0, samples: int = 0
 ) -> list[Frame]:
-    messages = tensor_frames(kind, exchange.step, exchange.attempt, first, samples, data)
-    return [frame for message in messages for frame in decode_frames(message)]
+    encoded = tensor_frames(kind, exchange.step, exchange.attempt, first, samples, data)
+    return [frame for each in encoded for frame in decode_frames(each.data)]

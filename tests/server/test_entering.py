@@ -68,7 +68,7 @@ class Counters:
 class Entrance:
     """A startup_gate, what is behind it, and the clients that have come."""
 
-    def __init__(self, tasks: asyncio.TaskGroup, expected: int, quorum: int, classes) -> None:
+    def __init__(self, expected: int, quorum: int, classes) -> None:
         self.clock = ManualClock()
         self.counters = Counters()
         self.driver = Recorder()
@@ -76,7 +76,7 @@ class Entrance:
         shapes = Statements(Agreement(expected, quorum, TIMEOUT), self.clock)
         names = Statements(Agreement(expected, quorum, TIMEOUT), self.clock)
         self.startup_gate = StartupGate(DIGEST, shapes, ClassNames(names, faults, classes), faults)
-        self.connections = ClientConnections(tasks)
+        self.connections = ClientConnections()
         self.attending: dict[str, asyncio.Task[None]] = {}
         self._numbers = 0
 
@@ -107,12 +107,11 @@ class Entrance:
 
 @asynccontextmanager
 async def entrance(*, expected: int = 1, quorum: int = 1, classes=None) -> AsyncIterator[Entrance]:
-    async with asyncio.TaskGroup() as tasks:
-        entrance = Entrance(tasks, expected, quorum, classes)
-        yield entrance
-        for each in entrance.attending.values():
-            each.cancel()
-        await asyncio.gather(*entrance.attending.values(), return_exceptions=True)
+    entrance = Entrance(expected, quorum, classes)
+    yield entrance
+    for each in entrance.attending.values():
+        each.cancel()
+    await asyncio.gather(*entrance.attending.values(), return_exceptions=True)
 
 
 @pytest.mark.parametrize(

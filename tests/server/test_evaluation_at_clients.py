@@ -60,9 +60,9 @@ class Answering(FakeSession):
     server: FakeServer
     driver: CoordinatorDriver
 
-    async def send_encoded(self, message: bytes, kind: str) -> None:
+    async def accept(self, message: bytes) -> None:
         already = len(self.sent_frames)
-        await super().send_encoded(message, kind)
+        await super().accept(message)
         for frame in self.sent_frames[already:]:
             deliver(self.driver.receive, self, self.answer(frame))
 

@@ -6,8 +6,9 @@ import pytest
 from pslgs.coordination.feature_moments import FeatureMoments, FeatureScale
 from pslgs.server.feature_statistics import FeatureStatistics
 from pslgs.server.hello_checks import ImplausibleClaim
+from pslgs.transport.messages import control_frame
 from pslgs.transport.v1 import training_pb2 as wire
-from server.fakes import FakeSession, bodies
+from server.fakes import FakeSession, bodies, settle
 
 ROWS = np.random.default_rng(0).normal(3, 2, (10, 2))
 
@@ -22,12 +23,10 @@ def hello(rows=ROWS, samples=None, **changes) -> wire.Hello:
 
 async def sent(statistics: FeatureStatistics, session: FakeSession) -> list[str | None]:
     """Let the server send two orders, and return the bodies."""
-
-    async def order(to):
-        await to.send(wire.Header(forward=wire.Forward(step=1)))
-
+    order = control_frame(wire.Header(forward=wire.Forward(step=1)))
     for _ in range(2):
-        await statistics.preceding(order)(session)
+        session.post(statistics.preceding(session.number, [order]))
+    await settle()
     return bodies(session)
 
 

@@ -1,8 +1,11 @@
 """The coordinator is told when what it asks of clients can be sent, and when it is sent."""
 
+import asyncio
+from itertools import pairwise
+
 from pslgs.coordination import messages
 from pslgs.coordination.messages import ExchangeId, RequestSent, RequestsReady
-from pslgs.server.step_runner import StepRunner
+from pslgs.server.step_runner import REQUESTS_A_TURN, StepRunner
 from server.fakes import (
     FakeServer,
     ManualTorchThread,
@@ -11,6 +14,7 @@ from server.fakes import (
     forward_answer,
     local_batches,
     settle,
+    tiny_spec,
 )
 
 EXCHANGE = ExchangeId(step=1, attempt=1)
@@ -81,3 +85,19 @@ async def test_cut_gradients_are_sent_once_each_client_has_taken_its_own():
         runner.send_cut_gradients(messages.SendCutGradients(EXCHANGE, local_batches(server, SAMPLES)))
         await settle()
         assert server.requests == [RequestsReady(EXCHANGE)]
+
+
+async def test_many_requests_leave_turns_of_the_event_loop_for_others():
+    clients = {f"client-{number}": 1 for number in range(3 * REQUESTS_A_TURN)}
+    async with fake_server(tiny_spec(sampling={"globalBatchSize": len(clients)})) as server:
+        for name in clients:
+            server.connect(name)
+        runner = StepRunner(server.context)
+        runner.order_forward(
+            [messages.OrderForward(EXCHANGE, 1, each, 0) for each in local_batches(server, clients)]
+        )
+        turns = list[int]()
+        while not turns or turns[-1] < len(clients):
+            await asyncio.sleep(0)
+            turns.append(sum(bool(session.sent_frames) for session in server.sessions.values()))
+        assert max(later - earlier for earlier, later in pairwise(turns)) <= REQUESTS_A_TURN

@@ -110,7 +110,7 @@ class WatchedTorchThread(ManualTorchThread):
         return super().submit(watched)
 
 
-async def to_the_backward_phase(server: FakeServer, samples: dict[str, int]) -> StepRunner:
+async def to_the_server_step(server: FakeServer, samples: dict[str, int]) -> StepRunner:
     runner = StepRunner(server.context)
     runner.order_forward(forward_orders(server, samples))
     await settle()
@@ -125,38 +125,40 @@ async def to_the_backward_phase(server: FakeServer, samples: dict[str, int]) -> 
             kind=wire.Tensor.SMASHED_DATA, step=1, attempt=1, first=0, samples=count, offset=0
         )
         runner.receive(server.sessions[name], header, memoryview(bytes(data.numpy())))
+    return runner
+
+
+async def to_the_backward_phase(server: FakeServer, samples: dict[str, int]) -> StepRunner:
+    runner = await to_the_server_step(server, samples)
     runner.run_server_step(messages.RunServerStep(EXCHANGE, 1, local_batches(server, samples)))
     await settle()
     return runner
 
 
-@pytest.mark.parametrize("compression", ["Float16", "Int8"])
-async def test_cut_gradients_are_encoded_in_the_torch_thread(compression):
-    samples = {"a": 2, "b": 3}
+@pytest.mark.parametrize("compression", ["None", "Float16", "Int8"])
+async def test_cut_gradients_are_encoded_once_for_all_clients_in_the_torch_thread(compression, monkeypatch):
+    samples, encoded = {"a": 2, "b": 3}, list[tuple[bool, int]]()
     spec = tiny_spec(transport={"compression": compression})
-    async with fake_server(spec, torch_thread=ManualTorchThread()) as server:
+    async with fake_server(spec, torch_thread=WatchedTorchThread()) as server:
         for name in samples:
             server.connect(name)
-        runner = await to_the_backward_phase(server, samples)
-        server.torch.held = True
-        runner.send_cut_gradients(messages.SendCutGradients(EXCHANGE, local_batches(server, samples)))
+        encode = server.context.encoding.encode
+        runner = await to_the_server_step(server, samples)
+
+        def noted(tensor):
+            encoded.append((server.torch.inside, len(tensor)))
+            return encode(tensor)
+
+        monkeypatch.setattr(server.context.encoding, "encode", noted)
+        runner.run_server_step(messages.RunServerStep(EXCHANGE, 1, local_batches(server, samples)))
         await settle()
-        assert not sent_tensor(server.sessions["a"], wire.Tensor.CUT_GRADIENT)
-        server.torch.work()
+        server.torch.held = True  # nothing more is to be computed
+        runner.send_cut_gradients(messages.SendCutGradients(EXCHANGE, local_batches(server, samples)))
         await settle()
         for name, count in samples.items():
             data = sent_tensor(server.sessions[name], wire.Tensor.CUT_GRADIENT)
             assert len(data) == server.context.encoding.encoded_bytes(count)
-
-
-async def test_cut_gradients_without_compression_do_not_wait_for_the_torch_thread():
-    async with fake_server(torch_thread=ManualTorchThread()) as server:
-        server.connect("a")
-        runner = await to_the_backward_phase(server, {"a": 2})
-        server.torch.held = True
-        runner.send_cut_gradients(messages.SendCutGradients(EXCHANGE, local_batches(server, {"a": 2})))
-        await settle()
-        assert sent_tensor(server.sessions["a"], wire.Tensor.CUT_GRADIENT)
+    assert encoded == [(True, 5)]
 
 
 async def test_the_quality_of_a_batch_is_computed_in_the_torch_thread(monkeypatch):

@@ -11,6 +11,7 @@ from pslgs.identity.identity import Identity, IdentitySource
 from pslgs.transport.client_connection import connect
 from pslgs.transport.errors import StreamEnded
 from pslgs.transport.grpc_server import GrpcServer, Session
+from pslgs.transport.messages import control_frame
 from pslgs.transport.settings import DEFAULT_KEEPALIVE, Keepalive
 from pslgs.transport.stream import Stream
 from pslgs.transport.v1.training_pb2 import Hello
@@ -57,7 +58,7 @@ Attendant = Callable[[Session], Awaitable[None]]
 async def echo(session: Session) -> None:
     """Send every frame's header back."""
     while True:
-        await session.send((await session.receive()).header)
+        await session.send([control_frame((await session.receive()).header)])
 
 
 async def receive_all(stream: Stream) -> None:

@@ -13,8 +13,8 @@ from pslgs.transport.v1.training_pb2 import Tensor
 
 
 def frames_of(data: bytes) -> list[Frame]:
-    messages = tensor_frames(Tensor.CUT_GRADIENT, 7, 2, 30, 4, memoryview(data))
-    return [frame for message in messages for frame in decode_frames(message)]
+    encoded = tensor_frames(Tensor.CUT_GRADIENT, 7, 2, 30, 4, memoryview(data))
+    return [frame for each in encoded for frame in decode_frames(each.data)]
 
 
 @pytest.mark.parametrize(

@@ -31,45 +31,16 @@ async def test_items_are_returned_in_order_and_never_exceed_the_capacity():
     await putting
 
 
-def anything(item: int) -> bool:
-    return True
-
-
-async def test_items_taken_without_waiting_are_in_order():
-    queue: ClosableQueue[int] = ClosableQueue(3)
-    for item in range(3):
-        await queue.put(item)
-    assert [queue.get_if(anything), await queue.get(), queue.get_if(anything)] == [0, 1, 2]
-    assert queue.get_if(anything) is None
-
-
-async def test_an_item_that_is_not_accepted_stays_first():
-    queue: ClosableQueue[int] = ClosableQueue(2)
-    await queue.put(5)
-    await queue.put(1)
-    assert queue.get_if(lambda item: item < 5) is None
-    assert [await queue.get(), await queue.get()] == [5, 1]
-
-
-async def test_taking_an_item_without_waiting_wakes_a_task_that_waits_to_put():
+async def test_taking_an_item_wakes_a_task_that_waits_to_put():
     queue: ClosableQueue[int] = ClosableQueue(1)
     await queue.put(0)
     putting = asyncio.create_task(queue.put(1))
     await settle()
-    assert queue.get_if(lambda item: item != 0) is None
-    await settle()
     assert not putting.done()
-    assert queue.get_if(anything) == 0
+    assert await queue.get() == 0
     await settle()
     assert putting.done()
-    assert queue.get_if(anything) == 1
-
-
-async def test_a_closed_queue_returns_its_remaining_items_without_waiting():
-    queue: ClosableQueue[int] = ClosableQueue(2)
-    await queue.put(1)
-    queue.close(ClosedError(), discard=False)
-    assert [queue.get_if(anything), queue.get_if(anything)] == [1, None]
+    assert await queue.get() == 1
 
 
 async def test_closing_wakes_every_task_that_waits_to_put():

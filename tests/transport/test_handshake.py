@@ -21,7 +21,7 @@ from pslgs.transport.errors import (
     refusal_reason,
 )
 from pslgs.transport.handshake import check_hello
-from pslgs.transport.messages import encode_frame
+from pslgs.transport.messages import control_frame, encode_frame
 from pslgs.transport.settings import MESSAGE_LIMIT, PROTOCOL_VERSION
 from pslgs.transport.v1.training_pb2 import Abort, Header, Hello
 from transport.loopback import DEADLINE, connecting, serving
@@ -187,7 +187,7 @@ async def test_an_invalid_message_ends_only_its_own_stream_with_a_clear_status(m
         error = await raw_outcome(served.address, *messages)
         assert error.code() is status
         assert details in error.details()
-        await good.send(Header(abort=Abort(step=3)))
+        await good.send([control_frame(Header(abort=Abort(step=3)))])
         assert (await good.receive()).header.abort.step == 3
 
 

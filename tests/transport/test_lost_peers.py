@@ -16,6 +16,7 @@ import pytest
 from pslgs.transport.client_connection import BACK_OFF_LIMIT_SECONDS, BACK_OFF_SECONDS, back_off
 from pslgs.transport.errors import Refused, StreamEnded, Unreachable
 from pslgs.transport.grpc_server import GrpcServer
+from pslgs.transport.messages import control_frame
 from pslgs.transport.settings import Keepalive
 from pslgs.transport.v1.training_pb2 import Abort, Header
 from transport.loopback import DEADLINE, connecting, echo, receive_all, serving
@@ -104,7 +105,7 @@ async def test_an_idle_stream_with_keepalive_stays_open():
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(2):
                 await connection.receive()
-        await connection.send(Header(abort=Abort(step=1)))
+        await connection.send([control_frame(Header(abort=Abort(step=1)))])
         assert (await connection.receive()).header.abort.step == 1
 
 
@@ -122,7 +123,7 @@ async def test_a_client_waits_for_a_server_that_starts_later_and_again_after_a_r
 
 async def exchange(address: str) -> int:
     async with connecting(address) as connection:
-        await connection.send(Header(abort=Abort(step=7)))
+        await connection.send([control_frame(Header(abort=Abort(step=7)))])
         return (await connection.receive()).header.abort.step
 
 

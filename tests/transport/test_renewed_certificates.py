@@ -11,6 +11,7 @@ import pytest
 from pslgs.identity.authority import CertificateAuthority
 from pslgs.identity.identity import Identity, renewed_from
 from pslgs.transport.errors import Unreachable
+from pslgs.transport.messages import control_frame
 from pslgs.transport.v1.training_pb2 import Abort, Header
 from transport.loopback import DEADLINE, connecting, serving
 
@@ -37,7 +38,7 @@ def served_certificate(port: int, client: Identity, folder) -> bytes:
 
 async def answers(connection, step: int) -> bool:
     async with asyncio.timeout(DEADLINE):
-        await connection.send(Header(abort=Abort(step=step)))
+        await connection.send([control_frame(Header(abort=Abort(step=step)))])
         return (await connection.receive()).header.abort.step == step
 
 

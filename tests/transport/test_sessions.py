@@ -9,7 +9,7 @@ import pytest
 from pslgs.spec.errors import InputError
 from pslgs.transport.errors import ClientFailed, ProtocolViolation, Refused, StreamEnded
 from pslgs.transport.grpc_server import Session
-from pslgs.transport.messages import CONTROL, Assembly, encode_frame
+from pslgs.transport.messages import Assembly, control_frame, tensor_frames
 from pslgs.transport.settings import CHUNK_BYTES
 from pslgs.transport.v1.training_pb2 import Abort, Failure, Finish, Header, Tensor
 from transport.loopback import DEADLINE, connecting, echo, receive_all, serving
@@ -40,7 +40,7 @@ async def test_frames_go_both_ways_in_order(tls, server_identity, client_identit
         connecting(served.address, identities[1]) as connection,
     ):
         for step in range(50):
-            await connection.send(abort(step))
+            await connection.send([control_frame(abort(step))])
             assert (await connection.receive()).header.abort.step == step
         session = await served.session()
         assert session.client_id == "client-0"
@@ -52,11 +52,11 @@ async def test_tensors_of_several_chunks_arrive_whole_on_both_sides():
 
     async def give_back(session: Session) -> None:
         received = await assemble(session, len(data))
-        await session.send_tensor(Tensor.CUT_GRADIENT, 1, 1, 0, 4, memoryview(received))
+        await session.send(tensor_frames(Tensor.CUT_GRADIENT, 1, 1, 0, 4, memoryview(received)))
         await receive_all(session)
 
     async with serving(give_back) as served, connecting(served.address) as connection:
-        sending = connection.send_tensor(Tensor.SMASHED_DATA, 1, 1, 0, 4, memoryview(data))
+        sending = connection.send(tensor_frames(Tensor.SMASHED_DATA, 1, 1, 0, 4, memoryview(data)))
         _, received = await asyncio.gather(sending, assemble(connection, len(data)))
         assert received == data
         session = await served.session()
@@ -76,8 +76,8 @@ async def test_each_session_has_its_own_number():
 async def test_queued_messages_are_sent_before_the_server_ends_the_stream():
     async def finish(session: Session) -> None:
         for step in range(20):
-            await session.send(abort(step))
-        await session.send(Header(finish=Finish(exit_code=75)))
+            await session.send([control_frame(abort(step))])
+        await session.send([control_frame(Header(finish=Finish(exit_code=75)))])
 
     async with serving(finish) as served, connecting(served.address) as connection:
         headers = [(await connection.receive()).header for _ in range(21)]
@@ -97,8 +97,8 @@ async def test_queued_messages_are_sent_before_the_client_leaves():
     async with serving(collect) as served:
         async with connecting(served.address) as connection:
             for step in range(20):
-                await connection.send(abort(step))
-            await connection.send(Header(failure=Failure(exit_code=2)))
+                await connection.send([control_frame(abort(step))])
+            await connection.send([control_frame(Header(failure=Failure(exit_code=2)))])
         reason = await served.end_of(await served.session())
     assert received[-1].failure.exit_code == 2
     assert len(received) == 21
@@ -108,7 +108,7 @@ async def test_queued_messages_are_sent_before_the_client_leaves():
 async def test_a_client_that_leaves_does_not_wait_for_unread_messages():
     async def flood(session: Session) -> None:
         while True:
-            await session.send(abort(1))
+            await session.send([control_frame(abort(1))])
 
     async with serving(flood) as served:
         async with asyncio.timeout(DEADLINE):
@@ -187,9 +187,9 @@ async def test_ending_a_session_wakes_both_sides_and_only_the_first_reason_count
         assert str(raised.value) == "No answer for 30 s. (DEADLINE_EXCEEDED)"
         assert (await served.end_of(session)).details == "No answer for 30 s."
         with pytest.raises(StreamEnded):
-            await session.send(abort(1))
+            await session.send([control_frame(abort(1))])
         with pytest.raises(StreamEnded):
-            await connection.send(abort(1))
+            await connection.send([control_frame(abort(1))])
 
 
 async def test_a_client_that_does_not_read_blocks_only_tasks_that_send_to_it():
@@ -200,7 +200,7 @@ async def test_a_client_that_does_not_read_blocks_only_tasks_that_send_to_it():
         if session.client_id != "slow":
             await echo(session)
         try:
-            await session.send_tensor(Tensor.PARAMETERS, 1, 1, 0, 0, chunk)
+            await session.send(tensor_frames(Tensor.PARAMETERS, 1, 1, 0, 0, chunk))
         except StreamEnded as reason:
             blocked.set_result(reason)
 
@@ -211,7 +211,7 @@ async def test_a_client_that_does_not_read_blocks_only_tasks_that_send_to_it():
     ):
         first = await served.session()
         for step in range(200):
-            await quick.send(abort(step))
+            await quick.send([control_frame(abort(step))])
             assert (await quick.receive()).header.abort.step == step
         assert not blocked.done()
         first.end(grpc.StatusCode.DEADLINE_EXCEEDED, "too slow")
@@ -229,7 +229,7 @@ async def test_a_hundred_and_twenty_clients_are_served_at_once():
             async with connecting(served.address, client_id=f"client-{number}") as connection:
                 await together.wait()
                 for step in range(5):
-                    await connection.send(abort(1000 * number + step))
+                    await connection.send([control_frame(abort(1000 * number + step))])
                     assert (await connection.receive()).header.abort.step == 1000 * number + step
                 return number
 
@@ -238,13 +238,13 @@ async def test_a_hundred_and_twenty_clients_are_served_at_once():
 
 async def test_one_message_is_sent_to_many_sessions():
     async with serving(receive_all) as served:
-        encoded = encode_frame(abort(5))
+        frames = [control_frame(abort(5))]
         async with (
             connecting(served.address, client_id="a") as a,
             connecting(served.address, client_id="b") as b,
         ):
             for session in (await served.session(), await served.session()):
-                await session.send_encoded(encoded, CONTROL)
+                await session.send(frames)
             assert (await a.receive()).header == (await b.receive()).header == abort(5)
 
 
@@ -265,11 +265,11 @@ async def test_a_server_that_stops_lets_sessions_finish_within_its_grace():
     async def finish_when_told(session: Session) -> None:
         begun.set()
         await session.receive()
-        await session.send(Header(finish=Finish()))
+        await session.send([control_frame(Header(finish=Finish()))])
 
     async with serving(finish_when_told) as served, connecting(served.address) as connection:
         await begun.wait()
         stopping = asyncio.create_task(served.server.stop(DEADLINE))
-        await connection.send(abort(1))
+        await connection.send([control_frame(abort(1))])
         assert (await connection.receive()).header.WhichOneof("body") == "finish"
         await stopping

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pslgs.transport import stream as stream_module
 from pslgs.transport.errors import StreamEnded, stream_ended
-from pslgs.transport.messages import decode_frames, encode_frame
+from pslgs.transport.messages import EncodedFrame, control_frame, decode_frames, encode_frame
 from pslgs.transport.settings import CHUNK_BYTES, MERGED_BYTES
 from pslgs.transport.stream import Stream
 from pslgs.transport.v1.training_pb2 import Abort, Header, Tensor
@@ -19,6 +19,7 @@ from transport.loopback import DEADLINE, connecting, receive_all, serving
 
 pytestmark = pytest.mark.timeout(60)
 ABORT = Header(abort=Abort(step=1))
+ABORT_FRAME = control_frame(ABORT)
 
 
 async def silent() -> bytes:
@@ -39,7 +40,7 @@ async def broken(*_: object) -> bytes:
 
 async def fill(stream: Stream) -> None:
     while True:
-        await stream.send(ABORT)
+        await stream.send([ABORT_FRAME])
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ async def test_ending_wakes_a_receiver_and_a_blocked_sender(status):
 async def test_a_peer_that_accepts_no_message_in_time_ends_the_stream(monkeypatch):
     monkeypatch.setattr(stream_module, "WRITE_TIMEOUT_SECONDS", 0.05)
     stream = Stream()
-    await stream.send(ABORT)
+    stream.post([ABORT_FRAME])
     reason = await asyncio.wait_for(stream.pump(silent, stuck), DEADLINE)
     assert reason.status is grpc.StatusCode.DEADLINE_EXCEEDED
     with pytest.raises(StreamEnded, match="took no message"):
@@ -71,7 +72,7 @@ async def test_a_peer_that_accepts_no_message_in_time_ends_the_stream(monkeypatc
 async def test_a_stream_that_ends_with_ok_waits_a_limited_time_for_its_peer(monkeypatch):
     monkeypatch.setattr(stream_module, "FLUSH_TIMEOUT_SECONDS", 0.05)
     stream = Stream()
-    await stream.send(ABORT)
+    stream.post([ABORT_FRAME])
     stream.end(grpc.StatusCode.OK, "")
     reason = await asyncio.wait_for(stream.pump(silent, stuck, silent), DEADLINE)
     assert reason.status is grpc.StatusCode.OK
@@ -84,7 +85,7 @@ async def test_a_stream_that_ends_with_ok_waits_a_limited_time_for_its_peer(monk
 )
 async def test_an_error_while_messages_are_moved_is_raised_and_wakes_all_waiting_tasks(read, write):
     stream = Stream()
-    await stream.send(ABORT)
+    stream.post([ABORT_FRAME])
     receiving = asyncio.create_task(stream.receive())
     with pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(stream.pump(read, write), DEADLINE)
@@ -101,7 +102,7 @@ async def test_messages_from_a_peer_that_left_are_received_and_those_to_it_are_d
         raise stream_ended(grpc.StatusCode.CANCELLED, "left")
 
     stream = Stream()
-    await stream.send(ABORT)
+    stream.post([ABORT_FRAME])
     reason = await asyncio.wait_for(stream.pump(read, stuck), DEADLINE)
     assert reason.details == "left"
     assert [(await stream.receive()).header for _ in range(2)] == [ABORT, ABORT]
@@ -122,8 +123,7 @@ async def messages_for(stream: Stream, frames: Sequence[bytes]) -> list[bytes]:
         written.append(message)
 
     async def send() -> None:
-        for frame in frames:
-            await stream.send_encoded(frame, decode_frames(frame)[0].kind)
+        stream.post(EncodedFrame(decode_frames(frame)[0].kind, frame) for frame in frames)
         stream.end(grpc.StatusCode.OK, "")
 
     async with asyncio.timeout(DEADLINE):
@@ -270,7 +270,7 @@ async def test_what_is_sent_is_counted_without_being_parsed_again(monkeypatch):
     async with asyncio.timeout(DEADLINE):
         carrying = asyncio.create_task(stream.pump(silent, write))
         for frame, kind in zip(frames, kinds, strict=True):
-            await stream.send_encoded(frame, kind)
+            await stream.send([EncodedFrame(kind, frame)])
         stream.end(grpc.StatusCode.OK, "")
         await carrying
     assert b"".join(written) == b"".join(frames)

@@ -10,7 +10,7 @@ from pslgs.process.termination_message import ExitStatus
 from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.transport.errors import ProtocolViolation, StreamEnded
-from pslgs.transport.messages import Frame
+from pslgs.transport.messages import Frame, control_frame
 from pslgs.transport.peer_text import one_line
 from pslgs.transport.v1 import training_pb2 as wire
 
@@ -29,7 +29,7 @@ async def execute_orders(context: ClientContext) -> ExitStatus:
     except InputError as error:
         failure = wire.Failure(exit_code=ExitCode.BAD_INPUT, message=one_line(str(error)))
         with suppress(StreamEnded):  # the exit code reports the error as well
-            await context.connection.send(wire.Header(failure=failure))
+            await context.connection.send([control_frame(wire.Header(failure=failure))])
         raise
 
 
@@ -88,6 +88,7 @@ class _OrderLoop:
     def _cancel(self) -> None:
         if self._running:
             self._running.cancel()
+            self._context.connection.discard_posted()
         self._current = self._running = None
 
 

@@ -13,7 +13,7 @@ from pslgs.data.client_dataset import Batch
 from pslgs.training.torch_thread import TorchThread
 from pslgs.transport.codec import tensor_bytes
 from pslgs.transport.errors import ProtocolViolation
-from pslgs.transport.messages import Assembly
+from pslgs.transport.messages import Assembly, tensor_frames
 from pslgs.transport.stream import Stream
 from pslgs.transport.v1 import training_pb2 as wire
 
@@ -103,10 +103,10 @@ async def send_answer(context: ClientContext, exchange: tuple[int, int], answer:
         return begin(), compute(*slices[0])
 
     async def send(first: int, samples: int, data: memoryview) -> None:
-        await connection.send_tensor(wire.Tensor.SMASHED_DATA, *exchange, first, samples, data)
+        await connection.send(tensor_frames(wire.Tensor.SMASHED_DATA, *exchange, first, samples, data))
 
     async def send_first(labels: memoryview, data: memoryview) -> None:
-        await connection.send_tensor(wire.Tensor.LABELS, *exchange, 0, 0, labels)
+        connection.post(tensor_frames(wire.Tensor.LABELS, *exchange, 0, 0, labels))
         await send(*slices[0], data)
 
     sending = send_first(*await context.torch.run(begin_with_first))
@@ -169,7 +169,9 @@ class StepTask(OrderTask):
         last = self._gradients[-1]
         await last.wait()
         client_gradient = await torch.run(model.finish, last.buffer, last.tensor)
-        await connection.send_tensor(wire.Tensor.CLIENT_GRADIENT, *self.exchange, 0, 0, client_gradient)
+        await connection.send(
+            tensor_frames(wire.Tensor.CLIENT_GRADIENT, *self.exchange, 0, 0, client_gradient)
+        )
 
     def _on_computed(self) -> None:
         self._context.model.record_forward_time()

@@ -1,14 +1,12 @@
 """The parts of a server that the runners of effects share."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-
-from torch import Tensor
 
 from pslgs.coordination.messages import Event, ExchangeId, LocalBatch, RequestSent
 from pslgs.server.client_faults import ClientFaults
-from pslgs.server.connections import ClientConnections, Sending
+from pslgs.server.connections import ClientConnections
 from pslgs.server.feature_statistics import FeatureStatistics
 from pslgs.server.label_statistics import LabelStatistics
 from pslgs.server.recorder import RunRecorder
@@ -16,6 +14,7 @@ from pslgs.training.server_model import ServerModel
 from pslgs.training.setup import TrainingSetup
 from pslgs.training.torch_thread import TorchThread
 from pslgs.transport.codec import TensorCodec
+from pslgs.transport.messages import EncodedFrame
 
 PostEvent = Callable[[Event], None]
 """Posts an event to the coordinator."""
@@ -57,18 +56,15 @@ class ServerContext:
     clock: Callable[[], float]
     features: FeatureStatistics = field(default_factory=FeatureStatistics)
 
-    def request(self, exchange: ExchangeId, local_batch: LocalBatch, sending: Sending) -> None:
+    def request(self, exchange: ExchangeId, local_batch: LocalBatch, frames: Iterable[EncodedFrame]) -> None:
         """Send a request to a client; if that takes long, post `RequestSent` once it is sent completely."""
         begun = self.clock()
 
-        def sent() -> None:
-            if self.clock() - begun > PROMPT_SECONDS:
+        def report_if_late(sent: asyncio.Future[bool]) -> None:
+            if self.clock() - begun > PROMPT_SECONDS and sent.result():
                 self.post(RequestSent(local_batch.client, exchange))
 
-        self.connections.send(local_batch.session, self.features.preceding(sending), sent)
-
-    async def encode(self, rows: Tensor) -> memoryview:
-        """Encode rows of a cut gradient in the torch thread, or at once if no computation is needed."""
-        if self.encoding.shares_memory(rows):
-            return self.encoding.encode(rows)
-        return await self.torch.run(self.encoding.encode, rows)
+        number = local_batch.session
+        sent = self.connections.send(number, self.features.preceding(number, frames))
+        if sent is not None:
+            sent.add_done_callback(report_if_late)

@@ -19,6 +19,7 @@ from pslgs.server.step_runner import StepRunner
 from pslgs.spec import ServerPhase
 from pslgs.telemetry.records import CheckpointRecord, ClientRecord, SkippedRecord
 from pslgs.transport.grpc_server import Session
+from pslgs.transport.messages import control_frame
 from pslgs.transport.peer_text import one_line
 from pslgs.transport.v1 import training_pb2 as wire
 
@@ -186,8 +187,8 @@ class CoordinatorDriver:
         self._context.recorder.finish(
             self._coordinator.step, effect.exit_code, effect.message, early=effect.early
         )
-        header = wire.Header(finish=wire.Finish(exit_code=effect.exit_code, reason=one_line(effect.message)))
-        self._context.connections.broadcast(lambda session: session.send(header))
+        finish = wire.Finish(exit_code=effect.exit_code, reason=one_line(effect.message))
+        self._context.connections.broadcast([control_frame(wire.Header(finish=finish))])
         self._drawer.close()
         self._finished = effect
 

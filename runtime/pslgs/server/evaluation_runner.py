@@ -18,7 +18,7 @@ from pslgs.training.evaluation import Score, score_samples
 from pslgs.training.numeric_check import CheckedSteps
 from pslgs.transport.codec import tensor_bytes
 from pslgs.transport.grpc_server import Session
-from pslgs.transport.messages import kind_of, tensor_frames
+from pslgs.transport.messages import EncodedFrame, control_frame, tensor_frames
 from pslgs.transport.v1 import training_pb2 as wire
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class EvaluationRunner:
         self._receiving: dict[str, StepBuffers] = {}
         self._received: dict[str, StepBuffers] = {}
         self._scores: dict[str, Score] = {}
-        self._parameters: asyncio.Task[list[bytes]] | None = None
+        self._parameters: asyncio.Task[list[EncodedFrame]] | None = None
         self._exchange: messages.ExchangeId | None = None
         self._replies = ReplyHistory()
 
@@ -129,22 +129,16 @@ class EvaluationRunner:
         frames = await self._parameter_frames(exchange) if local_batch.offset == 0 else []
         if self._exchange != exchange:
             return
-
-        async def send(session: Session) -> None:
-            await session.send(wire.Header(evaluate=order))
-            for frame in frames:
-                await session.send_encoded(frame, kind_of(wire.Tensor.PARAMETERS))
-
         self._context.post(messages.RequestsReady(exchange))
-        self._context.request(exchange, local_batch, send)
+        self._context.request(exchange, local_batch, [control_frame(wire.Header(evaluate=order)), *frames])
 
-    async def _parameter_frames(self, exchange: messages.ExchangeId) -> list[bytes]:
+    async def _parameter_frames(self, exchange: messages.ExchangeId) -> list[EncodedFrame]:
         """Read and encode the parameters once for all clients of an evaluation."""
         if self._parameters is None:
             self._parameters = self._context.tasks.create_task(self._read_parameters(exchange))
         return await self._parameters
 
-    async def _read_parameters(self, exchange: messages.ExchangeId) -> list[bytes]:
+    async def _read_parameters(self, exchange: messages.ExchangeId) -> list[EncodedFrame]:
         vector = await self._context.torch.run(self._context.model.evaluated_parameters)
         data = tensor_bytes(vector)
         return list(tensor_frames(wire.Tensor.PARAMETERS, exchange.step, exchange.attempt, 0, 0, data))

@@ -1,14 +1,15 @@
 """Feature moments that clients state, and the scale of features that is fixed for the job."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from pslgs.coordination.feature_moments import FeatureMoments, FeatureScale
 from pslgs.data.client_dataset import ClientDataset
-from pslgs.server.connections import Sending
 from pslgs.server.hello_checks import ImplausibleClaim
 from pslgs.transport.grpc_server import Session
+from pslgs.transport.messages import EncodedFrame, control_frame
 from pslgs.transport.v1 import training_pb2 as wire
 
 
@@ -52,6 +53,8 @@ class FeatureStatistics:
         Raises:
             ImplausibleClaim: they do not fit the job, or no values have such moments.
         """
+        if not self._features and not hello.HasField("feature_moments"):
+            return
         problem = _moments(hello).violation(self._features, hello.samples * self._values_per_sample)
         if problem is not None:
             raise ImplausibleClaim.at("spec.data.standardize", problem)
@@ -75,21 +78,23 @@ class FeatureStatistics:
             )
             self._stated.clear()
 
-    def preceding(self, sending: Sending) -> Sending:
-        """Return what sends the scale, unless the session has it, and then what ``sending`` does."""
+    def preceding(self, session: int, frames: Iterable[EncodedFrame]) -> Iterable[EncodedFrame]:
+        """Return the scale, unless the session has it, and then ``frames``."""
         self.fix()
         scale = self.scale
-        if scale is None:
-            return sending
-        header = wire.Header(standardization=wire.Standardization(mean=scale.mean, deviation=scale.deviation))
+        if scale is None or session in self._informed:
+            return frames
+        return self._informing(scale, session, frames)
 
-        async def send(session: Session) -> None:
-            if session.number not in self._informed:
-                await session.send(header)
-                self._informed.add(session.number)
-            await sending(session)
-
-        return send
+    def _informing(
+        self, scale: FeatureScale, session: int, frames: Iterable[EncodedFrame]
+    ) -> Iterator[EncodedFrame]:
+        """Decide when the frames are sent, because those posted before may have been dropped."""
+        if session not in self._informed:
+            stated = wire.Standardization(mean=scale.mean, deviation=scale.deviation)
+            yield control_frame(wire.Header(standardization=stated))
+            self._informed.add(session)
+        yield from frames
 
     def to_json(self) -> dict[str, Any] | None:
         """Return the scale for a checkpoint; None where there is none."""

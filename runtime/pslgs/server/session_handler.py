@@ -24,7 +24,7 @@ from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.named_inputs import NamedInput
 from pslgs.transport.errors import ClientFailed, ProtocolViolation, StreamEnded, TryLater, refusal_reason
 from pslgs.transport.grpc_server import Session
-from pslgs.transport.messages import Frame
+from pslgs.transport.messages import Frame, control_frame
 from pslgs.transport.peer_text import one_line
 from pslgs.transport.shapes import state_shape, stated_shape
 from pslgs.transport.v1 import training_pb2 as wire
@@ -83,7 +83,7 @@ class SessionHandler:
             self._driver.note_left_out(session.client_id, known_reasons(hello.left_out))
             welcome = wire.Welcome()
             state_shape(welcome, self._input_shape)
-            await session.send(wire.Header(welcome=welcome))
+            session.post([control_frame(wire.Header(welcome=welcome))])
             self._features.state(session, hello)
             self._driver.post(
                 Joined(

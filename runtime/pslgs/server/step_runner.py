@@ -1,27 +1,28 @@
 """Executes steps: orders, server step, cut gradients and update; and times their phases."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from pslgs.coordination import messages
 from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.coordination.replies import Pass, ReplyHistory
 from pslgs.sampling.deviation import BatchQuality
-from pslgs.server.connections import Sending
 from pslgs.server.context import ServerContext
-from pslgs.server.receive_buffers import StepBuffers
+from pslgs.server.receive_buffers import StepBuffers, rows_of
 from pslgs.telemetry.records import AbortRecord, StepRecord, step_record
 from pslgs.training.numeric_check import CheckedSteps
-from pslgs.training.server_model import ServerStepResult
 from pslgs.training.tensors import slice_rows
 from pslgs.transport.codec import tensor_bytes
 from pslgs.transport.grpc_server import Session
-from pslgs.transport.messages import kind_of, tensor_frames
+from pslgs.transport.messages import EncodedFrame, control_frame, tensor_frames
 from pslgs.transport.v1 import training_pb2 as wire
+
+REQUESTS_A_TURN = 16
+"""Requests that are sent in one turn of the event loop, in which all of them are encoded and encrypted."""
 
 
 class StepTimer:
@@ -52,13 +53,20 @@ class StepTimer:
         return {client: (times[0], times[1]) for client, times in self._answers.items() if len(times) == 2}
 
 
+class _Computed(NamedTuple):
+    """What the server part gives: the mean loss, and the encoded cut gradient of the global batch."""
+
+    loss: float
+    cut_gradient: memoryview
+
+
 @dataclass(slots=True, eq=False)
 class _Attempt:
     """State of the attempt in progress."""
 
     buffers: StepBuffers
     timer: StepTimer
-    result: ServerStepResult | None = None
+    result: _Computed | None = None
     abandoned: bool = False
 
 
@@ -87,10 +95,7 @@ class StepRunner:
         buffers = StepBuffers(self._context, exchange, [order.local_batch for order in orders])
         self._attempt = _Attempt(buffers, StepTimer(self._context.clock))
         self._replies.begin(exchange)
-        if self._parameters is None:
-            self._context.tasks.create_task(self._read_parameters(self._attempt, orders))
-        else:
-            self._send_orders(self._parameters, orders)
+        self._context.tasks.create_task(self._send_orders(self._attempt, orders))
 
     def receive(self, session: Session, header: wire.Tensor, payload: memoryview) -> messages.Event | None:
         """Receive a chunk of a client's answer; return an event if the answer is complete.
@@ -132,14 +137,8 @@ class StepRunner:
         attempt.buffers.expect_gradients()
         if attempt.result is None:
             raise LookupError("the server part has not run")
-        rows = torch.split(
-            attempt.result.cut_gradient, [local_batch.samples for local_batch in effect.local_batches]
-        )
-        self._context.post(messages.RequestsReady(effect.exchange))
-        for local_batch, gradient in zip(effect.local_batches, rows, strict=True):
-            self._context.request(
-                effect.exchange, local_batch, self._sending_gradient(effect.exchange, gradient)
-            )
+        requests = self._gradient_requests(effect, attempt.result.cut_gradient)
+        self._context.tasks.create_task(self._request(attempt, requests))
 
     def apply_update(self, effect: messages.ApplyUpdate) -> None:
         """Apply the optimizer step."""
@@ -153,10 +152,11 @@ class StepRunner:
             self._attempt.abandoned = True
             self._attempt = None
             self._context.tasks.create_task(self._context.torch.run(self._context.model.abandon))
-        header = wire.Header(abort=wire.Abort(step=effect.exchange.step, attempt=effect.exchange.attempt))
+        abort = wire.Abort(step=effect.exchange.step, attempt=effect.exchange.attempt)
+        frame = control_frame(wire.Header(abort=abort))
         for local_batch in effect.local_batches:
             self._context.connections.interrupt(local_batch.session)
-            self._context.connections.send(local_batch.session, lambda session: session.send(header))
+            self._context.connections.send(local_batch.session, [frame])
         recorder = self._context.recorder
         recorder.write(
             AbortRecord(
@@ -169,30 +169,37 @@ class StepRunner:
             )
         )
 
-    async def _read_parameters(self, attempt: _Attempt, orders: list[messages.OrderForward]) -> None:
-        """Read the parameters with which the process begins; later ones come with each update."""
-        self._parameters = await self._context.torch.run(self._context.model.parameters)
-        if not attempt.abandoned:
-            self._send_orders(self._parameters, orders)
+    async def _send_orders(self, attempt: _Attempt, orders: list[messages.OrderForward]) -> None:
+        if self._parameters is None:  # when the process begins; later ones come with each update
+            self._parameters = await self._context.torch.run(self._context.model.parameters)
+        exchange, data = attempt.buffers.exchange, tensor_bytes(self._parameters)
+        parameters = list(tensor_frames(wire.Tensor.PARAMETERS, exchange.step, exchange.attempt, 0, 0, data))
+        requests = ((order.local_batch, _order_frames(order, parameters)) for order in orders)
+        await self._request(attempt, requests)
 
-    def _send_orders(self, parameters: Tensor, orders: list[messages.OrderForward]) -> None:
-        exchange, data = orders[0].exchange, tensor_bytes(parameters)
-        frames = list(tensor_frames(wire.Tensor.PARAMETERS, exchange.step, exchange.attempt, 0, 0, data))
-        self._context.post(messages.RequestsReady(exchange))
-        for order in orders:
-            self._context.request(exchange, order.local_batch, _sending_order(order, frames))
+    async def _request(
+        self, attempt: _Attempt, requests: Iterable[tuple[messages.LocalBatch, Iterator[EncodedFrame]]]
+    ) -> None:
+        """Send requests to clients, some in each turn of the event loop, until the attempt is abandoned."""
+        exchange = attempt.buffers.exchange
+        if not attempt.abandoned:
+            self._context.post(messages.RequestsReady(exchange))
+        for number, (local_batch, frames) in enumerate(requests, start=1):
+            if attempt.abandoned:
+                return
+            self._context.request(exchange, local_batch, frames)
+            if number % REQUESTS_A_TURN == 0:
+                await asyncio.sleep(0)
 
     async def _run_server_step(self, attempt: _Attempt, exchange: messages.ExchangeId) -> None:
         match await self._context.torch.run(self._compute, attempt, exchange):
-            case ServerStepResult() as result:
+            case _Computed() as result:
                 attempt.result = result
                 self._context.post(messages.ServerStepDone(exchange))
             case NumericFault() as fault:
                 self._context.post(messages.NumericFaultFound(exchange, fault))
 
-    def _compute(
-        self, attempt: _Attempt, exchange: messages.ExchangeId
-    ) -> ServerStepResult | NumericFault | None:
+    def _compute(self, attempt: _Attempt, exchange: messages.ExchangeId) -> _Computed | NumericFault | None:
         """In the torch thread; an attempt that was abandoned while it waited for the thread is not run."""
         if attempt.abandoned:
             return None
@@ -201,7 +208,10 @@ class StepRunner:
         if not self._begun:
             self._context.model.begin(self._context.label_statistics.pooled())
             self._begun = True
-        return self._checked.run(*buffers.rows(), (buffers.smashed, buffers.labels), exchange.step)
+        result = self._checked.run(*buffers.rows(), (buffers.smashed, buffers.labels), exchange.step)
+        if isinstance(result, NumericFault):
+            return result
+        return _Computed(result.loss, self._context.encoding.encode(result.cut_gradient))
 
     async def _apply_update(self, attempt: _Attempt, effect: messages.ApplyUpdate) -> None:
         updated = await self._context.torch.run(self._update, attempt.buffers, effect)
@@ -234,16 +244,24 @@ class StepRunner:
             response_seconds=attempt.timer.response_seconds(),
         )
 
-    def _sending_gradient(self, exchange: messages.ExchangeId, gradient: Tensor) -> Sending:
-        context = self._context
+    def _gradient_requests(
+        self, effect: messages.SendCutGradients, encoded: memoryview
+    ) -> Iterator[tuple[messages.LocalBatch, Iterator[EncodedFrame]]]:
+        """Yield each client's rows of the cut gradient of the global batch."""
+        first, total = 0, sum(local_batch.samples for local_batch in effect.local_batches)
+        for local_batch in effect.local_batches:
+            rows = rows_of(encoded, first, local_batch.samples, total)
+            yield local_batch, self._gradient_frames(effect.exchange, local_batch.samples, rows)
+            first += local_batch.samples
 
-        async def send(session: Session) -> None:
-            for first, count in slice_rows(len(gradient), context.task.layout.bytes_per_sample):
-                data = await context.encode(gradient[first : first + count])
-                kind = wire.Tensor.CUT_GRADIENT
-                await session.send_tensor(kind, exchange.step, exchange.attempt, first, count, data)
-
-        return send
+    def _gradient_frames(
+        self, exchange: messages.ExchangeId, samples: int, encoded: memoryview
+    ) -> Iterator[EncodedFrame]:
+        """Yield the frames of a client's rows of the cut gradient, slice by slice."""
+        for first, count in slice_rows(samples, self._context.task.layout.bytes_per_sample):
+            rows = rows_of(encoded, first, count, samples)
+            kind = wire.Tensor.CUT_GRADIENT
+            yield from tensor_frames(kind, exchange.step, exchange.attempt, first, count, rows)
 
     def _current(self, exchange: messages.ExchangeId) -> _Attempt:
         if self._attempt is None or self._attempt.buffers.exchange != exchange:
@@ -251,23 +269,16 @@ class StepRunner:
         return self._attempt
 
 
-def _sending_order(order: messages.OrderForward, parameters: list[bytes]) -> Sending:
+def _order_frames(order: messages.OrderForward, parameters: Iterable[EncodedFrame]) -> Iterator[EncodedFrame]:
     local_batch = order.local_batch
-    header = wire.Header(
-        forward=wire.Forward(
-            step=order.exchange.step,
-            attempt=order.exchange.attempt,
-            epoch=order.epoch,
-            offset=local_batch.offset,
-            samples=local_batch.samples,
-            next_offset=local_batch.offset + local_batch.samples,
-            next_samples=order.next_samples,
-        )
+    forward = wire.Forward(
+        step=order.exchange.step,
+        attempt=order.exchange.attempt,
+        epoch=order.epoch,
+        offset=local_batch.offset,
+        samples=local_batch.samples,
+        next_offset=local_batch.offset + local_batch.samples,
+        next_samples=order.next_samples,
     )
-
-    async def send(session: Session) -> None:
-        await session.send(header)
-        for frame in parameters:
-            await session.send_encoded(frame, kind_of(wire.Tensor.PARAMETERS))
-
-    return send
+    yield control_frame(wire.Header(forward=forward))
+    yield from parameters

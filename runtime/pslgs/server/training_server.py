@@ -245,7 +245,7 @@ class TrainingServer:
             model=built.model,
             torch=self._torch,
             encoding=codec_for(self._spec.transport.compression, layout.features, layout.dtype),
-            connections=ClientConnections(tasks),
+            connections=ClientConnections(),
             label_statistics=LabelStatistics(built.task.objective.classes, coordinator.membership),
             recorder=self._recorder,
             faults=self._faults,

@@ -139,7 +139,7 @@ class Objective:
             return f"has {labels.shape[1]} targets per sample, but the model has {self.label_width} outputs"
         if not len(labels):
             return None
-        low, high = labels.min().item(), labels.max().item()
+        low, high = (extreme.item() for extreme in torch.aminmax(labels))
         match self.loss:
             case Loss.CROSS_ENTROPY | Loss.CUSTOM if self.classes and (low < 0 or high >= self.classes):
                 wrong, last = low if low < 0 else high, self.output_shape[0] - 1

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -37,11 +36,9 @@ class ClosableQueue(Generic[Item]):
             if self._closed is not None:
                 raise self._closed.with_traceback(None)
             await _wait_in(self._getters)
-        return self._take()
-
-    def get_if(self, accept: Callable[[Item], bool]) -> Item | None:
-        """Remove the oldest item without waiting; None if there is none or ``accept`` rejects it."""
-        return self._take() if self._items and accept(self._items[0]) else None
+        item = self._items.popleft()
+        _wake_one(self._putters)
+        return item
 
     def close(self, error: Exception, *, discard: bool) -> None:
         """Accept no further items and wake all waiting tasks.
@@ -56,11 +53,6 @@ class ClosableQueue(Generic[Item]):
         for waiters in (self._putters, self._getters):
             while waiters:
                 _wake_one(waiters)
-
-    def _take(self) -> Item:
-        item = self._items.popleft()
-        _wake_one(self._putters)
-        return item
 
 
 async def _wait_in(waiters: deque[asyncio.Future[None]]) -> None:

@@ -30,9 +30,6 @@ class TensorCodec(Protocol):
     def encode(self, tensor: torch.Tensor) -> memoryview:
         """Encode ``tensor``; the result may share its memory, so it must not change until it is sent."""
 
-    def shares_memory(self, tensor: torch.Tensor) -> bool:
-        """Return whether `encode` only gives a view of the memory of ``tensor``, and computes nothing."""
-
     def destination(self, out: torch.Tensor) -> memoryview:
         """Return the buffer into which the encoded rows of ``out`` are received."""
 
@@ -70,10 +67,6 @@ class CastCodec:
         rows = _saturated(tensor.detach(), self._transmitted)
         return tensor_bytes(rows.cpu().contiguous())
 
-    def shares_memory(self, tensor: torch.Tensor) -> bool:
-        """See `TensorCodec`."""
-        return not self._casts and tensor.device.type == "cpu" and tensor.is_contiguous()
-
     def destination(self, out: torch.Tensor) -> memoryview:
         """See `TensorCodec`; without a cast, this is the memory of ``out`` itself."""
         return memoryview(bytearray(self.encoded_bytes(len(out)))) if self._casts else tensor_bytes(out)
@@ -109,10 +102,6 @@ class Int8Codec:
         codes = numbers.div_(scale.where(scale > 0, 1.0)).round_().clamp_(-127, 127)
         codes = codes.masked_fill_(~finite, _NAN_CODE).to(torch.int8)
         return tensor_bytes(torch.cat((scale.view(torch.uint8), codes.view(torch.uint8)), dim=1).cpu())
-
-    def shares_memory(self, tensor: torch.Tensor) -> bool:  # noqa: ARG002 - it never does
-        """See `TensorCodec`."""
-        return False
 
     def destination(self, out: torch.Tensor) -> memoryview:
         """See `TensorCodec`."""

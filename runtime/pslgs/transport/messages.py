@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -47,6 +48,22 @@ def kind_of(number: Tensor.Kind) -> str:
     """Return the label of a kind of tensors in metrics, such as ``smashed_data``."""
     # Enums of proto3 are open: a peer may send an undefined number.
     return _KINDS.get(number, "unknown")
+
+
+class EncodedFrame(NamedTuple):
+    """An encoded frame, and the kind that its bytes are counted under."""
+
+    kind: str
+    data: bytes
+
+
+def control_frame(header: Header) -> EncodedFrame:
+    """Encode a frame without a tensor.
+
+    Raises:
+        ValueError: see `encode_frame`.
+    """
+    return EncodedFrame(CONTROL, encode_frame(header))
 
 
 def encode_frame(header: Header, payload: bytes | memoryview = b"") -> bytes:
@@ -146,8 +163,8 @@ def _decode_header(encoded: bytes) -> Header:
 
 def tensor_frames(  # noqa: PLR0913, PLR0917 - the fields of the message
     kind: Tensor.Kind, step: int, attempt: int, first: int, samples: int, data: memoryview
-) -> Iterator[bytes]:
-    """Yield the encoded frames of a tensor, one for each chunk; an empty tensor has one empty chunk.
+) -> Iterator[EncodedFrame]:
+    """Yield the frames of a tensor, one for each chunk; an empty tensor has one empty chunk.
 
     Args:
         kind: Kind of the tensor.
@@ -160,7 +177,9 @@ def tensor_frames(  # noqa: PLR0913, PLR0917 - the fields of the message
     tensor = Tensor(kind=kind, step=step, attempt=attempt, first=first, samples=samples)
     for offset in range(0, max(len(data), 1), CHUNK_BYTES):
         tensor.offset = offset
-        yield encode_frame(Header(tensor=tensor), data[offset : offset + CHUNK_BYTES])
+        yield EncodedFrame(
+            kind_of(kind), encode_frame(Header(tensor=tensor), data[offset : offset + CHUNK_BYTES])
+        )
 
 
 class Assembly:

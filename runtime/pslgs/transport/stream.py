@@ -2,20 +2,19 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 
 from pslgs.transport.closable_queue import ClosableQueue
 from pslgs.transport.errors import CONNECTION_LOST, StreamEnded, stream_ended
-from pslgs.transport.messages import CONTROL, Frame, decode_frames, encode_frame, kind_of, tensor_frames
-from pslgs.transport.settings import FLUSH_TIMEOUT_SECONDS, MERGED_BYTES, WRITE_TIMEOUT_SECONDS
-from pslgs.transport.v1.training_pb2 import Header, Tensor
+from pslgs.transport.messages import EncodedFrame, Frame, decode_frames
+from pslgs.transport.outbox import Outbox
+from pslgs.transport.settings import FLUSH_TIMEOUT_SECONDS, WRITE_TIMEOUT_SECONDS
 
-_QUEUED_MESSAGES = 4  # enough that gRPC need not wait for the next, and that small ones can be merged
+_QUEUED_MESSAGES = 4  # enough that gRPC need not wait for the next
 
 Read = Callable[[], Awaitable[bytes]]
 """Function that waits for the next message from gRPC; raises `StreamEnded`."""
@@ -27,20 +26,13 @@ HalfClose = Callable[[], Coroutine[Any, Any, None]]
 """Function by which the peer learns that no further message follows."""
 
 
-class _Outgoing(NamedTuple):
-    """An encoded frame to be sent, and the kind that its bytes are counted under."""
-
-    kind: str
-    data: bytes
-
-
 class Stream:
     """Sends and receives frames until either side ends the stream.
 
-    Messages to the peer are queued, and a task of the stream writes them in order, so a peer that does not
-    read blocks only the tasks that send to it.  When the stream has ended, all operations raise
-    `StreamEnded`, including those in progress.  If the peer ended it, frames that it had sent before can
-    still be received.
+    Frames for the peer are queued, and a task of the stream writes them in order, so a peer that does not
+    read blocks only those who wait until their frames are sent.  When the stream has ended, all operations
+    that wait raise `StreamEnded`, including those in progress.  If the peer ended it, frames that it had sent
+    before can still be received.
 
     Attributes:
         received: Number of received bytes by `Frame.kind`, including headers.
@@ -51,7 +43,8 @@ class Stream:
         self.received: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
         self._inbox: ClosableQueue[bytes] = ClosableQueue(_QUEUED_MESSAGES)
-        self._outbox: ClosableQueue[_Outgoing] = ClosableQueue(_QUEUED_MESSAGES)
+        self._outbox = Outbox()
+        self._write_began: float | None = None
         self._totals: Counter[tuple[str, str]] = Counter()
         self._frames: deque[Frame] = deque()
         self._end: asyncio.Future[StreamEnded] = asyncio.get_running_loop().create_future()
@@ -69,30 +62,29 @@ class Stream:
         self._count_received(frame.kind, frame.size)
         return frame
 
-    async def send(self, header: Header) -> None:
-        """Queue a frame without payload; see `send_encoded`."""
-        await self.send_encoded(encode_frame(header), CONTROL)
+    def post(self, frames: Iterable[EncodedFrame]) -> asyncio.Future[bool]:
+        """Queue frames behind those that were posted before, and do not wait.
 
-    async def send_tensor(  # noqa: PLR0913, PLR0917 - the fields of the message, as in `tensor_frames`
-        self, kind: Tensor.Kind, step: int, attempt: int, first: int, samples: int, data: memoryview
-    ) -> None:
-        """Queue the chunks of a tensor; see `tensor_frames` and `send_encoded`."""
-        for message in tensor_frames(kind, step, attempt, first, samples, data):
-            await self.send_encoded(message, kind_of(kind))
+        The frames are requested one by one, when gRPC can take them.  The same ones may be posted on several
+        streams.
 
-    async def send_encoded(self, message: bytes, kind: str) -> None:
-        """Queue an encoded frame, as soon as the queue has a free place.
+        Returns:
+            A future that is resolved with whether gRPC has accepted all of them.
+        """
+        return self._outbox.post(frames)
 
-        The same bytes may be sent on several streams.
-
-        Args:
-            message: A single frame.
-            kind: Its `Frame.kind`.
+    async def send(self, frames: Iterable[EncodedFrame]) -> None:
+        """Queue frames, and wait until gRPC has accepted them.
 
         Raises:
             StreamEnded: the stream has ended.
         """
-        await self._outbox.put(_Outgoing(kind, message))
+        if not await self.post(frames):
+            raise self._end.result().with_traceback(None)
+
+    def discard_posted(self) -> None:
+        """Drop the frames that gRPC has not been given yet."""
+        self._outbox.discard()
 
     def count_into(self, totals: Counter[tuple[str, str]]) -> None:
         """Add the bytes of this stream, past and future ones, to ``totals``.
@@ -126,7 +118,9 @@ class Stream:
         """
         reader = asyncio.create_task(self._read_messages(read))
         writer = asyncio.create_task(self._write_messages(write))
-        watched: set[asyncio.Future[Any]] = {self._end, reader, writer}
+        watch = asyncio.create_task(self._watch_writes())
+        moving = reader, writer, watch
+        watched: set[asyncio.Future[Any]] = {self._end, *moving}
         try:
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             if self._end.done() and self._end.result().status is grpc.StatusCode.OK:
@@ -140,9 +134,9 @@ class Stream:
             raise
         finally:
             self.end(grpc.StatusCode.INTERNAL, "Moving messages failed; the log says why.")
-            reader.cancel()
-            writer.cancel()
-            outcomes = await asyncio.gather(reader, writer, return_exceptions=True)
+            for task in moving:
+                task.cancel()
+            outcomes = await asyncio.gather(*moving, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
@@ -158,33 +152,29 @@ class Stream:
             self._close_lost(reason)
 
     async def _write_messages(self, write: Write) -> None:
+        loop = asyncio.get_running_loop()
         try:
             while True:
-                frames = await self._next_frames()
+                frames = await self._outbox.take()
                 message = frames[0].data if len(frames) == 1 else b"".join(frame.data for frame in frames)
-                async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
-                    await write(message)
+                self._write_began = loop.time()
+                await write(message)
+                self._write_began = None
                 for frame in frames:
                     self._count_sent(frame.kind, len(frame.data))
         except StreamEnded as reason:
             self._close_lost(reason)
-        except TimeoutError:
-            self.end(
-                grpc.StatusCode.DEADLINE_EXCEEDED,
-                f"The peer took no message for {WRITE_TIMEOUT_SECONDS:.0f} s.",
-            )
 
-    async def _next_frames(self) -> list[_Outgoing]:
-        """Wait for the frames of the next message to send: one frame, or several small ones that are queued.
-
-        A message takes gRPC a fraction of a millisecond on each side, regardless of its length.
-        """
-        frames = [await self._outbox.get()]
-        room = MERGED_BYTES - len(frames[0].data)
-        while (following := self._outbox.get_if(partial(_fits, room))) is not None:
-            frames.append(following)
-            room -= len(following.data)
-        return frames
+    async def _watch_writes(self) -> None:
+        """End the stream if its peer accepts no message for too long; a timer for each write costs more."""
+        loop, limit = asyncio.get_running_loop(), WRITE_TIMEOUT_SECONDS
+        while True:
+            left = limit if self._write_began is None else self._write_began + limit - loop.time()
+            if left <= 0:
+                problem = f"The peer took no message for {limit:.0f} s."
+                self.end(grpc.StatusCode.DEADLINE_EXCEEDED, problem)
+                return
+            await asyncio.sleep(left)
 
     def _count_received(self, kind: str, size: int) -> None:
         self.received[kind] += size
@@ -205,7 +195,3 @@ class Stream:
                 self._frames.clear()
             self._inbox.close(reason, discard=not keep_received)
             self._outbox.close(reason, discard=not keep_queued)
-
-
-def _fits(room: int, frame: _Outgoing) -> bool:
-    return len(frame.data) <= room
