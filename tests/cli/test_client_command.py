@@ -1,3 +1,4 @@
+import gc
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -5,6 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from pslgs.cli.container import run_process
 from pslgs.process.termination_message import ExitStatus
 from pslgs.spec import ExitCode
 
@@ -86,3 +88,15 @@ class TestAManifestOfANewerOperator:
     ) -> None:
         monkeypatch.setenv("PSLGS_REQUIRED_FIELDS", "model")
         assert pslgs(command, newer).exit_code == ExitCode.BAD_INPUT
+
+
+def test_modules_are_no_garbage_while_a_process_runs(monkeypatch):
+    async def main() -> ExitStatus:
+        frozen.append(gc.get_freeze_count())
+        return ExitStatus(ExitCode.FINISHED, "")
+
+    frozen: list[int] = []
+    monkeypatch.setattr("pslgs.training.torch_thread.configure_torch", lambda _threads: None)
+    run_process(main(), threads=1)
+    assert frozen[0] > 10_000
+    assert gc.get_freeze_count() < frozen[0]

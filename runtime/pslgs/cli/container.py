@@ -1,6 +1,7 @@
 """Options and start-up that ``pslgs server`` and ``pslgs client``, the containers' commands, share."""
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -99,9 +100,13 @@ def run_process(main: Coroutine[Any, Any, ExitStatus], threads: int) -> ExitStat
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
     configure_torch(threads or available_cores())
+    # Modules stay for good.  Each full garbage collection would look through all of torch, for a fifth of a
+    # second in which the event loop stands still, and a forked process would copy the memory it shares.
+    gc.freeze()
     try:
         return asyncio.run(main)
     finally:
+        gc.unfreeze()  # some libraries complain about objects that are left at the end of the process
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         logging.getLogger(__name__).info("peak memory %d MiB", peak // _KIB_PER_MIB)
 
