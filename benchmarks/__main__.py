@@ -1,6 +1,6 @@
 """Measures what the distributed run costs, side by side with what it is compared to.
 
-python -m benchmarks [--repeats 3] [--only mlp,floor,resnet,wire]
+python -m benchmarks [--repeats 3] [--only mlp,floor,resnet,crowd,wire]
 """
 
 import argparse
@@ -8,7 +8,7 @@ import os
 import platform
 
 import torch
-from benchmarks import floor, jobs, training, wire
+from benchmarks import crowd, floor, jobs, training, wire
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=3, help="pairs of each comparison")
-    parser.add_argument("--only", default="mlp,floor,resnet,wire", help="what to measure")
+    parser.add_argument("--only", default="mlp,floor,resnet,crowd,wire", help="what to measure")
     arguments = parser.parse_args()
     chosen = set(arguments.only.split(","))
     cores = len(os.sched_getaffinity(0))
@@ -32,6 +32,8 @@ def main() -> None:
         print(training.table(measured), training.phase_table(measured), sep="\n\n", end="\n\n", flush=True)
     if "floor" in chosen:
         print(floor.table(floor.compare(jobs.mlp(4), arguments.repeats)), end="\n\n", flush=True)
+    if "crowd" in chosen:
+        print(crowd.table([crowd.compare(each) for each in crowd.CROWDS]), end="\n\n", flush=True)
     if "wire" in chosen:
         wire.main(arguments.repeats)
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
+from benchmarks.processes import resident_memory
 from benchmarks.wire import bare_channel, make_identities
 
 from pslgs.identity.identity import Identity
@@ -40,10 +41,12 @@ class Floor(NamedTuple):
     Attributes:
         seconds: Median.
         cpu_seconds: Of the server process, mean.
+        memory: Bytes by which the server process had grown at its end since it began to listen.
     """
 
     seconds: float
     cpu_seconds: float
+    memory: int
 
 
 WARM_UP = 2
@@ -83,6 +86,7 @@ async def _exchange(exchanges: Exchanges, identity: Identity, pipe: Pipe) -> Non
     credentials = grpc.ssl_server_credentials([pair], identity.ca_pem, require_client_auth=True)
     port = server.add_secure_port("127.0.0.1:0", credentials)
     await server.start()
+    before = resident_memory()
     pipe.send(port)
     await complete.wait()
     times, busy = [], []
@@ -94,7 +98,8 @@ async def _exchange(exchanges: Exchanges, identity: Identity, pipe: Pipe) -> Non
             await asyncio.gather(*(_ask(stream, message) for stream in streams))
     counted = pairwise(times[WARM_UP:])
     seconds = statistics.median(later - earlier for earlier, later in counted)
-    pipe.send(Floor(seconds, (busy[-1] - busy[WARM_UP]) / (len(busy) - WARM_UP - 1)))
+    cpu_seconds = (busy[-1] - busy[WARM_UP]) / (len(busy) - WARM_UP - 1)
+    pipe.send(Floor(seconds, cpu_seconds, resident_memory() - before))
     finished.set()
     await server.stop(1.0)
 

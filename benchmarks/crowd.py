@@ -8,7 +8,6 @@ measured is what clients cost the server, and what their number changes.
 import asyncio
 import json
 import multiprocessing
-import os
 import statistics
 import tempfile
 import time
@@ -20,8 +19,10 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import jobs
+from benchmarks import bare_crowd, jobs
+from benchmarks.bare_crowd import Exchanges, Floor
 from benchmarks.light_clients import LightClient, Sizes, train
+from benchmarks.processes import resident_memory
 
 from pslgs.cli.container import run_process
 from pslgs.identity.authority import CertificateAuthority
@@ -40,7 +41,7 @@ SIZES = Sizes(parameters=4 * HIDDEN * (INPUTS + 1), row=4 * HIDDEN, label=8)
 WARM_UP = 2
 """Steps that are not measured."""
 
-LOOK_SECONDS = 0.002
+LOOK_SECONDS = 0.01
 """Time between two looks at the clock of the server's event loop."""
 
 
@@ -73,14 +74,24 @@ class Look(NamedTuple):
     Attributes:
         time: Unix time in seconds.
         cpu_seconds: Since it began.
-        memory: Resident, in bytes.
         late: Seconds by which the event loop was late to look.
     """
 
     time: float
     cpu_seconds: float
-    memory: int
     late: float
+
+
+class Observed(NamedTuple):
+    """What was observed in the server process from its beginning to its end.
+
+    Attributes:
+        looks: In order.
+        memory: Bytes by which it had grown at its end.
+    """
+
+    looks: list[Look]
+    memory: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +107,7 @@ class Measured:
         cpu_seconds: Of the server process, of a step, mean.
         join_stall_seconds: Longest time for which the event loop was late before the first step.
         stall_seconds: The same afterwards.
-        memory: Bytes by which the server process had grown at its end since clients could connect.
+        memory: Bytes by which the server process had grown at its end since it began.
     """
 
     crowd: Crowd
@@ -110,6 +121,16 @@ class Measured:
     memory: int
 
 
+def compare(crowd: Crowd) -> tuple[Measured, Floor]:
+    """Measure a crowd, and the bare exchange of the messages that its active clients exchange."""
+    ours = measure(crowd)
+    active = round(ours.active)
+    samples = crowd.batch // active
+    down = SIZES.parameters, samples * SIZES.row
+    up = samples * (SIZES.row + SIZES.label), SIZES.parameters
+    return ours, bare_crowd.measure(Exchanges(active, min(crowd.steps, 60), down, up))
+
+
 def measure(crowd: Crowd) -> Measured:
     """Train a job with a crowd of clients to its end."""
     pipe, other = multiprocessing.Pipe()
@@ -121,30 +142,34 @@ def measure(crowd: Crowd) -> Measured:
         )
         process.start()
         join_seconds = asyncio.run(train(f"127.0.0.1:{pipe.recv()}", clients, SIZES))
-        looks: list[Look] = pipe.recv()
+        observed: Observed = pipe.recv()
         process.join()
         steps = [each for each in read(run / "metrics.jsonl") if isinstance(each, StepRecord)]
-    return _measured(crowd, join_seconds, steps, looks)
+    return _measured(crowd, join_seconds, steps, observed)
 
 
-def table(measured: Sequence[Measured]) -> str:
-    """Return the figures as a Markdown table."""
+def table(compared: Sequence[tuple[Measured, Floor]]) -> str:
+    """Return the figures as a Markdown table; those of the bare exchange follow in brackets."""
     lines = [
         "| clients | active | join, s | step, ms | protocol, ms an active client "
         "| server CPU, ms an active client | late while joining, ms | late in steps, ms "
         "| memory, KB a client |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for each in measured:
-        protocol, cpu = (
-            f"{1e3 * seconds / each.active:.2f}" for seconds in (each.protocol_seconds, each.cpu_seconds)
-        )
-        late = f"{each.join_stall_seconds * 1e3:.0f} | {each.stall_seconds * 1e3:.0f}"
-        memory = each.memory / 1e3 / each.crowd.clients
-        lines.append(
-            f"| {each.crowd.clients:,} | {each.active:.0f} | {each.join_seconds:.1f} "
-            f"| {each.step_seconds * 1e3:.0f} | {protocol} | {cpu} | {late} | {memory:.0f} |"
-        )
+    for ours, bare in compared:
+        active = round(ours.active)
+        cells = [
+            f"{ours.crowd.clients:,}",
+            f"{active:,}",
+            f"{ours.join_seconds:.1f}",
+            f"{ours.step_seconds * 1e3:.0f}",
+            f"{ours.protocol_seconds * 1e3 / active:.2f} ({bare.seconds * 1e3 / active:.2f})",
+            f"{ours.cpu_seconds * 1e3 / active:.2f} ({bare.cpu_seconds * 1e3 / active:.2f})",
+            f"{ours.join_stall_seconds * 1e3:.0f}",
+            f"{ours.stall_seconds * 1e3:.0f}",
+            f"{ours.memory / 1e3 / ours.crowd.clients:.0f} ({bare.memory / 1e3 / active:.0f})",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -176,38 +201,34 @@ def _clients(crowd: Crowd, server_identity: Path) -> list[LightClient]:
 
 
 def _serve(crowd: Crowd, run: Path, identity: Path, pipe: Pipe) -> None:
+    run_process(_run_server(crowd, run, identity, pipe), threads=1)
+
+
+async def _run_server(crowd: Crowd, run: Path, identity: Path, pipe: Pipe) -> ExitStatus:
     looks: list[Look] = []
-    run_process(_run_server(crowd, run, identity, pipe, looks), threads=1)
-    pipe.send(looks)
-
-
-async def _run_server(crowd: Crowd, run: Path, identity: Path, pipe: Pipe, looks: list[Look]) -> ExitStatus:
     options = ServerOptions(
         "127.0.0.1:0", ("127.0.0.1", 0), identity, run, run.parent / "cache", crowd.clients, device="cpu"
     )
     async with in_background(_look(run / ENDPOINTS_FILE, pipe, looks)):
-        return await run_server(_job(crowd), options, TerminationMessage())
+        before = resident_memory()
+        status = await run_server(_job(crowd), options, TerminationMessage())
+        pipe.send(Observed(looks, resident_memory() - before))
+        return status
 
 
 async def _look(endpoints: Path, pipe: Pipe, looks: list[Look]) -> None:
-    """Look at the process again and again, once clients can connect."""
+    """Look at the clock again and again, once clients can connect."""
     while not endpoints.exists():
         await asyncio.sleep(LOOK_SECONDS)
     pipe.send(json.loads(endpoints.read_text())["grpc"])
-    page = os.sysconf("SC_PAGE_SIZE")
-    with Path("/proc/self/statm").open("rb", buffering=0) as statm:
-        while True:
-            due = time.perf_counter() + LOOK_SECONDS
-            await asyncio.sleep(LOOK_SECONDS)
-            late = max(0.0, time.perf_counter() - due)
-            statm.seek(0)
-            memory = int(statm.read().split()[1]) * page
-            looks.append(Look(time.time(), time.process_time(), memory, late))
+    while True:
+        due = time.perf_counter() + LOOK_SECONDS
+        await asyncio.sleep(LOOK_SECONDS)
+        looks.append(Look(time.time(), time.process_time(), max(0.0, time.perf_counter() - due)))
 
 
-def _measured(
-    crowd: Crowd, join_seconds: float, steps: Sequence[StepRecord], looks: Sequence[Look]
-) -> Measured:
+def _measured(crowd: Crowd, join_seconds: float, steps: Sequence[StepRecord], observed: Observed) -> Measured:
+    looks = observed.looks
     first, *counted = steps[WARM_UP - 1 :]
     between = [look for look in looks if first.time <= look.time <= counted[-1].time]
     return Measured(
@@ -221,5 +242,5 @@ def _measured(
         cpu_seconds=(between[-1].cpu_seconds - between[0].cpu_seconds) / len(counted),
         join_stall_seconds=max(look.late for look in looks if look.time < steps[0].time),
         stall_seconds=max(look.late for look in between),
-        memory=looks[-1].memory - looks[0].memory,
+        memory=observed.memory,
     )

@@ -12,6 +12,12 @@ def run_module(module: str, *arguments: str) -> str:
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
+def resident_memory() -> int:
+    """Return the bytes of this process that are in memory, as Linux counts them."""
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
 def busy_seconds() -> float:
     """Return the CPU seconds of the whole machine since its start, as Linux counts them.
 
