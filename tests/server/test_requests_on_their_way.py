@@ -1,10 +1,12 @@
 """The coordinator is told when what it asks of clients can be sent, and when it is sent."""
 
 import asyncio
+import weakref
 from itertools import pairwise
 
 from pslgs.coordination import messages
 from pslgs.coordination.messages import ExchangeId, RequestSent, RequestsReady
+from pslgs.server.receive_buffers import StepBuffers
 from pslgs.server.step_runner import REQUESTS_A_TURN, StepRunner
 from server.fakes import (
     FakeServer,
@@ -101,3 +103,14 @@ async def test_many_requests_leave_turns_of_the_event_loop_for_others():
             await asyncio.sleep(0)
             turns.append(sum(bool(session.sent_frames) for session in server.sessions.values()))
         assert max(later - earlier for earlier, later in pairwise(turns)) <= REQUESTS_A_TURN
+
+
+async def test_the_memory_of_an_exchange_is_free_at_once_when_it_is_over():
+    async with fake_server() as server:
+        server.connect("fast")
+        server.connect("slow")
+        buffers = StepBuffers(server.context, EXCHANGE, local_batches(server, SAMPLES))
+        buffers.expect_gradients()
+        alive = weakref.ref(buffers)
+        del buffers
+        assert alive() is None  # without the help of a garbage collection

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pslgs.coordination.messages import ExchangeId, LocalBatch
 from pslgs.server.context import ServerContext
+from pslgs.training.objective import Objective
 from pslgs.training.tensors import slice_rows
 from pslgs.transport.codec import tensor_bytes
 from pslgs.transport.errors import ProtocolViolation
@@ -151,17 +152,18 @@ class StepBuffers:
                 local_batch.client,
                 ClientBuffers(
                     rows_of(labels, first, samples, total),
-                    partial(self._check_labels, first, samples),
+                    partial(_check_labels, self._task.objective, self.labels[first : first + samples]),
                     rows_of(self._encoded, first, samples, total),
                     slice_rows(samples, self._task.layout.bytes_per_sample),
                 ),
             )
             first += samples
 
-    def _check_labels(self, first: int, samples: int) -> None:
-        violation = self._task.objective.range_violation(self.labels[first : first + samples])
-        if violation:
-            raise ProtocolViolation(f"The local batch {violation}.")
+
+def _check_labels(objective: Objective, labels: Tensor) -> None:
+    violation = objective.range_violation(labels)
+    if violation:
+        raise ProtocolViolation(f"The local batch {violation}.")
 
 
 def rows_of(buffer: memoryview, first: int, count: int, total: int) -> memoryview:
