@@ -106,6 +106,10 @@ class WatchHealth:
     complete_at: datetime
     _missed: dict[ObjectKey, MissedUpdate] = field(default_factory=dict)
     _overdue: dict[ObjectKey, MissedUpdate] = field(default_factory=dict)
+    _listed_at: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._listed_at = self.complete_at
 
     @property
     def resource(self) -> Resource:
@@ -141,8 +145,10 @@ class WatchHealth:
         self._overdue = {
             key: missed for key, missed in self._missed.items() if now - missed.since >= STALE_AFTER
         }
-        if not self._missed:
-            self.complete_at = now
+        if all(missed.since == now for missed in self._missed.values()):
+            # Where objects change all the time, something of each list is on its way.
+            self.complete_at = self._listed_at if self._missed else now
+        self._listed_at = now
         gone = [
             key
             for key, entry in known.items()

@@ -58,6 +58,7 @@ def test_an_object_that_changes_all_the_time_is_no_debt_for_ever(watch):
         watch.cache.put(an_object(version=str(10 * minute - 1)))
         watch.compare(listed("999", cifar_server=str(10 * minute)), BEGIN + minute * MINUTE)
         assert not watch.is_stale()
+        assert watch.age(BEGIN + minute * MINUTE) == MINUTE
 
 
 def test_an_object_that_came_and_went_between_two_audits_is_no_debt(watch):
