@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
-from benchmarks.processes import resident_memory
+from benchmarks.processes import in_own_process, resident_memory
 from benchmarks.wire import bare_channel, make_identities
 
 from pslgs.identity.identity import Identity
@@ -59,7 +59,7 @@ def measure(exchanges: Exchanges) -> Floor:
     arguments = (exchanges, server_identity, other)
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=arguments)
     process.start()
-    asyncio.run(_answer(exchanges, pipe.recv(), client_identity))
+    in_own_process(_run_clients, exchanges, pipe.recv(), client_identity)
     floor: Floor = pipe.recv()
     process.join()
     return floor
@@ -107,6 +107,10 @@ async def _exchange(exchanges: Exchanges, identity: Identity, pipe: Pipe) -> Non
 async def _ask(stream: Any, message: bytes) -> None:  # noqa: ANN401
     await stream.write(message)
     await stream.read()
+
+
+def _run_clients(exchanges: Exchanges, port: int, identity: Identity) -> None:
+    asyncio.run(_answer(exchanges, port, identity))
 
 
 async def _answer(exchanges: Exchanges, port: int, identity: Identity) -> None:

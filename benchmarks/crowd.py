@@ -7,6 +7,7 @@ measured is what clients cost the server, and what their number changes.
 
 import asyncio
 import json
+import logging
 import multiprocessing
 import statistics
 import tempfile
@@ -21,8 +22,8 @@ from typing import NamedTuple
 
 from benchmarks import bare_crowd, jobs
 from benchmarks.bare_crowd import Exchanges, Floor
-from benchmarks.light_clients import LightClient, Sizes, train
-from benchmarks.processes import resident_memory
+from benchmarks.light_clients import LightClient, Sizes, run
+from benchmarks.processes import in_own_process, resident_memory
 
 from pslgs.cli.container import run_process
 from pslgs.identity.authority import CertificateAuthority
@@ -135,16 +136,16 @@ def measure(crowd: Crowd) -> Measured:
     """Train a job with a crowd of clients to its end."""
     pipe, other = multiprocessing.Pipe()
     with tempfile.TemporaryDirectory() as folder:
-        run, identity = Path(folder) / "run", Path(folder) / "identity"
+        outputs, identity = Path(folder) / "run", Path(folder) / "identity"
         clients = _clients(crowd, identity)
         process = multiprocessing.get_context("spawn").Process(
-            target=_serve, args=(crowd, run, identity, other)
+            target=_serve, args=(crowd, outputs, identity, other)
         )
         process.start()
-        join_seconds = asyncio.run(train(f"127.0.0.1:{pipe.recv()}", clients, SIZES))
+        join_seconds = in_own_process(run, f"127.0.0.1:{pipe.recv()}", clients, SIZES)
         observed: Observed = pipe.recv()
         process.join()
-        steps = [each for each in read(run / "metrics.jsonl") if isinstance(each, StepRecord)]
+        steps = [each for each in read(outputs / "metrics.jsonl") if isinstance(each, StepRecord)]
     return _measured(crowd, join_seconds, steps, observed)
 
 
@@ -177,6 +178,7 @@ def _job(crowd: Crowd) -> SplitTrainingJob:
     document = jobs.mlp(crowd.clients)
     document["spec"]["sampling"]["globalBatchSize"] = crowd.batch
     document["spec"]["epochs"] = 1
+    document["spec"]["model"]["inputShape"] = [INPUTS]
     return parse_job(document)
 
 
@@ -200,16 +202,17 @@ def _clients(crowd: Crowd, server_identity: Path) -> list[LightClient]:
     return [client(f"client-{number}") for number in range(crowd.clients)]
 
 
-def _serve(crowd: Crowd, run: Path, identity: Path, pipe: Pipe) -> None:
-    run_process(_run_server(crowd, run, identity, pipe), threads=1)
+def _serve(crowd: Crowd, outputs: Path, identity: Path, pipe: Pipe) -> None:
+    logging.basicConfig(filename=outputs.with_suffix(".log"), level=logging.INFO)
+    run_process(_run_server(crowd, outputs, identity, pipe), threads=1)
 
 
-async def _run_server(crowd: Crowd, run: Path, identity: Path, pipe: Pipe) -> ExitStatus:
+async def _run_server(crowd: Crowd, outputs: Path, identity: Path, pipe: Pipe) -> ExitStatus:
     looks: list[Look] = []
     options = ServerOptions(
-        "127.0.0.1:0", ("127.0.0.1", 0), identity, run, run.parent / "cache", crowd.clients, device="cpu"
+        "127.0.0.1:0", ("127.0.0.1", 0), identity, outputs, outputs / "cache", crowd.clients, device="cpu"
     )
-    async with in_background(_look(run / ENDPOINTS_FILE, pipe, looks)):
+    async with in_background(_look(outputs / ENDPOINTS_FILE, pipe, looks)):
         before = resident_memory()
         status = await run_server(_job(crowd), options, TerminationMessage())
         pipe.send(Observed(looks, resident_memory() - before))

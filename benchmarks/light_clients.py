@@ -45,6 +45,11 @@ class LightClient(NamedTuple):
     hello: Hello
 
 
+def run(address: str, clients: Sequence[LightClient], sizes: Sizes) -> float:
+    """Train to the end; see `train`."""
+    return asyncio.run(train(address, clients, sizes))
+
+
 async def train(address: str, clients: Sequence[LightClient], sizes: Sizes) -> float:
     """Train to the end; return the seconds from the first connection until all clients were welcome."""
     places, begun, welcome = asyncio.Semaphore(AT_ONCE), time.perf_counter(), list[float]()

@@ -72,6 +72,21 @@ async def test_frames_that_wait_are_not_requested():
     assert requested == [0, 1]
 
 
+async def test_one_frame_is_requested_in_advance():
+    outbox, requested = Outbox(), list[int]()
+    sent = outbox.post(counted([frame(MERGED_BYTES)] * 2, requested))
+    await outbox.take()
+    for _ in range(2):
+        outbox.prepare()
+        assert requested == [0, 1]
+    await outbox.take()
+    outbox.prepare()  # finds that the sequence ends
+    assert not sent.done()
+    outbox.post([frame()])
+    await outbox.take()
+    assert await sent
+
+
 async def test_a_frame_that_comes_later_wakes_the_taker():
     outbox = Outbox()
     taking = asyncio.create_task(outbox.take())

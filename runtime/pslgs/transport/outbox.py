@@ -66,6 +66,10 @@ class Outbox:
                 self._taker = asyncio.get_running_loop().create_future()
                 await self._taker
 
+    def prepare(self) -> None:
+        """Request the next frame, so that encoding it takes no time when it is taken."""
+        self._peek()
+
     def discard(self) -> None:
         """Remove all frames, also those of a sequence that was sent in part, and say that they were not sent.
 

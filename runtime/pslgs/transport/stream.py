@@ -12,7 +12,7 @@ from pslgs.transport.closable_queue import ClosableQueue
 from pslgs.transport.errors import CONNECTION_LOST, StreamEnded, stream_ended
 from pslgs.transport.messages import EncodedFrame, Frame, decode_frames
 from pslgs.transport.outbox import Outbox
-from pslgs.transport.settings import FLUSH_TIMEOUT_SECONDS, WRITE_TIMEOUT_SECONDS
+from pslgs.transport.settings import FLUSH_TIMEOUT_SECONDS, MERGED_BYTES, WRITE_TIMEOUT_SECONDS
 
 _QUEUED_MESSAGES = 4  # enough that gRPC need not wait for the next
 
@@ -157,6 +157,8 @@ class Stream:
             while True:
                 frames = await self._outbox.take()
                 message = frames[0].data if len(frames) == 1 else b"".join(frame.data for frame in frames)
+                if len(message) > MERGED_BYTES:
+                    loop.call_soon(self._outbox.prepare)  # while gRPC sends this one
                 self._write_began = loop.time()
                 await write(message)
                 self._write_began = None
