@@ -54,6 +54,7 @@ class FakeSession(Session):
 
     Attributes:
         sent_frames: Frames that the server sent, in order.
+        messages: Number of gRPC messages with these frames.
         ended: Status and details with which the server ended the stream; None while it is open.
         reads: Whether the client takes what the server sends; while it does not, senders wait.
     """
@@ -61,6 +62,7 @@ class FakeSession(Session):
     def __init__(self, client_id: str, number: int = 1) -> None:
         super().__init__(client_id, f"fake:{client_id}", number)
         self.sent_frames: list[Frame] = []
+        self.messages = 0
         self.ended: tuple[grpc.StatusCode, str] | None = None
         self.reads = asyncio.Event()
         self.reads.set()
@@ -70,6 +72,7 @@ class FakeSession(Session):
     async def accept(self, message: bytes) -> None:
         """Take a message from the server, in the place of gRPC."""
         await self.reads.wait()
+        self.messages += 1
         self.sent_frames += decode_frames(message)
 
     async def receive(self) -> Frame:

@@ -161,6 +161,32 @@ async def test_cut_gradients_are_encoded_once_for_all_clients_in_the_torch_threa
     assert encoded == [(True, 5)]
 
 
+class CountingTorchThread(ManualTorchThread):
+    calls = 0
+
+    def submit(self, call, *args, **kwargs):
+        self.calls += 1
+        return super().submit(call, *args, **kwargs)
+
+
+@pytest.mark.parametrize("clients", [1, 40])
+async def test_a_small_step_costs_two_messages_a_client_and_two_calls_in_the_torch_thread(clients):
+    samples = {f"client-{number:02}": 2 for number in range(clients)}
+    async with fake_server(torch_thread=CountingTorchThread()) as server:
+        for name in samples:
+            server.connect(name)
+        runner = await to_the_backward_phase(server, samples)
+        runner.send_cut_gradients(messages.SendCutGradients(EXCHANGE, local_batches(server, samples)))
+        await settle()
+        for session in server.sessions.values():
+            deliver(runner.receive, session, gradient_answer(server, EXCHANGE))
+        runner.apply_update(messages.ApplyUpdate(EXCHANGE, 1, local_batches(server, samples)))
+        await settle()
+        assert server.records(StepRecord)
+        assert {session.messages for session in server.sessions.values()} == {2}
+        assert server.torch.calls == 3  # with the parameters that the process begins with
+
+
 async def test_the_quality_of_a_batch_is_computed_in_the_torch_thread(monkeypatch):
     places: list[bool] = []
     async with fake_server(torch_thread=WatchedTorchThread()) as server:
