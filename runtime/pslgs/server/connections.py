@@ -49,18 +49,15 @@ class ClientConnections:
             session.discard_posted()
 
     def end(self, number: int, status: grpc.StatusCode, reason: str) -> None:
-        """End a session with a status and a reason for the client."""
+        """End a session with a status other than OK and a reason for the client; what waits is dropped."""
         session = self._sessions.get(number)
         if session is not None:
-            session.discard_posted()
             session.end(status, reason)
 
     async def flush(self, seconds: float) -> None:
-        """Wait at most ``seconds`` until everything is sent; drop the rest."""
+        """Wait at most ``seconds`` until everything is sent."""
         if everything := [session.post(()) for session in self._sessions.values()]:
             await asyncio.wait(everything, timeout=seconds)
-        for session in self._sessions.values():
-            session.discard_posted()
 
     def byte_counts(self) -> Counter[tuple[str, str]]:
         """Return the number of bytes since the start by direction (sent, received) and kind."""
