@@ -180,6 +180,16 @@ async def test_a_frame_that_does_not_fit_begins_a_new_message(sizes, messages):
     ]
 
 
+async def test_who_waits_for_frames_that_are_dropped_is_cancelled_and_the_stream_goes_on():
+    stream = Stream()
+    sending = asyncio.create_task(stream.send([ABORT_FRAME]))
+    await asyncio.sleep(0)
+    stream.discard_posted()
+    await asyncio.wait({sending}, timeout=DEADLINE)
+    assert sending.cancelled()
+    assert await messages_for(stream, [chunk(10)]) == [chunk(10)]
+
+
 async def test_a_full_chunk_is_given_to_grpc_without_a_copy():
     small, large = chunk(10), chunk(CHUNK_BYTES)
     messages = await messages_for(Stream(), [small, large, small])

@@ -61,7 +61,7 @@ class ServerContext:
         begun = self.clock()
 
         def report_if_late(sent: asyncio.Future[bool]) -> None:
-            if self.clock() - begun > PROMPT_SECONDS and sent.result():
+            if self.clock() - begun > PROMPT_SECONDS and not sent.cancelled() and sent.result():
                 self.post(RequestSent(local_batch.client, exchange))
 
         number = local_batch.session

@@ -36,7 +36,12 @@ class Outbox:
         self._taker: asyncio.Future[None] | None = None
 
     def post(self, frames: Iterable[EncodedFrame]) -> asyncio.Future[bool]:
-        """Append a sequence; the future is resolved with whether all its frames were sent."""
+        """Append a sequence.
+
+        Returns:
+            A future that is resolved with whether all its frames were sent before the end, and cancelled if
+            they are discarded earlier, as is then whoever waits for it.
+        """
         sent: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         sequence = _Sequence(iter(frames), sent)
         if self._closed is not None:
@@ -71,12 +76,13 @@ class Outbox:
         self._peek()
 
     def discard(self) -> None:
-        """Remove all frames, also those of a sequence that was sent in part, and say that they were not sent.
+        """Remove all frames, also those of a sequence that was sent in part, and cancel their futures.
 
         The last message that was taken is on its way; nobody is told any more what becomes of it.
         """
         self._next = None
-        _resolve((*self._ending, *self._sequences), sent=False)
+        for sequence in (*self._ending, *self._sequences):
+            sequence.sent.cancel()
         self._sequences.clear()
 
     def close(self, error: Exception, *, discard: bool) -> None:

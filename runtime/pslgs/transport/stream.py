@@ -69,7 +69,7 @@ class Stream:
         streams.
 
         Returns:
-            A future that is resolved with whether gRPC has accepted all of them.
+            A future that is resolved with whether gRPC has accepted all of them; see `Outbox.post`.
         """
         return self._outbox.post(frames)
 
@@ -83,7 +83,7 @@ class Stream:
             raise self._end.result().with_traceback(None)
 
     def discard_posted(self) -> None:
-        """Drop the frames that gRPC has not been given yet."""
+        """Drop the frames that gRPC has not been given yet, and cancel whoever waits until they are sent."""
         self._outbox.discard()
 
     def count_into(self, totals: Counter[tuple[str, str]]) -> None:
