@@ -66,8 +66,9 @@ for which a client leaves something out. In a cluster, the operator's setting
 `PSLGS_CLIENT_SERIES` sets the limit for all jobs. With 0, the pods of clients are not scraped either, so that
 the number of series does not depend on the number of clients.
 
-The series of a client are removed when it is lost, those of a job when its pods end, and `pslgs_job_phase`
-when the job is deleted.
+`pslgs_client_faults_total` adds one for each client that was lost by a fault of its own, within the same
+limit, and each reason; it is kept when the client is lost. The other series of a client are removed then,
+those of a job when its pods end, and `pslgs_job_phase` when the job is deleted.
 """
 
 

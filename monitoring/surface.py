@@ -53,6 +53,7 @@ def _server() -> Iterator[Described]:
     metrics.observe(records.StepRecord(0, 1, 1, 1, 0, 1, 0, 0, 0, 0, {"a": (0, 1)}, {}, {"a": (0, 0)}))
     metrics.observe(_evaluation())
     metrics.observe(records.ClientRecord(0, 0, "a", "joined", "", left_out={"damaged": 1}))
+    metrics.observe(records.ClientRecord(0, 0, "b", "lost", "", cause="timeout"))
     metrics.observe(records.CheckpointRecord(0, 1, 0))
     metrics.set_heartbeat(0)
     return _described(registry)

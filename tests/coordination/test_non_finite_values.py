@@ -4,7 +4,8 @@ import pytest
 
 from coordination.world import World, settings
 from pslgs.coordination import messages
-from pslgs.coordination.messages import EndCause, ExchangeId
+from pslgs.coordination.end_cause import EndCause
+from pslgs.coordination.messages import ExchangeId
 from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.exit_codes import ExitCode
@@ -56,18 +57,37 @@ def test_the_client_is_dropped_and_the_step_is_done_without_it(kind):
     assert not any(client == "a" for _, client, _ in made.used)
 
 
+def forget(made: World, client: str) -> None:
+    """Let the answers of a client that are on their way be lost."""
+    made.pending = [event for event in made.pending if getattr(event, "client", None) != client]
+
+
 def test_the_third_faulty_client_ends_the_job():
     made = world()
-    find(made, messages.RunServerStep, "a")
-    made.pending = [event for event in made.pending if getattr(event, "client", None) != "a"]
-    made.join("a")
-    find(made, messages.ApplyUpdate, "a")
-    made.pending = [event for event in made.pending if getattr(event, "client", None) != "a"]
-    find(made, messages.RunServerStep, "b")
+    for client in HOLDINGS:
+        find(made, messages.RunServerStep, client)
+        forget(made, client)
+        made.join(client)
     made.run()
     assert made.finished.exit_code is ExitCode.NON_FINITE
-    assert made.finished.message.startswith(f"client b sent {NAN}")
-    assert "third time" in made.finished.message
+    assert made.finished.message.startswith(f"client c sent {NAN}")
+    assert "third client" in made.finished.message
+
+
+def test_a_client_that_returns_with_such_values_is_excluded_and_cannot_end_the_job():
+    made = world()
+    for kind in (messages.RunServerStep, messages.ApplyUpdate):
+        find(made, kind, "a")
+        forget(made, "a")
+        made.join("a")
+    assert [(lost.client, lost.kind) for lost in made.of(messages.ReportLost)] == [
+        ("a", "non_finite"),
+        ("a", "excluded"),
+    ]
+    assert made.coordinator.membership.excluded() == ("a",)
+    assert made.of(messages.EndSession)[-1].cause is EndCause.EXCLUDED
+    made.run()
+    assert made.finished.exit_code is ExitCode.FINISHED
 
 
 def test_a_skipped_step_costs_its_samples_and_nobody_is_lost():

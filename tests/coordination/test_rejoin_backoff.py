@@ -3,7 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs.coordination.rejoin_backoff import FREE_LOSSES, LIMIT_SECONDS, WINDOW_SECONDS, RejoinBackoff
+from pslgs.coordination.rejoin_backoff import (
+    FREE_LOSSES,
+    LIMIT_SECONDS,
+    TIME_OUT_LIMIT_SECONDS,
+    TIME_OUT_WINDOW_SECONDS,
+    WINDOW_SECONDS,
+    RejoinBackoff,
+)
+
+TIMEOUT = 30.0
 
 
 def storm(backoff: RejoinBackoff, client: str, seconds: float, every: float) -> list[float]:
@@ -54,6 +63,24 @@ def test_losses_are_forgotten_after_the_window():
     assert backoff.wait_seconds("a", WINDOW_SECONDS) == 0
     backoff.record_loss("a", WINDOW_SECONDS)
     assert backoff.wait_seconds("a", WINDOW_SECONDS) == 0
+
+
+def test_a_client_that_never_answers_holds_up_others_for_a_small_part_of_the_time():
+    backoff, now, held_up = RejoinBackoff(TIMEOUT), 0.0, 0.0
+    while now < 2 * TIME_OUT_WINDOW_SECONDS:
+        now, held_up = now + TIMEOUT, held_up + TIMEOUT
+        backoff.record_loss("a", now, timed_out=True)
+        now += backoff.wait_seconds("a", now)
+    assert held_up < 0.1 * now
+
+
+def test_a_client_that_was_late_a_few_times_joins_again_at_once():
+    backoff, waits = RejoinBackoff(TIMEOUT), []
+    for number in range(FREE_LOSSES + 5):
+        now = number * WINDOW_SECONDS
+        backoff.record_loss("a", now, timed_out=True)
+        waits.append(backoff.wait_seconds("a", now))
+    assert waits == [0, 0, 0, 120, 240, 480, 960, TIME_OUT_LIMIT_SECONDS]
 
 
 def test_one_client_does_not_make_another_wait():

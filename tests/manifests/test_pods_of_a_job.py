@@ -181,7 +181,7 @@ class TestTheServer:
 
     def test_is_not_tried_again_where_that_would_end_alike(self):
         assert rules(server(WITH_TLS)) == [
-            ("FailJob", [2, 3, 4, 5, 8, 9]),
+            ("FailJob", [2, 3, 4, 5, 8, 9, 11]),
             ("Ignore", [75]),
             ("Ignore", "disruption"),
         ]

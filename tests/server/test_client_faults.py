@@ -1,4 +1,4 @@
-"""What clients do wrong is counted, logged once a minute for each client, and a flood is dropped."""
+"""What clients do wrong is counted, logged once a minute, shown, and refused if no honest client does it."""
 
 import logging
 
@@ -7,11 +7,13 @@ import pytest
 from pslgs.coordination import messages
 from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.messages import ExchangeId, LocalBatch
+from pslgs.coordination.replies import UnexpectedReply
 from pslgs.coordination.settings import settings_from
-from pslgs.server.client_faults import CLIENTS_LIMIT, IGNORED_LIMIT, WINDOW_SECONDS, ClientFaults
+from pslgs.server.client_faults import CLIENTS_LIMIT, IGNORED_LIMIT, SHOWN, WINDOW_SECONDS, ClientFaults
 from pslgs.server.driver import CoordinatorDriver
 from pslgs.server.evaluation_runner import EvaluationRunner
 from pslgs.server.step_runner import StepRunner
+from pslgs.telemetry.client_view import ClientFault
 from pslgs.transport.errors import ProtocolViolation
 from server.fakes import FakeServer, deliver, fake_server, forward_answer, local_batches, settle, tiny_spec
 
@@ -45,7 +47,7 @@ async def test_chunks_of_an_abandoned_attempt_are_counted_as_late():
         assert server.counted(IGNORED, reason="late") == 2
 
 
-async def test_chunks_of_an_attempt_that_was_answered_are_counted_as_replayed():
+async def test_a_chunk_of_an_attempt_that_was_answered_is_counted_as_replayed_and_refused():
     async with fake_server() as server:
         a, _ = server.connect("a"), server.connect("b")
         runner = StepRunner(server.context)
@@ -55,24 +57,58 @@ async def test_chunks_of_an_attempt_that_was_answered_are_counted_as_replayed():
         give_up(runner, server, FIRST)
         order(runner, server, SECOND, {"a": 4})
 
-        deliver(runner.receive, a, answer * 50)
-        assert server.counted(IGNORED, reason="replayed") == 100
+        with pytest.raises(
+            ProtocolViolation, match=r"step 1, attempt 1 came after the answer .* was complete"
+        ):
+            deliver(runner.receive, a, answer)
+        assert server.counted(IGNORED, reason="replayed") == 1
         assert server.counted(IGNORED, reason="late") == 0
 
 
-async def test_chunks_of_a_client_that_has_no_part_in_the_step_are_counted_as_late_or_unasked():
+@pytest.mark.parametrize("exchange", [FIRST, ExchangeId(9, 1)], ids=["of another client", "of a later step"])
+async def test_a_chunk_that_its_client_was_not_asked_for_is_counted_and_refused(exchange):
     async with fake_server() as server:
         a = server.connect("a")
         server.connect("b")
         runner = StepRunner(server.context)
         order(runner, server, FIRST, {"b": 2})
-        deliver(runner.receive, a, forward_answer(server, FIRST, [0, 1]))
+        with pytest.raises(ProtocolViolation, match="which this client was not asked for"):
+            deliver(runner.receive, a, forward_answer(server, exchange, [0, 1]))
+        assert server.counted(IGNORED, reason="unasked") == 1
+
+
+async def test_a_slice_that_comes_twice_or_is_not_the_clients_own_is_refused():
+    async with fake_server() as server:
+        a, b = server.connect("a"), server.connect("b")
+        runner = StepRunner(server.context)
+        order(runner, server, FIRST, {"a": 2, "b": 3})
+        labels, smashed = forward_answer(server, FIRST, [0, 1])
+        deliver(runner.receive, a, [labels])
+        with pytest.raises(ProtocolViolation, match="after all 16 bytes of its tensor"):
+            deliver(runner.receive, a, [labels])
+        others_labels, others_slice = forward_answer(server, FIRST, [0, 1, 2])
+        deliver(runner.receive, b, [others_labels])
+        with pytest.raises(ProtocolViolation, match="of 3 samples from 0 on came where those"):
+            deliver(runner.receive, a, [others_slice])
+        with pytest.raises(ProtocolViolation, match="of 2 samples from 0 on came where those"):
+            deliver(runner.receive, b, [smashed])
+
+
+async def test_chunks_of_an_evaluation_that_was_abandoned_are_late_although_an_earlier_range_was_answered():
+    async with fake_server() as server:
+        a, exchange = server.connect("a"), ExchangeId(3, 0)
+        runner = EvaluationRunner(server.context, None, 8)
+        for first in (0, 2):
+            runner.order_range(messages.OrderEvaluation(exchange, LocalBatch("a", a.number, first, 2)))
+            answer = forward_answer(server, exchange, [0, 1])
+            if first == 0:
+                deliver(runner.receive, a, answer)
+        runner.abandon()
+        deliver(runner.receive, a, answer)
         assert server.counted(IGNORED, reason="late") == 2
-        deliver(runner.receive, a, forward_answer(server, ExchangeId(9, 1), [0, 1]))
-        assert server.counted(IGNORED, reason="unasked") == 2
 
 
-async def test_answers_to_an_evaluation_are_counted_alike():
+async def test_answers_to_an_evaluation_are_counted_and_refused_alike():
     async with fake_server() as server:
         a, exchange = server.connect("a"), ExchangeId(3, 0)
         runner = EvaluationRunner(server.context, None, 8)
@@ -81,12 +117,11 @@ async def test_answers_to_an_evaluation_are_counted_alike():
         for chunk in answer:
             runner.receive(a, chunk.header.tensor, chunk.payload)
         await settle()
-        for chunk in answer:
-            runner.receive(a, chunk.header.tensor, chunk.payload)
-        for chunk in forward_answer(server, ExchangeId(9, 0), [0, 1]):
-            runner.receive(a, chunk.header.tensor, chunk.payload)
-        assert server.counted(IGNORED, reason="replayed") == 2
-        assert server.counted(IGNORED, reason="unasked") == 2
+        for frames in (answer, forward_answer(server, ExchangeId(9, 0), [0, 1])):
+            with pytest.raises(ProtocolViolation):
+                deliver(runner.receive, a, frames)
+        assert server.counted(IGNORED, reason="replayed") == 1
+        assert server.counted(IGNORED, reason="unasked") == 1
 
 
 class Counters:
@@ -163,18 +198,26 @@ def test_endlessly_many_names_do_not_make_endlessly_many_lines(faults, counters,
 
 def test_only_a_client_that_sends_too_much_within_a_minute_is_dropped(faults, clock):
     for number in range(IGNORED_LIMIT):
-        faults.ignored("a", "late")
-        faults.check_flood("a")
-        faults.ignored(f"b{number % 2}", "late")
-    faults.ignored("a", "late")
-    with pytest.raises(ProtocolViolation, match=r"More than 2000 unexpected .* within 60 s \(late 2001\)"):
-        faults.check_flood("a")
-    faults.check_flood("b0")
+        faults.unexpected("a", UnexpectedReply.LATE, FIRST)
+        faults.unexpected(f"b{number % 2}", UnexpectedReply.LATE, FIRST)
+    with pytest.raises(ProtocolViolation, match=r"More than 2000 chunks came within 60 s after"):
+        faults.unexpected("a", UnexpectedReply.LATE, FIRST)
+    faults.unexpected("b0", UnexpectedReply.LATE, FIRST)
     clock.now = WINDOW_SECONDS
-    faults.check_flood("a")
+    faults.unexpected("a", UnexpectedReply.LATE, FIRST)
 
 
-async def test_a_client_without_samples_that_floods_is_dropped():
+def test_the_clients_that_had_a_fault_last_are_shown_with_it(faults):
+    for number in range(3 * SHOWN):
+        faults.refused(f"client-{number}", "Impostor", "no\x1b[31m")
+        faults.note("mallory", "timeout", "no answer")
+    first, second, *others = faults.latest()
+    assert first == ClientFault("mallory", "timeout", "no answer", 3 * SHOWN)
+    assert second == ClientFault(f"client-{3 * SHOWN - 1}", "Impostor", "no [31m", 1)
+    assert len(others) == SHOWN - 2
+
+
+async def test_a_client_without_samples_that_sends_anything_is_refused():
     async with fake_server() as server:
         session = server.connect("idle")
         coordinator = Coordinator(settings_from(tiny_spec(), 1), 0.0)
@@ -182,8 +225,8 @@ async def test_a_client_without_samples_that_floods_is_dropped():
             server.context, coordinator, EvaluationRunner(server.context, None, 8), lambda: None
         )
         [chunk] = forward_answer(server, ExchangeId(7, 1), [])[:1]
-        for _ in range(IGNORED_LIMIT):
+        with pytest.raises(
+            ProtocolViolation, match="step 7, attempt 1 came, which this client was not asked"
+        ):
             driver.receive(session, chunk.header.tensor, chunk.payload)
-        with pytest.raises(ProtocolViolation, match="unasked 2001"):
-            driver.receive(session, chunk.header.tensor, chunk.payload)
-        assert server.counted(IGNORED, reason="unasked") == IGNORED_LIMIT + 1
+        assert server.counted(IGNORED, reason="unasked") == 1

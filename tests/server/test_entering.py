@@ -9,7 +9,7 @@ import pytest
 
 from pslgs.coordination.agreement import Agreement
 from pslgs.coordination.membership import Membership
-from pslgs.coordination.messages import Event, Joined, Left, Unusable
+from pslgs.coordination.messages import Event, Joined, Left, Unusable, Violated
 from pslgs.model_inputs import NamedShapes
 from pslgs.server import hello_checks
 from pslgs.server.client_faults import ClientFaults
@@ -29,7 +29,7 @@ from pslgs.server.statements import ClassNames, Statements
 from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.named_inputs import NamedInput
-from pslgs.transport.errors import ClientFailed, ProtocolViolation, StreamEnded, TryLater
+from pslgs.transport.errors import ClientFailed, Excluded, ProtocolViolation, StreamEnded, TryLater, status_of
 from pslgs.transport.shapes import state_shape, stated_shape
 from pslgs.transport.v1 import training_pb2 as wire
 from server.fakes import FakeSession, ManualClock, bodies, control, settle
@@ -46,9 +46,13 @@ class Recorder:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.left_out: dict[str, dict[str, int]] = {}
+        self.excluded: dict[str, str] = {}
 
     def post(self, event: Event) -> None:
         self.events.append(event)
+
+    def exclusion(self, client: str) -> str | None:
+        return self.excluded.get(client)
 
     def note_left_out(self, client: str, left_out: dict[str, int]) -> None:
         self.left_out[client] = left_out
@@ -419,6 +423,43 @@ async def test_a_client_that_keeps_joining_and_leaving_has_to_wait():
         await hall.come("restless")
         assert hall.joined()[-1] == "restless"
         assert len(hall.joined()) == 6
+
+
+async def test_a_client_that_never_answers_has_to_wait_for_several_time_outs():
+    async with entrance() as hall:
+        hall.open()
+        for _ in range(4):
+            session = await hall.come("mute")
+            hall.clock.now += TIMEOUT
+            session.end(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer")
+            await settle()
+        await hall.come("mute")
+        error = hall.error_of("mute")
+        assert isinstance(error, TryLater)
+        assert error.seconds == 4 * TIMEOUT
+
+
+async def test_a_violation_is_reported_to_the_coordinator_and_counted_as_a_refusal():
+    async with entrance() as hall:
+        hall.open()
+        session = await hall.come("a")
+        session.feed(control(welcome=wire.Welcome()))
+        await settle()
+        assert hall.driver.events[1:] == [Violated("a", 1, "A welcome is not for a client to send.")]
+        assert hall.counters.refused == ["ProtocolViolation"]
+        assert isinstance(hall.error_of("a"), ProtocolViolation)
+
+
+async def test_an_excluded_client_is_refused_before_its_hello_is_looked_at():
+    async with entrance() as hall:
+        hall.open()
+        hall.driver.excluded["a"] = "it violated the protocol 3 times"
+        await hall.come("a", input_shape=[5])
+        error = hall.error_of("a")
+        assert isinstance(error, Excluded)
+        assert status_of(error) is grpc.StatusCode.PERMISSION_DENIED
+        assert hall.counters.refused == ["Excluded"]
+        assert hall.driver.events == []
 
 
 async def test_a_client_that_was_cut_off_once_joins_again_at_once():

@@ -9,6 +9,7 @@ from pslgs.coordination.messages import ExchangeId
 from pslgs.server.step_runner import StepRunner
 from pslgs.telemetry.records import AbortRecord, StepRecord
 from pslgs.transport.codec import tensor_bytes
+from pslgs.transport.errors import ProtocolViolation
 from pslgs.transport.v1 import training_pb2 as wire
 from server.fakes import (
     FakeServer,
@@ -90,8 +91,8 @@ async def test_an_attempt_abandoned_before_the_torch_thread_comes_to_it_is_not_c
         assert server.events == []
         assert bodies(session)[-1] == "abort"
         assert [record.reason for record in server.records(AbortRecord)] == ["it went"]
-        late = deliver(runner.receive, session, forward_answer(server, EXCHANGE, [0, 1]))
-        assert late is None
+        with pytest.raises(ProtocolViolation, match="after the answer of which it is a part was complete"):
+            deliver(runner.receive, session, forward_answer(server, EXCHANGE, [0, 1]))
 
 
 class WatchedTorchThread(ManualTorchThread):

@@ -14,10 +14,10 @@ class FakeClients(ClientView):
     left: Mapping[str, int] = field(default_factory=dict)
 
     def count(self, state: str) -> int:
-        return len(self.states[state])
+        return len(self.names(state))
 
     def names(self, state: str) -> tuple[str, ...]:
-        return self.states[state]
+        return self.states.get(state, ())
 
     def is_live(self, client: str) -> bool:
         return client in self.states["live"]

@@ -48,6 +48,7 @@ SERVER = {
     "pslgs_evaluation_loss": ("gauge", set()),
     "pslgs_evaluation_accuracy": ("gauge", set()),
     "pslgs_client_evaluation_accuracy": ("gauge", {"client"}),
+    "pslgs_client_faults": ("counter", {"client", "reason"}),
     "pslgs_data_left_out": ("gauge", {"client", "reason"}),
     "pslgs_evaluation_metric": ("gauge", {"metric"}),
     "pslgs_class_evaluation_metric": ("gauge", {"class", "metric"}),
@@ -252,8 +253,23 @@ def clients_with_series(registry):
         sample.labels["client"]
         for metric in registry.collect()
         for sample in metric.samples
-        if "client" in sample.labels
+        if "client" in sample.labels and metric.name != "pslgs_client_faults"
     }
+
+
+def test_faults_of_clients_are_counted_by_name_up_to_the_limit_and_kept(metrics, registry):
+    for client, cause in (("a", "timeout"), ("a", "violation"), ("b", "disconnected"), ("c", "excluded")):
+        metrics.observe(ClientRecord(1.0, 1, client, "lost", "…", cause=cause))
+    metrics.observe(ClientRecord(1.0, 1, "d", "lost", "…", cause="timeout"))
+    metrics.observe(ClientRecord(1.0, 1, "a", "lost", "…", cause="violation"))
+
+    def counted(client, reason):
+        labels = {"client": client, "reason": reason}
+        return registry.get_sample_value("pslgs_client_faults_total", labels)
+
+    assert [counted("a", "timeout"), counted("a", "violation"), counted("c", "excluded")] == [1, 2, 1]
+    assert counted("b", "disconnected") is None
+    assert counted("d", "timeout") is None
 
 
 def test_the_series_of_a_lost_client_are_removed_and_come_back_with_it(busy, clients, registry, step):

@@ -52,7 +52,8 @@ def test_a_new_status_has_no_values_and_is_json():
         "deviationExpected": None,
         "deviationBound": None,
         "samplesPerSecond": None,
-        "clients": {"live": [], "lost": []},
+        "clients": {"live": [], "lost": [], "excluded": []},
+        "clientFaults": [],
         "clientsExpected": 3,
         "lastCheckpoint": None,
         "heartbeat": 0.0,
@@ -82,9 +83,9 @@ def test_an_evaluation_sets_the_accuracy_and_a_regression_has_none(step):
 def test_clients_are_looked_up_when_the_status_is_read():
     clients = FakeClients({"live": ("a", "b"), "lost": ()})
     status = replace(FRESH, clients=ClientNames(clients))
-    assert status.to_json()["clients"] == {"live": ["a", "b"], "lost": []}
+    assert status.to_json()["clients"] == {"live": ["a", "b"], "lost": [], "excluded": []}
     clients.states = {"live": ("b",), "lost": ("a",)}
-    assert status.to_json()["clients"] == {"live": ["b"], "lost": ["a"]}
+    assert status.to_json()["clients"] == {"live": ["b"], "lost": ["a"], "excluded": []}
 
 
 def test_a_client_that_joins_leaves_the_rest_of_the_status_alone():

@@ -21,6 +21,7 @@ _VERDICTS: Final = {
     ExitCode.DEADLINE_EXCEEDED: "DeadlineExceeded",
     ExitCode.DIVERGED: "Diverged",
     ExitCode.NON_FINITE: "NonFiniteValues",
+    ExitCode.HOSTILE_CLIENT: "HostileClient",
 }
 _BACKOFF: Final = "BackoffLimitExceeded"
 

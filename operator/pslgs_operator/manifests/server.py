@@ -21,6 +21,7 @@ FOR_GOOD = frozenset(
         ExitCode.DEADLINE_EXCEEDED,
         ExitCode.DIVERGED,
         ExitCode.NON_FINITE,
+        ExitCode.HOSTILE_CLIENT,
     }
 )
 """Exit codes after which another attempt would end alike."""

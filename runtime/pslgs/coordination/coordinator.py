@@ -1,5 +1,6 @@
 """The coordinator: handles events and returns effects, without clock, socket, thread or tensor."""
 
+from pslgs.coordination.end_cause import EndCause
 from pslgs.coordination.epoch import Epoch
 from pslgs.coordination.membership import ClientInfo, Membership
 from pslgs.coordination.messages import (
@@ -8,7 +9,6 @@ from pslgs.coordination.messages import (
     CheckpointRefused,
     ClientGradientReceived,
     Effect,
-    EndCause,
     EndSession,
     EvaluationAnswered,
     Event,
@@ -18,6 +18,7 @@ from pslgs.coordination.messages import (
     KeepBest,
     Left,
     NumericFaultFound,
+    ReportExcluded,
     ReportIgnored,
     ReportJoined,
     ReportLost,
@@ -26,6 +27,7 @@ from pslgs.coordination.messages import (
     StopRequested,
     Tick,
     Unusable,
+    Violated,
 )
 from pslgs.coordination.numeric_faults import NumericFault, divergence
 from pslgs.coordination.operation import Drawing, Operation, Phase
@@ -35,6 +37,7 @@ from pslgs.coordination.schedule_draw import LabelCounts
 from pslgs.coordination.settings import Settings
 from pslgs.coordination.state import CoordinatorState
 from pslgs.coordination.step_attempt import StepAttempt
+from pslgs.coordination.violations import Reaction, Violations
 from pslgs.sampling.batch_size import batch_size_violation
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.fault_tolerance import OnLostClient, OnNonFinite
@@ -43,7 +46,7 @@ MAX_TICK_SECONDS = 4 * TICK_SECONDS
 """What a single tick may add to a time-out, so that a server that was held up does not lose its clients."""
 
 MAX_FAULTY_CLIENTS = 3
-"""Values of clients that cannot be used, counted over all clients, with which the job ends."""
+"""Clients that sent values that cannot be used, with which the job ends."""
 
 
 class Coordinator:
@@ -71,7 +74,8 @@ class Coordinator:
         self._not_returned = set(self.membership.samples())
         self._operation: Operation | None = None
         self._effects: list[Effect] = []
-        self._faulty_clients = 0
+        self._faulty_clients: set[str] = set()
+        self._violations = Violations(settings.on_hostile)
         self._ending: Finish | None = None
         self._finished = False
         self._opened_at = now - (state.active_seconds if state else 0.0)
@@ -122,9 +126,10 @@ class Coordinator:
         match event:
             case Joined():
                 self._handle_join(event, now)
-            case Left(client, session, reason):
-                if self.membership.session(client) == session:
-                    self._lose_client(client, "disconnected", reason, now)
+            case Left():
+                self._handle_leave(event, now)
+            case Violated():
+                self._handle_violation(event, now)
             case Unusable():
                 self._handle_unusable(event, now)
             case NumericFaultFound(exchange, fault):
@@ -146,6 +151,9 @@ class Coordinator:
 
     def _handle_join(self, joined: Joined, now: float) -> None:
         client, session = joined.client, self.membership.session(joined.client)
+        if (reason := self.membership.exclusion(client)) is not None:
+            self._add(EndSession(client, joined.session, reason, EndCause.EXCLUDED))
+            return
         if session is not None:
             reason = "a newer connection of this client took its place"
             self._add(EndSession(client, session, reason, EndCause.REPLACED))
@@ -160,6 +168,10 @@ class Coordinator:
         self._quorum.record_join(now)
         self._not_returned.discard(client)
         self._add(ReportJoined(client, joined.samples, returned))
+
+    def _handle_leave(self, left: Left, now: float) -> None:
+        if self.membership.session(left.client) == left.session:
+            self._lose_client(left.client, "disconnected", left.reason, now)
 
     def _disconnect(
         self, client: str, kind: str, reason: str, now: float, cause: EndCause = EndCause.LOST
@@ -193,7 +205,32 @@ class Coordinator:
         if is_member:
             self._lose_client(client, "disconnected", unusable.problem, now)
 
-    # Values that cannot be used
+    # Clients that break rules
+
+    def _handle_violation(self, violated: Violated, now: float) -> None:
+        """Drop or exclude a client that violated the protocol, or end the job."""
+        client, problem = violated.client, violated.problem
+        reaction = self._violations.record(client)
+        if reaction is Reaction.FAIL:
+            why = "spec.faultTolerance.onHostile is Fail"
+            self._end(
+                ExitCode.HOSTILE_CLIENT, f"client {client} violated the protocol ({problem}), and {why}"
+            )
+        if reaction is Reaction.EXCLUDE:
+            count = self._violations.count(client)
+            times = "once" if count == 1 else f"{count} times"
+            self._exclude(client, f"it violated the protocol {times}, the last time: {problem}", now)
+        elif self.membership.session(client) == violated.session:
+            self._disconnect(client, "violation", problem, now, EndCause.VIOLATION)
+
+    def _exclude(self, client: str, reason: str, now: float, cause: EndCause = EndCause.EXCLUDED) -> None:
+        """Let a client take part no more until the server is restarted."""
+        if self.membership.exclusion(client) is None:
+            self._disconnect(client, "excluded", reason, now, cause)
+            self.membership.exclude(
+                client, f"this client is excluded until the server is restarted: {reason}"
+            )
+            self._add(ReportExcluded(client, reason))
 
     def _handle_fault(self, exchange: ExchangeId, fault: NumericFault, now: float) -> None:
         operation = self._operation
@@ -210,17 +247,20 @@ class Coordinator:
             self.epoch.skip()
 
     def _handle_faulty_client(self, client: str, sent: str, now: float) -> None:
-        """Drop a client, or end the job, depending on the settings and the number of such clients."""
-        self._faulty_clients += 1
+        """Drop or exclude a client, or end the job, depending on the settings and on earlier faults."""
         if self._settings.on_non_finite is OnNonFinite.FAIL:
             why = "spec.faultTolerance.onNonFinite is Fail"
             self._end(ExitCode.NON_FINITE, f"client {client} sent {sent}, and {why}")
             return
+        if client in self._faulty_clients:
+            self._exclude(client, f"it sent {sent}, and not for the first time", now, EndCause.NON_FINITE)
+            return
+        self._faulty_clients.add(client)
         self._disconnect(client, "non_finite", f"it sent {sent}", now, EndCause.NON_FINITE)
-        if self._faulty_clients >= MAX_FAULTY_CLIENTS:
+        if len(self._faulty_clients) >= MAX_FAULTY_CLIENTS:
             self._end(
                 ExitCode.NON_FINITE,
-                f"client {client} sent {sent}; it was the third time that a client sent such values",
+                f"client {client} sent {sent}; it was the third client that sent such values",
             )
 
     # Time

@@ -41,9 +41,12 @@ class ClientInfo:
 class Membership:
     """All clients that ever joined, by name; sums and concatenations follow the order of the names.
 
-    The sets of live and lost members and the sums are updated with each change, so that a join, a loss and
-    a step take the same time for any number of members.  Names and counts may be read in any thread, since
-    CPython copies a set of strings without letting another thread run.
+    Members without an open stream are lost, or excluded if they may not return.  An excluded client need not
+    be a member.
+
+    The sets of live, lost and excluded clients and the sums are updated with each change, so that a join, a
+    loss and a step take the same time for any number of members.  Names and counts may be read in any thread,
+    since CPython copies a set of strings without letting another thread run.
 
     Attributes:
         changes: Number of joins, returns and losses so far.
@@ -72,6 +75,7 @@ class Membership:
         self.pooled_samples = sum(member.samples for member in self._members.values())
         self._live: set[str] = set()
         self._lost = set(self._members)
+        self._excluded: dict[str, str] = {}
         self._in_order = False
 
     def __contains__(self, client: str) -> bool:
@@ -87,8 +91,13 @@ class Membership:
 
     @property
     def lost_count(self) -> int:
-        """Number of members without an open stream."""
+        """Number of members without an open stream that may return."""
         return len(self._lost)
+
+    @property
+    def excluded_count(self) -> int:
+        """Number of excluded clients."""
+        return len(self._excluded)
 
     def member(self, client: str) -> ClientInfo:
         """Return a member by name.
@@ -112,6 +121,15 @@ class Membership:
         """Record that a member's stream has ended."""
         self._replace(client, replace(self._members[client], session=None))
 
+    def exclude(self, client: str, reason: str) -> None:
+        """Exclude a client that has no open stream, for as long as this object lives."""
+        self._excluded[client] = reason
+        self._lost.discard(client)
+
+    def exclusion(self, client: str) -> str | None:
+        """Return why a client is excluded; None if it is not."""
+        return self._excluded.get(client)
+
     def live(self) -> dict[str, ClientInfo]:
         """Return the members with an open stream, in order of their names."""
         return {name: member for name, member in self._ordered().items() if member.session is not None}
@@ -121,11 +139,15 @@ class Membership:
         return tuple(sorted(self._live))
 
     def lost(self) -> tuple[str, ...]:
-        """Return the names of the members without an open stream, in order."""
+        """Return the names of the members without an open stream that may return, in order."""
         return tuple(sorted(self._lost))
 
+    def excluded(self) -> tuple[str, ...]:
+        """Return the names of the excluded clients, in order."""
+        return tuple(sorted(self._excluded))
+
     def some_lost(self, count: int) -> list[str]:
-        """Return the first ``count`` names of the members without an open stream, in order."""
+        """Return the first ``count`` names of the lost members, in order."""
         return nsmallest(count, self._lost)
 
     def samples(self) -> dict[str, int]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
 
+from pslgs.coordination.end_cause import EndCause
 from pslgs.coordination.epoch_position import ONLY_STEP, EpochPosition
 from pslgs.coordination.numeric_faults import NumericFault
 from pslgs.coordination.schedule_draw import DrawId, DrawResult, ScheduleDraw
@@ -44,6 +44,15 @@ class Left:
     client: str
     session: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Violated:
+    """A client violated the protocol on a stream on which it had joined; the stream ends."""
+
+    client: str
+    session: int
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +196,7 @@ class StopRequested:
 Event = (
     Joined
     | Left
+    | Violated
     | Unusable
     | ScheduleDrawn
     | RequestsReady
@@ -350,17 +360,6 @@ class SaveCheckpoint:
     step: int
 
 
-class EndCause(Enum):
-    """Why the coordinator ends a client's stream; determines whether the client may return."""
-
-    LOST = auto()
-    """It did not answer in time, and may return."""
-    REPLACED = auto()
-    """Another connection of the same client took its place."""
-    NON_FINITE = auto()
-    """It sent values that are not finite, and may not return."""
-
-
 @dataclass(frozen=True, slots=True)
 class EndSession:
     """End a client's stream with a reason."""
@@ -386,6 +385,14 @@ class ReportLost:
 
     client: str
     kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportExcluded:
+    """Report a client that may not return to this server process; ``reason`` is a sentence for people."""
+
+    client: str
     reason: str
 
 
@@ -435,6 +442,7 @@ Effect = (
     | EndSession
     | ReportJoined
     | ReportLost
+    | ReportExcluded
     | ReportSkipped
     | ReportIgnored
     | Finish

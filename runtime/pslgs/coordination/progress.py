@@ -193,4 +193,6 @@ class Progress:
             return EvaluationAtServer(exchange, epoch)
         members = self._membership
         size = self._settings.evaluation_range
-        return EvaluationAtClients(exchange, epoch, members.live(), members.lost(), size)
+        return EvaluationAtClients(
+            exchange, epoch, members.live(), (*members.lost(), *members.excluded()), size
+        )

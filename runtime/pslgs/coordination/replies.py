@@ -77,27 +77,31 @@ class UnexpectedReply(StrEnum):
     """Why a reply is unexpected; the values are labels of a metric."""
 
     LATE = "late"
-    """Its exchange is over or was abandoned, or does not include the client."""
+    """The client was asked for it, and the exchange is over or was abandoned meanwhile."""
     REPLAYED = "replayed"
-    """The client has completed its reply to this exchange, or to a later one, before."""
+    """The client has completed its reply to this exchange, or to a later one, before: a violation."""
     UNASKED = "unasked"
-    """Its exchange has not begun yet."""
+    """The client was not asked for it, nor for a later one: a violation."""
 
 
 class ReplyHistory:
-    """The exchange that began last, and the last complete reply of each client in each pass.
+    """The exchange that each client was asked for last, and its last complete reply in each pass.
 
     Streams keep their order, and a client drops what it is doing when a new request comes.  So an honest
-    client never replies to an exchange after it has completed its reply to that one or to a later one.
+    client never replies to an exchange after it has completed its reply to that one or to a later one, nor
+    before it is asked.
     """
 
     def __init__(self) -> None:
-        self._newest: ExchangeId | None = None
+        self._asked: dict[str, ExchangeId] = {}
         self._completed: dict[tuple[str, Pass], ExchangeId] = {}
 
-    def begin(self, exchange: ExchangeId) -> None:
-        """Record that an exchange begins."""
-        self._newest = exchange
+    def ask(self, client: str, exchange: ExchangeId) -> None:
+        """Record that a client is asked for a reply; in an evaluation, once for each range of its samples."""
+        self._asked[client] = exchange
+        for of in Pass:
+            if self._completed.get((client, of)) == exchange:
+                del self._completed[client, of]
 
     def complete(self, client: str, of: Pass, exchange: ExchangeId) -> None:
         """Record that a client's reply is complete."""
@@ -114,5 +118,5 @@ class ReplyHistory:
         completed = self._completed.get((client, of))
         if completed is not None and exchange <= completed:
             return UnexpectedReply.REPLAYED
-        begun = self._newest is not None and exchange <= self._newest
-        return UnexpectedReply.LATE if begun else UnexpectedReply.UNASKED
+        asked = self._asked.get(client)
+        return UnexpectedReply.LATE if asked is not None and exchange <= asked else UnexpectedReply.UNASKED

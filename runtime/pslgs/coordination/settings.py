@@ -12,7 +12,7 @@ from pslgs.sampling.registry import STRATEGIES
 from pslgs.sampling.schedule import Schedule
 from pslgs.sampling.strategy import Strategy
 from pslgs.spec.data import EvaluationPlace
-from pslgs.spec.fault_tolerance import OnLostClient, OnNonFinite
+from pslgs.spec.fault_tolerance import OnHostile, OnLostClient, OnNonFinite
 from pslgs.spec.job import JobSpec
 from pslgs.spec.metrics import LOWER_IS_BETTER
 from pslgs.spec.training import SamplingSpec
@@ -36,6 +36,7 @@ class Settings:
         quorum_timeout: Maximum seconds that the job waits for missing clients before it fails.
         on_lost: Reaction to the loss of a client.
         on_non_finite: Reaction to values from a client that are not finite.
+        on_hostile: Reaction to a client that violates the protocol.
         global_batch_size: Samples of a global batch; the pooled data must have at least as many.
         evaluate_every: Number of epochs between evaluations.
         evaluate_at: Location of the evaluation data; None if there are none.
@@ -58,6 +59,7 @@ class Settings:
     quorum_timeout: float = 600.0
     on_lost: OnLostClient = OnLostClient.CONTINUE
     on_non_finite: OnNonFinite = OnNonFinite.DROP_CLIENT
+    on_hostile: OnHostile = OnHostile.DROP_CLIENT
     evaluate_every: int = 1
     evaluate_at: EvaluationPlace | None = None
     evaluation_range: int = 128
@@ -98,6 +100,7 @@ def settings_from(
         quorum_timeout=faults.quorum_timeout_seconds,
         on_lost=faults.on_lost_client,
         on_non_finite=faults.on_non_finite,
+        on_hostile=faults.on_hostile,
         evaluate_every=spec.evaluate_every_epochs,
         evaluate_at=evaluation.at if evaluation else None,
         evaluation_range=spec.sampling.global_batch_size,

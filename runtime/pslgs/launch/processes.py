@@ -31,6 +31,7 @@ _NOT_RESTARTED: Final = {
     ExitCode.REFUSED,
     ExitCode.DIVERGED,
     ExitCode.NON_FINITE,
+    ExitCode.HOSTILE_CLIENT,
     ExitCode.DROPPED,
     ExitCode.INTERRUPTED,
 }

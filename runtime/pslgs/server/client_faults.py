@@ -6,18 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pslgs.coordination.messages import ExchangeId
+from pslgs.coordination.replies import UnexpectedReply
+from pslgs.telemetry.client_view import ClientFault
 from pslgs.transport.errors import ProtocolViolation
 from pslgs.transport.peer_text import one_line
 
 WINDOW_SECONDS = 60.0
 IGNORED_LIMIT = 2000
-"""Ignored frames in a window after which a client's stream is ended.
+"""Late frames in a window after which a client's stream is ended.
 
 An honest client sends only what is queued when its request is cancelled: some tens of frames of 1 MiB.
 """
 
 CLIENTS_LIMIT = 1000
 """Clients that are logged by name within a window; further ones are logged together."""
+
+SHOWN = 20
+"""Clients whose faults the status shows."""
 
 _OTHERS = "(others)"
 _logger = logging.getLogger(__name__)
@@ -57,6 +63,19 @@ class ClientFaults:
         self._counters = counters
         self._clock = clock
         self._windows: dict[str, _Window] = {}
+        self._latest: dict[str, ClientFault] = {}
+
+    def latest(self) -> list[ClientFault]:
+        """Return the faults of the clients that had one last, the newest first; in any thread."""
+        return list(self._latest.values())[::-1]
+
+    def note(self, client: str, reason: str, problem: str) -> None:
+        """Note a fault for the status, which something else counts and logs."""
+        before = self._latest.pop(client, None)
+        times = before.times + 1 if before else 1
+        self._latest[client] = ClientFault(one_line(client), reason, one_line(problem), times)
+        if len(self._latest) > SHOWN:
+            del self._latest[next(iter(self._latest))]
 
     def refused(self, client: str, reason: str, problem: str) -> None:
         """Record that a client was refused.
@@ -67,6 +86,7 @@ class ClientFaults:
             problem: The message that it got.
         """
         self._counters.count_refused_client(reason)
+        self.note(client, reason, problem)
         window = self._window(client)
         if not window.refused:
             _logger.warning("refused %s (%s): %s", one_line(client), reason, one_line(problem))
@@ -77,7 +97,7 @@ class ClientFaults:
 
         Args:
             client: Its id.
-            reason: ``late``, ``replayed`` or ``unasked``.
+            reason: An `UnexpectedReply`.
         """
         self._counters.count_ignored_answer(reason)
         window = self._window(client)
@@ -85,17 +105,28 @@ class ClientFaults:
             _logger.info("ignored an answer of client %s: %s", client, reason)
         window.ignored[reason] += 1
 
-    def check_flood(self, client: str) -> None:
-        """Check that a client has not sent too many unexpected frames.
+    def unexpected(self, client: str, reason: UnexpectedReply, exchange: ExchangeId) -> None:
+        """Record an unexpected frame of a client, of which only late ones are tolerated.
 
         Raises:
-            ProtocolViolation: it has sent more than `IGNORED_LIMIT` within the window.
+            ProtocolViolation: the frame is not late, or one of more than `IGNORED_LIMIT` in the window.
         """
+        self.ignored(client, reason)
+        frame = f"A chunk of step {exchange.step}, attempt {exchange.attempt}"
+        match reason:
+            case UnexpectedReply.REPLAYED:
+                raise ProtocolViolation(f"{frame} came after the answer of which it is a part was complete.")
+            case UnexpectedReply.UNASKED:
+                raise ProtocolViolation(f"{frame} came, which this client was not asked for.")
+            case UnexpectedReply.LATE:
+                self._check_flood(client)
+
+    def _check_flood(self, client: str) -> None:
         window = self._windows.get(client)
-        if window and window.ignored.total() > IGNORED_LIMIT and not self._is_over(window):
+        if window and window.ignored.total() > IGNORED_LIMIT:
             raise ProtocolViolation(
-                f"More than {IGNORED_LIMIT} unexpected frames came within "
-                f"{WINDOW_SECONDS:.0f} s ({_by_reason(window.ignored)})."
+                f"More than {IGNORED_LIMIT} chunks came within {WINDOW_SECONDS:.0f} s after their exchange "
+                "was over or abandoned."
             )
 
     def flush(self) -> None:

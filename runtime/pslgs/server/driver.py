@@ -8,6 +8,7 @@ import grpc
 
 from pslgs.coordination import messages
 from pslgs.coordination.coordinator import Coordinator
+from pslgs.coordination.end_cause import EndCause
 from pslgs.coordination.operation import Phase
 from pslgs.coordination.replies import UnexpectedReply
 from pslgs.server.context import ServerContext
@@ -18,6 +19,7 @@ from pslgs.server.schedule_drawer import ScheduleDrawer
 from pslgs.server.step_runner import StepRunner
 from pslgs.spec import ServerPhase
 from pslgs.telemetry.records import CheckpointRecord, ClientRecord, SkippedRecord
+from pslgs.telemetry.series import CLIENT_FAULTS
 from pslgs.transport.grpc_server import Session
 from pslgs.transport.messages import control_frame
 from pslgs.transport.peer_text import one_line
@@ -41,9 +43,11 @@ _STATUS_PHASES = {
 }
 
 _END_STATUSES = {
-    messages.EndCause.LOST: grpc.StatusCode.ABORTED,
-    messages.EndCause.REPLACED: grpc.StatusCode.ALREADY_EXISTS,
-    messages.EndCause.NON_FINITE: grpc.StatusCode.DATA_LOSS,
+    EndCause.LOST: grpc.StatusCode.DEADLINE_EXCEEDED,
+    EndCause.REPLACED: grpc.StatusCode.ALREADY_EXISTS,
+    EndCause.NON_FINITE: grpc.StatusCode.DATA_LOSS,
+    EndCause.VIOLATION: grpc.StatusCode.INVALID_ARGUMENT,
+    EndCause.EXCLUDED: grpc.StatusCode.PERMISSION_DENIED,
 }
 
 
@@ -126,16 +130,19 @@ class CoordinatorDriver:
         return self._finished
 
     def receive(self, session: Session, header: wire.Tensor, payload: memoryview) -> None:
-        """Receive a chunk of a client's answer; an unexpected one is counted and dropped.
+        """Receive a chunk of a client's answer; a late one is counted and dropped.
 
         Raises:
-            ProtocolViolation: the chunk is out of order, or the client sent too many unexpected ones.
+            ProtocolViolation: the chunk is out of order, replayed or unasked, or one of too many late ones.
         """
         runner = self._steps if header.attempt else self._evaluations
         event = runner.receive(session, header, payload)
         if event is not None:
             self.post(event)
-        self._context.faults.check_flood(session.client_id)
+
+    def exclusion(self, client: str) -> str | None:
+        """Return why a client may not take part; None if it may."""
+        return self._coordinator.membership.exclusion(client)
 
     def tick(self) -> None:
         """Update counters, and post a tick to the coordinator."""
@@ -178,6 +185,10 @@ class CoordinatorDriver:
                 recorder.write(ClientRecord(now, step, client, "joined", reason, samples, left_out=left_out))
             case messages.ReportLost(client, kind, reason):
                 recorder.write(ClientRecord(now, step, client, "lost", reason, cause=kind))
+                if kind in CLIENT_FAULTS:
+                    self._context.faults.note(client, kind, reason)
+            case messages.ReportExcluded(client, reason):
+                recorder.exclude(client, reason)
             case messages.ReportSkipped(epoch, samples_by_client):
                 recorder.write(SkippedRecord(now, epoch, samples_by_client))
             case messages.ReportIgnored(client):

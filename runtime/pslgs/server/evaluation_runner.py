@@ -65,23 +65,24 @@ class EvaluationRunner:
         if self._exchange != effect.exchange:
             self._begin(effect.exchange)
         context, client = self._context, effect.local_batch.client
+        self._replies.ask(client, effect.exchange)
         self._receiving[client] = StepBuffers(context, effect.exchange, [effect.local_batch])
         context.tasks.create_task(self._send_order(effect))
 
     def receive(self, session: Session, header: wire.Tensor, payload: memoryview) -> messages.Event | None:
         """Receive a chunk of a client's answer; return an event if the answer is complete.
 
-        An unexpected chunk is counted and dropped.
+        A late chunk is counted and dropped.
 
         Raises:
-            ProtocolViolation: the chunk is out of order.
+            ProtocolViolation: the chunk is out of order, replayed or unasked, or one of too many late ones.
         """
         exchange, name = messages.ExchangeId(header.step, header.attempt), session.client_id
         buffers = self._receiving.get(name)
         client = buffers.client(name) if buffers is not None and buffers.exchange == exchange else None
         if client is None:
             reason = self._replies.classify(name, Pass.FORWARD, exchange)
-            self._context.faults.ignored(name, reason)
+            self._context.faults.unexpected(name, reason, exchange)
             return None
         if not client.receive(header, payload):
             return None
@@ -116,7 +117,6 @@ class EvaluationRunner:
     def _begin(self, exchange: messages.ExchangeId) -> None:
         self.abandon()
         self._exchange = exchange
-        self._replies.begin(exchange)
 
     async def _send_order(self, effect: messages.OrderEvaluation) -> None:
         local_batch, exchange = effect.local_batch, effect.exchange

@@ -3,7 +3,7 @@
 from typing_extensions import override
 
 from pslgs.coordination.coordinator import Coordinator
-from pslgs.telemetry.client_view import LIVE, ClientView
+from pslgs.telemetry.client_view import EXCLUDED, LIVE, LOST, ClientView
 
 
 class JobClients(ClientView):
@@ -15,12 +15,18 @@ class JobClients(ClientView):
     @override
     def count(self, state: str) -> int:
         membership = self._coordinator.membership
-        return membership.live_count if state == LIVE else membership.lost_count
+        counts = {
+            LIVE: membership.live_count,
+            LOST: membership.lost_count,
+            EXCLUDED: membership.excluded_count,
+        }
+        return counts[state]
 
     @override
     def names(self, state: str) -> tuple[str, ...]:
         membership = self._coordinator.membership
-        return membership.live_names() if state == LIVE else membership.lost()
+        names = {LIVE: membership.live_names, LOST: membership.lost, EXCLUDED: membership.excluded}
+        return names[state]()
 
     @override
     def is_live(self, client: str) -> bool:

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +35,7 @@ from pslgs.spec.digest import job_digest
 from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import JobSpec, SplitTrainingJob
+from pslgs.telemetry.client_view import no_faults
 from pslgs.telemetry.http import HttpServer
 from pslgs.telemetry.prometheus import ProcessRegistry
 from pslgs.telemetry.status import Status
@@ -82,6 +83,7 @@ async def run_server(
                         return ExitStatus(checkpoint.exit_code, checkpoint.message)
                     _resume_records(recorder, checkpoint, job.spec)
                 faults = ClientFaults(recorder.metrics, time.monotonic)
+                recorder.follow_faults(faults.latest)
                 startup_gate = _startup_gate(job, options, faults)
                 async with _serve_grpc(options, startup_gate, faults, http_port):
                     server = TrainingServer(job, options, recorder, faults, torch, store, checkpoint)
@@ -109,9 +111,10 @@ def _rare_collections() -> Iterator[None]:
 
 
 def describe_exit(status: Status, exit_status: ExitStatus) -> dict[str, object]:
-    """Return the termination message of a server: its final status, with clients as counts."""
+    """Return the termination message of a server: its final status, with counts of clients and no faults."""
     counts = {state: len(names) for state, names in status.clients.items()}
-    return {**status.ended(*exit_status).to_json(), **exit_status.to_json(), "clients": counts}
+    ended = replace(status.ended(*exit_status), faults=no_faults)
+    return {**ended.to_json(), **exit_status.to_json(), "clients": counts}
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from pslgs.spec import ServerPhase
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import SplitTrainingJob
 from pslgs.spec.metrics import write_metric
-from pslgs.telemetry.client_view import ClientNames, ClientView
+from pslgs.telemetry.client_view import ClientNames, ClientView, FaultView
 from pslgs.telemetry.journal import FILE_NAME, Journal
 from pslgs.telemetry.metrics import JobLabels, JobSeries, ServerMetrics
 from pslgs.telemetry.records import (
@@ -30,6 +30,9 @@ from pslgs.telemetry.records import (
     WeightsRecord,
 )
 from pslgs.telemetry.status import Status, kept_figures, next_status, resumed_status
+
+EXCLUDED_SHOWN = 10
+"""Excluded clients whose reason the status shows; it lists the names of all of them."""
 
 _logger = logging.getLogger(__name__)
 
@@ -51,6 +54,7 @@ class RunRecorder:
         self._initial = status
         self._journal = journal
         self._counted: Counter[tuple[str, str]] = Counter()
+        self._excluded = 0
 
     def progress(self) -> dict[str, Any]:
         """Return what a checkpoint contains of the records, as JSON: figures, and bytes of the journal."""
@@ -70,7 +74,11 @@ class RunRecorder:
         records = self._journal.truncate_after(step, kept.get("journal_bytes"))
         resumed = resumed_status(self._initial, records, kept.get("figures"))
         self.status = replace(
-            resumed, heartbeat=self.status.heartbeat, notice=self.status.notice, job_uid=self.status.job_uid
+            resumed,
+            heartbeat=self.status.heartbeat,
+            notice=self.status.notice,
+            job_uid=self.status.job_uid,
+            faults=self.status.faults,
         )
 
     def write(self, record: Record) -> None:
@@ -85,6 +93,10 @@ class RunRecorder:
         """Report these clients in the metrics and in the status from now on."""
         self.metrics.follow_clients(clients)
         self.status = replace(self.status, clients=ClientNames(clients))
+
+    def follow_faults(self, faults: FaultView) -> None:
+        """Show these faults of clients in the status from now on."""
+        self.status = replace(self.status, faults=faults)
 
     def beat(self) -> None:
         """Record a heartbeat of the event loop."""
@@ -115,6 +127,15 @@ class RunRecorder:
         """Show a notice in the status for the whole run, and log it."""
         self.status = replace(self.status, notice="; ".join(filter(None, (self.status.notice, text))))
         _logger.warning("%s", text)
+
+    def exclude(self, client: str, reason: str) -> None:
+        """Show that a client is excluded: the first ones in the status, all of them in the log."""
+        text = f"client {client} is excluded until the server is restarted: {reason}"
+        self._excluded += 1
+        if self._excluded <= EXCLUDED_SHOWN:
+            self.notice(text)
+        else:
+            _logger.warning("%s", text)
 
     def update_byte_counters(self, counts: Counter[tuple[str, str]]) -> None:
         """Update the metrics to the bytes since the start, by direction and kind."""

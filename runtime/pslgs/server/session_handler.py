@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from pslgs.coordination.messages import Joined, Left, Unusable
+import grpc
+
+from pslgs.coordination.messages import Joined, Left, Unusable, Violated
 from pslgs.coordination.rejoin_backoff import RejoinBackoff
 from pslgs.model_inputs import InputShape
 from pslgs.server.client_faults import ClientFaults
@@ -22,7 +24,14 @@ from pslgs.server.statements import ClassNames, Statements, refuse, wait_until
 from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.named_inputs import NamedInput
-from pslgs.transport.errors import ClientFailed, ProtocolViolation, StreamEnded, TryLater, refusal_reason
+from pslgs.transport.errors import (
+    ClientFailed,
+    Excluded,
+    ProtocolViolation,
+    StreamEnded,
+    TryLater,
+    refusal_reason,
+)
 from pslgs.transport.grpc_server import Session
 from pslgs.transport.messages import Frame, control_frame
 from pslgs.transport.peer_text import one_line
@@ -43,6 +52,7 @@ class SessionHandler:
         clock: Callable[[], float],
         features: FeatureStatistics | None = None,
         inputs: Sequence[NamedInput] = (),
+        client_timeout: float = 30.0,
     ) -> None:
         self._driver = driver
         self._connections = connections
@@ -51,7 +61,7 @@ class SessionHandler:
         self._input_shape = input_shape
         self._inputs = inputs
         self._max_samples = max_samples
-        self._rejoin_backoff = RejoinBackoff()
+        self._rejoin_backoff = RejoinBackoff(client_timeout)
         self._clock = clock
 
     async def handle(self, session: Session, hello: wire.Hello, named: asyncio.Future[None]) -> None:
@@ -63,12 +73,15 @@ class SessionHandler:
             named: Resolved once the client's class names are those of the job.
 
         Raises:
+            Excluded: the client may not take part any more.
             InputError: the Hello does not fit the job; the stream ends with that message.
             TryLater: the client was lost too often to join now.
             ProtocolViolation: the client violated the protocol.
             ClientFailed: the client reported that it cannot continue.
             StreamEnded: the stream ended.
         """
+        if (reason := self._driver.exclusion(session.client_id)) is not None:
+            raise Excluded(reason)
         check_shape(stated_shape(hello, self._inputs), self._input_shape)
         check_claims(hello, self._label_statistics, self._max_samples)
         self._features.check(hello)
@@ -79,6 +92,7 @@ class SessionHandler:
 
     async def _receive_all(self, session: Session, hello: wire.Hello) -> None:
         self._connections.connect(session)
+        timed_out = False
         try:
             self._driver.note_left_out(session.client_id, known_reasons(hello.left_out))
             welcome = wire.Welcome()
@@ -96,11 +110,15 @@ class SessionHandler:
             )
             while True:
                 self._handle_frame(session, await session.receive())
-        except (StreamEnded, ProtocolViolation, ClientFailed) as error:
+        except ProtocolViolation as error:
+            self._driver.post(Violated(session.client_id, session.number, str(error)))
+            raise
+        except (StreamEnded, ClientFailed) as error:
+            timed_out = isinstance(error, StreamEnded) and error.status is grpc.StatusCode.DEADLINE_EXCEEDED
             self._driver.post(Left(session.client_id, session.number, str(error)))
             raise
         finally:
-            self._rejoin_backoff.record_loss(session.client_id, self._clock())
+            self._rejoin_backoff.record_loss(session.client_id, self._clock(), timed_out=timed_out)
             self._features.withdraw(session)
             self._connections.disconnect(session)
 
@@ -120,7 +138,7 @@ class SessionHandler:
         wait = self._rejoin_backoff.wait_seconds(client, self._clock())
         if wait:
             raise TryLater(
-                f"Client {client} was lost too often within a short time; it may join again in {wait:.1f} s.",
+                f"Client {client} was lost too often; it may join again in {wait:.1f} s.",
                 wait,
             )
 
@@ -175,7 +193,7 @@ class StartupGate:
                     with self.shapes.stating(session, stated_shape(hello, self._inputs)):
                         await wait_until(session, self.session_handler)
                 await self.session_handler.result().handle(session, hello, named)
-        except (InputError, TryLater) as error:
+        except (InputError, TryLater, Excluded, ProtocolViolation) as error:
             self._faults.refused(session.client_id, refusal_reason(error), str(error))
             raise
 

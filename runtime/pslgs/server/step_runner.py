@@ -94,16 +94,17 @@ class StepRunner:
         exchange = orders[0].exchange
         buffers = StepBuffers(self._context, exchange, [order.local_batch for order in orders])
         self._attempt = _Attempt(buffers, StepTimer(self._context.clock))
-        self._replies.begin(exchange)
+        for order in orders:
+            self._replies.ask(order.local_batch.client, exchange)
         self._context.tasks.create_task(self._send_orders(self._attempt, orders))
 
     def receive(self, session: Session, header: wire.Tensor, payload: memoryview) -> messages.Event | None:
         """Receive a chunk of a client's answer; return an event if the answer is complete.
 
-        An unexpected chunk is counted and dropped.
+        A late chunk is counted and dropped.
 
         Raises:
-            ProtocolViolation: the chunk is out of order.
+            ProtocolViolation: the chunk is out of order, replayed or unasked, or one of too many late ones.
         """
         attempt, exchange = self._attempt, messages.ExchangeId(header.step, header.attempt)
         of = Pass.BACKWARD if header.kind == wire.Tensor.CLIENT_GRADIENT else Pass.FORWARD
@@ -114,7 +115,7 @@ class StepRunner:
         )
         if attempt is None or client is None:
             reason = self._replies.classify(session.client_id, of, exchange)
-            self._context.faults.ignored(session.client_id, reason)
+            self._context.faults.unexpected(session.client_id, reason, exchange)
             return None
         if not client.receive(header, payload):
             return None

@@ -227,6 +227,7 @@ class TrainingServer:
             context.clock,
             context.features,
             self._spec.data.inputs,
+            self._spec.fault_tolerance.client_timeout_seconds,
         )
 
     def _context(

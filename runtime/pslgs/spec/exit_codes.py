@@ -28,5 +28,7 @@ class ExitCode(IntEnum):
     """Clients sent values that are not finite, and ``faultTolerance.onNonFinite`` ends the job."""
     DROPPED = 10
     """The server dropped this client, because it sent values that are not finite."""
+    HOSTILE_CLIENT = 11
+    """A client violated the protocol, and ``faultTolerance.onHostile`` is Fail."""
     INTERRUPTED = 75
     """A signal stopped the process; a checkpoint has been written and the run can be resumed."""

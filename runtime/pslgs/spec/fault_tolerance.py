@@ -1,4 +1,4 @@
-"""Fault tolerance settings: quorum, time-outs, and reactions to lost clients and non-finite values."""
+"""Fault tolerance settings: quorum, time-outs, and reactions to lost, faulty and hostile clients."""
 
 import re
 from enum import StrEnum
@@ -27,6 +27,14 @@ class OnNonFinite(StrEnum):
     FAIL = "Fail"
 
 
+class OnHostile(StrEnum):
+    """Reactions to a client that violates the protocol."""
+
+    DROP_CLIENT = "DropClient"
+    EXCLUDE_CLIENT = "ExcludeClient"
+    FAIL = "Fail"
+
+
 def _count_or_percentage(value: object) -> object:
     """Validate the union as a whole, because pydantic would report one violation for each of its types."""
     number = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= INT32_MAX
@@ -44,7 +52,7 @@ CountOrPercentage = Annotated[
 
 
 class FaultTolerance(SpecModel):
-    """How the job deals with lost and slow clients, and with non-finite values."""
+    """How the job deals with lost, slow and hostile clients, and with non-finite values."""
 
     min_available_clients: CountOrPercentage = Field(
         default=1,
@@ -70,7 +78,15 @@ class FaultTolerance(SpecModel):
         default=OnNonFinite.DROP_CLIENT,
         description="Reaction to values from a client that are infinite, NaN or too large to compute with. "
         "Nothing of the step is applied. DropClient: drop the client and repeat the step without it; the "
-        "third time ends the job. SkipStep: leave out the step's samples in this epoch. Fail: end the job.",
+        "second time, it stays excluded until the server is restarted, and the third such client ends the "
+        "job. SkipStep: leave out the step's samples in this epoch. Fail: end the job.",
+    )
+    on_hostile: OnHostile = Field(
+        default=OnHostile.DROP_CLIENT,
+        description="Reaction to a client that violates the protocol, as none of these programs does: "
+        "malformed messages, answers that nobody asked for or that were given before, floods. DropClient: "
+        "end its connection; the third time, it stays excluded until the server is restarted. "
+        "ExcludeClient: exclude it the first time. Fail: end the job.",
     )
 
     def quorum(self, expected_clients: int) -> int:

@@ -1,13 +1,14 @@
 """View of the clients of a job for metrics and status, which read it on demand."""
 
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from typing_extensions import override
 
 LIVE = "live"
 LOST = "lost"
-STATES = (LIVE, LOST)
+EXCLUDED = "excluded"
+STATES = (LIVE, LOST, EXCLUDED)
 
 
 class ClientView(Protocol):
@@ -24,6 +25,31 @@ class ClientView(Protocol):
 
     def remaining(self, client: str) -> int:
         """Return the number of samples that a client has left in this epoch; 0 for an unknown client."""
+
+
+class ClientFault(NamedTuple):
+    """What a client did wrong.
+
+    Attributes:
+        client: Its id, or its host if its id is not authenticated.
+        reason: The last fault as one word, a label of metrics.
+        message: The last fault as a sentence.
+        times: Number of its faults.
+    """
+
+    client: str
+    reason: str
+    message: str
+    times: int
+
+
+FaultView = Callable[[], Sequence[ClientFault]]
+"""Returns the faults of the clients that had one last, the newest first; may be called in any thread."""
+
+
+def no_faults() -> Sequence[ClientFault]:
+    """Return the faults of no clients."""
+    return ()
 
 
 class NoClients(ClientView):
@@ -47,7 +73,7 @@ class NoClients(ClientView):
 
 
 class ClientNames(Mapping[str, tuple[str, ...]]):
-    """State (live, lost) -> names of the clients in this state, sorted; read from the view on each access."""
+    """State (live, lost, excluded) -> names of its clients, sorted; read from the view on each access."""
 
     def __init__(self, view: ClientView) -> None:
         self._view = view

@@ -25,10 +25,14 @@ CLASS_SERIES = 20
 
 # Known reasons, whose series exist from the start with the value 0: Prometheus cannot detect the first
 # increase of a series that begins with 1.
-LOST_REASONS = ("absent", "disconnected", "non_finite", "replaced", "timeout")
+LOST_REASONS = ("absent", "disconnected", "excluded", "non_finite", "replaced", "timeout", "violation")
+CLIENT_FAULTS = frozenset({"excluded", "non_finite", "timeout", "violation"})
+"""Reasons of losses that the client itself caused."""
+
 ABORT_REASONS = ("client_lost", "diverged", "non_finite", "stopped")
 REFUSAL_REASONS = (
     "ClassesMismatch",
+    "Excluded",
     "ImplausibleClaim",
     "Impostor",
     "JobMismatch",
@@ -252,6 +256,13 @@ class ClientSeries:
             ["client", "metric"],
             registry=registry,
         )
+        self._client_faults = Counter(
+            "pslgs_client_faults",
+            "Losses of a client that it caused itself, by reason; kept when it is lost",
+            ["client", "reason"],
+            registry=registry,
+        )
+        self._with_faults: set[str] = set()
         self._metric_name = ""
         self.follow(self._clients)
 
@@ -282,12 +293,16 @@ class ClientSeries:
                 self._metric.labels(client, record.metric).set(value)
 
     def observe_client(self, record: ClientRecord) -> None:
-        """Add the series of a client that joined, or remove those of a lost one."""
+        """Add the series of a client that joined, or remove those of a lost one and count its fault."""
         if record.change != LOST:
             if self._ensure_series(record.client):
                 self._set_left_out(record.client, record.left_out)
-        elif record.client in self._with_series:
+            return
+        if record.client in self._with_series:
             self._remove_series(record.client)
+        if record.cause in CLIENT_FAULTS and len(self._with_faults | {record.client}) <= self._limit:
+            self._with_faults.add(record.client)
+            self._client_faults.labels(record.client, record.cause).inc()
 
     def _set_left_out(self, client: str, left_out: Mapping[str, int]) -> None:
         self._left_out.remove_by_labels({"client": client})

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, assert_never
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.metrics import is_better
 from pslgs.spec.server_phase import ServerPhase
-from pslgs.telemetry.client_view import ClientNames, NoClients
+from pslgs.telemetry.client_view import ClientNames, FaultView, NoClients, no_faults
 from pslgs.telemetry.records import (
     AbortRecord,
     CheckpointRecord,
@@ -99,7 +99,8 @@ class Status:
         deviation: Batch deviation of the last global batch, L1 distance 0 … 2.
         deviation_expected: Expected value of this deviation.
         deviation_bound: Bound that this deviation exceeds with a probability of at most 1 %.
-        clients: State (``live``, ``lost``) -> names of the clients in this state, sorted.
+        clients: State (``live``, ``lost``, ``excluded``) -> names of the clients in this state, sorted.
+        faults: Returns what clients did wrong, the newest first.
         throughput: Throughput over the last steps.
         last_checkpoint: The last checkpoint that was written.
         heartbeat: Unix time in seconds at which the event loop last ran.
@@ -130,6 +131,7 @@ class Status:
     deviation_expected: float | None = None
     deviation_bound: float | None = None
     clients: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: ClientNames(NoClients()))
+    faults: FaultView = no_faults
     throughput: Throughput = field(default_factory=Throughput)
     last_checkpoint: SavedCheckpoint | None = None
     heartbeat: float = 0.0
@@ -183,6 +185,7 @@ class Status:
             "deviationBound": _finite(self.deviation_bound),
             "samplesPerSecond": self.throughput.samples_per_second,
             "clients": {state: list(names) for state, names in self.clients.items()},
+            "clientFaults": [fault._asdict() for fault in self.faults()],
             "clientsExpected": self.clients_expected,
             "lastCheckpoint": checkpoint._asdict() if checkpoint else None,
             "heartbeat": self.heartbeat,

@@ -29,6 +29,10 @@ class ClientFailed(Exception):
     """A client reported that it cannot continue, for example because its data are damaged."""
 
 
+class Excluded(Exception):
+    """A client violated the protocol or sent unusable values before, and may not take part any more."""
+
+
 class TryLater(Exception):
     """A client is not admitted now, but may connect again later.
 
@@ -71,6 +75,7 @@ STATUS_OF_ERRORS: dict[type[Exception], grpc.StatusCode] = {
     IdentityMismatch: grpc.StatusCode.PERMISSION_DENIED,
     VersionMismatch: grpc.StatusCode.FAILED_PRECONDITION,
     ClientFailed: grpc.StatusCode.ABORTED,
+    Excluded: grpc.StatusCode.PERMISSION_DENIED,
     InputError: grpc.StatusCode.FAILED_PRECONDITION,
     TimeoutError: grpc.StatusCode.DEADLINE_EXCEEDED,
     TryLater: grpc.StatusCode.UNAVAILABLE,

@@ -61,7 +61,10 @@ HandleSession = Callable[[Session, Hello], Coroutine[Any, Any, None]]
 """Function that handles the session of a client; the stream ends when it returns."""
 
 OnRefused = Callable[[str, str, str], None]
-"""Function that is called with the host of a refused client, the name of the error and its message."""
+"""Function that is called with the name of a refused client, the name of the error and its message.
+
+The name is that in its certificate, or else its host.
+"""
 
 
 class GrpcServer:
@@ -89,9 +92,8 @@ class GrpcServer:
             identity: Identity for mutual TLS with clients of the same authority, requested anew for each
                 connection; None disables TLS.
             handle_session: Called for each admitted client.
-            on_refused: Called for each refused client, with its host instead of its id, which is not
-                verified.  It is not called for clients whose certificate is not from the authority, because
-                gRPC rejects them in the TLS handshake.
+            on_refused: Called for each refused client.  It is not called for clients whose certificate is
+                not from the authority, because gRPC rejects them in the TLS handshake and tells nobody.
             keepalive: Intervals of pings, which must be those of the clients.
         """
         self._address = address
@@ -146,16 +148,18 @@ class GrpcServer:
             await _abort(context, reason)
 
     async def _admit(self, context: Any) -> Session:  # noqa: ANN401 - as above
+        certified = None if self._identity is None else _certified_names(context)
         try:
             async with asyncio.timeout(HELLO_TIMEOUT_SECONDS):
                 message = await _read(context)
-            hello = check_hello(message, None if self._identity is None else _certified_names(context))
+            hello = check_hello(message, certified)
         except StreamEnded as reason:
             await _abort(context, reason)
         except tuple(STATUS_OF_ERRORS) as error:
             problem = str(error) or f"No hello came within {HELLO_TIMEOUT_SECONDS:.0f} s."
             if self._on_refused is not None:
-                self._on_refused(_host(context.peer()), refusal_reason(error), problem)
+                who = certified[0] if certified and len(certified) == 1 else _host(context.peer())
+                self._on_refused(who, refusal_reason(error), problem)
             await _abort(context, stream_ended(status_of(error), problem))
         await context.send_initial_metadata((ADMITTED,))
         # `stop` ends the sessions that exist; nothing may wait between this check and the new session.
