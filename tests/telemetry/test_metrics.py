@@ -59,6 +59,8 @@ SERVER = {
     "pslgs_epochs": ("gauge", set()),
     "pslgs_checkpoint_timestamp_seconds": ("gauge", set()),
     "pslgs_checkpoint_failures": ("counter", set()),
+    "pslgs_journal_waiting_records": ("gauge", set()),
+    "pslgs_journal_dropped_records": ("counter", set()),
     "pslgs_heartbeat_timestamp_seconds": ("gauge", set()),
     "pslgs_job": ("info", {"name", "architecture", "cut_layer", "strategy"}),
 }

@@ -18,6 +18,7 @@ from pslgs.spec.job import SplitTrainingJob
 from pslgs.spec.metrics import write_metric
 from pslgs.telemetry.client_view import ClientNames, ClientView, FaultView
 from pslgs.telemetry.journal import FILE_NAME, Journal
+from pslgs.telemetry.journal_writer import JournalWriter
 from pslgs.telemetry.metrics import JobLabels, JobSeries, ServerMetrics
 from pslgs.telemetry.records import (
     AbortRecord,
@@ -53,11 +54,13 @@ class RunRecorder:
         self.metrics = metrics
         self._initial = status
         self._journal = journal
+        self._writer = JournalWriter(journal, metrics)
         self._counted: Counter[tuple[str, str]] = Counter()
         self._excluded = 0
 
     def progress(self) -> dict[str, Any]:
         """Return what a checkpoint contains of the records, as JSON: figures, and bytes of the journal."""
+        self._writer.flush()
         return {"figures": kept_figures(self.status), "journal_bytes": self._journal.size}
 
     def resume_after(self, step: int, progress: Mapping[str, Any] | None) -> None:
@@ -82,8 +85,8 @@ class RunRecorder:
         )
 
     def write(self, record: Record) -> None:
-        """Write a record."""
-        self._journal.append(record)
+        """Write a record; the journal gets it later if its disk is full."""
+        self._writer.append(record)
         self.metrics.observe(record)
         self.status = next_status(self.status, record)
         self.metrics.set_phase(self.status.phase)
@@ -121,7 +124,7 @@ class RunRecorder:
 
     def close(self) -> None:
         """Close the journal."""
-        self._journal.close()
+        self._writer.close()
 
     def notice(self, text: str) -> None:
         """Show a notice in the status for the whole run, and log it."""

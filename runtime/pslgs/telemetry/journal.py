@@ -60,7 +60,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         _remove_incomplete_line(path)
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
+        self._size = self._file.seek(0, os.SEEK_END)
 
     def __enter__(self) -> Self:
         return self
@@ -72,13 +73,29 @@ class Journal:
 
     @property
     def size(self) -> int:
-        """Size of the file in bytes, which is the offset of the next record."""
-        return os.fstat(self._file.fileno()).st_size
+        """Size of all records in bytes, which is the offset of the next one."""
+        return self._size
 
     def append(self, record: Record) -> None:
-        """Append a record and flush it to the operating system."""
-        self._file.write(encode(record) + b"\n")
-        self._file.flush()
+        """Append a record.
+
+        Raises:
+            OSError: it cannot be written; the journal stays without it.
+        """
+        self.append_line(encode(record) + b"\n")
+
+    def append_line(self, line: bytes) -> None:
+        """Append an encoded record with its line break, as `append` does.
+
+        Raises:
+            OSError: it cannot be written; the journal stays without it.
+        """
+        if os.fstat(self._file.fileno()).st_size > self._size:
+            self._file.truncate(self._size)  # a part of a record, which a full disk left
+        rest = memoryview(line)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        self._size += len(line)
 
     def truncate_after(self, step: int, size: int | None = None) -> list[Record]:
         """Truncate the journal after the checkpoint of ``step``, from which the run resumes.
@@ -108,6 +125,7 @@ class Journal:
         if damaged:
             self._save_damaged_part(cut)
         self._file.truncate(cut)
+        self._size = cut
         os.fsync(self._file.fileno())
         return [*known, *kept]
 

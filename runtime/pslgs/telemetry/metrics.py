@@ -119,6 +119,14 @@ class ServerMetrics:
         """Count a message that was ignored; ``reason`` is ``late``, ``replayed`` or ``unasked``."""
         self._faults.ignored.count(reason)
 
+    def set_waiting_records(self, count: int) -> None:
+        """Set the number of records that could not be written to the journal yet."""
+        self._faults.waiting_records.set(count)
+
+    def count_dropped_records(self, count: int) -> None:
+        """Count records that are missing in the journal for good."""
+        self._faults.dropped_records.inc(count)
+
     def set_heartbeat(self, now: float) -> None:
         """Set the time of the last heartbeat of the event loop; ``now`` is Unix time in seconds."""
         self._heartbeat.set_known(now)

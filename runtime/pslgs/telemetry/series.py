@@ -156,7 +156,7 @@ class QualitySeries:
 
 
 class FaultSeries:
-    """Aborted steps, lost and refused clients, skipped samples, checkpoints."""
+    """Aborted steps, lost and refused clients, skipped samples, checkpoints and records."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def by_reason(name: str, what: str, known: Collection[str]) -> ReasonCounter:
@@ -184,6 +184,16 @@ class FaultSeries:
         )
         self._failures = Counter(
             "pslgs_checkpoint_failures", "Checkpoints that could not be written", registry=registry
+        )
+        self.waiting_records = Gauge(
+            "pslgs_journal_waiting_records",
+            "Records of metrics.jsonl that are kept in memory because they could not be written yet",
+            registry=registry,
+        )
+        self.dropped_records = Counter(
+            "pslgs_journal_dropped_records",
+            "Records of metrics.jsonl that were dropped because too many could not be written",
+            registry=registry,
         )
 
     def observe_client(self, record: ClientRecord) -> None:
