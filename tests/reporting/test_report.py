@@ -1,3 +1,4 @@
+import math
 import re
 from html.parser import HTMLParser
 
@@ -123,6 +124,28 @@ def test_the_figures_of_a_run_have_an_accuracy_only_if_there_is_one(accuracy, sh
     figures = dict(summary(tmp_path))
     assert [value for name, value in figures.items() if name == "final accuracy"] == shown
     assert figures["final Loss"] == "0.5"
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "shown"),
+    [
+        pytest.param([1.0, 0.25, 0.25], "Accuracy 50.0\N{NO-BREAK SPACE}%", id="one-determines-the-total"),
+        pytest.param([1.0], None, id="one-client"),
+        pytest.param([1.0, None, math.nan], None, id="one-known-value"),
+    ],
+)
+def test_the_figures_of_a_run_count_each_client_once_too(accuracies, shown, tmp_path):
+    clients = {
+        f"c{number}": ClientEvaluation(20_000, 0.5, value, {"Accuracy": value})
+        for number, value in enumerate(accuracies)
+    }
+    with Journal(tmp_path / "metrics.jsonl") as journal:
+        journal.append(
+            EvaluationRecord(
+                *(0.0, 1, 1, 8, 0.5, 0.99, clients), metric="Accuracy", metrics={"Accuracy": 0.99}
+            )
+        )
+    assert dict(summary(tmp_path)).get("mean of clients") == shown
 
 
 def test_all_charts_are_drawn(eventful):

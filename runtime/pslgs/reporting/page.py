@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pslgs.data.left_out import in_words
@@ -16,6 +15,7 @@ from pslgs.reporting.formatting import duration, moment, percent
 from pslgs.reporting.history import History
 from pslgs.reporting.timeline import events
 from pslgs.spec.errors import InputError
+from pslgs.spec.manifest import parse_yaml
 from pslgs.spec.metrics import Metric, write_metric
 from pslgs.telemetry.evaluation_details import EvaluationDetails
 from pslgs.telemetry.journal import FILE_NAME, read
@@ -141,8 +141,8 @@ def read_manifest(path: Path) -> Manifest:
     except (FileNotFoundError, UnicodeDecodeError):
         return Manifest("", {})
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError:
+        document = parse_yaml(text, str(path))
+    except InputError:
         document = None
     return Manifest(text, document if isinstance(document, Mapping) else {})
 
@@ -174,6 +174,8 @@ def _chosen_metric(history: History) -> Iterator[tuple[str, str]]:
     last = history.evaluations[-1]
     if last.metric != Metric.ACCURACY:
         yield f"final {last.metric}", write_metric(last.metric, last.value)
+    if last.mean_of_clients is not None:
+        yield "mean of clients", f"{last.metric} {write_metric(last.metric, last.mean_of_clients)}"
     if best is not last:
         value = write_metric(best.metric, best.value)
         yield f"best {best.metric}", f"{value}, epoch {best.epoch:,}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from pslgs.coordination.messages import ApplyUpdate
+from pslgs.json_text import parse_json
 from pslgs.sampling.deviation import BatchQuality
 from pslgs.telemetry.evaluation_details import EvaluationDetails
 
@@ -90,6 +91,16 @@ class EvaluationRecord:
         """Value of the metric by which models are compared; None if it is undefined or not finite."""
         value = self.metrics.get(self.metric)
         return value if value is not None and math.isfinite(value) else None
+
+    @property
+    def mean_of_clients(self) -> float | None:
+        """Mean of that metric over the clients, each counted once; None if fewer than two have it.
+
+        A client with many samples, or that only claims to have them, determines `value` but not this mean.
+        """
+        values = [each.metrics.get(self.metric) for each in self.clients.values()]
+        known = [value for value in values if value is not None and math.isfinite(value)]
+        return sum(known) / len(known) if len(known) > 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +250,7 @@ def decode(line: bytes) -> Record:
     Raises:
         ValueError: the line is not a JSON object, its kind is unknown, or a field is missing or invalid.
     """
-    document = json.loads(line)
+    document = parse_json(line)
     if not isinstance(document, dict) or str(document.get("kind")) not in _ADAPTERS:
         raise ValueError(f"not a record; its kind must be one of {', '.join(_ADAPTERS)}")
     try:
