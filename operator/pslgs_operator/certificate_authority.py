@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from cryptography.x509 import load_pem_x509_certificate, load_pem_x509_certificates
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificate
 
 from pslgs.identity.authority import CertificateAuthority
 from pslgs.identity.identity import AUTHORITY_FILE, CERTIFICATE_FILE, PRIVATE_KEY_FILE
+from pslgs.identity.pem import read_certificates, read_private_key
 from pslgs_operator import names
 from pslgs_operator.fields import mapping, moment, timestamp
 from pslgs_operator.training_job import TrainingJob
@@ -95,16 +95,16 @@ def _read_pair(
 ) -> CertificateAuthority | None:
     try:
         pair = CertificateAuthority(data[certificate], data[key])
-        public_key = load_pem_private_key(pair.private_key_pem, password=None).public_key()
-        parsed = load_pem_x509_certificate(pair.certificate_pem)
-    except (KeyError, ValueError, TypeError, UnsupportedAlgorithm):
+        public_key = read_private_key(pair.private_key_pem).public_key()
+        parsed = read_certificates(pair.certificate_pem)[0]
+    except (KeyError, ValueError):
         return None
     return pair if public_key == parsed.public_key() and parsed.not_valid_after_utc > now else None
 
 
 def _certificates(bundle: bytes) -> tuple[bytes, ...]:
     try:
-        return tuple(each.public_bytes(Encoding.PEM) for each in load_pem_x509_certificates(bundle))
+        return tuple(each.public_bytes(Encoding.PEM) for each in read_certificates(bundle))
     except ValueError:
         return ()
 

@@ -1,5 +1,6 @@
 """Identities are kept in folders, as Kubernetes mounts them from Secrets."""
 
+import base64
 import stat
 from dataclasses import replace
 from datetime import timedelta
@@ -60,3 +61,22 @@ def test_a_key_of_another_certificate_is_refused(authority, identity, now, tmp_p
     replace(identity, private_key_pem=other.private_key_pem).save(tmp_path)
     with pytest.raises(InputError, match=r"tls\.key: does not belong to tls\.crt"):
         Identity.load(tmp_path)
+
+
+def test_a_certificate_that_is_changed_anywhere_is_read_or_named_in_the_error(identity, tmp_path):
+    """A change may leave one of an unknown version, or whose key is of no known kind."""
+    lines = identity.certificate_pem.decode().splitlines()
+    der = base64.b64decode("".join(lines[1:-1]))
+    refused = 0
+    for position in range(len(der)):
+        changed = bytes([*der[:position], der[position] ^ 0x15, *der[position + 1 :]])
+        pem = "\n".join((lines[0], base64.encodebytes(changed).decode().strip(), lines[-1], ""))
+        for name in ("tls.crt", "ca.crt"):
+            identity.save(tmp_path)
+            (tmp_path / name).write_text(pem)
+            try:
+                Identity.load(tmp_path)
+            except InputError as error:
+                refused += 1
+                assert "tls.crt" in str(error) or "ca.crt" in str(error)  # noqa: PT017 - may be accepted
+    assert refused > len(der) // 4

@@ -32,6 +32,9 @@ def violation(path: Path) -> Violation:
         pytest.param("1_000", 1000, id="underscore"),
         pytest.param("0x10", 16, id="hexadecimal"),
         pytest.param("010", 8, id="octal"),
+        pytest.param("0x_", "0x_", id="hexadecimal-without-digits"),
+        pytest.param("0b__", "0b__", id="binary-without-digits"),
+        pytest.param("0b_1", 1, id="binary"),
         pytest.param("-3", -3, id="negative"),
         pytest.param(".5", 0.5, id="leading-point"),
         pytest.param("yes", True, id="yes"),
@@ -63,6 +66,12 @@ def test_a_number_survives_json_and_yaml(number: float) -> None:
             "a: !!python/object:os.system {}\n", 1, "could not determine a constructor", id="python-object"
         ),
         pytest.param("a: *b\n", 1, "undefined alias", id="unknown-alias"),
+        pytest.param("a: 1\nb: " + "1" * 5000 + "\n", 2, "cannot be read as int", id="long-number"),
+        pytest.param("a: 1\nb: !!int x\n", 2, "cannot be read as int (quote it", id="no-integer"),
+        pytest.param("a: !!bool x\n", 1, "cannot be read as bool", id="no-truth-value"),
+        pytest.param("a: !!timestamp x\n", 1, "cannot be read as timestamp", id="no-time"),
+        pytest.param("a:\n  " + "[" * 1000, 2, "nested more than 64 levels deep", id="deep-list"),
+        pytest.param("\n".join(" " * n + "a:" for n in range(200)), 64, "nested more", id="deep-mapping"),
     ],
 )
 def test_bad_yaml_is_told_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
@@ -109,6 +118,10 @@ def test_several_documents_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text("a: 1\n---\nb: 1\n")
     assert violation(path) == Violation(str(path), "holds 2 documents; give one manifest per file")
+
+
+def test_the_deepest_manifest_that_is_read_is_deeper_than_any_needs_to_be() -> None:
+    assert parse_yaml("[" * 64 + "]" * 64, "here")
 
 
 def test_separators_around_one_document_are_fine() -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from pslgs.atomic_file import replacing
 from pslgs.comparison.trial import ComparisonOptions, Trial, TrialResult, trial_document, trial_from_document
+from pslgs.json_text import parse_json
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import SplitTrainingJob
 
@@ -136,7 +137,7 @@ def all_of(store: TrialStore, trials: Sequence[Trial]) -> list[TrialResult]:
 
 def _read(file: Path) -> Mapping[str, object]:
     try:
-        document = json.loads(file.read_bytes())
+        document = parse_json(file.read_bytes())
     except (FileNotFoundError, ValueError):
         return {}
     return document if isinstance(document, dict) else {}

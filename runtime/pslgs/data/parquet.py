@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from pslgs.data.left_out import LeftOut
 from pslgs.data.samples import DEFAULT_FORM, SampleForm
 from pslgs.data.source import DamagedSampleError, named_labels, nfc
 from pslgs.data.stored_input import column_of, forms_of, load_row, stored_inputs
+from pslgs.json_text import parse_json
 from pslgs.model_inputs import Inputs
 from pslgs.spec.data import DataSource
 from pslgs.spec.errors import InputError
@@ -420,7 +420,7 @@ def _stored_class_names(schema: pa.Schema, label_column: str) -> tuple[str, ...]
     if stored is None:
         return None
     try:
-        names = json.loads(stored)["info"]["features"][label_column]["names"]
+        document: Any = parse_json(stored)
+        return nfc([*map(str, document["info"]["features"][label_column]["names"])])
     except (ValueError, LookupError, TypeError):
         return None
-    return nfc([*map(str, names)])

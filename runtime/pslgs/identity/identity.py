@@ -9,9 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from pslgs.identity.pem import read_certificates, read_private_key
 from pslgs.spec.errors import InputError, Violation
 
 CERTIFICATE_FILE = "tls.crt"
@@ -135,8 +134,8 @@ def _check(identity: Identity, folder: Path) -> None:
     _certificate(folder / AUTHORITY_FILE, identity.ca_pem)
     path = str(folder / PRIVATE_KEY_FILE)
     try:
-        key = load_pem_private_key(identity.private_key_pem, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        key = read_private_key(identity.private_key_pem)
+    except ValueError as error:
         raise InputError.at(path, "is not an unencrypted PEM private key; issue a new identity") from error
     if key.public_key() != certificate.public_key():
         raise InputError.at(path, f"does not belong to {CERTIFICATE_FILE} beside it; issue a new identity")
@@ -144,6 +143,6 @@ def _check(identity: Identity, folder: Path) -> None:
 
 def _certificate(path: Path, pem: bytes) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate(pem)
+        return read_certificates(pem)[0]
     except ValueError as error:
         raise InputError.at(str(path), "is not a PEM certificate; issue a new identity") from error

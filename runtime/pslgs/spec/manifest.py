@@ -20,6 +20,29 @@ class _Loader(yaml.SafeLoader):
     `SafeLoader` does none of these.
     """
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > _DEPTH_LIMIT:
+            raise yaml.MarkedYAMLError(
+                problem=f"it is nested more than {_DEPTH_LIMIT} levels deep",
+                problem_mark=self.current_event.start_mark,
+            )
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - PyYAML's signature
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:
+            kind = node.tag.rpartition(":")[2]
+            raise _error_at(node, f"a value cannot be read as {kind} (quote it if it is text)") from error
+
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401 - PyYAML's signature
         node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
@@ -36,9 +59,12 @@ def _error_at(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
+_DEPTH_LIMIT: Final = 64
+"""Levels of a document; a manifest needs about ten, and Python's own limit is no error of a user."""
+
 _KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
 _NUMBER_TAGS = {"tag:yaml.org,2002:" + kind for kind in ("int", "float", "timestamp")}
-_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0b[01_]+|0[0-7_]+)$")
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*|0x_*[0-9a-fA-F][0-9a-fA-F_]*|0b_*[01][01_]*|0[0-7_]+)$")
 _REAL = re.compile(
     r"([-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"
 )

@@ -6,13 +6,14 @@ import re
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pslgs.json_text import parse_json
 from pslgs.spec.errors import InputError
 
 _NESTED: Final = ("state_dict", "model_state_dict", "model", "weights", "net", "network")
@@ -108,7 +109,8 @@ def _in_folder(folder: Path, path: str) -> Path:
 def _load_parts(index: Path, path: str) -> dict[str, Tensor]:
     """Load the safetensors files that an index names."""
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        document: Any = parse_json(index.read_bytes())
+        names = set(document["weight_map"].values())
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as failure:
         raise InputError.at(path, f"'{index}' is not an index of safetensors files.") from failure
     loaded: dict[str, Tensor] = {}

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pslgs.atomic_file import sync
+from pslgs.json_text import parse_json
 from pslgs.splitting.weights_file import independent_tensors
 
 STATE = "state.json"
@@ -84,7 +85,7 @@ def _write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    document = json.loads(path.read_text())
+    document = parse_json(path.read_bytes())
     if not isinstance(document, dict):
         raise ValueError(f"{path.name} is not a JSON object")  # noqa: TRY004 - the content is wrong, not a type
     return document
