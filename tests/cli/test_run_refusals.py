@@ -1,5 +1,6 @@
 """`pslgs run` refuses bad input with the field's path and exit code 2, before it starts a process."""
 
+import errno
 import shutil
 import socket
 from pathlib import Path
@@ -10,6 +11,8 @@ import yaml
 from typer.testing import CliRunner
 
 from pslgs.cli.main import app
+from pslgs.launch.run_folder import prepare_folder
+from pslgs.server.run_owner import only_server
 from pslgs.spec import ExitCode, load_job
 from pslgs.spec.definition import training_definition
 from pslgs.training.checkpoint import CheckpointStore
@@ -149,7 +152,32 @@ def test_a_resume_with_another_training_is_refused_and_leaves_the_folder_unchang
     assert not (run / "machine.json").exists()
 
 
+def test_a_run_whose_server_still_writes_is_not_resumed(folder):
+    run = folder / "old"
+    run.mkdir()
+    (run / "job.yaml").write_text("as it was")
+    with only_server(run):
+        result = invoke("--resume", "--output", "old")
+    assert result.exit_code == ExitCode.BAD_INPUT
+    assert "error: --resume: another server trains in 'old'" in result.stderr
+    assert (run / "job.yaml").read_text() == "as it was"
+
+
 def test_a_resume_without_a_run_is_refused(folder):
     result = invoke("--output", "nothing", "--resume")
     assert result.exit_code == ExitCode.BAD_INPUT
     assert "there is no run in nothing" in result.stderr
+
+
+def test_a_manifest_that_cannot_be_written_leaves_that_of_the_run(folder, monkeypatch):
+    prepare_folder(folder / "run", {"of": "the run"}, 3)
+    before = (folder / "run" / "job.yaml").read_text()
+
+    def full(path: Path, text: str, **_: object) -> int:
+        path.write_bytes(b"{")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        prepare_folder(folder / "run", {"of": "another"}, 3)
+    assert (folder / "run" / "job.yaml").read_text() == before

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pslgs.server.run_owner import OWNER_FILE, SET_ASIDE, claim_run_folder
+from pslgs.server.run_owner import LOCK_FILE, OWNER_FILE, SET_ASIDE, claim_run_folder, only_server
 
 
 @pytest.fixture
@@ -38,6 +38,12 @@ def test_another_job_that_starts_afresh_sets_the_training_aside(run):
     (run / "checkpoints" / "step-3").mkdir(parents=True)
     assert claim_run_folder(run, "second", start_afresh=True) == ""
     assert names(run / "checkpoints") == {"step-3"}
+
+
+def test_the_lock_of_the_server_stays_in_the_folder(run):
+    with only_server(run):
+        claim_run_folder(run, "second", start_afresh=True)
+    assert names(run) == {LOCK_FILE, OWNER_FILE, SET_ASIDE}
 
 
 def test_only_the_last_training_is_kept_aside(run):

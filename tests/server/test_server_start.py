@@ -1,6 +1,7 @@
 """A server's start: what its HTTP port answers while the checkpoint is read, and what the run remembers."""
 
 import asyncio
+import errno
 import json
 import signal
 import threading
@@ -17,8 +18,9 @@ import torch
 from pslgs.process.termination_message import ExitStatus, TerminationMessage
 from pslgs.server import main, run_checkpoint
 from pslgs.server.options import ServerOptions
+from pslgs.server.run_owner import LOCK_FILE, RunFolderInUse, only_server
 from pslgs.spec import ExitCode, InputError, SplitTrainingJob, parse_job
-from pslgs.telemetry.journal import read
+from pslgs.telemetry.journal import Journal, read
 from pslgs.telemetry.records import CheckpointRecord, FinishRecord, StepRecord
 from pslgs.training.checkpoint import CheckpointStore
 from server.checkpoints import coordinator_state, trained_model
@@ -199,6 +201,16 @@ async def test_a_notice_of_the_start_is_beside_that_of_an_earlier_job(run):
     assert str(notice).endswith("; ignores spec.x")
 
 
+async def test_a_second_server_on_a_run_folder_touches_nothing_in_it(run):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with only_server(run):
+        for start in (options(run), options(run, job_uid="new")):
+            with pytest.raises(RunFolderInUse, match=f"another server trains in '{run}'; wait for its end"):
+                await main.run_server(job(), start, TerminationMessage())
+    (run / LOCK_FILE).unlink()
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
 async def test_a_file_in_place_of_the_checkpoint_folder_is_bad_input(tmp_path):
     (tmp_path / "checkpoints").write_text("")
     with pytest.raises(InputError, match=r"checkpoint folder .*checkpoints cannot be read"):
@@ -227,3 +239,25 @@ async def test_a_run_that_falls_back_to_an_older_checkpoint_forgets_the_steps_af
         assert (await ports.status())["step"] == STEPS
     records = read(run / "metrics.jsonl")
     assert [record.step for record in records if isinstance(record, StepRecord)] == [1, 2, 3, 4]
+
+
+async def test_a_disk_that_is_full_for_a_while_costs_no_record(monkeypatch, run):
+    recorder = main.open_recorder(job(), options(run), main.ProcessRegistry())
+    recorder.resume_after(STEPS, None)
+    append, full = Journal.append_line, True
+
+    def append_if_possible(journal: Journal, line: bytes) -> None:
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(journal, line)
+
+    monkeypatch.setattr(Journal, "append_line", append_if_possible)
+    for number in (STEPS + 1, STEPS + 2):
+        recorder.write(step(number))
+    assert recorder.status.step == STEPS + 2
+    full = False
+    noted = recorder.progress()["journal_bytes"]
+    recorder.close()
+    assert noted == (run / "metrics.jsonl").stat().st_size
+    records = read(run / "metrics.jsonl")
+    assert [record.step for record in records if isinstance(record, StepRecord)] == [1, 2, 3, 4, 5, 6]

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from pslgs.launch.local_clients import LocalClient
 from pslgs.launch.processes import Child, Entry
 from pslgs.launch.progress import ProgressView, fetch_status
 from pslgs.launch.run_folder import JOB_FILE, Cores
+from pslgs.launch.scratch_folder import scratch_folder
 from pslgs.process.signals import stop_reason
 from pslgs.process.tasks import task_group
 from pslgs.spec import ExitCode, InputError, JobSpec, Tls
@@ -77,9 +77,9 @@ async def run_locally(run: LocalRun, view: ProgressView) -> Outcome:
 
     On SIGINT or SIGTERM the server is stopped; it saves a checkpoint and ends the clients' sessions.
     """
-    with tempfile.TemporaryDirectory(prefix="pslgs-") as identities, stop_reason(with_parent=False) as stop:
-        _issue_certificates(Path(identities), run.name, [client.client_id for client in run.clients])
-        server, clients = _children(run, Path(identities), free_port())
+    with scratch_folder() as identities, stop_reason(with_parent=False) as stop:
+        _issue_certificates(identities, run.name, [client.client_id for client in run.clients])
+        server, clients = _children(run, identities, free_port())
         try:
             code = await _supervise(run, view, stop, server, clients)
             return _outcome(code, server, clients)

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import yaml
 
+from pslgs.atomic_file import replacing
+from pslgs.json_text import parse_json
 from pslgs.process.machine import available_cores
+from pslgs.server.run_owner import RunFolderInUse, only_server
 from pslgs.spec import InputError
 
 JOB_FILE = "job.yaml"
@@ -31,7 +34,8 @@ def choose_folder(name: str, output: Path | None, *, resume: bool) -> Path:
     """Return the folder of a run: ``output``, or by default one under ``runs/`` named after the job.
 
     Raises:
-        InputError: the folder has a run and ``resume`` is false, or it has none and ``resume`` is true.
+        InputError: the folder has a run and ``resume`` is false, or it has none and ``resume`` is true, or
+            a server still writes to it.
     """
     if output is None:
         existing = _existing_runs(name)
@@ -44,7 +48,19 @@ def choose_folder(name: str, output: Path | None, *, resume: bool) -> Path:
         raise InputError.at(
             "--output", f"{output} has a run already; resume it with --resume, or name another folder"
         )
+    if resume:
+        _check_unused(output)
     return output
+
+
+def _check_unused(folder: Path) -> None:
+    try:
+        with only_server(folder):
+            pass
+    except RunFolderInUse as error:
+        raise InputError.at("--resume", str(error)) from error
+    except OSError:
+        pass  # what does not let the folder be written is reported when it is
 
 
 def prepare_folder(folder: Path, document: object, clients: int) -> Cores:
@@ -58,20 +74,41 @@ def prepare_folder(folder: Path, document: object, clients: int) -> Cores:
     Returns:
         The numbers of cores; those of the first start if the run is resumed.
 
-
     Raises:
+        InputError: the numbers of cores of the first start cannot be read.
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    (folder / JOB_FILE).write_text(text, encoding="utf-8")
+    _write(folder / JOB_FILE, text)
     machine = folder / MACHINE_FILE
     if machine.exists():
-        return Cores(**json.loads(machine.read_text(encoding="utf-8")))
+        return _read_cores(machine)
     available = available_cores()
     cores = Cores(server=available, client=max(1, available // clients))
-    machine.write_text(json.dumps(asdict(cores)), encoding="utf-8")
+    _write(machine, json.dumps(asdict(cores)))
     return cores
+
+
+def _read_cores(machine: Path) -> Cores:
+    match _json_of(machine):
+        case {"server": int(server), "client": int(client)} if min(server, client) > 0:
+            return Cores(server, client)
+        case _:
+            raise InputError.at(str(machine), "is damaged; remove it to choose the numbers of cores anew")
+
+
+def _json_of(file: Path) -> object:
+    try:
+        return parse_json(file.read_bytes())
+    except ValueError:
+        return None
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a whole file, or leave the old one: a resumed run reads the manifest from it."""
+    with replacing(file) as new:
+        new.write_text(text, encoding="utf-8")
 
 
 def weights_of(run: Path) -> Path:

@@ -27,7 +27,7 @@ from pslgs.server.client_faults import ClientFaults
 from pslgs.server.options import ServerOptions
 from pslgs.server.recorder import RunRecorder, open_recorder
 from pslgs.server.run_checkpoint import CHECKPOINTS, prepare_run_folder
-from pslgs.server.run_owner import claim_run_folder
+from pslgs.server.run_owner import claim_run_folder, only_server
 from pslgs.server.session_handler import StartupGate
 from pslgs.server.statements import ClassNames, Statements
 from pslgs.server.training_server import TrainingServer
@@ -63,10 +63,17 @@ async def run_server(
     Raises:
         InputError: the manifest, its files or the checkpoints cannot be used; this user may not write to the
             run folder; or a port is in use.
+        RunFolderInUse: another server writes to the run folder.
         OSError: the run folder cannot be written for another reason.
     """
-    registry = ProcessRegistry()
-    run = prepare_run_folder(options.run)
+    with only_server(prepare_run_folder(options.run)):
+        return await _run_server(job, options, termination)
+
+
+async def _run_server(
+    job: SplitTrainingJob, options: ServerOptions, termination: TerminationMessage
+) -> ExitStatus:
+    registry, run = ProcessRegistry(), options.run
     claimed = claim_run_folder(run, options.job_uid, start_afresh=job.spec.checkpoint.start_afresh)
     recorder = open_recorder(job, options, registry)
     if notices := list(filter(None, (claimed, options.notice))):

@@ -1,16 +1,42 @@
-"""Whose training a run folder holds: a volume outlives the SplitTrainingJob that wrote to it."""
+"""Whose training a run folder holds: one server at a time, and a volume outlives its SplitTrainingJob."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from pslgs.atomic_file import replacing
+from pslgs.file_lock import locked
 from pslgs.server.run_checkpoint import CHECKPOINTS
 
 OWNER_FILE: Final = "job-uid"
+LOCK_FILE: Final = "server.lock"
+"""File that a server locks as long as it writes to the run folder; it stays there."""
 SET_ASIDE: Final = "replaced"
 """Subfolder with the previous training, after ``checkpoint.startAfresh`` has begun a new one."""
 _PARTIAL: Final = f"{SET_ASIDE}.partial"
+
+
+class RunFolderInUse(RuntimeError):  # noqa: N818 - says what the folder is
+    """Another server writes to the run folder."""
+
+
+@contextmanager
+def only_server(run: Path) -> Iterator[None]:
+    """Keep other servers from writing to a run folder while the block runs.
+
+    Raises:
+        RunFolderInUse: another server does.
+        OSError: the folder cannot be written.
+    """
+    try:
+        with locked(run / LOCK_FILE):
+            yield
+    except BlockingIOError as error:
+        raise RunFolderInUse(
+            f"another server trains in '{run}'; wait for its end or stop it, or use another folder"
+        ) from error
 
 
 def claim_run_folder(run: Path, job_uid: str, *, start_afresh: bool) -> str:
@@ -56,7 +82,7 @@ def _set_aside(run: Path) -> None:
     unfinished.mkdir(exist_ok=True)
     # The checkpoints come last: as long as they are here, the next start moves what is left.
     for entry in sorted(run.iterdir(), key=lambda entry: entry.name == CHECKPOINTS):
-        if entry.name not in {_PARTIAL, SET_ASIDE, OWNER_FILE}:
+        if entry.name not in {_PARTIAL, SET_ASIDE, OWNER_FILE, LOCK_FILE}:
             entry.rename(unfinished / entry.name)
     _finish_setting_aside(run)
 
