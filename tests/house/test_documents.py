@@ -49,11 +49,15 @@ def test_every_target_is_phony(root: Path) -> None:
     [
         "README.md",
         "CONTRIBUTING.md",
+        "SECURITY.md",
         "docs/architecture.md",
+        "docs/evaluation.md",
+        "docs/images.md",
         "docs/install.md",
         "docs/kueue.md",
         "docs/protocol.md",
         "docs/rbac.md",
+        "docs/security.md",
         "docs/versions.md",
     ],
     ids=str,
@@ -61,6 +65,24 @@ def test_every_target_is_phony(root: Path) -> None:
 def test_every_link_to_a_file_leads_somewhere(document: str, root: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (root / document).read_text())
     assert [link for link in links if not ((root / document).parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", ["SECURITY.md", "docs/protocol.md", "docs/security.md"], ids=str)
+def test_every_link_to_a_section_leads_to_a_heading(document: str, root: Path) -> None:
+    here = root / document
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", here.read_text())
+    assert links
+    assert [
+        (file, section)
+        for file, section in links
+        if section not in sections((here.parent / file) if file else here)
+    ] == []
+
+
+def sections(document: Path) -> set[str]:
+    """Return the names by which links refer to the headings of a document."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_changelog_tells_of_the_version(root: Path, project: dict[str, Any]) -> None:
