@@ -21,7 +21,7 @@ GENERATED := runtime/pslgs/transport/v1/training_pb2.py runtime/pslgs/transport/
 		$(addprefix files/,splittrainingjobs.yaml dashboards/fleet.json dashboards/training-health.json))
 PROTOC := $(BIN)/python -m grpc_tools.protoc --proto_path=runtime runtime/pslgs/transport/v1/training.proto
 
-.PHONY: help run test test-fast cluster e2e e2e-smoke lint format verify bench bench-operator generate requirements clean
+.PHONY: help run test test-fast cluster e2e e2e-smoke lint format verify bench bench-operator generate requirements licences sbom clean
 
 help: ## Print the targets.
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -83,6 +83,12 @@ requirements: $(INSTALLED) ## Pin the requirements; UPGRADE=1 takes the newest v
 	$(COMPILE) pyproject.toml --extra runtime --constraints requirements/dev.txt --output-file requirements/runtime.txt
 	$(COMPILE) pyproject.toml --extra operator --constraints requirements/dev.txt --output-file requirements/operator.txt
 	$(COMPILE) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
+
+licences: $(INSTALLED) ## Print the licences of all pinned packages, and fail where one is not allowed.
+	$(BIN)/python -m images.licences requirements/*.txt
+
+sbom: $(INSTALLED) ## Write SBOMs of both images (CycloneDX) into dist/; builds them first, as `make cluster` does.
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(CLUSTER) sbom dist
 
 clean: ## Remove the environment, caches and build results; runs are kept.
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

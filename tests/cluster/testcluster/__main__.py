@@ -25,6 +25,7 @@ from cluster.testcluster import (
 from cluster.testcluster.audit import AuditLog
 from cluster.testcluster.layout import BIN, MAX_INSTANCES, Instance, Node
 from cluster.testcluster.process import ClusterError, Processes
+from cluster.testcluster.sboms import write_sboms
 
 NODE_ACTIONS: dict[str, Callable[[Node], None]] = {
     "on": machine.power_on,
@@ -66,6 +67,10 @@ def _load(instance: Instance, arguments: argparse.Namespace) -> None:
 
 def _app_images(_: Instance, __: argparse.Namespace) -> None:
     print(*appimages.ensure(appimages.OPERATOR, appimages.RUNTIME), sep="\n")
+
+
+def _sboms(_: Instance, arguments: argparse.Namespace) -> None:
+    print(*write_sboms(arguments.folder), sep="\n")
 
 
 def _base_image(_: Instance, __: argparse.Namespace) -> None:
@@ -131,6 +136,8 @@ def _parser() -> argparse.ArgumentParser:
     command("requests", _requests, "count the API server's requests")
     command("base-image", _base_image, "make a Debian base image with Python in buildah's store")
     command("images", _app_images, "build the project's images and put them into the store")
+    sboms = command("sbom", _sboms, "write the SBOMs of the project's images into a folder")
+    sboms.add_argument("folder", type=Path)
     command("load", _load, "import images into the nodes").add_argument("archives", nargs="+", type=Path)
     node = command("node", _node, "cut a node's power or cable, give it back, or add one")
     node.add_argument("action", choices=[*NODE_ACTIONS, "add"])

@@ -54,13 +54,18 @@ def ensure(*wanted: AppImage) -> list[str]:
         ClusterError: a build failed.
     """
     with locked("app-images"):
-        references = [image.reference() for image in wanted]
-        for image, reference in zip(wanted, references, strict=True):
-            if reference not in tags():
-                _build(image, reference)
-                _forget_others(image, reference)
+        references = [built(image) for image in wanted]
         hand_over(*references)
     return references
+
+
+def built(image: AppImage) -> str:
+    """Build an image if it has changed; return its reference."""
+    reference = image.reference()
+    if reference not in tags():
+        _build(image, reference)
+        _forget_others(image, reference)
+    return reference
 
 
 def _build(image: AppImage, reference: str) -> None:
