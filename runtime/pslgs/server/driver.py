@@ -185,7 +185,7 @@ class CoordinatorDriver:
                 recorder.write(ClientRecord(now, step, client, "joined", reason, samples, left_out=left_out))
             case messages.ReportLost(client, kind, reason):
                 recorder.write(ClientRecord(now, step, client, "lost", reason, cause=kind))
-                if kind in CLIENT_FAULTS:
+                if kind in CLIENT_FAULTS - {"violation"}:  # that was noted as a refusal
                     self._context.faults.note(client, kind, reason)
             case messages.ReportExcluded(client, reason):
                 recorder.exclude(client, reason)

@@ -36,6 +36,7 @@ REFUSAL_REASONS = (
     "ImplausibleClaim",
     "Impostor",
     "JobMismatch",
+    "NoHello",
     "ProtocolViolation",
     "ShapeMismatch",
     "TimeoutError",

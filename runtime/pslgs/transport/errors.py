@@ -94,6 +94,9 @@ _REFUSALS = frozenset(
     }
 )
 
+NO_HELLO = "NoHello"
+"""Reason in metrics of a client whose stream ended before its Hello."""
+
 _REFUSAL_REASONS: dict[type[Exception], str] = {IdentityMismatch: "Impostor", MissingIdentity: "Unidentified"}
 """Reasons in metrics that are not the name of the error."""
 

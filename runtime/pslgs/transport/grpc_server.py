@@ -5,7 +5,7 @@ import errno
 import itertools
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
@@ -15,6 +15,7 @@ import grpc.aio
 from pslgs.identity.identity import Identity, IdentitySource
 from pslgs.transport.errors import (
     CONNECTION_LOST,
+    NO_HELLO,
     STATUS_OF_ERRORS,
     StreamEnded,
     TryLater,
@@ -38,6 +39,7 @@ from pslgs.transport.stream import Stream
 from pslgs.transport.v1.training_pb2 import Hello
 
 _STOPPING = "The server is stopping."
+_LEFT_EARLY = "It left before its Hello, or sent a message that is too long for gRPC."
 _logger = logging.getLogger(__name__)
 
 
@@ -153,13 +155,15 @@ class GrpcServer:
             async with asyncio.timeout(HELLO_TIMEOUT_SECONDS):
                 message = await _read(context)
             hello = check_hello(message, certified)
+        except asyncio.CancelledError:  # grpc.aio cancels this when the connection is gone
+            self._refuse(context, certified, NO_HELLO, _LEFT_EARLY)
+            raise
         except StreamEnded as reason:
+            self._refuse(context, certified, NO_HELLO, _LEFT_EARLY)
             await _abort(context, reason)
         except tuple(STATUS_OF_ERRORS) as error:
             problem = str(error) or f"No hello came within {HELLO_TIMEOUT_SECONDS:.0f} s."
-            if self._on_refused is not None:
-                who = certified[0] if certified and len(certified) == 1 else _host(context.peer())
-                self._on_refused(who, refusal_reason(error), problem)
+            self._refuse(context, certified, refusal_reason(error), problem)
             await _abort(context, stream_ended(status_of(error), problem))
         await context.send_initial_metadata((ADMITTED,))
         # `stop` ends the sessions that exist; nothing may wait between this check and the new session.
@@ -170,6 +174,17 @@ class GrpcServer:
         self._sessions[task] = session
         task.add_done_callback(self._end_session)
         return session
+
+    def _refuse(
+        self,
+        context: Any,  # noqa: ANN401 - as above
+        certified: Sequence[str] | None,
+        reason: str,
+        problem: str,
+    ) -> None:
+        if self._on_refused is not None:
+            who = certified[0] if certified and len(certified) == 1 else _host(context.peer())
+            self._on_refused(who, reason, problem)
 
     def _end_session(self, task: asyncio.Task[None]) -> None:
         session = self._sessions.pop(task)

@@ -19,6 +19,15 @@ MESSAGE_LIMIT = CHUNK_BYTES + (64 << 10)
 MERGED_BYTES = 64 << 10
 """Maximum size in bytes of a message into which several queued frames are merged."""
 
+HANDSHAKE_TIMEOUT_SECONDS = 30.0
+"""Maximum time of the handshakes of TLS and HTTP/2, after which a server closes the connection."""
+
+IDLE_SECONDS = 60.0
+"""Time without a stream after which a server closes a connection."""
+
+STREAMS_A_CONNECTION = 4
+"""Maximum number of streams on a connection; a client has one, and the next one when that has ended."""
+
 HELLO_TIMEOUT_SECONDS = 10.0
 """Maximum time until the server has received a Hello, and until the client has received the answer."""
 
@@ -81,6 +90,9 @@ def server_options(keepalive: Keepalive) -> Options:
     return [
         *_options(keepalive),
         ("grpc.so_reuseport", 0),
+        ("grpc.server_handshake_timeout_ms", _milliseconds(HANDSHAKE_TIMEOUT_SECONDS)),
+        ("grpc.max_connection_idle_ms", _milliseconds(IDLE_SECONDS)),
+        ("grpc.max_concurrent_streams", STREAMS_A_CONNECTION),
         ("grpc.http2.min_ping_interval_without_data_ms", minimum_interval),
     ]
 
