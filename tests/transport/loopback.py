@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pslgs.identity.identity import Identity, IdentitySource
 from pslgs.transport.client_connection import connect
 from pslgs.transport.errors import StreamEnded
-from pslgs.transport.grpc_server import GrpcServer, Session
+from pslgs.transport.grpc_server import GrpcServer, OnRefused, Session
 from pslgs.transport.messages import control_frame
 from pslgs.transport.settings import DEFAULT_KEEPALIVE, Keepalive
 from pslgs.transport.stream import Stream
@@ -74,6 +74,7 @@ async def serving(
     identity: Identity | IdentitySource | None = None,
     address: str = "127.0.0.1:0",
     keepalive: Keepalive = DEFAULT_KEEPALIVE,
+    on_refused: OnRefused = lambda *_: None,
 ) -> AsyncIterator[Served]:
     async def attend(session: Session, hello: Hello) -> None:
         served.sessions.put_nowait(session)
@@ -84,8 +85,9 @@ async def serving(
                 served.ended[session.number] = reason
                 served.all_ended.notify_all()
 
-    def refused(_who: str, reason: str, _problem: str) -> None:
+    def refused(who: str, reason: str, problem: str) -> None:
         served.refused[reason] += 1
+        on_refused(who, reason, problem)
 
     server = GrpcServer(address, source(identity), attend, on_refused=refused, keepalive=keepalive)
     served = Served(port=0, server=server, sessions=asyncio.Queue())
