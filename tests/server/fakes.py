@@ -10,9 +10,10 @@ async with fake_server() as server:
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +32,7 @@ from pslgs.server.recorder import RunRecorder
 from pslgs.spec import JobSpec, parse_job
 from pslgs.telemetry.journal import Journal
 from pslgs.telemetry.metrics import JobLabels, JobSeries, ServerMetrics
-from pslgs.telemetry.records import Record
+from pslgs.telemetry.records import Record, decode
 from pslgs.telemetry.status import Status
 from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.setup import TrainingSetup, build_setup
@@ -141,8 +142,8 @@ class RecordList(Journal):
     def __init__(self) -> None:
         self.records: list[Record] = []
 
-    def append(self, record: Record) -> None:
-        self.records.append(record)
+    def append_line(self, line: bytes) -> None:
+        self.records.append(decode(line))
 
     def close(self) -> None:
         pass
@@ -165,8 +166,14 @@ class BackgroundTasks(asyncio.TaskGroup):
         super().__init__()
         self.all: list[asyncio.Task[Any]] = []
 
-    def create_task(self, coro: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
-        task = super().create_task(coro, **options)
+    def create_task(
+        self,
+        coro: Generator[Any, None, Any] | Coroutine[Any, Any, Any],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[Any]:
+        task = super().create_task(coro, name=name, context=context)
         self.all.append(task)
         return task
 
