@@ -19,7 +19,7 @@ from pslgs.identity.authority import CertificateAuthority
 from pslgs.process.termination_message import ExitStatus, TerminationMessage
 from pslgs.server import main as server_process
 from pslgs.server.options import ServerOptions
-from pslgs.server.recorder import RunRecorder
+from pslgs.server.recorder import RunRecorder, open_recorder
 from pslgs.spec import parse_job
 from pslgs.spec.digest import job_digest
 from pslgs.telemetry.records import StepRecord
@@ -188,9 +188,6 @@ class Victim:
         patch: Any = recorder
         patch.write = write_and_count
         return recorder
-
-
-open_recorder = server_process.open_recorder
 
 
 async def take_part(known: Known, samples: int) -> None:
