@@ -9,7 +9,15 @@ from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.messages import ExchangeId, LocalBatch
 from pslgs.coordination.replies import UnexpectedReply
 from pslgs.coordination.settings import settings_from
-from pslgs.server.client_faults import CLIENTS_LIMIT, IGNORED_LIMIT, SHOWN, WINDOW_SECONDS, ClientFaults
+from pslgs.server.client_faults import (
+    CLIENTS_LIMIT,
+    IGNORED_LIMIT,
+    PROMPT_REFUSALS,
+    REFUSAL_DELAY_SECONDS,
+    SHOWN,
+    WINDOW_SECONDS,
+    ClientFaults,
+)
 from pslgs.server.driver import CoordinatorDriver
 from pslgs.server.evaluation_runner import EvaluationRunner
 from pslgs.server.step_runner import StepRunner
@@ -205,6 +213,18 @@ def test_only_a_client_that_sends_too_much_within_a_minute_is_dropped(faults, cl
     faults.unexpected("b0", UnexpectedReply.LATE, FIRST)
     clock.now = WINDOW_SECONDS
     faults.unexpected("a", UnexpectedReply.LATE, FIRST)
+
+
+def test_refusals_of_a_client_that_comes_again_and_again_are_held_back(faults, clock):
+    delays = []
+    for _ in range(PROMPT_REFUSALS + 2):
+        faults.refused("a", "Excluded", "no")
+        delays.append(faults.refusal_delay("a"))
+    assert delays == [0.0] * PROMPT_REFUSALS + [REFUSAL_DELAY_SECONDS] * 2
+    assert faults.refusal_delay("b") == 0
+    clock.now = WINDOW_SECONDS
+    faults.refused("a", "Excluded", "no")
+    assert faults.refusal_delay("a") == 0
 
 
 def test_the_clients_that_had_a_fault_last_are_shown_with_it(faults):

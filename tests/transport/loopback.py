@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pslgs.identity.identity import Identity, IdentitySource
 from pslgs.transport.client_connection import connect
 from pslgs.transport.errors import StreamEnded
-from pslgs.transport.grpc_server import GrpcServer, OnRefused, Session
+from pslgs.transport.grpc_server import GrpcServer, OnRefused, RefusalDelay, Session
 from pslgs.transport.messages import control_frame
 from pslgs.transport.settings import DEFAULT_KEEPALIVE, Keepalive
 from pslgs.transport.stream import Stream
@@ -75,6 +75,7 @@ async def serving(
     address: str = "127.0.0.1:0",
     keepalive: Keepalive = DEFAULT_KEEPALIVE,
     on_refused: OnRefused = lambda *_: None,
+    refusal_delay: RefusalDelay = lambda _: 0.0,
 ) -> AsyncIterator[Served]:
     async def attend(session: Session, hello: Hello) -> None:
         served.sessions.put_nowait(session)
@@ -89,7 +90,14 @@ async def serving(
         served.refused[reason] += 1
         on_refused(who, reason, problem)
 
-    server = GrpcServer(address, source(identity), attend, on_refused=refused, keepalive=keepalive)
+    server = GrpcServer(
+        address,
+        source(identity),
+        attend,
+        on_refused=refused,
+        refusal_delay=refusal_delay,
+        keepalive=keepalive,
+    )
     served = Served(port=0, server=server, sessions=asyncio.Queue())
     served.port = await server.start()
     try:

@@ -11,7 +11,8 @@ import pytest
 from hostile.http2 import PREFACE, SETTINGS, frame
 from pslgs.identity.authority import CertificateAuthority
 from pslgs.identity.identity import AUTHORITY_FILE, CERTIFICATE_FILE, PRIVATE_KEY_FILE, Identity
-from pslgs.transport.errors import Refused, Unreachable
+from pslgs.transport.errors import ProtocolViolation, Refused, Unreachable
+from pslgs.transport.grpc_server import Session
 from transport.conftest import DAY
 from transport.loopback import DEADLINE, Served, connecting, serving
 
@@ -154,3 +155,25 @@ async def test_an_impostor_is_named_as_in_its_certificate(server_identity, clien
                 async with connecting(served.address, client_identity, client_id="client-1"):
                     pass
     assert names == [("client-0", "Impostor")] * 3
+
+
+async def test_refusals_are_held_back_for_as_long_as_the_server_says(server_identity, client_identity):
+    async def fail(_: Session) -> None:
+        raise ProtocolViolation("Two tensors at once.")
+
+    held_back: list[str] = []
+
+    def delay(client: str) -> float:
+        held_back.append(client)
+        return 2 * DEADLINE
+
+    async with serving(fail, identity=server_identity, refusal_delay=delay) as served:
+        with pytest.raises(Unreachable, match="there was no answer"):
+            async with connecting(served.address, client_identity, client_id="client-1", timeout_seconds=0.5):
+                pass
+        async with connecting(served.address, client_identity) as connection:
+            await served.session()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await connection.receive()
+    assert held_back == ["client-0", "client-0"]

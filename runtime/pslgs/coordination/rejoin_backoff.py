@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 
 FREE_LOSSES = 3
-"""Losses within a window after which a client may still join at once."""
+"""Losses within the window after which a client may still join at once."""
 
 WINDOW_SECONDS = 120.0
 """Time for which the loss of a client counts."""
@@ -14,6 +14,9 @@ LIMIT_SECONDS = 60.0
 
 TIME_OUT_WINDOW_SECONDS = 3600.0
 """Time for which a time-out of a client counts."""
+
+FREE_TIME_OUTS = 1
+"""Time-outs within their window after which a client may still join at once."""
 
 TIME_OUT_LIMIT_SECONDS = 1800.0
 TIME_OUTS_WAITED = 4
@@ -26,11 +29,13 @@ class _Rule:
 
     Attributes:
         window: Time for which a loss counts.
+        free: Number of losses after which a client may still join at once.
         first_wait: Wait after the first loss that is not free; it doubles with each further one.
         limit: Longest wait.
     """
 
     window: float
+    free: int
     first_wait: float
     limit: float
 
@@ -53,9 +58,9 @@ class _History:
         if not losses:
             return 0.0
         recent = sum(now - loss < self._rule.window for loss in losses)
-        if recent <= FREE_LOSSES:
+        if recent <= self._rule.free:
             return 0.0
-        wait = min(self._rule.limit, self._rule.first_wait * 2.0 ** (recent - FREE_LOSSES - 1))
+        wait = min(self._rule.limit, self._rule.first_wait * 2.0 ** (recent - self._rule.free - 1))
         return max(0.0, losses[-1] + wait - now)
 
     def _remove_old(self, now: float) -> None:
@@ -76,16 +81,18 @@ class RejoinBackoff:
     training of all.  From the fourth loss within two minutes on, a client has to wait after each: 1 s, 2 s,
     4 s and so on up to a minute.  One that lost its connection a few times joins again at once.
 
-    A client that owes an answer until its time-out holds up all others for that long.  From the fourth
+    A client that owes an answer until its time-out holds up all others for that long.  From the second
     time-out within an hour on, it has to wait four time-outs, then eight and so on up to half an hour, so
-    that one client can hold up a long training for a small part of the time only.
+    that one client can hold up a training for a small part of the time only.
     """
 
     def __init__(self, client_timeout: float = 30.0) -> None:
         """Begin without losses; ``client_timeout`` is how long an answer is waited for, in seconds."""
         first_wait = TIME_OUTS_WAITED * client_timeout
-        self._losses = _History(_Rule(WINDOW_SECONDS, FIRST_WAIT_SECONDS, LIMIT_SECONDS))
-        self._time_outs = _History(_Rule(TIME_OUT_WINDOW_SECONDS, first_wait, TIME_OUT_LIMIT_SECONDS))
+        self._losses = _History(_Rule(WINDOW_SECONDS, FREE_LOSSES, FIRST_WAIT_SECONDS, LIMIT_SECONDS))
+        self._time_outs = _History(
+            _Rule(TIME_OUT_WINDOW_SECONDS, FREE_TIME_OUTS, first_wait, TIME_OUT_LIMIT_SECONDS)
+        )
 
     def record_loss(self, client: str, now: float, *, timed_out: bool = False) -> None:
         """Record that a client that had joined is no longer connected."""

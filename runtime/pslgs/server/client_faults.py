@@ -22,6 +22,16 @@ An honest client sends only what is queued when its request is cancelled: some t
 CLIENTS_LIMIT = 1000
 """Clients that are logged by name within a window; further ones are logged together."""
 
+PROMPT_REFUSALS = 3
+"""Refusals in a window after which further ones are held back."""
+
+REFUSAL_DELAY_SECONDS = 1.0
+"""Time for which a refusal is held back.
+
+The streams of a connection are limited, so a client that comes again and again gets and costs only a few
+refusals a second on each of its connections.
+"""
+
 SHOWN = 20
 """Clients whose faults the status shows."""
 
@@ -91,6 +101,12 @@ class ClientFaults:
         if not window.refused:
             _logger.warning("refused %s (%s): %s", one_line(client), reason, one_line(problem))
         window.refused[reason] += 1
+
+    def refusal_delay(self, client: str) -> float:
+        """Return the seconds for which the refusal that was recorded last is to be held back."""
+        window = self._windows.get(client)
+        many = window is not None and window.refused.total() > PROMPT_REFUSALS
+        return REFUSAL_DELAY_SECONDS if many else 0.0
 
     def ignored(self, client: str, reason: str) -> None:
         """Record that an unexpected frame of a client was dropped.

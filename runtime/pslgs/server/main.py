@@ -204,7 +204,13 @@ async def _serve_grpc(
 ) -> AsyncIterator[None]:
     """Serve clients over gRPC."""
     identity = renewed_from(options.identity) if options.identity else None
-    grpc_server = GrpcServer(options.listen, identity, startup_gate.handle, on_refused=faults.refused)
+    grpc_server = GrpcServer(
+        options.listen,
+        identity,
+        startup_gate.handle,
+        on_refused=faults.refused,
+        refusal_delay=faults.refusal_delay,
+    )
     try:
         port = await grpc_server.start()
     except OSError as error:

@@ -59,6 +59,9 @@ class Session(Stream):
         self.number = number
 
 
+RefusalDelay = Callable[[str], float]
+"""Function that returns for how many seconds the refusal of a client of that name is to be held back."""
+
 HandleSession = Callable[[Session, Hello], Coroutine[Any, Any, None]]
 """Function that handles the session of a client; the stream ends when it returns."""
 
@@ -78,13 +81,14 @@ class GrpcServer:
     its session raise `StreamEnded`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two hooks of refusals
         self,
         address: str,
         identity: IdentitySource | None,
         handle_session: HandleSession,
         *,
-        on_refused: OnRefused | None = None,
+        on_refused: OnRefused = lambda *_: None,
+        refusal_delay: RefusalDelay = lambda _: 0.0,
         keepalive: Keepalive = DEFAULT_KEEPALIVE,
     ) -> None:
         """Create a server that does not listen yet.
@@ -96,12 +100,14 @@ class GrpcServer:
             handle_session: Called for each admitted client.
             on_refused: Called for each refused client.  It is not called for clients whose certificate is
                 not from the authority, because gRPC rejects them in the TLS handshake and tells nobody.
+            refusal_delay: Called for each client that is refused, here or by an error of the handler.
             keepalive: Intervals of pings, which must be those of the clients.
         """
         self._address = address
         self._identity = identity
         self._handle_session = handle_session
         self._on_refused = on_refused
+        self._refusal_delay = refusal_delay
         self._keepalive = keepalive
         self._numbers = itertools.count(1)
         self._sessions: dict[asyncio.Task[None], Session] = {}
@@ -156,14 +162,16 @@ class GrpcServer:
                 message = await _read(context)
             hello = check_hello(message, certified)
         except asyncio.CancelledError:  # grpc.aio cancels this when the connection is gone
-            self._refuse(context, certified, NO_HELLO, _LEFT_EARLY)
+            self._on_refused(_name_of(context, certified), NO_HELLO, _LEFT_EARLY)
             raise
         except StreamEnded as reason:
-            self._refuse(context, certified, NO_HELLO, _LEFT_EARLY)
+            self._on_refused(_name_of(context, certified), NO_HELLO, _LEFT_EARLY)
             await _abort(context, reason)
         except tuple(STATUS_OF_ERRORS) as error:
             problem = str(error) or f"No hello came within {HELLO_TIMEOUT_SECONDS:.0f} s."
-            self._refuse(context, certified, refusal_reason(error), problem)
+            name = _name_of(context, certified)
+            self._on_refused(name, refusal_reason(error), problem)
+            await asyncio.sleep(self._refusal_delay(name))
             await _abort(context, stream_ended(status_of(error), problem))
         await context.send_initial_metadata((ADMITTED,))
         # `stop` ends the sessions that exist; nothing may wait between this check and the new session.
@@ -175,17 +183,6 @@ class GrpcServer:
         task.add_done_callback(self._end_session)
         return session
 
-    def _refuse(
-        self,
-        context: Any,  # noqa: ANN401 - as above
-        certified: Sequence[str] | None,
-        reason: str,
-        problem: str,
-    ) -> None:
-        if self._on_refused is not None:
-            who = certified[0] if certified and len(certified) == 1 else _host(context.peer())
-            self._on_refused(who, reason, problem)
-
     def _end_session(self, task: asyncio.Task[None]) -> None:
         session = self._sessions.pop(task)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
@@ -193,10 +190,10 @@ class GrpcServer:
             session.end(grpc.StatusCode.OK, "")
         elif isinstance(error, StreamEnded):
             session.end(error.status, error.details)
-        elif isinstance(error, TryLater):
-            session.end(status_of(error), str(error), error.seconds)
         elif (status := status_of(error)) is not grpc.StatusCode.INTERNAL:
-            session.end(status, str(error))
+            retry_seconds = error.seconds if isinstance(error, TryLater) else 0.0
+            delay = self._refusal_delay(session.client_id)
+            asyncio.get_running_loop().call_later(delay, session.end, status, str(error), retry_seconds)
         else:
             _logger.error("the session of client %s failed", session.client_id, exc_info=error)
             session.end(status, "The server failed; its log says why.")
@@ -279,6 +276,11 @@ def _certified_names(context: Any) -> tuple[str, ...]:  # noqa: ANN401 - as abov
     """Return the subject alternative names of the client's certificate."""
     names = context.auth_context().get("x509_subject_alternative_name", ())
     return tuple(name.decode(errors="replace") for name in names)
+
+
+def _name_of(context: Any, certified: Sequence[str] | None) -> str:  # noqa: ANN401 - as above
+    """Return the name in a client's certificate, or else its host."""
+    return certified[0] if certified and len(certified) == 1 else _host(context.peer())
 
 
 def _host(peer: str) -> str:
