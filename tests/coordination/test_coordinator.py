@@ -258,11 +258,27 @@ def test_a_job_without_any_samples_waits_instead_of_racing_through_its_epochs():
 
 
 def test_a_batch_larger_than_the_pooled_data_is_refused():
-    made = joined(global_batch_size=55)
+    made = joined(global_batch_size=55, client_timeout=30)
+    assert made.coordinator.phase is Phase.WAITING
+    made.tick(31)
     assert made.finished.exit_code is ExitCode.BAD_INPUT
     assert made.finished.message.startswith(
         "spec.sampling.globalBatchSize: is 55, but the clients hold only 54"
     )
+
+
+def test_a_client_that_nobody_expected_does_not_end_a_job_whose_data_are_still_to_come():
+    made = World(settings(2, global_batch_size=30), {"a": 3, "c": 40, "unexpected": 1})
+    made.join("a")
+    made.join("unexpected")
+    assert made.coordinator.missing_requirement() == (
+        "spec.sampling.globalBatchSize: is 30, but the clients hold only 4 samples; make it smaller"
+    )
+    made.tick(20)
+    made.join("c")
+    made.run()
+    assert made.finished.exit_code is ExitCode.FINISHED
+    assert sum(made.used.values()) == 2 * 44
 
 
 def test_the_deadline_ends_the_job():

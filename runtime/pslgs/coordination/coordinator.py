@@ -38,7 +38,6 @@ from pslgs.coordination.settings import Settings
 from pslgs.coordination.state import CoordinatorState
 from pslgs.coordination.step_attempt import StepAttempt
 from pslgs.coordination.violations import Reaction, Violations
-from pslgs.sampling.batch_size import batch_size_violation
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.fault_tolerance import OnLostClient, OnNonFinite
 
@@ -310,9 +309,7 @@ class Coordinator:
             elif self._quorum.is_met(now):
                 self._begin_next(now, just_drawn=just_drawn)
             elif self._quorum.is_lost(now):
-                patience = self._settings.quorum_timeout
-                waited = f"waited {patience:g} s (spec.faultTolerance.quorumTimeoutSeconds)"
-                self._end(ExitCode.QUORUM_LOST, f"{self.missing_requirement()}; {waited}")
+                self._end(*self._quorum.why_lost())
             else:
                 return
 
@@ -337,8 +334,6 @@ class Coordinator:
         operation = self._progress.next_operation(just_drawn=just_drawn)
         if operation is None:
             self._end_epoch()
-        elif isinstance(operation, StepAttempt) and (violation := self._batch_size_violation()):
-            self._end(ExitCode.BAD_INPUT, violation)
         else:
             self._begin(operation, now)
 
@@ -353,12 +348,6 @@ class Coordinator:
     def _begin(self, operation: Operation, now: float) -> None:
         self._operation = operation
         self._add(*operation.begin(now))
-
-    def _batch_size_violation(self) -> str | None:
-        """Describe a global batch that is larger than the data of all expected clients; None if it fits."""
-        violation = batch_size_violation(self._settings.global_batch_size, self.membership.pooled_samples)
-        all_joined = len(self.membership) >= self._settings.expected_clients
-        return str(violation) if violation is not None and all_joined else None
 
     def _end_epoch(self) -> None:
         number, untrained = self.epoch.number, self._progress.end_epoch()

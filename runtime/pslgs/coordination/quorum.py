@@ -4,6 +4,9 @@ from enum import Enum, auto
 
 from pslgs.coordination.membership import Membership
 from pslgs.coordination.settings import Settings
+from pslgs.sampling.batch_size import batch_size_violation
+from pslgs.spec.errors import Violation
+from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.fault_tolerance import OnLostClient
 
 NAMES_SHOWN = 10
@@ -16,6 +19,7 @@ class Missing(Enum):
     QUORUM = auto()
     SAMPLES = auto()
     LOST_CLIENTS = auto()
+    GLOBAL_BATCH = auto()
 
 
 class Quorum:
@@ -50,8 +54,26 @@ class Quorum:
         return not self.missing() and (self.started or self._may_start(now))
 
     def is_lost(self, now: float) -> bool:
-        """Return whether something has been missing for longer than the job may wait for it."""
-        return self.missing() is not None and now - self._waiting_since > self._settings.quorum_timeout
+        """Return whether something has been missing for longer than the job may wait for it.
+
+        Samples for a global batch may come with a client that joins: not only the expected ones do, so their
+        number does not tell that all are there.
+        """
+        match self.missing():
+            case None:
+                return False
+            case Missing.GLOBAL_BATCH:
+                return now - self._last_join > self._settings.client_timeout
+            case _:
+                return now - self._waiting_since > self._settings.quorum_timeout
+
+    def why_lost(self) -> tuple[ExitCode, str]:
+        """Return with which exit code and message the job ends that waited too long."""
+        missing = self.missing_requirement()
+        if self.missing() is Missing.GLOBAL_BATCH:
+            return ExitCode.BAD_INPUT, f"{missing}"
+        waited = f"waited {self._settings.quorum_timeout:g} s (spec.faultTolerance.quorumTimeoutSeconds)"
+        return ExitCode.QUORUM_LOST, f"{missing}; {waited}"
 
     def missing(self) -> Missing | None:
         """Return what is missing for training; None if nothing is."""
@@ -62,6 +84,8 @@ class Quorum:
             return Missing.SAMPLES
         if self.started and settings.on_lost is OnLostClient.WAIT and membership.lost_count:
             return Missing.LOST_CLIENTS
+        if len(membership) >= settings.expected_clients and self._batch_size_violation():
+            return Missing.GLOBAL_BATCH
         return None
 
     def missing_requirement(self) -> str | None:
@@ -77,8 +101,13 @@ class Quorum:
                 return f"none of the {live} connected clients has training samples{self._lost()}"
             case Missing.LOST_CLIENTS:
                 return f"spec.faultTolerance.onLostClient is Wait{self._lost()}"
+            case Missing.GLOBAL_BATCH:
+                return str(self._batch_size_violation())
             case None:
                 return None
+
+    def _batch_size_violation(self) -> Violation | None:
+        return batch_size_violation(self._settings.global_batch_size, self._membership.pooled_samples)
 
     def _may_start(self, now: float) -> bool:
         """Return whether the connected clients may begin to train.
