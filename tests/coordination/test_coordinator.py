@@ -4,6 +4,7 @@ import pytest
 from coordination.world import World, settings
 from hypothesis_profiles import seeds
 from pslgs.coordination import messages
+from pslgs.coordination.coordinator import Coordinator
 from pslgs.coordination.operation import Phase
 from pslgs.spec.data import EvaluationPlace
 from pslgs.spec.exit_codes import ExitCode
@@ -279,6 +280,19 @@ def test_a_client_that_nobody_expected_does_not_end_a_job_whose_data_are_still_t
     made.run()
     assert made.finished.exit_code is ExitCode.FINISHED
     assert sum(made.used.values()) == 2 * 44
+
+
+def test_progress_is_the_same_before_and_after_a_resume_if_data_changed():
+    made = World(settings(1, epochs=1), {"a": 40, "b": 40})
+    made.join("a")
+    made.join("b")
+    for _ in range(12):
+        made.deliver()
+    made.leave("a")
+    made.holdings["a"] = 20
+    made.join("a")
+    resumed = Coordinator(made.settings, 0.0, made.coordinator.state(0.0))
+    assert resumed.fraction() == made.coordinator.fraction()
 
 
 def test_the_deadline_ends_the_job():

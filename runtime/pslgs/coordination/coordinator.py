@@ -160,7 +160,7 @@ class Coordinator:
         returned = client in self.membership
         if returned and (held := self.membership.member(client).samples) != joined.samples:
             # Its order of this epoch was another one: no offset into it means anything until the next epoch.
-            self.epoch.offsets[client] = max(held, joined.samples)
+            self.epoch.use_up(client, max(held, joined.samples))
         self.membership.admit(
             client, ClientInfo(joined.samples, joined.evaluation_samples, joined.session, joined.label_counts)
         )

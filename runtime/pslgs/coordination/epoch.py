@@ -154,6 +154,11 @@ class Epoch:
             self._batches[step] = {self._names[client]: size for client, size in pairs}
         return self._batches[step]
 
+    def use_up(self, client: str, samples: int) -> None:
+        """Count all of a client's ``samples`` as used."""
+        self.used += samples - self.offsets.get(client, 0)
+        self.offsets[client] = samples
+
     def commit(self) -> None:
         """Count the samples of the next batch as used."""
         for client, size in self.next_batch().items():
