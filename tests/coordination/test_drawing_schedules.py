@@ -9,6 +9,7 @@ from pslgs.coordination import messages
 from pslgs.coordination.operation import Phase
 from pslgs.sampling.strategies.sequential_split import sequential_schedule
 from pslgs.spec.exit_codes import ExitCode
+from pslgs.spec.fault_tolerance import OnLostClient
 
 HOLDINGS = {"a": 13, "b": 0, "c": 1, "d": 40}
 
@@ -58,21 +59,36 @@ def test_drawing_is_not_counted_as_a_client_s_time():
     assert not made.of(messages.ReportLost)
 
 
-def test_a_draw_over_a_client_that_is_lost_meanwhile_is_ignored():
+def test_a_schedule_with_a_client_that_is_lost_meanwhile_is_drawn_again():
     made = drawing()
-    stale = take_draw(made)
     made.leave("d")
     assert made.coordinator.phase is Phase.DRAWING
-    assert made.post(stale) == []
+    assert ordered(made.deliver()) == set()
+    assert [effect.draw.remaining for effect in made.of(messages.DrawSchedule)][1:] == [{"a": 13, "c": 1}]
     assert ordered(made.deliver()) <= {"a", "c"}
     made.run()
     assert sum(made.used.values()) == 2 * (13 + 1)
 
 
-def test_the_draw_that_takes_its_place_has_another_number():
-    made = drawing()
+@pytest.mark.parametrize("on_lost", [OnLostClient.CONTINUE, OnLostClient.WAIT])
+def test_a_client_that_returns_while_a_schedule_is_drawn_changes_nothing(on_lost):
+    undisturbed, made = drawing(on_lost=on_lost), drawing(on_lost=on_lost)
     made.leave("d")
-    assert [effect.draw.draw_id.number for effect in made.of(messages.DrawSchedule)] == [1, 2]
+    made.join("d")
+    for each in (undisturbed, made):
+        each.run()
+    assert made.batches == undisturbed.batches
+
+
+def test_a_job_that_waits_uses_the_schedule_that_was_drawn_while_a_client_was_away():
+    undisturbed, made = drawing(on_lost=OnLostClient.WAIT), drawing(on_lost=OnLostClient.WAIT)
+    made.leave("d")
+    made.deliver()
+    assert made.coordinator.phase is Phase.WAITING
+    made.join("d")
+    for each in (undisturbed, made):
+        each.run()
+    assert made.batches == undisturbed.batches
 
 
 def test_a_client_that_has_nothing_to_contribute_can_leave_while_a_schedule_is_drawn():

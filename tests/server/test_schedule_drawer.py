@@ -1,4 +1,4 @@
-"""Schedules are drawn beside the event loop, and a draw that nobody needs any more holds nothing up."""
+"""Schedules are drawn beside the event loop, which waits for no draw, not even at the end."""
 
 import asyncio
 import threading
@@ -65,22 +65,6 @@ async def test_the_event_loop_runs_while_a_schedule_is_drawn():
         gate.opened.set()
         await asyncio.wait_for(told.get(), SECONDS)
     assert gate.threads == ["schedule"]
-
-
-async def test_a_replaced_draw_is_not_reported_and_those_in_between_are_not_made():
-    gate, told = Gate(), asyncio.Queue()
-    between: list[int] = []
-    async with task_group() as tasks:
-        drawer = ScheduleDrawer(tasks, told.put_nowait)
-        drawer.draw(effect(1, gate))
-        await settle()
-        drawer.draw(effect(2, lambda *_: between.append(2)))
-        drawer.draw(effect(3))
-        gate.opened.set()
-        event = await asyncio.wait_for(told.get(), SECONDS)
-    assert event.draw_id == DrawId(1, 3)
-    assert told.empty()
-    assert between == []
 
 
 async def test_the_drawer_can_be_used_again():

@@ -90,7 +90,7 @@ class RequestSent:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScheduleDrawn:
-    """A schedule is drawn; it is ignored if another draw has been requested since."""
+    """A schedule is drawn."""
 
     draw_id: DrawId
     result: DrawResult
@@ -229,10 +229,7 @@ class LocalBatch:
 
 @dataclass(frozen=True, slots=True)
 class DrawSchedule:
-    """Draw a schedule, in any thread, and post `ScheduleDrawn`.
-
-    A later `DrawSchedule` replaces this one, whose result may then be dropped.
-    """
+    """Draw a schedule, in any thread, and post `ScheduleDrawn`."""
 
     draw: ScheduleDraw
 

@@ -127,7 +127,10 @@ class Checkpointing(Operation):
 
 
 class Drawing(Operation):
-    """A schedule being drawn for the live clients; it is abandoned if one of them is lost.
+    """A schedule being drawn for the clients that were live when it began.
+
+    If one of them is lost meanwhile, the schedule is for whoever is live in the end to compare with: it is
+    used if the client has returned, so that a job that waits for it is not disturbed.
 
     Attributes:
         draw: The draw.
@@ -152,11 +155,6 @@ class Drawing(Operation):
                 return []
             case _:
                 return None
-
-    @override
-    def client_lost(self, client: str, reason: str, now: float) -> list[Effect]:
-        self.done = self.done or client in self.draw.remaining
-        return []
 
     @override
     def abandon(self, reason: str) -> list[Effect]:

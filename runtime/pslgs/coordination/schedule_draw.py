@@ -19,7 +19,7 @@ LabelCounts = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True, order=True)
 class DrawId:
-    """Identifies a draw; a result with another id than the draw in progress is stale.
+    """Identifies a draw.
 
     Attributes:
         epoch: The epoch, counted from 1.
@@ -58,7 +58,7 @@ class ScheduleDraw:
 
     draw_id: DrawId
     seed: int
-    sampler: ScheduleSampler
+    sampler: ScheduleSampler = field(repr=False)
     remaining: Mapping[str, int]
     label_counts: LabelCounts = field(default_factory=dict)
     delays: Mapping[str, float] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from threading import Thread
 from typing import TypeVar
 
 from pslgs.coordination.messages import DrawSchedule, Event, ScheduleDrawn
+from pslgs.coordination.schedule_draw import ScheduleDraw
 
 T = TypeVar("T")
 
@@ -27,33 +28,21 @@ async def in_daemon_thread(call: Callable[[], T]) -> T:
 
 
 class ScheduleDrawer:
-    """Makes one draw at a time, the one requested last, and posts its schedule to the coordinator.
-
-    A draw cannot be interrupted.  One that was replaced is finished and dropped before the next one begins,
-    so that memory is needed for one schedule only, however often clients join and leave.
-    """
+    """Draws schedules, one at a time, and posts them to the coordinator."""
 
     def __init__(self, tasks: asyncio.TaskGroup, post: Callable[[Event], None]) -> None:
         self._tasks = tasks
         self._post = post
-        self._requested: DrawSchedule | None = None
         self._drawing: asyncio.Task[None] | None = None
 
     def draw(self, effect: DrawSchedule) -> None:
-        """Make a draw, in place of any earlier one that is not finished."""
-        self._requested = effect
-        if self._drawing is None:
-            self._drawing = self._tasks.create_task(self._draw_requested())
+        """Begin to draw a schedule; the one before must be drawn."""
+        self._drawing = self._tasks.create_task(self._draw(effect.draw))
 
     def close(self) -> None:
-        """Stop waiting for the draw in progress."""
+        """Stop waiting for the draw in progress, which cannot be interrupted."""
         if self._drawing is not None:
             self._drawing.cancel()
 
-    async def _draw_requested(self) -> None:
-        while self._requested is not None:
-            draw, self._requested = self._requested.draw, None
-            result = await in_daemon_thread(draw.run)
-            if self._requested is None:
-                self._post(ScheduleDrawn(draw.draw_id, result))
-        self._drawing = None
+    async def _draw(self, draw: ScheduleDraw) -> None:
+        self._post(ScheduleDrawn(draw.draw_id, await in_daemon_thread(draw.run)))
