@@ -21,7 +21,8 @@ GENERATED := runtime/pslgs/transport/v1/training_pb2.py runtime/pslgs/transport/
 		$(addprefix files/,splittrainingjobs.yaml dashboards/fleet.json dashboards/training-health.json))
 PROTOC := $(BIN)/python -m grpc_tools.protoc --proto_path=runtime runtime/pslgs/transport/v1/training.proto
 
-.PHONY: help run test test-fast cluster e2e e2e-smoke lint format verify bench bench-operator generate requirements licences sbom clean
+.PHONY: help run test test-fast cluster e2e e2e-smoke fault-simulation mutants lint format verify bench bench-operator generate \
+	requirements licences sbom clean
 
 help: ## Print the targets.
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -46,6 +47,12 @@ e2e: $(BUILT) ## Run the scenarios on a cluster with nodes, which is started and
 
 e2e-smoke: $(BUILT) ## Run those that tell in a few minutes whether it works at all.
 	$(E2E) -m "e2e and smoke" $(ARGS)
+
+fault-simulation: $(INSTALLED) ## Run jobs under random faults in virtual time: ARGS="--seeds 1000000" for hours, "--seed 7" for one.
+	PYTHONPATH=tests $(BIN)/python -m fault_simulation $(ARGS)
+
+mutants: $(INSTALLED) ## Try whether the tests find each of the listed faults in the code.
+	PYTHONPATH=tests $(BIN)/python -m mutants $(ARGS)
 
 lint: $(INSTALLED) ## Check format, lint, types and floors.
 	$(BIN)/ruff format --check .
