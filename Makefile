@@ -21,8 +21,7 @@ GENERATED := runtime/pslgs/transport/v1/training_pb2.py runtime/pslgs/transport/
 		$(addprefix files/,splittrainingjobs.yaml dashboards/fleet.json dashboards/training-health.json))
 PROTOC := $(BIN)/python -m grpc_tools.protoc --proto_path=runtime runtime/pslgs/transport/v1/training.proto
 
-.PHONY: help run test test-fast cluster e2e e2e-smoke fault-simulation mutants lint format verify bench bench-operator generate \
-	requirements licences sbom clean
+.PHONY: help run test test-fast cluster e2e e2e-smoke fault-simulation mutants lint format verify bench bench-operator generate requirements licences sbom clean
 
 help: ## Print the targets.
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
