@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from pslgs.data.inflation import memory_bytes
 from pslgs.data.left_out import LeftOut
 from pslgs.data.samples import DEFAULT_FORM, SampleForm
 from pslgs.data.source import named_labels
@@ -137,11 +138,30 @@ def _load_archive(path: Path, names: Sequence[str], field: str) -> dict[str, NDA
                 raise InputError.at(
                     field, f"names '{path}', which must hold the arrays {wanted}; it holds {listed}"
                 )
+            _check_fits(path, names, field)
             return {name: archive[name] for name in names}
     except InputError:
         raise
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, AttributeError, MemoryError, zipfile.BadZipFile) as error:
         raise InputError.at(field, f"names '{path}', which {_problem(error, '.npz')}") from error
+
+
+def _check_fits(path: Path, names: Sequence[str], field: str) -> None:
+    """Check that the decompressed arrays of an archive fit into memory.
+
+    Raises:
+        InputError: they do not.
+    """
+    with zipfile.ZipFile(path) as archive:
+        sizes = {Path(each.filename).stem: each.file_size for each in archive.infolist()}
+    needed, memory = sum(sizes.get(name, 0) for name in names), memory_bytes()
+    if needed > memory:
+        files = " and ".join(f"{name}.npy" for name in names)
+        raise InputError.at(
+            field,
+            f"names '{path}', whose arrays have {needed:,} bytes when they are decompressed, and the memory "
+            f"here {memory:,}; save them as {files} in a folder, from which they are read piece by piece",
+        )
 
 
 def _loaded(file: IO[bytes], path: Path, field: str) -> NpzFile:

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from pslgs.data.discovery import is_heic
+from pslgs.data.inflation import IMAGE_PIXELS
 from pslgs.data.medical import decode_medical
 from pslgs.data.samples import ValueRange
 from pslgs.spec.errors import InputError
@@ -45,6 +46,7 @@ def decode(data: bytes, value_range: ValueRange | None = None) -> Tensor:
         return medical
     try:
         with Image.open(io.BytesIO(data)) as image:
+            _check_size(image)
             upright = ImageOps.exif_transpose(image)
             if upright.mode in _DEEP:
                 return _scaled(upright, value_range).expand(3, -1, -1).contiguous()
@@ -57,6 +59,14 @@ def decode(data: bytes, value_range: ValueRange | None = None) -> Tensor:
         ) from error
     except _DAMAGE as error:
         raise ValueError(f"it cannot be decoded ({error})") from error
+
+
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > IMAGE_PIXELS:
+        raise ValueError(
+            f"it has {image.width:,} × {image.height:,} pixels, and {IMAGE_PIXELS:,} at most can be read; "
+            "scale it down"
+        )
 
 
 def from_pillow(image: Image.Image, value_range: ValueRange | None = None) -> Tensor:

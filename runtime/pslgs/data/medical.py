@@ -1,6 +1,5 @@
 """Medical images: DICOM by pydicom and NIfTI by nibabel, which are optional (``pslgs[medical]``)."""
 
-import gzip
 import importlib
 import io
 from typing import TYPE_CHECKING, Any, Final
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pslgs.data.inflation import inflate
 from pslgs.data.samples import ValueRange, scaled
 from pslgs.spec.errors import InputError
 
@@ -62,10 +62,7 @@ def decode_medical(data: bytes, value_range: ValueRange | None) -> Tensor | None
     if _is_dicom(data):
         return _decoding("DICOM", "pydicom", _decode_dicom, data, value_range)
     if data[:2] == _GZIP_MAGIC:
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
-            raise ValueError(f"it cannot be decompressed ({error})") from error
+        data = inflate(data)
     if _is_nifti(data):
         return _decoding("NIfTI", "nibabel", _decode_nifti, data, value_range)
     return None

@@ -28,6 +28,7 @@ from pslgs.data.input_columns import (
     stacked_inputs,
 )
 from pslgs.data.left_out import LeftOut
+from pslgs.data.parquet_pages import bounded_batches
 from pslgs.data.samples import DEFAULT_FORM, SampleForm
 from pslgs.data.source import DamagedSampleError, named_labels, nfc
 from pslgs.data.stored_input import column_of, forms_of, load_row, stored_inputs
@@ -68,7 +69,6 @@ def _float_lists(values: NDArray[Any]) -> pa.Array:
 
 
 LAYOUT = "2"  # version of the converted file's layout; a part of the cache key
-ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,10 +279,9 @@ def parquet_batches(file: Path, table: TableFiles) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as reader:
             table.check_columns(reader.schema_arrow.names, file)
-            for batch in reader.iter_batches(ROWS_AT_ONCE, columns=table.columns):
-                if batch.num_rows:
-                    yield _normalised(table, batch, reader.schema_arrow.metadata)
-                    first += batch.num_rows
+            for batch in bounded_batches(reader, file, table.columns):
+                yield _normalised(table, batch, reader.schema_arrow.metadata)
+                first += batch.num_rows
     except InvalidColumnError as error:
         raise InputError.at(table.field, f"holds '{file}', whose {error.located(first)}") from error
     except (pa.ArrowException, OSError) as error:
