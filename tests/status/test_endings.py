@@ -147,6 +147,12 @@ def test_last_words_that_are_under_way_are_waited_for_but_not_forever() -> None:
             id="non-finite-values",
         ),
         pytest.param(
+            failed(ended(server_pod(), 11, words="client edge-1-0 violated the protocol")),
+            "HostileClient",
+            "edge-1-0",
+            id="hostile",
+        ),
+        pytest.param(
             failed(message=BY_POLICY.format(3)), "QuorumLost", "failed with exit code 3", id="the-pod-is-gone"
         ),
         pytest.param(
