@@ -24,6 +24,9 @@ from hostile.behaviours import BEHAVIOURS, Behaviour
 from hostile.client import Known
 from hostile.victim import Victim
 
+TIMEOUT = 5
+"""Seconds that a client may take for an answer."""
+
 WARM_UP_SECONDS = 1.0
 """Time for which an attacker acts before it is measured."""
 
@@ -44,6 +47,11 @@ class Measured(NamedTuple):
     memory: int
     health_seconds: float
 
+    @property
+    def share(self) -> float:
+        """Part of the steps that are left; 0 if there are none before and after."""
+        return self.attacked / self.undisturbed if self.undisturbed else 0.0
+
 
 def main() -> None:
     """Measure each behaviour, and print a table."""
@@ -59,11 +67,11 @@ def main() -> None:
     shares = []
     with (
         tempfile.TemporaryDirectory() as folder,
-        Victim(Path(folder), [each.name for each in behaviours]) as victim,
+        Victim(Path(folder), [each.name for each in behaviours], clientTimeoutSeconds=TIMEOUT) as victim,
     ):
         for each in behaviours:
             measured = measure(victim, each, arguments.seconds)
-            shares.append(measured.attacked / measured.undisturbed)
+            shares.append(measured.share)
             print(row(measured), flush=True)
     print(f"\nsmallest share {min(shares):.0%}, median {statistics.median(shares):.0%}")
 
@@ -119,7 +127,7 @@ def row(measured: Measured) -> str:
         measured.behaviour.name,
         f"{measured.undisturbed:.1f}",
         f"{measured.attacked:.1f}",
-        f"{measured.attacked / measured.undisturbed:.0%}",
+        f"{measured.share:.0%}",
         f"{measured.memory / 1e6:.0f}",
         f"{measured.health_seconds * 1e3:.0f}",
     )

@@ -4,6 +4,7 @@ import pytest
 
 from coordination.world import World, settings
 from pslgs.coordination import messages
+from pslgs.coordination.end_cause import EndCause
 from pslgs.coordination.operation import Phase
 from pslgs.spec.data import EvaluationPlace
 
@@ -122,3 +123,20 @@ def test_an_answer_whose_request_was_not_reported_is_measured_from_when_it_was_e
     while made.coordinator.step == 0:
         made.deliver()
     assert made.coordinator.state(made.now).delays.measured["a"] == (5.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("mute", "cause"),
+    [
+        pytest.param({"a"}, EndCause.TIMED_OUT, id="one of three"),
+        pytest.param({"a", "b"}, EndCause.LOST, id="two of three"),
+    ],
+)
+def test_a_time_out_is_the_clients_fault_unless_most_clients_have_it_at_once(mute, cause):
+    made = World(settings(3, global_batch_size=24), {"a": 16, "b": 16, "c": 16}, mute=mute)
+    made.join_all()
+    while made.pending:
+        made.deliver()
+    made.tick(made.settings.client_timeout + 2)
+    ends = [(end.client, end.cause) for end in made.of(messages.EndSession)]
+    assert ends == [(client, cause) for client in sorted(mute)]

@@ -28,6 +28,8 @@ from pslgs.transport import grpc_server
 from pslgs.transport.client_connection import connect
 from pslgs.transport.errors import StreamEnded
 from pslgs.transport.messages import EncodedFrame
+from pslgs.transport.stream import Stream
+from pslgs.transport.v1.training_pb2 import Forward, Tensor
 from server.fakes import INPUTS, tiny_document
 
 HONEST = ("honest-0", "honest-1")
@@ -194,18 +196,25 @@ async def take_part(known: Known, samples: int) -> None:
     """Take part in a training as an honest client does, but with zeros."""
     rng = random.Random(known.name)  # noqa: S311 - spreads attempts to connect, protects nothing
     said = hello(known, samples=samples)
-    connecting = connect(known.address, known.identity, said, timeout_seconds=PATIENCE, rng=rng)
-    with suppress(StreamEnded):
-        async with connecting as stream:
-            while True:
-                frame = await stream.receive()
-                body = frame.header.WhichOneof("body")
-                if body == "forward":
-                    await asyncio.sleep(THINK_SECONDS)
-                    order = frame.header.forward
-                    stream.post([EncodedFrame("", message) for message in answer(known, order)])
-                elif body == "tensor" and frame.header.tensor.kind == frame.header.tensor.CUT_GRADIENT:
-                    await asyncio.sleep(THINK_SECONDS)
-                    stream.post([EncodedFrame("", gradient(known, order))])
-                elif body == "finish":
-                    return
+    while True:
+        connecting = connect(known.address, known.identity, said, timeout_seconds=PATIENCE, rng=rng)
+        with suppress(StreamEnded):
+            async with connecting as stream:
+                await _answer_orders(known, stream)
+                return
+
+
+async def _answer_orders(known: Known, stream: Stream) -> None:
+    order = Forward()
+    while True:
+        frame = await stream.receive()
+        body = frame.header.WhichOneof("body")
+        if body == "forward":
+            await asyncio.sleep(THINK_SECONDS)
+            order = frame.header.forward
+            stream.post([EncodedFrame("", message) for message in answer(known, order)])
+        elif body == "tensor" and frame.header.tensor.kind == Tensor.CUT_GRADIENT:
+            await asyncio.sleep(THINK_SECONDS)
+            stream.post([EncodedFrame("", gradient(known, order))])
+        elif body == "finish":
+            return

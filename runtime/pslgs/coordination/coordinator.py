@@ -172,9 +172,7 @@ class Coordinator:
         if self.membership.session(left.client) == left.session:
             self._lose_client(left.client, "disconnected", left.reason, now)
 
-    def _disconnect(
-        self, client: str, kind: str, reason: str, now: float, cause: EndCause = EndCause.LOST
-    ) -> None:
+    def _disconnect(self, client: str, kind: str, reason: str, now: float, cause: EndCause) -> None:
         """End a client's session, if it is connected, and continue without it."""
         session = self.membership.session(client)
         if session is not None:
@@ -269,9 +267,13 @@ class Coordinator:
         deadline, timeout = self._settings.deadline, self._settings.client_timeout
         if deadline is not None and now - self._opened_at > deadline:
             self._end(ExitCode.DEADLINE_EXCEEDED, f"spec.activeDeadlineSeconds: {deadline:g} s are over")
-        for client in self._operation.overdue_clients(now, timeout) if self._operation else ():
+        overdue = self._operation.overdue_clients(now, timeout) if self._operation else []
+        # That most of them are late together is not their fault, but that of the server or the network.
+        at_fault = 2 * len(overdue) <= self.membership.live_count
+        for client in overdue:
             reason = f"no answer within {timeout:g} s (spec.faultTolerance.clientTimeoutSeconds)"
-            self._disconnect(client, "timeout", reason, now)
+            cause = EndCause.TIMED_OUT if at_fault else EndCause.LOST
+            self._disconnect(client, "timeout", reason, now, cause)
 
     def _extend_time_outs(self, now: float) -> None:
         """Count at most `MAX_TICK_SECONDS` of the time since the last tick towards time-outs.

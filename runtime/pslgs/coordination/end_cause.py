@@ -6,8 +6,10 @@ from enum import Enum, auto
 class EndCause(Enum):
     """Why the coordinator ends a client's stream; determines whether the client may return."""
 
+    TIMED_OUT = auto()
+    """It did not answer in time, as most others did, and may return."""
     LOST = auto()
-    """It did not answer in time, and may return."""
+    """It did not answer in time, as most others did not, and may return."""
     REPLACED = auto()
     """Another connection of the same client took its place."""
     NON_FINITE = auto()

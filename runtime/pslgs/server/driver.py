@@ -43,7 +43,8 @@ _STATUS_PHASES = {
 }
 
 _END_STATUSES = {
-    EndCause.LOST: grpc.StatusCode.DEADLINE_EXCEEDED,
+    EndCause.TIMED_OUT: grpc.StatusCode.DEADLINE_EXCEEDED,
+    EndCause.LOST: grpc.StatusCode.ABORTED,
     EndCause.REPLACED: grpc.StatusCode.ALREADY_EXISTS,
     EndCause.NON_FINITE: grpc.StatusCode.DATA_LOSS,
     EndCause.VIOLATION: grpc.StatusCode.INVALID_ARGUMENT,

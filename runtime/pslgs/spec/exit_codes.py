@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
     SERVER_UNREACHABLE = 6
     """A client could not reach the server within the time given to it."""
     REFUSED = 7
-    """The server refused this client: its certificate, identity or job digest, or a violation of the protocol."""
+    """The server refused this client because of its certificate, identity or job, or what it sent."""
     DIVERGED = 8
     """The loss or the parameters became infinite or NaN, and no client sent such values."""
     NON_FINITE = 9
