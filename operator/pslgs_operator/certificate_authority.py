@@ -3,6 +3,7 @@
 import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -79,7 +80,7 @@ def _half_life(now: datetime) -> datetime:
 
 def read_authority(secret: Mapping[str, Any] | None, now: datetime) -> Authority | None:
     """Read the Secret; None where there is none, or where its authority has expired or is damaged."""
-    data = {key: b64decode(value) for key, value in mapping(secret, "data").items()}
+    data = _contents(mapping(secret, "data"))
     current = _read_pair(data, CERTIFICATE_FILE, PRIVATE_KEY_FILE, now)
     renew_after = moment(mapping(secret, "metadata", "annotations"), names.RENEW_ANNOTATION)
     if current is None:
@@ -88,6 +89,15 @@ def read_authority(secret: Mapping[str, Any] | None, now: datetime) -> Authority
     own = {each.certificate_pem for each in (current, successor) if each is not None}
     former = tuple(each for each in _certificates(data.get(AUTHORITY_FILE, b"")) if each not in own)
     return Authority(current, successor, former, renew_after or now)
+
+
+def _contents(encoded_data: Mapping[str, Any]) -> dict[str, bytes]:
+    """Decode what a Secret holds, without what is not base64."""
+    decoded = {}
+    for key, value in encoded_data.items():
+        with suppress(ValueError, TypeError):
+            decoded[key] = b64decode(value)
+    return decoded
 
 
 def _read_pair(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pslgs_operator import names
-from pslgs_operator.fields import mapping, text
+from pslgs_operator.fields import mapping, mappings, text
 
 _EXACT: Final = frozenset(
     {
@@ -72,11 +72,12 @@ def _patch(
         there = live.get(name)
         inner = (*path, name)
         if inner[1:] == _OWNERS:
-            owners = _with_owners(value, there or ())
-            if owners != list(there or ()):
+            present = list(mappings(live, name))
+            owners = _with_owners(value, present)
+            if owners != present:
                 patch[name] = owners
         elif isinstance(value, Mapping):
-            if below := _patch(inner, value, there or {}, exact=exact):
+            if below := _patch(inner, value, mapping(live, name), exact=exact):
                 patch[name] = below
         elif not _same(value, there, exact=exact or inner in _EXACT):
             patch[name] = value

@@ -48,11 +48,10 @@ def number(document: object, name: str) -> float | None:
 def moment(document: object, name: str) -> datetime | None:
     """Return a time in RFC 3339, without fractions of a second, as the API has most of its times."""
     try:
-        found = datetime.fromisoformat(text(document, name))
-    except ValueError:
+        found = datetime.fromisoformat(text(document, name)).replace(microsecond=0)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the latter for times that UTC puts out of the years 1 to 9999
         return None
-    found = found.replace(microsecond=0)
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def timestamp(written: datetime | None) -> str | None:

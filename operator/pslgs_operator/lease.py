@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Any, Final
 
+from pslgs_operator.fields import mapping, text, whole
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseTiming:
@@ -52,11 +54,11 @@ class LeaseRecord:
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> "LeaseRecord":
         """Read a Lease of the API; fields that are missing count as empty."""
-        spec = body.get("spec") or {}
+        spec = mapping(body, "spec")
         return cls(
-            holder=spec.get("holderIdentity") or "",
+            holder=text(spec, "holderIdentity"),
             version=body["metadata"]["resourceVersion"],
-            duration=float(spec.get("leaseDurationSeconds") or 0),
+            duration=float(whole(spec, "leaseDurationSeconds") or 0),
             body=body,
         )
 
@@ -123,9 +125,9 @@ class Candidate:
         """
         moment = _micro_time(at)
         old: Mapping[str, Any] = self.record.body if self.record is not None else {}
-        spec = dict(old.get("spec") or {})
+        spec = dict(mapping(old, "spec"))
         if self.record is None or self.record.holder != self.identity:
-            transitions = int(spec.get("leaseTransitions") or 0) + (self.record is not None)
+            transitions = (whole(spec, "leaseTransitions") or 0) + (self.record is not None)
             spec |= {"acquireTime": moment, "leaseTransitions": transitions}
         spec |= {
             "holderIdentity": self.identity,
@@ -145,7 +147,7 @@ class Candidate:
         if self.record is None or self.record.holder != self.identity:
             return None
         body = self.record.body
-        return {**body, "spec": {**(body.get("spec") or {}), "holderIdentity": ""}}
+        return {**body, "spec": {**mapping(body, "spec"), "holderIdentity": ""}}
 
 
 def _micro_time(at: datetime) -> str:

@@ -1,7 +1,6 @@
 """List and watch Secrets of certificates by their metadata; the API server sends no values."""
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ import aiohttp
 from kubernetes.aio.client import ApiClient
 
 from pslgs_operator.api.errors import ApiError, Meaning
-from pslgs_operator.api.rest import METADATA_ITEM, METADATA_ONLY, request
+from pslgs_operator.api.rest import METADATA_ITEM, METADATA_ONLY, parse_answer, request
 from pslgs_operator.gvk import AUTHORITIES, SECRETS, Resource
 from pslgs_operator.kube_client import JobKey, RetryableError
 from pslgs_operator.settings import Settings
@@ -196,7 +195,19 @@ async def _events(client: ApiClient, path: str, query: Mapping[str, str]) -> Asy
         async with response:
             if response.status != 200:
                 raise ApiError.parse(response.status, {"message": await response.text()})
-            async for line in response.content:
-                yield json.loads(line)
+            async for line in _lines(response.content):
+                event = parse_answer(line)
+                if event is None:
+                    raise RetryableError("the watch ended: what came is no event")
+                yield event
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise RetryableError(f"the watch ended: {error!r}") from error
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Split a stream into lines; the reader's own iteration fails at lines of more than 128 KiB."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line

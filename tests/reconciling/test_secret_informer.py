@@ -134,3 +134,14 @@ async def test_the_age_of_a_watch_counts_from_what_arrived_last(monkeypatch):
     await script.follow()
     assert script.informer.ages()["secrets"] == timedelta(0)
     assert script.informer.ages()["authorities"] == timedelta(seconds=100)
+
+
+async def test_events_are_read_whatever_their_length_and_however_they_are_cut():
+    whole = b"a" * 300_000 + b"\nb\n" + b"c" * 10
+
+    class Content:
+        async def iter_any(self):
+            for start in range(0, len(whole), 70_000):
+                yield whole[start : start + 70_000]
+
+    assert [len(line) async for line in secret_informer._lines(Content())] == [300_000, 1]

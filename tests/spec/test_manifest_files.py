@@ -55,6 +55,9 @@ def test_a_number_survives_json_and_yaml(number: float) -> None:
     assert type(parsed) is type(number)
 
 
+DOUBLED = "x0: &x0 [1, 2]\n" + "".join(f"x{i}: &x{i} [*x{i - 1}, *x{i - 1}]\n" for i in range(1, 26))
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
@@ -66,6 +69,9 @@ def test_a_number_survives_json_and_yaml(number: float) -> None:
             "a: !!python/object:os.system {}\n", 1, "could not determine a constructor", id="python-object"
         ),
         pytest.param("a: *b\n", 1, "undefined alias", id="unknown-alias"),
+        pytest.param("a: 1\nb: &b [*b]\n", 2, "what it is a part of", id="alias-of-itself"),
+        pytest.param(DOUBLED, 19, "stand for more than 1,000,000 values", id="aliases-that-double"),
+        pytest.param('a: "\\ud800"\n', 1, "cannot be read as str", id="half-of-a-character"),
         pytest.param("a: 1\nb: " + "1" * 5000 + "\n", 2, "cannot be read as int", id="long-number"),
         pytest.param("a: 1\nb: !!int x\n", 2, "cannot be read as int (quote it", id="no-integer"),
         pytest.param("a: !!bool x\n", 1, "cannot be read as bool", id="no-truth-value"),

@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from typing import Any, Final
 
+from pslgs_operator.fields import mapping, mappings, text
 from pslgs_operator.kube_client import (
     ConflictError,
     NamespaceTerminatingError,
@@ -72,8 +73,8 @@ class ApiError(Exception):
         cls, status: int, answer: Mapping[str, Any], retry_after: timedelta | None = None
     ) -> "ApiError":
         """Read the API's Status object; anything else gives an error without words."""
-        details = answer.get("details") or {}
-        causes = tuple(str(cause.get("reason", "")) for cause in details.get("causes") or ())
+        details = mapping(answer, "details")
+        causes = tuple(text(cause, "reason") for cause in mappings(details, "causes"))
         message = str(answer.get("message") or f"HTTP status {status}")[:_LONGEST_MESSAGE]
         reason, kind = str(answer.get("reason") or ""), str(details.get("kind") or "")
         if retry_after is None:

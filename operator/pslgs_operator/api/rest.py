@@ -1,6 +1,5 @@
 """Requests to the API server."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -8,6 +7,7 @@ from typing import Any, Final
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
+from pslgs.json_text import parse_json
 from pslgs_operator.api.errors import ApiError, retry_after
 from pslgs_operator.kube_client import RetryableError
 
@@ -50,20 +50,22 @@ async def request(  # noqa: PLR0913 - what a request has
     timeout = aiohttp.ClientTimeout(total=TIMEOUT.total_seconds(), sock_connect=_CONNECT_TIMEOUT)
     try:
         response = await client.call_api(*serialized, _request_timeout=timeout)
-        answer = _parse(await response.response.read())
+        answer = parse_answer(await response.response.read())
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         message = f"the API server doesn't answer {method} {path}: {error!r}"
         raise RetryableError(message, affects_all=True) from error
     if not 200 <= response.status <= 299:
         wait = retry_after(response.response.headers, datetime.now(UTC))
-        raise ApiError.parse(response.status, answer, wait)
+        raise ApiError.parse(response.status, answer or {}, wait)
+    if answer is None:
+        raise RetryableError(f"what answers {method} {path} is no API server", affects_all=True)
     return answer
 
 
-def _parse(content: bytes) -> dict[str, Any]:
-    # A proxy in between, or an API server that is starting, may answer with something that is no JSON.
+def parse_answer(content: bytes) -> dict[str, Any] | None:
+    """Parse an answer; None if it is no object, as from a proxy, or an API server that is starting."""
     try:
-        answer = json.loads(content)
+        answer = parse_json(content)
     except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
+        return None
+    return answer if isinstance(answer, dict) else None

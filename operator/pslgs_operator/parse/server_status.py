@@ -1,9 +1,9 @@
 """Read a server's /status and termination messages."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from pslgs.json_text import parse_json
 from pslgs_operator.fields import mapping, number, text, whole
 from pslgs_operator.snapshot import ServerReport, TerminationMessage
 from pslgs_operator.text import plain
@@ -33,8 +33,8 @@ def read_last_words(message: str, exit_code: int | None) -> TerminationMessage:
 
 def _document(written: str | bytes) -> Mapping[str, Any]:
     try:
-        return mapping(json.loads(written))
-    except (ValueError, RecursionError):
+        return mapping(parse_json(written))
+    except ValueError:
         return {}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pslgs_operator import names
-from pslgs_operator.fields import mapping
+from pslgs_operator.fields import mapping, mappings, text, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,10 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def _address(body: Mapping[str, Any]) -> str | None:
-    balancer = (body.get("status") or {}).get("loadBalancer") or {}
-    points = balancer.get("ingress") or ()
-    return next((point.get("hostname") or point.get("ip") for point in points), None)
+    points = mappings(mapping(body, "status", "loadBalancer"), "ingress")
+    return next((text(point, "hostname") or text(point, "ip") or None for point in points), None)
 
 
 def _node_port(body: Mapping[str, Any]) -> int | None:
-    ports = (body.get("spec") or {}).get("ports") or ()
-    return next((port.get("nodePort") for port in ports if port.get("port") == names.GRPC_PORT), None)
+    ports = mappings(mapping(body, "spec"), "ports")
+    return next((whole(port, "nodePort") for port in ports if whole(port, "port") == names.GRPC_PORT), None)

@@ -250,10 +250,13 @@ def _parsed(text: str) -> JobStatus:
         try:
             return _ADAPTER.validate_json(text, strict=True)
         except ValidationError as error:
-            document = json.loads(text)
-            for each in error.errors(include_url=False, include_input=False):
-                _drop(document, each["loc"])
-            text = json.dumps(document)
+            wrong = [each["loc"] for each in error.errors(include_url=False, include_input=False)]
+        document = json.loads(text)
+        for location in wrong:
+            _drop(document, location)
+        before, text = text, json.dumps(document)
+        if text == before:  # such as a text that is no Unicode, which has no location
+            return JobStatus()
 
 
 _ALWAYS: Final = ("observedGeneration", "phase", "conditions")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -20,6 +21,7 @@ CPU: Final = "cpu"
 CELLS: Final = "cells"
 TIMING: Final = "timing.json"
 _RUN_MARK: Final = "metrics.jsonl"
+_logger = logging.getLogger(__name__)
 
 
 def fingerprint(job: SplitTrainingJob, options: ComparisonOptions) -> str:
@@ -85,7 +87,11 @@ class TrialStore:
         document = _read(self._file(trial))
         if document.get("fingerprint") != self._digest:
             return None
-        return trial_from_document(dict(document))
+        try:
+            return trial_from_document(dict(document))
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            _logger.warning("%s is damaged, so it is computed again (%s)", self._file(trial), error)
+            return None
 
     def save(self, result: TrialResult) -> None:
         """Write a result atomically."""

@@ -1,9 +1,7 @@
 """The best evaluation of a training so far, and whether the training ends early."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +70,3 @@ class BestEvaluation:
         if self.value is None:
             return f"{since}; it was never finite"
         return f"{since}; the best was {self.value:.4g} after epoch {self.epoch}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the state as JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> "BestEvaluation":
-        """Return the state that `to_json` gave; fields of a later version are ignored."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in document.items() if name in known})

@@ -123,4 +123,8 @@ class FeatureScale:
             KeyError: it is incomplete.
             ValueError: it is not one of so many features.
         """
-        return cls.of(stored["mean"], stored["deviation"], features)
+        try:
+            mean, deviation = ([float(each) for each in stored[name]] for name in ("mean", "deviation"))
+        except OverflowError as error:
+            raise ValueError("a number is too large") from error
+        return cls.of(mean, deviation, features)

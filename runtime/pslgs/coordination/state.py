@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
 
 from pslgs.coordination.best_evaluation import BestEvaluation
 from pslgs.coordination.epoch import EpochState, ResponseTimeState
@@ -27,7 +29,7 @@ class CoordinatorState:
     evaluated: bool
     samples: Mapping[str, int]
     active_seconds: float
-    delays: ResponseTimeState
+    delays: ResponseTimeState = field(default_factory=ResponseTimeState)
     best: BestEvaluation = field(default_factory=BestEvaluation)
 
     def to_json(self) -> dict[str, Any]:
@@ -35,18 +37,17 @@ class CoordinatorState:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> "CoordinatorState":
-        """Return the state that `to_json` gave as ``document``.
+    def from_json(cls, document: object) -> "CoordinatorState":
+        """Return the state that `to_json` gave as ``document``; fields of a later version are ignored.
 
         Raises:
-            KeyError, TypeError: the document does not have the form that `to_json` gives.
+            ValueError: the document does not have the form that `to_json` gives.
         """
-        return cls(
-            step=document["step"],
-            epoch=EpochState(**document["epoch"]),
-            evaluated=document["evaluated"],
-            samples=document["samples"],
-            active_seconds=document["active_seconds"],
-            delays=ResponseTimeState(**document.get("delays", {})),
-            best=BestEvaluation.from_json(document.get("best", {})),
-        )
+        try:
+            return _ADAPTER.validate_python(document)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+_ADAPTER: Final = TypeAdapter(CoordinatorState)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from pslgs.damaged_files import DamagedFileError, read_by_library
 from pslgs.data.inflation import memory_bytes
 from pslgs.data.left_out import LeftOut
 from pslgs.data.samples import DEFAULT_FORM, SampleForm
@@ -114,8 +115,9 @@ def _load_array(path: Path, names: Sequence[str], field: str) -> NDArray[Any]:
         files = " and ".join(f"{name}.npy" for name in names)
         raise InputError.at(field, f"lacks the file '{path}'; a folder of arrays holds {files}")
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        with read_by_library():
+            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except DamagedFileError as error:
         raise InputError.at(field, f"names '{path}', which {_problem(error, '.npy')}") from error
     return array
 
@@ -132,7 +134,7 @@ def _problem(error: Exception, kind: str) -> str:
 def _load_archive(path: Path, names: Sequence[str], field: str) -> dict[str, NDArray[Any]]:
     wanted = " and ".join(names)
     try:
-        with path.open("rb") as file, _loaded(file, path, field) as archive:
+        with read_by_library(), path.open("rb") as file, _loaded(file, path, field) as archive:
             if set(names) - set(archive.files):
                 listed = ", ".join(archive.files) or "none"
                 raise InputError.at(
@@ -140,9 +142,7 @@ def _load_archive(path: Path, names: Sequence[str], field: str) -> dict[str, NDA
                 )
             _check_fits(path, names, field)
             return {name: archive[name] for name in names}
-    except InputError:
-        raise
-    except (ValueError, OSError, EOFError, AttributeError, MemoryError, zipfile.BadZipFile) as error:
+    except DamagedFileError as error:
         raise InputError.at(field, f"names '{path}', which {_problem(error, '.npz')}") from error
 
 

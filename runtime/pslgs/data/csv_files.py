@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
+from pslgs.damaged_files import DamagedFileError, read_by_library
 from pslgs.data.input_columns import InvalidColumnError
 from pslgs.data.parquet import ParquetSource, TableFiles, open_converted
 from pslgs.data.samples import DEFAULT_FORM, SampleForm
@@ -81,9 +82,9 @@ def _named(file: Path, table: TableFiles) -> Iterator[None]:
         yield
     except InvalidColumnError as error:
         raise InputError.at(table.field, f"holds '{file}', whose {error.located(0)}") from error
-    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, DamagedFileError) as error:
         reason = str(error).splitlines()[0]
-        if isinstance(error, UnicodeDecodeError) or "UTF8" in reason:
+        if isinstance(error.__cause__, UnicodeDecodeError) or "UTF8" in reason:
             reason = "its text is not UTF-8; save it with this encoding"
         raise InputError.at(
             table.field, f"holds '{file}', which is not a valid CSV file ({reason})"
@@ -93,26 +94,28 @@ def _named(file: Path, table: TableFiles) -> Iterator[None]:
 def _read(file: Path, table: TableFiles, columns: Sequence[str]) -> pa.Table:
     """Read the columns of a file as text, without spaces around it."""
     delimiter, stored = _header(file, table)
-    rows = arrow_csv.read_csv(
-        file,
-        parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=arrow_csv.ConvertOptions(
-            include_columns=[stored[name] for name in columns],
-            column_types={stored[name]: pa.string() for name in columns},
-            strings_can_be_null=False,
-        ),
-    )
+    with read_by_library():
+        rows = arrow_csv.read_csv(
+            file,
+            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=[stored[name] for name in columns],
+                column_types={stored[name]: pa.string() for name in columns},
+                strings_can_be_null=False,
+            ),
+        )
     return pa.table({name: pc.utf8_trim_whitespace(rows.column(stored[name])) for name in columns})
 
 
 def _header(file: Path, table: TableFiles) -> tuple[str, Mapping[str, str]]:
     """Return the delimiter of a file, and the name of each column as it is stored, with spaces around it."""
     with (
+        read_by_library(),
         pa.input_stream(str(file), compression="detect") as stream,
         io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as lines,
     ):
         head = [lines.readline()]
-    headers = {each: next(csv.reader(head, delimiter=each), []) for each in _DELIMITERS}
+        headers = {each: next(csv.reader(head, delimiter=each), []) for each in _DELIMITERS}
     wanted = set(table.columns)
     delimiter = max(
         headers, key=lambda each: (wanted <= {*map(str.strip, headers[each])}, len(headers[each]))

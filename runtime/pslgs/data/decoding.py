@@ -1,7 +1,6 @@
 """Image decoding: formats, orientation, and the scaling of images with more than 8 bits."""
 
 import io
-import struct
 from typing import Final
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from pslgs.damaged_files import DamagedFileError, read_by_library
 from pslgs.data.discovery import is_heic
 from pslgs.data.inflation import IMAGE_PIXELS
 from pslgs.data.medical import decode_medical
@@ -18,8 +18,6 @@ from pslgs.spec.errors import InputError
 
 _DEEP: Final = {"I;16": 65535.0, "I;16L": 65535.0, "I;16B": 65535.0, "I;16N": 65535.0, "I": None, "F": None}
 """Pillow's modes of grey images with more than 8 bits, and their largest value where it is known."""
-
-_DAMAGE: Final = (OSError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
 
 
 def decode(data: bytes, value_range: ValueRange | None = None) -> Tensor:
@@ -44,21 +42,32 @@ def decode(data: bytes, value_range: ValueRange | None = None) -> Tensor:
     medical = decode_medical(data, value_range)
     if medical is not None:
         return medical
+    image = read_image(data)
+    if image.mode in _DEEP:
+        return _scaled(image, value_range).expand(3, -1, -1).contiguous()
+    return _as_tensor(np.array(image if image.mode == "RGB" else image.convert("RGB")))
+
+
+def read_image(data: bytes) -> Image.Image:
+    """Read the first page of an image file, turned as its EXIF orientation says.
+
+    Raises:
+        ValueError: the format is unknown, or the image is damaged or too large.
+    """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with read_by_library(), Image.open(io.BytesIO(data)) as image:
             _check_size(image)
             upright = ImageOps.exif_transpose(image)
-            if upright.mode in _DEEP:
-                return _scaled(upright, value_range).expand(3, -1, -1).contiguous()
-            return _as_tensor(np.array(upright.convert("RGB")))
-    except UnidentifiedImageError as error:
+            upright.load()
+            return upright
+    except DamagedFileError as error:
+        if not isinstance(error.__cause__, UnidentifiedImageError):
+            raise ValueError(f"it cannot be decoded ({error})") from error  # noqa: TRY004 - the content
         raise ValueError(
             "it is a HEIC image, which cannot be read; convert it to PNG or JPEG"
             if is_heic(data)
             else "its image format is unknown"
         ) from error
-    except _DAMAGE as error:
-        raise ValueError(f"it cannot be decoded ({error})") from error
 
 
 def _check_size(image: Image.Image) -> None:

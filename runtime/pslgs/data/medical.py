@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pslgs.damaged_files import DamagedFileError, read_by_library
 from pslgs.data.inflation import inflate
 from pslgs.data.samples import ValueRange, scaled
 from pslgs.spec.errors import InputError
@@ -18,18 +19,6 @@ if TYPE_CHECKING:
 _DICOM_MAGIC: Final = slice(128, 132)
 _NIFTI_MAGICS: Final = ((slice(344, 348), b"n+1\0"), (slice(4, 8), b"n+2\0"))
 _GZIP_MAGIC: Final = b"\x1f\x8b"
-
-_DAMAGE: Final = (
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""Exceptions of both libraries for files that are damaged or of a kind that they do not read."""
 
 
 def is_medical(head: bytes) -> bool:
@@ -86,10 +75,10 @@ def _decoding(kind: str, library: str, decode: Any, data: bytes, value_range: Va
             "install it with pip install 'pslgs[medical]'",
         ) from error
     try:
-        decoded: Tensor = decode(module, data, value_range)
-    except _DAMAGE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"it cannot be decoded as {kind} ({reason})") from error
+        with read_by_library():
+            decoded: Tensor = decode(module, data, value_range)
+    except DamagedFileError as error:
+        raise ValueError(f"it cannot be decoded as {kind} ({error})") from error
     return decoded
 
 

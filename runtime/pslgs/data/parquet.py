@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pslgs.atomic_file import replacing
+from pslgs.damaged_files import DamagedFileError, read_by_library
 from pslgs.data.discovery import matching_files
 from pslgs.data.input_columns import (
     InvalidColumnError,
@@ -277,18 +278,25 @@ def parquet_batches(file: Path, table: TableFiles) -> Iterator[pa.RecordBatch]:
     """
     first = 0
     try:
-        with pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as reader:
-            table.check_columns(reader.schema_arrow.names, file)
-            for batch in bounded_batches(reader, file, table.columns):
-                yield _normalised(table, batch, reader.schema_arrow.metadata)
-                first += batch.num_rows
+        for batch, metadata in _stored_batches(file, table):
+            yield _normalised(table, batch, metadata)
+            first += batch.num_rows
     except InvalidColumnError as error:
         raise InputError.at(table.field, f"holds '{file}', whose {error.located(first)}") from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, DamagedFileError) as error:
         reason = str(error).splitlines()[0]
         raise InputError.at(
             table.field, f"holds '{file}', which is not a valid Parquet file ({reason})"
         ) from error
+
+
+def _stored_batches(
+    file: Path, table: TableFiles
+) -> Iterator[tuple[pa.RecordBatch, dict[bytes, bytes] | None]]:
+    with read_by_library(), pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as reader:
+        table.check_columns(reader.schema_arrow.names, file)
+        for batch in bounded_batches(reader, file, table.columns):
+            yield batch, reader.schema_arrow.metadata
 
 
 def _normalised(

@@ -1,5 +1,6 @@
 """The interface of datasets of all formats, and the reading of their labels."""
 
+import sys
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
@@ -117,8 +118,18 @@ def _texts(array: NDArray[Any], field: str) -> list[str]:
         raise InputError.at(
             field, f"has labels of bytes that are not UTF-8 ({error}); save them as text or numbers"
         ) from error
+    if not _is_unicode(decoded):
+        raise InputError.at(field, "has labels with characters that Unicode does not have; save them anew")
     texts: list[str] = decoded.ravel().tolist()
     return texts
+
+
+def _is_unicode(texts: NDArray[np.str_]) -> bool:
+    """Return whether all characters have a code; NumPy reads any number of 32 bits."""
+    if not texts.dtype.itemsize:
+        return True
+    native = np.ascontiguousarray(texts.astype(texts.dtype.newbyteorder("="))).reshape(-1)
+    return bool((native.view(np.uint32) <= sys.maxunicode).all())
 
 
 def nfc(names: Sequence[str]) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """Predictions of a trained model for files of samples."""
 
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -9,11 +8,11 @@ from typing import Final
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from pslgs.damaged_files import DamagedFileError, read_by_library
 from pslgs.data.csv_files import CsvReader
-from pslgs.data.decoding import decode, from_pillow
+from pslgs.data.decoding import decode, from_pillow, read_image
 from pslgs.data.discovery import is_image, unwanted
 from pslgs.data.parquet import TableFiles, parquet_batches, samples_of
 from pslgs.data.samples import SampleForm
@@ -208,9 +207,10 @@ def _table(file: Path, kind: DataFormat, preprocessing: Preprocessing, form: Sam
 
 def _rows(file: Path, name: str = "x") -> np.ndarray:
     try:
-        loaded = np.load(file, allow_pickle=False)
-        rows = loaded if isinstance(loaded, np.ndarray) else loaded[name]
-    except (OSError, ValueError, EOFError, LookupError) as error:
+        with read_by_library():
+            loaded = np.load(file, allow_pickle=False)
+            rows = loaded if isinstance(loaded, np.ndarray) else loaded[name]
+    except DamagedFileError as error:
         raise InputError.at(str(file), f"cannot be read as an array of samples ({error})") from error
     if rows.ndim < 2 or rows.dtype.kind not in "buif":
         raise InputError.at(
@@ -225,9 +225,8 @@ def _image(file: Path, preprocessing: Preprocessing) -> Tensor:
         content = file.read_bytes()
         if preprocessing.format in _DECODED_TO_THREE_CHANNELS:
             return decode(content, preprocessing.value_range)
-        with Image.open(io.BytesIO(content)) as image:
-            return from_pillow(ImageOps.exif_transpose(image), preprocessing.value_range)
-    except (ValueError, OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        return from_pillow(read_image(content), preprocessing.value_range)
+    except (ValueError, OSError) as error:
         if isinstance(error, InputError):
             raise
         problem = f"cannot be decoded as an image ({error}); give images, .npy, .npz, CSV or Parquet files"

@@ -63,18 +63,19 @@ class RunRecorder:
         self._writer.flush()
         return {"figures": kept_figures(self.status), "journal_bytes": self._journal.size}
 
-    def resume_after(self, step: int, progress: Mapping[str, Any] | None) -> None:
+    def resume_after(self, step: int, progress: object) -> None:
         """Remove the records after the checkpoint of ``step``, because these steps will be repeated.
 
         Args:
             step: Step of the checkpoint; 0 without one.
-            progress: Result of `progress` for that checkpoint; None if an earlier version wrote it.
+            progress: Result of `progress` for that checkpoint; anything else counts as nothing.
 
         Raises:
             OSError: the journal cannot be read or written.
         """
         kept = progress if isinstance(progress, Mapping) else {}
-        records = self._journal.truncate_after(step, kept.get("journal_bytes"))
+        size = kept.get("journal_bytes")
+        records = self._journal.truncate_after(step, size if isinstance(size, int) else None)
         resumed = resumed_status(self._initial, records, kept.get("figures"))
         self.status = replace(
             resumed,

@@ -56,11 +56,18 @@ class Steps:
 
     @classmethod
     def of_columns(cls, columns: Mapping[str, Sequence[float | None]]) -> "Steps":
-        """Create the table from lists by the names of its attributes, None for what is not known."""
+        """Create the table from lists by the names of its attributes, None for what is not known.
+
+        Raises:
+            KeyError: a column is missing.
+            ValueError, TypeError, OverflowError: a column has another length, or values of another type.
+        """
         arrays: dict[str, Any] = {
             each.name: np.array(columns[each.name], np.int64 if each.type is Integers else np.float64)
             for each in fields(cls)
         }
+        if len({array.shape for array in arrays.values()}) > 1:
+            raise ValueError("the columns of the steps differ in length")
         return cls(**arrays)
 
     def table(self) -> dict[str, list[int] | list[float]]:

@@ -1,7 +1,7 @@
 """The definition of a training: the fields of a job that must not change once it has started."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeGuard
 
 from pydantic.alias_generators import to_snake
@@ -54,7 +54,7 @@ def training_definition(spec: JobSpec) -> dict[str, Any]:
     return dump_fields(spec, _fields_of(spec), exclude_defaults=False)
 
 
-def definition_changes(before: Mapping[str, Any], spec: JobSpec) -> list[Violation]:
+def definition_changes(before: object, spec: JobSpec) -> list[Violation]:
     """Return the changes between a training that has started and the job that shall resume it.
 
     A field that is missing in ``before``, because an earlier version wrote it, counts as having its default.
@@ -97,11 +97,13 @@ def _fields_of(spec: JobSpec) -> tuple[str, ...]:
     return (*DEFINING_FIELDS, *(("evaluateEveryEpochs", "data.evaluation", "metric") if follows else ()))
 
 
-def _present_form(before: Mapping[str, Any]) -> dict[str, Any]:
+def _present_form(before: object) -> object:
     """Write a path of initial weights, all that earlier versions had, as the present fields."""
+    if not isinstance(before, dict):
+        return before
     model = before.get("model")
     if not isinstance(model, dict) or not isinstance(weights := model.get("initialWeights"), str):
-        return dict(before)
+        return before
     return {**before, "model": {**model, "initialWeights": {"path": weights}}}
 
 

@@ -36,12 +36,21 @@ class _Loader(yaml.SafeLoader):
         finally:
             self._depth -= 1
 
+    def compose_document(self) -> yaml.Node | None:
+        node = super().compose_document()
+        if node is not None:
+            _size(node, {})
+        return node
+
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002 - PyYAML's signature
         try:
-            return super().construct_object(node, deep)
+            value = super().construct_object(node, deep)
+            if isinstance(value, str):
+                value.encode()  # half of a surrogate pair, as in "\\ud800", could not be shown or stored
         except (ValueError, LookupError, AttributeError) as error:
             kind = node.tag.rpartition(":")[2]
             raise _error_at(node, f"a value cannot be read as {kind} (quote it if it is text)") from error
+        return value
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401 - PyYAML's signature
         node = super().compose_mapping_node(anchor)
@@ -53,6 +62,29 @@ class _Loader(yaml.SafeLoader):
                 raise _error_at(key, f"{key.value} is given twice")
             seen.add(key.value)
         return node
+
+
+_MOST_VALUES: Final = 1_000_000
+
+
+def _size(node: yaml.Node, known: dict[int, int | None]) -> int:
+    """Count the values that a node stands for; ``known`` holds those of the nodes that were counted before.
+
+    Raises:
+        MarkedYAMLError: aliases repeat each other so often that nobody could read the result, or without end.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = None
+        pairs = node.value if isinstance(node, yaml.MappingNode) else [node.value]
+        known[id(node)] = 1 + sum(_size(member, known) for pair in pairs for member in pair)
+    size = known[id(node)]
+    if size is None:
+        raise _error_at(node, "an alias stands for what it is a part of")
+    if size > _MOST_VALUES:
+        raise _error_at(node, f"its aliases stand for more than {_MOST_VALUES:,} values")
+    return size
 
 
 def _error_at(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
@@ -89,6 +121,8 @@ def read_document(path: Path) -> object:
         raise InputError.at(str(path), f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError.at(str(path), "is not UTF-8 text; give a manifest in YAML") from error
+    except ValueError as error:
+        raise InputError.at(str(path), f"cannot be the name of a file: {error}") from error
     return parse_yaml(text, str(path))
 
 
@@ -122,6 +156,7 @@ def _explanation(error: yaml.MarkedYAMLError) -> str:
 
 _DOT: Final = re.compile(r"(?<!\\)\.")
 """An unescaped dot; ``\\.`` is a dot within a name, as in ``nodeSelector.pslgs\\.dev/edge``."""
+_INDEX: Final = re.compile(r"[0-9]{1,9}")
 
 
 def with_overrides(document: object, overrides: Sequence[str]) -> object:
@@ -153,7 +188,10 @@ def with_value(document: object, keys: Sequence[str], value: object) -> object:
 
 def _keys(path: str) -> tuple[str, ...]:
     dotted = re.sub(r"\[(\d+)\]", r".\1", path)
-    return tuple(key.replace("\\.", ".") for key in _DOT.split(dotted))
+    keys = tuple(key.replace("\\.", ".") for key in _DOT.split(dotted))
+    if len(keys) > _DEPTH_LIMIT:
+        raise InputError.at("--set", f"names a field {len(keys)} levels deep; at most {_DEPTH_LIMIT} can be")
+    return keys
 
 
 def _with_value(container: object, keys: Sequence[str], depth: int, value: object) -> object:
@@ -170,7 +208,7 @@ def _with_value(container: object, keys: Sequence[str], depth: int, value: objec
 
 
 def _list_with_value(entries: list[Any], keys: Sequence[str], depth: int, value: object) -> list[Any]:
-    if not keys[depth].isdecimal() or int(keys[depth]) > len(entries):
+    if not _INDEX.fullmatch(keys[depth]) or int(keys[depth]) > len(entries):
         raise InputError.at(
             path_of(keys[:depth]),
             f"is a list of {len(entries)}, so {keys[depth]} must be a number up to {len(entries)}",

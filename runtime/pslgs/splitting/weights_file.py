@@ -1,18 +1,16 @@
 """Files of weights: safetensors, and PyTorch's own, of which only tensors are read."""
 
 import json
-import pickle
 import re
-import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pslgs.damaged_files import DamagedFileError, read_by_library
 from pslgs.json_text import parse_json
 from pslgs.spec.errors import InputError
 
@@ -87,8 +85,8 @@ def load_weights(file: Path, path: str) -> dict[str, Tensor]:
     try:
         with file.open("rb") as opened:
             start = opened.read(_HEADER_BYTES)
-    except OSError as failure:
-        reason = failure.strerror or "no such file"
+    except (OSError, ValueError) as failure:  # a name with a NUL, or that is no Unicode
+        reason = (failure.strerror if isinstance(failure, OSError) else str(failure)) or "no such file"
         where = "" if file.is_absolute() else f"; relative paths start from {Path.cwd()}"
         raise InputError.at(path, f"'{file}' cannot be read ({reason}){where}.") from failure
     if file.name.endswith(_INDEX_SUFFIX):
@@ -121,10 +119,12 @@ def _load_parts(index: Path, path: str) -> dict[str, Tensor]:
 
 def _load_safetensors(file: Path, path: str) -> dict[str, Tensor]:
     try:
-        tensors: dict[str, Tensor] = load_file(file)
-    except OSError as failure:
-        raise InputError.at(path, f"'{file}' cannot be read ({failure.strerror}).") from failure
-    except SafetensorError as failure:
+        with read_by_library():
+            tensors: dict[str, Tensor] = load_file(file)
+    except DamagedFileError as failure:
+        if isinstance(failure.__cause__, OSError):
+            reason = failure.__cause__.strerror or failure
+            raise InputError.at(path, f"'{file}' cannot be read ({reason}).") from failure
         problem = (
             f"'{file}' is neither a safetensors nor a PyTorch file ({failure}); save the weights with "
             "safetensors.torch.save_file."
@@ -135,23 +135,21 @@ def _load_safetensors(file: Path, path: str) -> dict[str, Tensor]:
 
 def _load_pytorch(file: Path, path: str) -> dict[str, Tensor]:
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except (
-        *(RuntimeError, EOFError, OSError, ValueError, LookupError),
-        *(pickle.UnpicklingError, struct.error),
-    ) as failure:
-        raise InputError.at(path, f"'{file}' {_unreadable(failure)}") from failure
+        with read_by_library():
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except DamagedFileError as failure:
+        raise InputError.at(path, f"'{file}' {_unreadable(str(failure.__cause__))}") from failure
     return _tensors_of(content, file, path)
 
 
-def _unreadable(failure: Exception) -> str:
+def _unreadable(failure: str) -> str:
     remedy = "torch.save(model.state_dict(), FILE)"
-    if named := _FORBIDDEN.search(str(failure)):
+    if named := _FORBIDDEN.search(failure):
         return (
             f"holds more than tensors ({named[1]}), which is not read, because it could run code; save the "
             f"weights alone, with {remedy}."
         )
-    reason = str(failure).split("\n", maxsplit=1)[0]
+    reason = failure.split("\n", maxsplit=1)[0]
     return f"is not a PyTorch file of weights ({reason}); save the weights with {remedy}."
 
 

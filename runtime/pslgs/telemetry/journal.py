@@ -199,7 +199,7 @@ def _end_of_lines(file: BinaryIO) -> int:
 
 def _ends_record(file: BinaryIO, size: int, step: int) -> bool:
     """Return whether the first ``size`` bytes can be the journal as of the checkpoint of ``step``."""
-    if size == 0 or size > file.seek(0, os.SEEK_END):
+    if size <= 0 or size > file.seek(0, os.SEEK_END):
         return size == 0
     file.seek(size - 1)
     if file.read(1) != b"\n":

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, NamedTuple, assert_never
 
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.metrics import is_better
 from pslgs.spec.server_phase import ServerPhase
@@ -27,17 +30,26 @@ WINDOW = 50
 
 _OF_THE_METRIC = ("metric_value", "best_value", "best_epoch")
 """Fields that mean nothing once another metric is chosen."""
-_KEPT_FIGURES = (
-    "epoch",
-    "step",
-    "loss",
-    "accuracy",
-    "deviation",
-    "deviation_expected",
-    "deviation_bound",
-    *_OF_THE_METRIC,
-)
-"""Fields of `Status` that a checkpoint keeps."""
+
+
+class _KeptFigures(TypedDict, total=False):
+    """Fields of `Status` that a checkpoint keeps."""
+
+    metric: str
+    epoch: int
+    step: int
+    loss: float | None
+    accuracy: float | None
+    deviation: float | None
+    deviation_expected: float | None
+    deviation_bound: float | None
+    metric_value: float | None
+    best_value: float | None
+    best_epoch: int | None
+
+
+_KEPT_FIGURES = tuple(name for name in _KeptFigures.__annotations__ if name != "metric")
+_FIGURES = TypeAdapter(_KeptFigures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +230,7 @@ def next_status(status: Status, record: Record) -> Status:
         case CheckpointRecord():
             status = _after_checkpoint(status, record)
         case FinishRecord():
-            ended = status.ended(ExitCode[record.outcome], record.message)
+            ended = status.ended(_exit_code(record), record.message)
             status = replace(ended, stopped_early=record.early)
         case WeightsRecord(message=message):
             status = replace(status, notice="; ".join(filter(None, (status.notice, message))))
@@ -229,27 +241,38 @@ def next_status(status: Status, record: Record) -> Status:
     return status
 
 
+def _exit_code(record: FinishRecord) -> ExitCode:
+    """Return the exit code of an end; that of an internal error if another version named it."""
+    return ExitCode.__members__.get(record.outcome, ExitCode.INTERNAL_ERROR)
+
+
 def kept_figures(status: Status) -> dict[str, float | str | None]:
     """Return the figures that a checkpoint keeps, as JSON, so that `resumed_status` needs no old records."""
     return {"metric": status.metric, **{name: _finite(getattr(status, name)) for name in _KEPT_FIGURES}}
 
 
-def resumed_status(
-    fresh: Status, records: Iterable[Record], figures: Mapping[str, Any] | None = None
-) -> Status:
+def resumed_status(fresh: Status, records: Iterable[Record], figures: object = None) -> Status:
     """Return the initial status of a resumed run; its clients and its throughput are not known yet.
 
     Args:
         fresh: Status of a new run of the job in this process.
         records: Known records of the run, the oldest first.
-        figures: `kept_figures` of the checkpoint, which is older than ``records``.
+        figures: `kept_figures` of the checkpoint, which is older than ``records``; anything else has none.
     """
-    known = {name: figures[name] for name in _KEPT_FIGURES if name in figures} if figures else {}
-    if figures and figures.get("metric") != fresh.metric:
+    kept_before = _read_figures(figures)
+    known: dict[str, Any] = {name: value for name, value in kept_before.items() if name != "metric"}
+    if kept_before and kept_before.get("metric") != fresh.metric:
         known |= dict.fromkeys(_OF_THE_METRIC)
     last = reduce(next_status, records, replace(fresh, **known))
     kept = {name: getattr(last, name) for name in (*_KEPT_FIGURES, "last_checkpoint")}
     return replace(fresh, **kept)
+
+
+def _read_figures(figures: object) -> _KeptFigures:
+    try:
+        return _FIGURES.validate_python(figures)
+    except ValidationError:
+        return {}
 
 
 def _after_step(status: Status, record: StepRecord) -> Status:
