@@ -21,7 +21,7 @@ GENERATED := runtime/pslgs/transport/v1/training_pb2.py runtime/pslgs/transport/
 		$(addprefix files/,splittrainingjobs.yaml dashboards/fleet.json dashboards/training-health.json))
 PROTOC := $(BIN)/python -m grpc_tools.protoc --proto_path=runtime runtime/pslgs/transport/v1/training.proto
 
-.PHONY: help run test test-fast cluster e2e e2e-smoke fault-simulation mutants lint format verify bench bench-operator generate requirements licences sbom clean
+.PHONY: help run test test-fast fuzz cluster e2e e2e-smoke fault-simulation mutants lint format verify bench bench-operator generate requirements licences sbom clean
 
 help: ## Print the targets.
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -52,6 +52,10 @@ fault-simulation: $(INSTALLED) ## Run jobs under random faults in virtual time: 
 
 mutants: $(INSTALLED) ## Try whether the tests find each of the listed faults in the code.
 	PYTHONPATH=tests $(BIN)/python -m mutants $(ARGS)
+
+fuzz: $(INSTALLED) ## Fuzz decoders for longer: ARGS="frames journal --seconds 600", with --coverage by atheris.
+	$(if $(findstring --coverage,$(ARGS)),$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/fuzz.txt)
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzzing $(ARGS)
 
 lint: $(INSTALLED) ## Check format, lint, types and floors.
 	$(BIN)/ruff format --check .
@@ -89,6 +93,7 @@ requirements: $(INSTALLED) ## Pin the requirements; UPGRADE=1 takes the newest v
 	$(COMPILE) pyproject.toml --extra runtime --constraints requirements/dev.txt --output-file requirements/runtime.txt
 	$(COMPILE) pyproject.toml --extra operator --constraints requirements/dev.txt --output-file requirements/operator.txt
 	$(COMPILE) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
+	$(COMPILE) --group fuzz --constraints requirements/dev.txt --output-file requirements/fuzz.txt
 
 licences: $(INSTALLED) ## Print the licences of all pinned packages, and fail where one is not allowed.
 	$(BIN)/python -m images.licences requirements/*.txt

@@ -8,7 +8,7 @@ from packaging.utils import canonicalize_name
 
 HASHES = r"(?:\n    --hash=sha256:\w{64}(?: \\)?)+"
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ;]+)[^\\]*\\" + HASHES, re.M)
-FILES = ["build", "dev", "operator", "runtime"]
+FILES = ["build", "dev", "fuzz", "operator", "runtime"]
 
 
 def pins(root: Path, file: str) -> dict[str, str]:
@@ -61,6 +61,10 @@ def test_the_pins_cover_what_the_project_depends_on(
 def test_the_pins_cover_what_the_build_needs(root: Path, pyproject: dict[str, Any]) -> None:
     wanted = [*pyproject["build-system"]["requires"], *pyproject["dependency-groups"]["build"]]
     assert unmet(wanted, pins(root, "build")) == []
+
+
+def test_the_pins_cover_what_fuzzing_needs(root: Path, pyproject: dict[str, Any]) -> None:
+    assert unmet(pyproject["dependency-groups"]["fuzz"], pins(root, "fuzz")) == []
 
 
 def test_a_missing_or_older_pin_is_noticed() -> None:

@@ -4,8 +4,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pslgs_operator.parse.pods import read_pod
 from pslgs_operator.snapshot import ChildPod, PodPhase, Problem, TerminationMessage
@@ -225,35 +223,6 @@ def test_a_pod_that_the_cluster_ended_says_why() -> None:
     found = seen("Failed", terminated(143, "Error"), conditions=[target])
     assert found.disruption == "DeletionByTaintManager"
     assert read_pod(pod({}, deletionTimestamp="2026-01-02T03:30:00Z")).deleting
-
-
-JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=2)
-        | st.dictionaries(
-            st.sampled_from(
-                ["state", "waiting", "terminated", "reason", "message", "name", "exitCode", "type", "status"]
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=12,
-)
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(
-            ["phase", "reason", "message", "conditions", "containerStatuses", "initContainerStatuses"]
-        ),
-        JUNK,
-    ),
-    JUNK,
-)
-def test_no_pod_is_too_odd_to_be_read(status: dict[str, Any], spec: object) -> None:
-    assert read_pod({**pod(status), "spec": spec}).name == "digits-server-x7k2p"
 
 
 def test_a_pod_of_which_only_the_name_is_known_is_pending() -> None:

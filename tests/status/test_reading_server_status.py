@@ -1,11 +1,8 @@
 """What servers say of themselves, and what containers leave behind, hostile ones among them."""
 
 import json
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pslgs.telemetry.status import Status
 from pslgs_operator.parse.server_status import read_last_words, read_report
@@ -136,24 +133,3 @@ def test_last_words_are_read(message: str, expected: TerminationMessage) -> None
 
 def test_the_exit_code_of_last_words_counts_only_where_kubernetes_knows_none() -> None:
     assert read_last_words('{"exitCode": 7, "message": "refused"}', None).exit_code == 7
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: (
-        st.lists(inner) | st.dictionaries(st.sampled_from([*ANSWER, "live", "lost", "time"]), inner)
-    ),
-)
-
-
-@given(st.one_of(st.text(), st.binary(), JSON.map(json.dumps)))
-def test_no_answer_is_too_odd_to_be_read(answer: Any) -> None:
-    report = read_report(answer)
-    assert report is None or len(report.message.encode()) <= 300
-
-
-@given(st.text() | JSON.map(json.dumps), st.none() | st.integers(0, 255))
-def test_no_last_words_are_too_odd_to_be_read(message: str, exit_code: int | None) -> None:
-    found = read_last_words(message, exit_code)
-    assert len(found.message.encode()) <= 300
-    assert found.message.isprintable()

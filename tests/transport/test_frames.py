@@ -117,13 +117,6 @@ def test_any_bytes_are_a_frame_or_a_violation(message):
         assert not frame.payload or frame.header.WhichOneof("body") == "tensor"
 
 
-@given(BODIES, st.binary(max_size=50), st.data())
-def test_a_frame_with_a_damaged_byte_is_a_frame_or_a_violation(header, payload, data):
-    message = bytearray(encode_frame(header, payload if header.WhichOneof("body") == "tensor" else b""))
-    message[data.draw(st.integers(0, len(message) - 1))] ^= data.draw(st.integers(1, 255))
-    test_any_bytes_are_a_frame_or_a_violation.hypothesis.inner_test(bytes(message))
-
-
 def test_the_payload_is_not_copied_by_decoding():
     message = encode_frame(Header(tensor=Tensor(step=1)), b"payload")
     assert decode_frames(message)[0].payload.obj is message

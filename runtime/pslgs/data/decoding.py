@@ -43,9 +43,10 @@ def decode(data: bytes, value_range: ValueRange | None = None) -> Tensor:
     if medical is not None:
         return medical
     image = read_image(data)
-    if image.mode in _DEEP:
-        return _scaled(image, value_range).expand(3, -1, -1).contiguous()
-    return _as_tensor(np.array(image if image.mode == "RGB" else image.convert("RGB")))
+    with read_by_library():  # there may be no memory for the copies of a large image
+        if image.mode in _DEEP:
+            return _scaled(image, value_range).expand(3, -1, -1).contiguous()
+        return _as_tensor(np.array(image if image.mode == "RGB" else image.convert("RGB")))
 
 
 def read_image(data: bytes) -> Image.Image:
