@@ -51,6 +51,15 @@ def test_a_refused_client_is_the_outcome_of_a_server_that_was_stopped_for_it(tmp
     assert (outcome.exit_code, outcome.messages) == (7, ["the server refuses this client: another job"])
 
 
+def test_a_run_whose_fork_server_has_ended_says_so(tmp_path):
+    server, client = (Ended(tmp_path, name, 255, "x WARNING something else") for name in ("server", "b"))
+    outcome = _outcome(255, server, [client])
+    assert outcome.exit_code == ExitCode.INTERNAL_ERROR
+    assert [message.partition(" has ended")[0] for message in outcome.messages] == [
+        "the process from which server and clients were forked"
+    ]
+
+
 def test_a_traceback_without_an_error_of_the_process_is_no_message(tmp_path):
     server = Ended(tmp_path, "server", 0, *TRACEBACK, "x WARNING the disk is full")
     assert _outcome(0, server, []).messages == ["the disk is full"]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pslgs.identity.authority import CertificateAuthority
 from pslgs.launch.local_clients import LocalClient
-from pslgs.launch.processes import Child, Entry
+from pslgs.launch.processes import FORK_SERVER_ENDED, Child, Entry
 from pslgs.launch.progress import ProgressView, fetch_status
 from pslgs.launch.run_folder import JOB_FILE, Cores
 from pslgs.launch.scratch_folder import scratch_folder
@@ -26,6 +26,9 @@ _SERVER_GRACE_SECONDS: Final = 30.0
 _CLIENT_GRACE_SECONDS: Final = 10.0
 _CLIENT_EXIT_SECONDS: Final = 2.0
 """Time that clients have to exit by themselves after the server has ended."""
+_FORK_SERVER_MESSAGE: Final = (
+    "the process from which server and clients were forked has ended, so these stop, too; resume the run"
+)
 _PERMANENT_FAILURES: Final = frozenset({ExitCode.BAD_INPUT, ExitCode.REFUSED})
 """Exit codes of a client that cannot take part in the job."""
 
@@ -212,6 +215,8 @@ def _outcome(code: int, server: Child, clients: Sequence[Child]) -> Outcome:
     A client that cannot use its data or code tells the server, whose message then names the client; other
     clients end with the server's exit code.
     """
+    if code == FORK_SERVER_ENDED:
+        return Outcome(ExitCode.INTERNAL_ERROR, [_FORK_SERVER_MESSAGE])
     tracebacks = [line for child in (server, *clients) for line in child.traceback()]
     if code not in {ExitCode.FINISHED, ExitCode.INTERRUPTED}:
         exit_code = code if code >= 0 else ExitCode.INTERNAL_ERROR

@@ -37,6 +37,12 @@ _NOT_RESTARTED: Final = {
 }
 """Exit codes after which a process would end in the same way again, or has nothing left to do."""
 
+FORK_SERVER_ENDED: Final = 255
+"""What multiprocessing gives as exit code of all processes when that from which they were forked has ended.
+
+They still run, and stop when this process ends.
+"""
+
 _PRELOADED: Final = ("pslgs.client.main", "pslgs.server.main", "torch._dynamo")
 _context = multiprocessing.get_context("forkserver")
 
@@ -129,7 +135,7 @@ class Child:
         It is restarted only after exit codes that may be transient.
         """
         self.start()
-        while (code := await self.ended()) not in _NOT_RESTARTED and restarts > 0:
+        while (code := await self.ended()) not in {*_NOT_RESTARTED, FORK_SERVER_ENDED} and restarts > 0:
             restarts -= 1
             await asyncio.sleep(_RESTART_SECONDS)
             self.start()
