@@ -21,7 +21,7 @@ GENERATED := runtime/pslgs/transport/v1/training_pb2.py runtime/pslgs/transport/
 		$(addprefix files/,splittrainingjobs.yaml dashboards/fleet.json dashboards/training-health.json))
 PROTOC := $(BIN)/python -m grpc_tools.protoc --proto_path=runtime runtime/pslgs/transport/v1/training.proto
 
-.PHONY: help run test test-fast fuzz cluster e2e e2e-smoke fault-simulation mutants lint format verify bench bench-operator generate requirements licences sbom clean
+.PHONY: help run test test-fast fuzz cluster e2e e2e-smoke fault-simulation mutants lint format verify bench bench-operator generate requirements licences sbom clean chaos
 
 help: ## Print the targets.
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -79,6 +79,9 @@ bench: $(INSTALLED) ## Measure the distributed run against a plain loop, and the
 
 bench-operator: $(INSTALLED) ## Measure the operator at 5,000 nodes and at 200 training jobs, on an API server without kubelets.
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.operator_scale $(ARGS)
+
+chaos: $(INSTALLED) ## Train under faults of processes, terminal and disk: ARGS="--seed 1 --faults 100", "--exact".
+	PYTHONPATH=tests $(BIN)/python -m process_chaos $(ARGS)
 
 generate: $(INSTALLED) ## Generate the protobuf modules, the CRD, references, dashboards and what the chart repeats.
 	@mkdir -p $(sort $(dir $(GENERATED:%=$(INTO)/%)))

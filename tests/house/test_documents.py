@@ -52,6 +52,7 @@ def test_every_target_is_phony(root: Path) -> None:
         "SECURITY.md",
         "docs/architecture.md",
         "docs/evaluation.md",
+        "docs/failure-modes.md",
         "docs/images.md",
         "docs/install.md",
         "docs/kueue.md",
@@ -67,7 +68,9 @@ def test_every_link_to_a_file_leads_somewhere(document: str, root: Path) -> None
     assert [link for link in links if not ((root / document).parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("document", ["SECURITY.md", "docs/protocol.md", "docs/security.md"], ids=str)
+@pytest.mark.parametrize(
+    "document", ["SECURITY.md", "docs/failure-modes.md", "docs/protocol.md", "docs/security.md"], ids=str
+)
 def test_every_link_to_a_section_leads_to_a_heading(document: str, root: Path) -> None:
     here = root / document
     links = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", here.read_text())
@@ -76,6 +79,18 @@ def test_every_link_to_a_section_leads_to_a_heading(document: str, root: Path) -
         (file, section)
         for file, section in links
         if section not in sections((here.parent / file) if file else here)
+    ] == []
+
+
+def test_every_promise_about_faults_names_a_test_that_exists(root: Path) -> None:
+    promises = (root / "docs" / "failure-modes.md").read_text().partition("## Processes")[2]
+    rows = re.findall(r"^\| (?!---|fault )(.*?) \|.* \| (.*?) \|$", promises, re.M)
+    assert len(rows) > 20
+    assert [
+        fault
+        for fault, tests in rows
+        for file, name in re.findall(r"`(\S+\.py)::(\w+)`", tests) or [("", "")]
+        if not file or f"def {name}(" not in (root / "tests" / file).read_text()
     ] == []
 
 

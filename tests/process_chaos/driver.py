@@ -1,0 +1,171 @@
+"""Runs a job to its end while faults happen to it, and checks what came out."""
+
+import json
+import os
+import signal
+import subprocess
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from process_chaos.faults import OF_DISKS, PASSING, Fault, Kind
+from process_chaos.processes import Run
+from pslgs.spec import ExitCode
+from pslgs.telemetry.journal import read
+from pslgs.telemetry.records import StepRecord
+
+CHECKPOINTS: Final = "checkpoints"
+_SIGNALS: Final = {
+    Kind.CLIENT_KILLED: signal.SIGKILL,
+    Kind.CLIENT_QUIT: signal.SIGQUIT,
+    Kind.CLIENT_HUNG_UP: signal.SIGHUP,
+    Kind.SERVER_KILLED: signal.SIGKILL,
+    Kind.SERVER_QUIT: signal.SIGQUIT,
+    Kind.SERVER_HUNG_UP: signal.SIGHUP,
+    Kind.SERVER_TERMINATED: signal.SIGTERM,
+    Kind.COMMAND_KILLED: signal.SIGKILL,
+    Kind.COMMAND_QUIT: signal.SIGQUIT,
+    Kind.COMMAND_TERMINATED: signal.SIGTERM,
+    Kind.FORK_SERVER_KILLED: signal.SIGKILL,
+}
+_OF_ROLE: Final = {"SERVER": "server", "COMMAND": "command", "FORK": "fork server"}
+
+
+def run_with_faults(folder: Path, faults: Sequence[Fault], tell: Callable[[str], None]) -> Counter[Kind]:
+    """Run the job in ``folder/job.yaml``, and resume it whenever a fault has ended it.
+
+    Returns:
+        Number of faults of each kind that have happened.
+
+    Raises:
+        AssertionError: the run hangs, or ended otherwise than the last fault explains.
+    """
+    run, injected = Run(folder), Counter[Kind]()
+    waiting, last = deque(faults), None
+    try:
+        run.start()
+        while True:
+            target = last_step(folder) + waiting[0].after if waiting else None
+            run.wait_for_step(target, lambda: last_step(folder))
+            if run.poll() == ExitCode.FINISHED:
+                return injected
+            if run.poll() is not None:
+                if last not in OF_DISKS:  # a model that a full disk does not take ends the run
+                    raise AssertionError(f"the run ended with {run.exit_code} by itself\n{run.words()}")
+            elif waiting and inject(run, waiting[0]):
+                last = waiting.popleft().kind
+                injected[last] += 1
+                tell(f"step {last_step(folder)}: {last}")
+                if last in PASSING:
+                    continue
+            else:
+                continue
+            run.wait_until(lambda: run.poll() is not None, "the end of the run")
+            run.wait_until(lambda: not run.pids(), "the end of all processes")
+            run.start("--resume")
+    finally:
+        run.end_all()
+
+
+def inject(run: Run, fault: Fault) -> bool:
+    """Let a fault happen; return whether it could, because all processes that it needs are there."""
+    processes = run.processes()
+    clients = [pid for name, pid in sorted(processes.items()) if name not in _OF_ROLE.values()]
+    if not clients or not processes.keys() >= set(_OF_ROLE.values()):
+        return False
+    match fault.kind:
+        case Kind.DISK_FULL:
+            with full_disk(run.folder):
+                run.wait(fault.seconds)
+        case Kind.CHECKPOINTS_READ_ONLY:
+            with read_only(run.folder / "run" / CHECKPOINTS):
+                run.wait(fault.seconds)
+        case Kind.STOPPED:
+            with stopped(_one([*clients, processes["server"], processes["command"]], fault)):
+                run.wait(fault.seconds)
+        case Kind.TERMINAL_CLOSED:
+            run.close_terminal()
+        case Kind.COMMAND_INTERRUPTED:
+            run.press_ctrl_c()
+        case kind:
+            name = _OF_ROLE.get(kind.name.partition("_")[0])
+            os.kill(processes[name] if name else _one(clients, fault), _SIGNALS[kind])
+    return True
+
+
+def _one(victims: Sequence[int], fault: Fault) -> int:
+    return victims[fault.victim % len(victims)]
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Stop a process while the block runs."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def full_disk(folder: Path) -> Iterator[None]:
+    """Fill the file system of a folder to its last byte."""
+    filler = folder / "filler"
+    try:
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            for size in (1 << 20, 1 << 12, 1):
+                with suppress(OSError):
+                    while file.write(bytes(size)):
+                        pass
+        yield
+    finally:
+        filler.unlink()
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Make a folder read-only, also for those who may write to everything; it must be of the test's own."""
+    subprocess.run(["mount", "--bind", folder, folder], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def last_step(folder: Path) -> int:
+    """Return the number of the last committed step; 0 without a journal."""
+    journal = folder / "run" / "metrics.jsonl"
+    if not journal.exists():
+        return 0
+    with journal.open("rb") as file:
+        file.seek(max(0, journal.stat().st_size - (1 << 16)))
+        for line in reversed(file.read().split(b"\n")[:-1]):
+            with suppress(ValueError):
+                document = json.loads(line)
+                if document.get("kind") == StepRecord.kind:
+                    return int(document["step"])
+    return 0
+
+
+def audit(folder: Path, epochs: int, samples: int) -> list[str]:
+    """Return what is wrong with the record of a run in which every client stayed or returned.
+
+    Each step must be there once, and each sample of each epoch in exactly one of them.
+    """
+    steps = [record for record in read(folder / "run" / "metrics.jsonl") if isinstance(record, StepRecord)]
+    wrong = []
+    if [record.step for record in steps] != list(range(1, len(steps) + 1)):
+        wrong.append("steps are missing, double or out of order")
+    used: Counter[tuple[int, str, int]] = Counter()
+    for step in steps:
+        for client, (offset, count) in step.allocation.items():
+            used.update((step.epoch, client, position) for position in range(offset, offset + count))
+    double = [sample for sample, times in used.items() if times > 1]
+    if double:
+        wrong.append(f"{len(double)} samples were used more than once, such as {double[0]}")
+    if len(used) != epochs * samples:
+        wrong.append(f"{len(used)} samples were used, not {epochs} x {samples}")
+    return wrong

@@ -1,0 +1,61 @@
+"""`pslgs run` under faults of its processes, its terminal and its disk; ``make chaos`` tries many more."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from distributed.runs import TESTS
+from process_chaos.faults import EXACT, OF_CLIENTS, OF_DISKS, PASSING, Kind, draw
+
+SEED = 243
+LIMIT_SECONDS = 600
+
+
+def chaos(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "process_chaos", *options],
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(LIMIT_SECONDS)
+def test_a_run_under_faults_that_lose_no_client_gives_a_bit_identical_model():
+    ended = chaos("--exact", "--seed", str(SEED), "--faults", "5")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(LIMIT_SECONDS)
+def test_a_run_whose_clients_are_lost_uses_each_sample_once():
+    ended = chaos("--kinds", *sorted(kind.name for kind in OF_CLIENTS), "--faults", "4")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_the_short_run_has_the_faults_that_no_other_test_has():
+    drawn = [fault.kind for fault in draw([kind for kind in Kind if kind in EXACT], 5, SEED)]
+    assert sorted(drawn) == sorted({*OF_DISKS, Kind.STOPPED, Kind.TERMINAL_CLOSED, Kind.FORK_SERVER_KILLED})
+
+
+def test_a_seed_determines_the_faults():
+    assert draw(list(Kind), 50, 3) == draw(list(Kind), 50, 3)
+    assert draw(list(Kind), 50, 3) != draw(list(Kind), 50, 4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_many_faults_are_of_all_kinds_and_most_pass(seed):
+    drawn = Counter(fault.kind for fault in draw(list(Kind), 100, seed))
+    assert set(drawn) == set(Kind)
+    assert sum(count for kind, count in drawn.items() if kind in PASSING) > 50
+
+
+def test_every_fault_of_a_client_loses_one_and_no_other_does():
+    assert {kind for kind in Kind if kind.name.startswith("CLIENT")} == OF_CLIENTS
+    assert set(Kind) == EXACT | OF_CLIENTS
