@@ -77,7 +77,8 @@ def _check(folder: Path, kinds: list[Kind], arguments: argparse.Namespace) -> in
     epochs = max(2, math.ceil(arguments.faults * _STEPS_PER_FAULT / (SAMPLES // BATCH)))
     _write_job(folder, epochs)
     faults = draw(kinds, arguments.faults, arguments.seed)
-    injected = run_with_faults(folder, faults, lambda text: print(text, flush=True))
+    steps = epochs * math.ceil(SAMPLES / BATCH)
+    injected = run_with_faults(folder, faults, steps, lambda text: print(text, flush=True))
     wrong = audit(folder, epochs, SAMPLES)
     if injected.total() < arguments.faults:
         wrong.append(f"the run ended after {injected.total()} of {arguments.faults} faults")

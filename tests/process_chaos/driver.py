@@ -33,8 +33,16 @@ _SIGNALS: Final = {
 _OF_ROLE: Final = {"SERVER": "server", "COMMAND": "command", "FORK": "fork server"}
 
 
-def run_with_faults(folder: Path, faults: Sequence[Fault], tell: Callable[[str], None]) -> Counter[Kind]:
+def run_with_faults(
+    folder: Path, faults: Sequence[Fault], steps: int, tell: Callable[[str], None]
+) -> Counter[Kind]:
     """Run the job in ``folder/job.yaml``, and resume it whenever a fault has ended it.
+
+    Args:
+        folder: The folder.
+        faults: The faults, in their order.
+        steps: Number of steps of the whole job.
+        tell: Called with a line for each fault.
 
     Returns:
         Number of faults of each kind that have happened.
@@ -52,7 +60,7 @@ def run_with_faults(folder: Path, faults: Sequence[Fault], tell: Callable[[str],
             if run.poll() == ExitCode.FINISHED:
                 return injected
             if run.poll() is not None:
-                if last not in OF_DISKS:  # a model that a full disk does not take ends the run
+                if last not in OF_DISKS or last_step(folder) < steps:  # only the final model needs the disk
                     raise AssertionError(f"the run ended with {run.exit_code} by itself\n{run.words()}")
             elif waiting and inject(run, waiting[0]):
                 last = waiting.popleft().kind
