@@ -140,3 +140,17 @@ def test_a_time_out_is_the_clients_fault_unless_most_clients_have_it_at_once(mut
     made.tick(made.settings.client_timeout + 2)
     ends = [(end.client, end.cause) for end in made.of(messages.EndSession)]
     assert ends == [(client, cause) for client in sorted(mute)]
+
+
+@pytest.mark.parametrize(
+    ("mute", "seconds"),
+    [pytest.param({"a"}, 7.0, id="one of three"), pytest.param({"a", "b"}, 0.0, id="two of three")],
+)
+def test_others_wait_for_a_client_as_long_as_most_of_them_have_answered(mute, seconds):
+    made = World(settings(3, global_batch_size=24), {"a": 16, "b": 16, "c": 16}, mute=mute)
+    made.join_all()
+    while made.pending:
+        made.deliver()
+    made.now += 7
+    assert made.coordinator.held_up_seconds("a", made.now) == seconds
+    assert made.coordinator.held_up_seconds("c", made.now) == 0

@@ -47,9 +47,13 @@ class Recorder:
         self.events: list[Event] = []
         self.left_out: dict[str, dict[str, int]] = {}
         self.excluded: dict[str, str] = {}
+        self.held_up: dict[str, float] = {}
 
     def post(self, event: Event) -> None:
         self.events.append(event)
+
+    def held_up_seconds(self, session: FakeSession) -> float:
+        return self.held_up.get(session.client_id, 0.0)
 
     def exclusion(self, client: str) -> str | None:
         return self.excluded.get(client)
@@ -437,6 +441,19 @@ async def test_a_client_that_never_answers_has_to_wait_for_several_time_outs():
         error = hall.error_of("mute")
         assert isinstance(error, TryLater)
         assert error.seconds == 4 * TIMEOUT
+
+
+async def test_a_client_that_leaves_while_others_wait_for_it_has_to_wait():
+    async with entrance() as hall:
+        hall.open()
+        hall.driver.held_up["slow"] = 29.0
+        for _ in range(2):
+            session = await hall.come("slow")
+            session.leave()
+            await settle()
+        await hall.come("slow")
+        assert isinstance(hall.error_of("slow"), TryLater)
+        assert hall.error_of("slow").seconds == 4 * 29.0
 
 
 async def test_a_violation_is_reported_to_the_coordinator_and_counted_as_a_refusal():

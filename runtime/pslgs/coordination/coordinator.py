@@ -113,6 +113,13 @@ class Coordinator:
         """Describe what training needs and does not have; None if nothing is missing."""
         return self._quorum.missing_requirement()
 
+    def held_up_seconds(self, client: str, now: float) -> float:
+        """Return for how long others have waited for a client's answer; 0 if most of them owe one, too."""
+        since = self._operation.waiting_since() if self._operation else {}
+        if client not in since or 2 * len(since) > self.membership.live_count:
+            return 0.0
+        return now - since[client]
+
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Handle one event and return the effects to execute, in order.
 

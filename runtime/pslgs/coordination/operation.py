@@ -1,6 +1,7 @@
 """Operations of the coordinator, one of which is in progress at a time."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from enum import Enum, auto
 
 from typing_extensions import override
@@ -77,6 +78,10 @@ class Operation(ABC):
         """List the clients that have not replied within ``timeout`` seconds."""
         return []
 
+    def waiting_since(self) -> Mapping[str, float]:
+        """Return the clients that owe a reply, and since when it has been waited for."""
+        return {}
+
     def extend_time_outs(self, seconds: float, now: float) -> None:  # noqa: B027 - most have no time-outs
         """Extend every time-out by ``seconds``, during which the server was held up."""
 
@@ -101,6 +106,10 @@ class ClientOperation(Operation):
     @override
     def overdue_clients(self, now: float, timeout: float) -> list[str]:
         return self.pending.overdue(now, timeout)
+
+    @override
+    def waiting_since(self) -> Mapping[str, float]:
+        return self.pending.since
 
     @override
     def extend_time_outs(self, seconds: float, now: float) -> None:

@@ -141,6 +141,12 @@ class CoordinatorDriver:
         if event is not None:
             self.post(event)
 
+    def held_up_seconds(self, session: Session) -> float:
+        """Return for how long others have waited for an answer of a client on this session."""
+        if self._coordinator.membership.session(session.client_id) != session.number:
+            return 0.0
+        return self._coordinator.held_up_seconds(session.client_id, self._context.clock())
+
     def exclusion(self, client: str) -> str | None:
         """Return why a client may not take part; None if it may."""
         return self._coordinator.membership.exclusion(client)

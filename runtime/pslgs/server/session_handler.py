@@ -61,7 +61,8 @@ class SessionHandler:
         self._input_shape = input_shape
         self._inputs = inputs
         self._max_samples = max_samples
-        self._rejoin_backoff = RejoinBackoff(client_timeout)
+        self._rejoin_backoff = RejoinBackoff()
+        self._client_timeout = client_timeout
         self._clock = clock
 
     async def handle(self, session: Session, hello: wire.Hello, named: asyncio.Future[None]) -> None:
@@ -92,7 +93,7 @@ class SessionHandler:
 
     async def _receive_all(self, session: Session, hello: wire.Hello) -> None:
         self._connections.connect(session)
-        timed_out = False
+        held_up = 0.0
         try:
             self._driver.note_left_out(session.client_id, known_reasons(hello.left_out))
             welcome = wire.Welcome()
@@ -115,10 +116,11 @@ class SessionHandler:
             raise
         except (StreamEnded, ClientFailed) as error:
             timed_out = isinstance(error, StreamEnded) and error.status is grpc.StatusCode.DEADLINE_EXCEEDED
+            held_up = self._client_timeout if timed_out else self._driver.held_up_seconds(session)
             self._driver.post(Left(session.client_id, session.number, str(error)))
             raise
         finally:
-            self._rejoin_backoff.record_loss(session.client_id, self._clock(), timed_out=timed_out)
+            self._rejoin_backoff.record_loss(session.client_id, self._clock(), held_up)
             self._features.withdraw(session)
             self._connections.disconnect(session)
 
