@@ -102,5 +102,5 @@ def _same(wanted: object, live: object, *, exact: bool) -> bool:
 def _with_owners(wanted: Sequence[Mapping[str, Any]], live: Sequence[Mapping[str, Any]]) -> list[Any]:
     """Put in the owners that are missing or changed; those that others added stay."""
     ours = {owner["uid"]: owner for owner in wanted}
-    merged = [{**each, **ours.pop(each.get("uid"), {})} for each in live]
+    merged = [{**each, **ours.pop(text(each, "uid"), {})} for each in live]
     return [*merged, *ours.values()]
