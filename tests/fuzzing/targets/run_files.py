@@ -386,7 +386,7 @@ def trained_model(folder: Path) -> Target:
         errors=(InputError,),
         seeds=[(folder / "made").read_bytes()],
         mutate=mutate,
-        inputs=600,
+        inputs=300,
     )
 
 
