@@ -295,6 +295,18 @@ def test_progress_is_the_same_before_and_after_a_resume_if_data_changed():
     assert resumed.fraction() == made.coordinator.fraction()
 
 
+def test_a_model_is_evaluated_again_if_a_client_returned_during_its_evaluation():
+    made = joined(epochs=1, evaluate_at=EvaluationPlace.SERVER)
+    advance_to(made, Phase.BACKWARD)
+    made.leave("d")
+    advance_to(made, Phase.EVALUATION)
+    made.join("d")
+    made.run()
+    steps = [effect.exchange.step for effect in made.of(messages.EvaluateAtServer)]
+    assert len(steps) == 2
+    assert steps[-1] == made.coordinator.step
+
+
 def test_the_deadline_ends_the_job():
     made = joined(deadline=100)
     made.tick(101)

@@ -39,6 +39,7 @@ class Ledger:
         skipped: Client -> samples of skipped steps in this epoch.
         changed: Clients that came back in this epoch with other samples; what they have sent still counts.
         weights: Weights of the centralized training.
+        evaluated: Step and epoch of the last evaluation.
     """
 
     step: int = 0
@@ -47,6 +48,7 @@ class Ledger:
     skipped: dict[str, int] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
     weights: Weights = INITIAL
+    evaluated: tuple[int, int] = (0, 0)
 
     def copy(self) -> "Ledger":
         """Return a copy that shares nothing that changes."""
@@ -76,6 +78,8 @@ class Audit:
 
     def before(self, event: messages.Event, coordinator: Coordinator) -> None:
         """Note what an event changes that the coordinator will handle."""
+        if isinstance(event, messages.ServerEvaluationDone | messages.EvaluationConcluded):
+            self.ledger.evaluated = event.exchange.step, self.ledger.epoch
         if isinstance(event, messages.Joined) and event.client in coordinator.membership:
             held = coordinator.membership.member(event.client).samples
             if held != event.samples:
@@ -214,7 +218,14 @@ class Audit:
             )
             live = membership.session(client) is not None
             require(not live or left <= 0, "{} is there, but {} samples were not used", client, left)
-        self.ledger = Ledger(ledger.step, ledger.epoch + 1, weights=ledger.weights)
+        settings = self._scenario.settings
+        due = ledger.epoch % settings.evaluate_every == 0 or ledger.epoch == settings.epochs
+        if due and settings.evaluate_at is not None:
+            now = ledger.step, ledger.epoch
+            require(ledger.evaluated == now, "{} was evaluated instead of {}", ledger.evaluated, now)
+        self.ledger = Ledger(
+            ledger.step, ledger.epoch + 1, weights=ledger.weights, evaluated=ledger.evaluated
+        )
 
 
 def check_round_trip(coordinator: Coordinator, scenario: Scenario, now: float) -> CoordinatorState:

@@ -99,6 +99,8 @@ class Progress:
                     self._response_times.record(attempt.response_seconds)
                 self.step += 1
                 self._attempts = 0
+                # A client that returns during the evaluation of an epoch has steps left in that epoch.
+                self._evaluated = False
             case (EvaluationAtServer(completed=True) | EvaluationAtClients(completed=True)) as evaluation:
                 self._evaluated = True
                 self.best = self.best.after(
