@@ -37,7 +37,8 @@ def assert_equals_a_plain_loop(training: Training, folder: Path, *, at_its_rates
     assert [step.loss for step in training.of(StepRecord)] == pytest.approx(plain.losses, rel=1e-10)
     for name, tensor in training.tensors.items():
         torch.testing.assert_close(tensor, plain.tensors[name], rtol=1e-10, atol=1e-10, msg=name)
-    assert training.of(EvaluationRecord)[-1].loss == pytest.approx(plain.evaluation, rel=1e-10)
+    evaluation = training.of(EvaluationRecord)[-1]
+    assert evaluation.missing or evaluation.loss == pytest.approx(plain.evaluation, rel=1e-10)
 
 
 def at_the_server(training: Training):
