@@ -37,6 +37,7 @@ UNKNOWN: Final = "NOASSERTION"
 NVIDIA: Final = "LicenseRef-NVIDIA-Proprietary"
 
 _OF_PACKAGES: Final[Mapping[str, str]] = {
+    "atheris": "Apache-2.0",  # only its file LICENSE says so
     "cuda-toolkit": NVIDIA,  # has no files but the names of the other packages
     "kiwisolver": "BSD-3-Clause",
     "matplotlib": "PSF-2.0",  # a licence of its own, with the terms of Python's
