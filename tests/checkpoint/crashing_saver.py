@@ -80,8 +80,9 @@ def random_moments(folder: Path) -> list[int]:
     for _ in range(20):
         child = os.fork()
         if child == 0:
-            # The timer's signal ends the process where it stands, as SIGKILL does.
-            signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.001, 0.1))
+            # The timer's signal ends the process where it stands, as SIGKILL does.  It counts CPU time, so that
+            # a busy machine does not end every process before it has saved anything.
+            signal.setitimer(signal.ITIMER_PROF, moments.uniform(0.001, 0.1))
             for step in itertools.count(found[-1] + 1):
                 save(store, step, 300_000)
         moments.random()
@@ -91,5 +92,6 @@ def random_moments(folder: Path) -> list[int]:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)  # a forked process would wait for threads that it does not have
     kill = {"every_operation": every_operation, "random_moments": random_moments}[sys.argv[1]]
     json.dump(kill(Path(sys.argv[2])), sys.stdout)
