@@ -113,7 +113,7 @@ class SimulatedServer(Process):
         self._weights = newest.weights if newest else INITIAL
         self._sessions: dict[int, Connection] = {}
         self._number = 0
-        self._backoff = RejoinBackoff(scenario.settings.client_timeout)
+        self._backoff = RejoinBackoff()
         self._attempt: Attempt | None = None
         self._ranges: dict[str, int] = {}
         self._worker_free_at = 0.0
@@ -189,7 +189,8 @@ class SimulatedServer(Process):
 
     def _forget(self, connection: Connection, *, timed_out: bool = False) -> None:
         self._sessions.pop(connection.number, None)
-        self._backoff.record_loss(connection.client.name, self._clock.now, timed_out=timed_out)
+        held_up = self._scenario.settings.client_timeout if timed_out else 0.0
+        self._backoff.record_loss(connection.client.name, self._clock.now, held_up)
 
     def _receive(self, connection: Connection, answer: Answer) -> None:
         if not self.running or not connection.open_at_server:

@@ -202,7 +202,7 @@ MUTANTS = (
     _runner("evaluation_runner", "if name not in effect.missing}", "}"),
     _runner(
         "session_handler",
-        "self._rejoin_backoff.record_loss(session.client_id, self._clock(), timed_out=timed_out)",
+        "self._rejoin_backoff.record_loss(session.client_id, self._clock(), held_up)",
         "pass",
     ),
     _runner("session_handler", "self._connections.disconnect(session)", "pass"),
