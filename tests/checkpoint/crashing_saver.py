@@ -80,8 +80,8 @@ def random_moments(folder: Path) -> list[int]:
     for _ in range(20):
         child = os.fork()
         if child == 0:
-            # The timer's signal ends the process where it stands, as SIGKILL does.  It counts CPU time, so that
-            # a busy machine does not end every process before it has saved anything.
+            # The timer's signal ends the process where it stands, as SIGKILL does.  It counts CPU time, so
+            # that a busy machine does not end every process before it has saved anything.
             signal.setitimer(signal.ITIMER_PROF, moments.uniform(0.001, 0.1))
             for step in itertools.count(found[-1] + 1):
                 save(store, step, 300_000)
