@@ -39,7 +39,12 @@ def _coordination(module: str, before: str, after: str) -> Mutant:
 
 
 def _checkpoint(module: str, before: str, after: str) -> Mutant:
-    return Mutant(f"{module}.py", before, after, ("checkpoint", "server/test_run_checkpoint.py"))
+    return Mutant(
+        f"{module}.py",
+        before,
+        after,
+        ("checkpoint", "server/test_run_checkpoint.py", "server/test_unusable_numbers.py"),
+    )
 
 
 def _runner(module: str, before: str, after: str) -> Mutant:

@@ -162,6 +162,26 @@ async def test_a_client_that_does_not_answer_is_lost_and_named_and_the_rest_is_e
         assert (record.samples, record.missing) == (3 * 20, ("client-001",))
 
 
+async def test_a_client_that_is_lost_after_a_range_counts_with_none_of_them():
+    async with evaluating(clients=4, samples=20, batch=8, timeout=2) as run:
+        leaving = run.server.sessions["client-001"]
+        original = leaving.answer
+
+        def answers_once(frame: Frame) -> list[Frame]:
+            answer = original(frame)
+            leaving.evaluates = frame.header.WhichOneof("body") != "evaluate"
+            return answer
+
+        leaving.answer = answers_once
+        while not run.over:
+            await settle()
+            run.server.clock.now += 0.5
+            run.driver.tick()
+        assert run.clients_lost() == ["client-001"]
+        (record,) = run.server.records(EvaluationRecord)
+        assert (record.samples, record.missing) == (3 * 20, ("client-001",))
+
+
 async def test_a_server_whose_clients_are_all_there_shows_no_message():
     shown: set[tuple[ServerPhase, str]] = set()
     async with evaluating(clients=2, samples=4, batch=8) as run:

@@ -72,6 +72,65 @@ async def test_a_step_goes_from_its_orders_to_a_record_of_its_update():
         torch.testing.assert_close(server.context.model.parameters(), before - step)
 
 
+async def complete_step(
+    server: FakeServer, runner: StepRunner, exchange: ExchangeId, samples: dict[str, int]
+):
+    """Lead a step from its orders to its update; the clients' gradients are ones."""
+    batches = local_batches(server, samples)
+    runner.order_forward([messages.OrderForward(exchange, 1, each, 0) for each in batches])
+    await settle()
+    for number, each in enumerate(batches):
+        answer = forward_answer(server, exchange, [number] * each.samples)
+        deliver(runner.receive, server.sessions[each.client], answer)
+    runner.run_server_step(messages.RunServerStep(exchange, 1, batches))
+    await settle()
+    runner.send_cut_gradients(messages.SendCutGradients(exchange, batches))
+    await settle()
+    for each in batches:
+        ones = torch.ones(server.task.client_gradient_elements)
+        deliver(runner.receive, server.sessions[each.client], gradient_answer(server, exchange, ones))
+    runner.apply_update(messages.ApplyUpdate(exchange, 1, batches))
+    await settle()
+
+
+async def test_each_client_gets_its_own_rows_of_the_cut_gradient():
+    async with fake_server() as server:
+        a, b = server.connect("a"), server.connect("b")
+        await complete_step(server, StepRunner(server.context), EXCHANGE, {"a": 2, "b": 2})
+        kind = wire.Tensor.CUT_GRADIENT
+        assert len(sent_tensor(a, kind)) == len(sent_tensor(b, kind)) > 0
+        assert sent_tensor(a, kind) != sent_tensor(b, kind)  # their labels differ
+
+
+async def test_a_step_begins_with_the_parameters_that_the_one_before_gave():
+    async with fake_server() as server:
+        session, runner = server.connect("a"), StepRunner(server.context)
+        await complete_step(server, runner, EXCHANGE, {"a": 2})
+        session.sent_frames.clear()
+        between = bytes(tensor_bytes(server.context.model.parameters()))
+        await complete_step(server, runner, ExchangeId(step=2, attempt=1), {"a": 2})
+        assert sent_tensor(session, wire.Tensor.PARAMETERS) == between
+
+
+@pytest.mark.parametrize(
+    ("kinds", "problem"),
+    [
+        ([wire.Tensor.SMASHED_DATA], "on were due, after the labels"),
+        ([wire.Tensor.LABELS, wire.Tensor.SMASHED_DATA, wire.Tensor.SMASHED_DATA], "after all of the local"),
+        ([wire.Tensor.CLIENT_GRADIENT], "was not asked for"),
+    ],
+)
+async def test_chunks_out_of_order_violate_the_protocol(kinds, problem):
+    async with fake_server() as server:
+        session, runner = server.connect("a"), StepRunner(server.context)
+        runner.order_forward(forward_orders(server, {"a": 2}))
+        await settle()
+        chunks = [*forward_answer(server, EXCHANGE, [0, 1]), *gradient_answer(server, EXCHANGE)]
+        by_kind = {chunk.header.tensor.kind: chunk for chunk in chunks}
+        with pytest.raises(ProtocolViolation, match=problem):
+            deliver(runner.receive, session, [by_kind[kind] for kind in kinds])
+
+
 async def test_an_attempt_abandoned_before_the_torch_thread_comes_to_it_is_not_computed():
     samples = {"a": 2}
     async with fake_server(torch_thread=ManualTorchThread()) as server:
