@@ -495,3 +495,13 @@ async def test_what_clients_leave_out_is_noted_by_known_reasons():
         hall.open()
         await hall.come("a", left_out={"damaged": 2, "hidden": 5, "x" * 100: 1, "y": 3, "system": 0})
         assert hall.driver.left_out == {"a": {"hidden": 5, "damaged": 2, "other": 4}}
+
+
+async def test_nothing_is_sent_on_a_session_that_has_ended():
+    async with entrance() as made:
+        made.open()
+        session = await made.come("a")
+        assert made.connections.send(session.number, []) is not None
+        session.leave()
+        await settle()
+        assert made.connections.send(session.number, []) is None
