@@ -91,7 +91,7 @@ def test_all_processes_of_a_finished_job_report_its_end(pods):
     code, message = job.ended("server")
     assert code == message["exitCode"] == ExitCode.FINISHED
     assert message["phase"] == "Finished"
-    assert message["clients"] == {"live": 2, "lost": 0}
+    assert message["clients"] == {"live": 2, "lost": 0, "excluded": 0}
     assert message["step"] == message["steps"] > 0
     assert message["lastCheckpoint"]["step"] == message["step"]
     for name in ("edge-0", "edge-1"):
@@ -135,7 +135,7 @@ def test_a_server_stopped_before_any_client_joined_reports_so(pods):
     assert (message["phase"], message["step"], message["clients"]) == (
         "Interrupted",
         0,
-        {"live": 0, "lost": 0},
+        {"live": 0, "lost": 0, "excluded": 0},
     )
 
 

@@ -40,9 +40,9 @@ def test_jobs_in_one_namespace_or_of_one_name_do_not_see_each_other(
         own_cluster.wait_for(where, f"stj/{name}", is_true("Ready"), seconds=240)
         clients[where, name] = server_status(own_cluster, where, name)["clients"]
     assert clients == {
-        (namespace, "alpha"): {"live": ["edge-0-0"], "lost": []},
-        (namespace, "beta"): {"live": ["edge-0-0", "edge-1-0"], "lost": []},
-        (elsewhere, "alpha"): {"live": ["edge-1-0"], "lost": []},
+        (namespace, "alpha"): {"live": ["edge-0-0"], "lost": [], "excluded": []},
+        (namespace, "beta"): {"live": ["edge-0-0", "edge-1-0"], "lost": [], "excluded": []},
+        (elsewhere, "alpha"): {"live": ["edge-1-0"], "lost": [], "excluded": []},
     }
 
     before = {job: uids(own_cluster, job[0], CHILDREN, job[1]) for job in jobs}
