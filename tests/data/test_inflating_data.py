@@ -181,3 +181,20 @@ def test_the_memory_is_that_of_the_container_if_it_has_less(tmp_path, monkeypatc
     for written, expected in (("1048576\n", 1 << 20), ("max\n", machine), (f"{2**62}\n", machine)):
         limit.write_text(written)
         assert memory_bytes() == expected
+
+
+@pytest.mark.parametrize("place", ["x.npz", "folder"])
+def test_what_is_no_array_in_the_place_of_one_is_refused(place, tmp_path):
+    path = tmp_path / place
+    if place == "folder":
+        path.mkdir()
+        np.savez(path / "archive.npz", y=np.arange(3))
+        (path / "archive.npz").rename(path / "x.npy")
+        np.save(path / "y.npy", np.arange(3))
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x.npy", b"no array")
+            archive.writestr("y.npy", b"none either")
+    source = DataSource(format="NumPy", path=str(path))
+    with pytest.raises(InputError, match=r"is not a valid \.np[yz] file \(it holds \w+ in the place"):
+        open_numpy(source, "spec.data.train")

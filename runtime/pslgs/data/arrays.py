@@ -116,10 +116,20 @@ def _load_array(path: Path, names: Sequence[str], field: str) -> NDArray[Any]:
         raise InputError.at(field, f"lacks the file '{path}'; a folder of arrays holds {files}")
     try:
         with read_by_library():
-            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+            return _array(np.load(path, mmap_mode="r", allow_pickle=False))
     except DamagedFileError as error:
         raise InputError.at(field, f"names '{path}', which {_problem(error, '.npy')}") from error
-    return array
+
+
+def _array(loaded: object) -> NDArray[Any]:
+    """Return what NumPy has read; it gives bytes, or an archive, for what does not begin as an array does.
+
+    Raises:
+        DamagedFileError: it is no array.
+    """
+    if not isinstance(loaded, np.ndarray):
+        raise DamagedFileError(f"it holds {type(loaded).__name__} in the place of an array")
+    return loaded
 
 
 def _problem(error: Exception, kind: str) -> str:
@@ -141,7 +151,7 @@ def _load_archive(path: Path, names: Sequence[str], field: str) -> dict[str, NDA
                     field, f"names '{path}', which must hold the arrays {wanted}; it holds {listed}"
                 )
             _check_fits(path, names, field)
-            return {name: archive[name] for name in names}
+            return {name: _array(archive[name]) for name in names}
     except DamagedFileError as error:
         raise InputError.at(field, f"names '{path}', which {_problem(error, '.npz')}") from error
 
