@@ -216,4 +216,5 @@ def report(scenario: Scenario, lines: int = 60) -> str:
     with suppress(Exception):
         run.to_the_end()
     trace: Iterable[str] = (run.clock.trace or [])[-lines:]
-    return "\n".join([str(scenario), *trace, f"INVARIANT: {violation}"])
+    found = "No invariant is violated." if violation is None else f"VIOLATED: {violation}"
+    return "\n".join([str(scenario), *trace, found])

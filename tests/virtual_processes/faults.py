@@ -33,6 +33,7 @@ class Kind(StrEnum):
 
 OF_THE_SERVER = frozenset({Kind.SERVER_DIES, Kind.SERVER_STOPS})
 KEEPALIVE_SECONDS = 40.0
+RESTART_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +136,11 @@ async def _until_the_end(job: Job) -> None:
     while True:
         server = job.processes[SERVER]
         await asyncio.wait({server.task})
-        while not server.killed and (server.task.cancelled() or server.task.exception()):
-            await asyncio.sleep(0.001)  # it is being killed
-        if not server.killed and server.task.result().exit_code is not ExitCode.INTERRUPTED:
+        if server.killed:
+            await server.gone.wait()
+        elif server.task.result().exit_code is not ExitCode.INTERRUPTED:
             return
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(RESTART_SECONDS)
         job.start_server()
 
 

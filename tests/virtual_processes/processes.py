@@ -95,7 +95,8 @@ class Process:
         task: Runs it.
         torch: Its torch thread.
         stop: Asks it to stop, when resolved.
-        killed: Whether it was killed.
+        killed: Whether it is being killed, or was.
+        gone: Set when nothing of it is left after it was killed.
     """
 
     name: str
@@ -103,17 +104,18 @@ class Process:
     torch: VirtualTorchThread
     stop: asyncio.Future[str]
     killed: bool = False
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def kill(self) -> None:
         """End it where it stands: none of its tasks goes on."""
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
+        self.killed = True
         self.torch.close()
         while tasks := loop.tasks_of(self.name):
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=0.001)
-        self.killed = True
 
 
 @dataclass
@@ -202,6 +204,7 @@ class Job:
         await self.processes[SERVER].kill()
         shutil.rmtree(self.run)
         kept.rename(self.run)
+        self.processes[SERVER].gone.set()
 
     async def kill_client(self, name: str) -> None:
         """Kill a client's process."""

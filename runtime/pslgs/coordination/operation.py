@@ -138,8 +138,8 @@ class Checkpointing(Operation):
 class Drawing(Operation):
     """A schedule being drawn for the clients that were live when it began.
 
-    If one of them is lost meanwhile, the schedule is for whoever is live in the end to compare with: it is
-    used if the client has returned, so that a job that waits for it is not disturbed.
+    It is finished also if one of them is lost meanwhile.  The schedule is used if the same clients are there
+    when the next step begins, so a client that returns in time, or for which the job waits, changes nothing.
 
     Attributes:
         draw: The draw.

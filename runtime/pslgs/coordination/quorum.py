@@ -69,11 +69,10 @@ class Quorum:
 
     def why_lost(self) -> tuple[ExitCode, str]:
         """Return with which exit code and message the job ends that waited too long."""
-        missing = self.missing_requirement()
         if self.missing() is Missing.GLOBAL_BATCH:
-            return ExitCode.BAD_INPUT, f"{missing}"
+            return ExitCode.BAD_INPUT, str(self._batch_size_violation())
         waited = f"waited {self._settings.quorum_timeout:g} s (spec.faultTolerance.quorumTimeoutSeconds)"
-        return ExitCode.QUORUM_LOST, f"{missing}; {waited}"
+        return ExitCode.QUORUM_LOST, f"{self.missing_requirement()}; {waited}"
 
     def missing(self) -> Missing | None:
         """Return what is missing for training; None if nothing is."""
