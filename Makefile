@@ -16,12 +16,12 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--generate-hashes --no-header --no-annotate --no-emit-index-url $(if $(UPGRADE),--upgrade)
 INTO := .
 GENERATED := runtime/pslgs/transport/v1/training_pb2.py runtime/pslgs/transport/v1/training_pb2.pyi \
-	crds/splittrainingjobs.yaml docs/reference.md docs/metrics.md docs/rbac.md \
+	crds/splittrainingjobs.yaml docs/reference/fields.md docs/reference/metrics.md docs/reference/rbac.md \
 	$(addprefix charts/pslgs/,README.md values.schema.json \
 		$(addprefix files/,splittrainingjobs.yaml dashboards/fleet.json dashboards/training-health.json))
 PROTOC := $(BIN)/python -m grpc_tools.protoc --proto_path=runtime runtime/pslgs/transport/v1/training.proto
 
-.PHONY: help run test test-fast fuzz cluster e2e e2e-smoke fault-simulation mutants lint format verify bench bench-operator generate requirements licences sbom clean chaos
+.PHONY: help run docs test test-fast fuzz cluster e2e e2e-smoke fault-simulation mutants lint format verify bench bench-operator generate requirements licences sbom clean chaos
 
 help: ## Print the targets.
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -57,6 +57,9 @@ fuzz: $(INSTALLED) ## Fuzz decoders for longer: ARGS="frames journal --seconds 6
 	$(if $(findstring --coverage,$(ARGS)),$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/fuzz.txt)
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzzing $(ARGS)
 
+docs: $(INSTALLED) ## Build the site of the documentation in dist/docs/site; broken links are errors.
+	$(BIN)/python -m documentation dist/docs
+
 lint: $(INSTALLED) ## Check format, lint, types and floors.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -87,7 +90,7 @@ generate: $(INSTALLED) ## Generate the protobuf modules, the CRD, references, da
 	@mkdir -p $(sort $(dir $(GENERATED:%=$(INTO)/%)))
 	$(PROTOC) --python_out=$(INTO)/runtime --pyi_out=$(INTO)/runtime
 	$(BIN)/python -m pslgs_operator.crd >$(INTO)/crds/splittrainingjobs.yaml
-	$(BIN)/python -m pslgs_operator.crd reference >$(INTO)/docs/reference.md
+	$(BIN)/python -m pslgs_operator.crd reference >$(INTO)/docs/reference/fields.md
 	$(BIN)/python -m monitoring $(INTO)
 	$(BIN)/python charts/generate.py $(INTO)/charts/pslgs
 
@@ -106,7 +109,7 @@ sbom: $(INSTALLED) ## Write SBOMs of both images (CycloneDX) into dist/; builds 
 
 clean: ## Remove the environment, caches and build results; runs are kept.
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find operator runtime tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find operator runtime documentation tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(INSTALLED): $(PINNED) pyproject.toml requirements/install
 	requirements/install

@@ -3,7 +3,7 @@
     PYTHONPATH=tests python -m benchmarks.operator_scale [nodes] [jobs] [--nodes 5000] [--jobs 200]
 
 There are no kubelets: the benchmark binds the pods, says that they run, and answers for the training servers.
-It prints the tables of docs/scale.md.
+It prints the tables of docs/explanation/scale.md.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Writes what is derived from other files: schema, README and CRD of the chart, and docs/rbac.md.
+"""Writes what is derived from other files: schema, README and CRD of the chart, and docs/reference/rbac.md.
 
 ``python charts/generate.py [CHART]`` writes into the folder CHART, by default the one beside this file; the
 folder docs is beside the parent of CHART.
@@ -130,7 +130,7 @@ def as_readme(chart: Mapping[str, Any], values: Sequence[Value]) -> str:
 # {chart["name"]}
 
 {chart["description"]}.
-[docs/install.md](../../docs/install.md) describes how to install, upgrade and uninstall it.
+[docs/how-to/install.md](../../docs/how-to/install.md) describes how to install, upgrade and uninstall it.
 
 Values that are not listed here are refused.
 
@@ -214,13 +214,13 @@ def _named(names: str | None) -> str:
 
 
 def as_rights(scopes: Sequence[tuple[str, Sequence[Right]]]) -> str:
-    """Return docs/rbac.md: a table of the rights of each scope."""
+    """Return docs/reference/rbac.md: a table of the rights of each scope."""
     head = """<!-- Generated from comments in the chart's templates by `make generate`. -->
 # Rights
 
 The roles of the chart grant these rights, and no others. The rights in namespaces with jobs are granted by a
-ClusterRole or, with `watchNamespaces`, by a Role in each of them. [install.md](install.md) describes the
-values `rbac.create` and `rbac.clusterRoles`.
+ClusterRole or, with `watchNamespaces`, by a Role in each of them.
+[install.md](../how-to/install.md) describes the values `rbac.create` and `rbac.clusterRoles`.
 """
     return head + "".join(
         f"\n## {scope}\n\n| resource | verbs | reason |\n| --- | --- | --- |\n{_table(rights)}"
@@ -243,9 +243,9 @@ def main(chart: Path) -> None:
     (chart / "files").mkdir(parents=True, exist_ok=True)
     (chart / "values.schema.json").write_text(json.dumps(as_schema(values), indent=2) + "\n")
     (chart / "README.md").write_text(as_readme(about, values))
-    docs = chart.parents[1] / "docs"
-    docs.mkdir(exist_ok=True)
-    (docs / "rbac.md").write_text(as_rights(list(read_rights(CHART / "templates"))))
+    reference = chart.parents[1] / "docs" / "reference"
+    reference.mkdir(parents=True, exist_ok=True)
+    (reference / "rbac.md").write_text(as_rights(list(read_rights(CHART / "templates"))))
     (chart / "files" / "splittrainingjobs.yaml").write_text(as_yaml(custom_resource_definition()))
 
 

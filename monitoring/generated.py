@@ -19,4 +19,4 @@ DASHBOARDS: Final = {
 def generated() -> dict[str, str]:
     """Return the files by their path below the root."""
     pages = {path: as_json(page) for path, page in DASHBOARDS.items()}
-    return {**pages, "docs/metrics.md": as_markdown(surfaces())}
+    return {**pages, "docs/reference/metrics.md": as_markdown(surfaces())}

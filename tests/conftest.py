@@ -42,7 +42,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def api_server() -> Iterator[access.ApiServer]:
-    """A real API server with controllers and no nodes, one for each worker (docs/testing.md)."""
+    """A real API server with controllers and no nodes, one for each worker (docs/how-to/testing.md)."""
     try:
         with access.api_server() as server:
             yield server

@@ -7,7 +7,7 @@ from pathlib import Path
 from cluster.testcluster.appimages import ROOT
 from cluster.testcluster.helm import CHART
 
-INSTALL = ROOT / "docs" / "install.md"
+INSTALL = ROOT / "docs" / "how-to" / "install.md"
 README = ROOT / "README.md"
 
 

@@ -1,4 +1,4 @@
-"""The commands and manifests of README.md and docs/install.md do what is written beside them."""
+"""The commands and manifests of README.md and docs/how-to/install.md do what is written beside them."""
 
 import re
 import subprocess

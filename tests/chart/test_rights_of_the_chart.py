@@ -10,7 +10,7 @@ from chart.rendering import EVERYTHING, VALUE_SETS, Objects, Renderer, environme
 from cluster.testcluster.appimages import ROOT
 from cluster.testcluster.helm import NAMESPACE
 
-RIGHTS_DOCUMENT = ROOT / "docs" / "rbac.md"
+RIGHTS_DOCUMENT = ROOT / "docs" / "reference" / "rbac.md"
 
 NODES = {("", "nodes", "list"), ("", "nodes", "watch")}
 MONITORS = {

@@ -26,7 +26,7 @@ PARTITIONS = 10
 class Reference(NamedTuple):
     """Figures of other code for a setting, means of ten partitions.
 
-    It gives no spread of the deviations; these are ours over forty partitions (docs/reproducing.md).
+    It gives no spread of the deviations; these are ours over forty partitions (docs/how-to/reproducing.md).
     """
 
     steps: int

@@ -15,7 +15,7 @@ from pslgs_operator.crd.definition import as_yaml, custom_resource_definition
 from pslgs_operator.crd.reference import as_markdown
 from spec.fields import all_fields
 
-REFERENCE = REPOSITORY / "docs" / "reference.md"
+REFERENCE = REPOSITORY / "docs" / "reference" / "fields.md"
 VERSION = custom_resource_definition()["spec"]["versions"][0]
 SCHEMA = VERSION["schema"]["openAPIV3Schema"]
 FIELDS = dict(all_fields(JobSpec))
@@ -50,7 +50,7 @@ def test_the_committed_definition_is_the_generated_one() -> None:
 
 def test_the_committed_reference_is_the_generated_one() -> None:
     assert REFERENCE.read_text() == as_markdown(custom_resource_definition()), (
-        "run `python -m pslgs_operator.crd reference > docs/reference.md`"
+        "run `python -m pslgs_operator.crd reference > docs/reference/fields.md`"
     )
 
 

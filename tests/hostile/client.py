@@ -1,6 +1,6 @@
 """A client with a valid certificate that can send anything: the stream and the messages of hostile clients.
 
-`behaviours` is the table of what hostile clients do; docs/testing.md says how to add one.
+`behaviours` is the table of what hostile clients do; docs/how-to/testing.md says how to add one.
 """
 
 import asyncio

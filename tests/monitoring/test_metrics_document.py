@@ -1,4 +1,4 @@
-"""docs/metrics.md, and what is generated beside it."""
+"""docs/reference/metrics.md, and what is generated beside it."""
 
 import re
 
@@ -41,7 +41,7 @@ def test_names_types_and_labels_of_an_operator_are_frozen():
 
 
 def test_the_document_lists_every_metric_once(root):
-    text = (root / "docs" / "metrics.md").read_text()
+    text = (root / "docs" / "reference" / "metrics.md").read_text()
     listed = re.findall(r"^\| `(pslgs_[a-z_]+)` \| (?:counter|gauge|histogram|summary|info) ", text, re.M)
     assert sorted(listed) == sorted(m.name for each in surface.surfaces().values() for m in each)
 

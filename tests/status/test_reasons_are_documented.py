@@ -1,4 +1,4 @@
-"""Every reason that a condition or an Event can have is explained in docs/status.md."""
+"""Every reason that a condition or an Event can have is explained in docs/reference/status.md."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ from pslgs_operator.assessment import hints
 from pslgs_operator.status.types import ConditionType, Phase
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = (ROOT / "docs" / "status.md").read_text()
+DOCUMENT = (ROOT / "docs" / "reference" / "status.md").read_text()
 SOURCES = (ROOT / "operator" / "pslgs_operator" / "assessment", ROOT / "operator" / "pslgs_operator")
 MAKERS = {"Completion", "ConditionUpdate", "EventSpec", "Problem", "_not_yet"}
 TYPES = {"Normal", "Warning"}
@@ -45,7 +45,7 @@ def test_reasons_are_found_in_the_code() -> None:
 
 @pytest.mark.parametrize("reason", sorted({*FOUND, *hints._WAITING} - TYPES - PLAIN))
 def test_each_reason_is_explained(reason: str) -> None:
-    assert re.search(rf"\b{reason}\b", DOCUMENT), f"docs/status.md does not explain {reason}"
+    assert re.search(rf"\b{reason}\b", DOCUMENT), f"docs/reference/status.md does not explain {reason}"
 
 
 @pytest.mark.parametrize("word", [*Phase, *ConditionType])

@@ -175,7 +175,7 @@ class JobStatus:
     observed_generation: Int64 = 0
     """Generation of the job that this status was computed for."""
     conditions: Conditions = field(default_factory=dict)
-    """Conditions of the job; their reasons are explained in docs/status.md."""
+    """Conditions of the job; their reasons are explained in docs/reference/status.md."""
     start_time: Moment | None = None
     """Time at which the server's Job was created, after the last resume; activeDeadlineSeconds counts from
     it."""

@@ -1,6 +1,7 @@
 """Manifests that another version reads than wrote them: the containers' part, and unknown fields.
 
-Operator, custom resource definition and images of one job may differ by a version (docs/versions.md).
+Operator, custom resource definition and images of one job may differ by a version
+(docs/reference/versions.md).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

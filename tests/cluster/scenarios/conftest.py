@@ -10,7 +10,7 @@ from cluster.testcluster.stage import Cluster, is_true
 
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
-    """A cluster of gpu-0, edge-0 and edge-1 with the operator, or an existing one (docs/testing.md)."""
+    """gpu-0, edge-0 and edge-1 with the operator, or an existing cluster (docs/how-to/testing.md)."""
     try:
         with installing.cluster_with_operator(pytestconfig.rootpath / "artefacts" / "install") as running:
             yield running

@@ -48,7 +48,9 @@ def start_controller(server: ApiServer, *frameworks: str) -> None:
         ClusterError: it did not start.
     """
     if not _BINARY.exists():
-        raise UnavailableError("Kueue is not built here: run `testcluster build kueue` (docs/testing.md)")
+        raise UnavailableError(
+            "Kueue is not built here: run `testcluster build kueue` (docs/how-to/testing.md)"
+        )
     instance = server.own()
     server.run("apply", "--server-side", f"--filename={definitions()}")
     server.wait_for_kinds()

@@ -1,4 +1,4 @@
-{{/* The comment behind verbs gives the reason for them: `# REASON; VERB, VERB: ANOTHER REASON`. docs/rbac.md is generated from it. */}}
+{{/* The comment behind verbs gives the reason for them: `# REASON; VERB, VERB: ANOTHER REASON`. docs/reference/rbac.md is generated from it. */}}
 {{/* What the operator needs in each namespace with jobs. */}}
 {{- define "pslgs.rules" -}}
 - apiGroups: [pslgs.dev]
