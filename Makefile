@@ -16,7 +16,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--generate-hashes --no-header --no-annotate --no-emit-index-url $(if $(UPGRADE),--upgrade)
 INTO := .
 GENERATED := runtime/pslgs/transport/v1/training_pb2.py runtime/pslgs/transport/v1/training_pb2.pyi \
-	crds/splittrainingjobs.yaml docs/reference/fields.md docs/reference/metrics.md docs/reference/rbac.md \
+	crds/splittrainingjobs.yaml $(addprefix docs/reference/,commands.md exit-codes.md fields.md metrics.md python.md rbac.md) \
 	$(addprefix charts/pslgs/,README.md values.schema.json \
 		$(addprefix files/,splittrainingjobs.yaml dashboards/fleet.json dashboards/training-health.json))
 PROTOC := $(BIN)/python -m grpc_tools.protoc --proto_path=runtime runtime/pslgs/transport/v1/training.proto
@@ -58,7 +58,7 @@ fuzz: $(INSTALLED) ## Fuzz decoders for longer: ARGS="frames journal --seconds 6
 	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzzing $(ARGS)
 
 docs: $(INSTALLED) ## Build the site of the documentation in dist/docs/site; broken links are errors.
-	$(BIN)/python -m documentation dist/docs
+	$(BIN)/python -m documentation.site dist/docs
 
 lint: $(INSTALLED) ## Check format, lint, types and floors.
 	$(BIN)/ruff format --check .
@@ -92,6 +92,7 @@ generate: $(INSTALLED) ## Generate the protobuf modules, the CRD, references, da
 	$(BIN)/python -m pslgs_operator.crd >$(INTO)/crds/splittrainingjobs.yaml
 	$(BIN)/python -m pslgs_operator.crd reference >$(INTO)/docs/reference/fields.md
 	$(BIN)/python -m monitoring $(INTO)
+	$(BIN)/python -m documentation.generated $(INTO)
 	$(BIN)/python charts/generate.py $(INTO)/charts/pslgs
 
 requirements: $(INSTALLED) ## Pin the requirements; UPGRADE=1 takes the newest versions.

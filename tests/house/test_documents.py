@@ -7,16 +7,10 @@ import pytest
 import yaml
 
 from pslgs.spec import parse_job
-from pslgs.spec.exit_codes import ExitCode
 
 
 def targets(root: Path) -> set[str]:
     return set(re.findall(r"^([a-z0-9-]+):.*##", (root / "Makefile").read_text(), re.M))
-
-
-def test_the_exit_codes_of_the_readme_are_those_of_the_program(root: Path) -> None:
-    rows = re.findall(r"^\| (\d+) \| ([A-Z_]+) \| \S", (root / "README.md").read_text(), re.M)
-    assert rows == [(str(code.value), code.name) for code in ExitCode]
 
 
 def test_the_manifest_of_the_readme_is_valid(root: Path) -> None:

@@ -104,7 +104,7 @@ def test_lists_and_code_are_read_alike_by_every_markdown(pages: dict[PurePosixPa
 
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning_and_fetches_nothing(root: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "documentation", str(tmp_path)]
+    command = [sys.executable, "-m", "documentation.site", str(tmp_path)]
     built = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stdout + built.stderr
     built_pages = [page for page in (tmp_path / "site").rglob("*.html") if "reports" not in page.parts]
@@ -126,7 +126,7 @@ def test_a_broken_link_ends_the_build(text: str, said: str, root: Path, tmp_path
     (tmp_path / "docs" / "README.md").write_text(f"# Home\n\n{text}\n")
     (tmp_path / "mkdocs.yml").write_text("site_name: s\ntheme: {font: false}\n")
     environ = {"PYTHONPATH": str(root), "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "documentation", "built"]
+    command = [sys.executable, "-m", "documentation.site", "built"]
     built = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert built.returncode != 0
     assert said in built.stdout + built.stderr

@@ -14,7 +14,7 @@ from pslgs_operator.names import model_path
 from pslgs_operator.snapshot import ChildJob, ChildJobState, ChildPod, ServerReport, TerminationMessage
 from pslgs_operator.status.conditions import ConditionType
 
-_VERDICTS: Final = {
+VERDICTS: Final = {
     ExitCode.BAD_INPUT: "BadInput",
     ExitCode.QUORUM_LOST: "QuorumLost",
     ExitCode.CLIENT_LOST: "ClientLost",
@@ -23,6 +23,7 @@ _VERDICTS: Final = {
     ExitCode.NON_FINITE: "NonFiniteValues",
     ExitCode.HOSTILE_CLIENT: "HostileClient",
 }
+"""Reasons of jobs that have failed, by the exit code of the server."""
 _BACKOFF: Final = "BackoffLimitExceeded"
 
 
@@ -62,9 +63,9 @@ def _by_server(view: View, server: ChildJob) -> Completion | None:
     if server.state is ChildJobState.COMPLETE:
         return Completion(ConditionType.COMPLETE, _reason(report), _result(view, words), time, report)
     code = _exit_code(server, pod)
-    if code in _VERDICTS:
+    if code in VERDICTS:
         said = words.message if words and words.message else server.message
-        return Completion(ConditionType.FAILED, _VERDICTS[ExitCode(code)], said, time, report)
+        return Completion(ConditionType.FAILED, VERDICTS[ExitCode(code)], said, time, report)
     last = f"; the last time, {failed_with_advice(pod)}" if pod else ""
     limit = view.job.spec.backoff_limit
     said = f"the server failed more often than spec.backoffLimit ({limit}) allows{last}"
@@ -82,9 +83,9 @@ def _by_container(view: View, pod: ChildPod) -> Completion | None:
     if pod.exit_code == ExitCode.FINISHED:
         said = f"{_result(view, words)}; {remains}"
         return Completion(ConditionType.COMPLETE, _reason(report), said, pod.finished, report)
-    if pod.exit_code in _VERDICTS:
+    if pod.exit_code in VERDICTS:
         said = "; ".join(filter(None, (words.message if words else "", remains)))
-        reason = _VERDICTS[ExitCode(pod.exit_code)]
+        reason = VERDICTS[ExitCode(pod.exit_code)]
         return Completion(ConditionType.FAILED, reason, said, pod.finished, report)
     return None
 
@@ -123,7 +124,7 @@ def _by_deadline(view: View) -> Completion | None:
 def _by_clients(view: View) -> Completion | None:
     """End a job at once that cannot have enough clients any more."""
     pod = view.server_pod
-    if pod is not None and pod.exit_code in _VERDICTS:
+    if pod is not None and pod.exit_code in VERDICTS:
         return None  # the server's Job is about to say what it was, and clients only followed
     lost, expected = failures(view), len(view.placements.clients)
     needed = view.job.spec.fault_tolerance.quorum(expected)
@@ -135,4 +136,4 @@ def _by_clients(view: View) -> Completion | None:
         f"spec.faultTolerance.minAvailableClients needs {needed}: "
         f"client {first.client} on node {first.node}: {lost[0].said}"
     )
-    return Completion(ConditionType.FAILED, _VERDICTS[ExitCode.BAD_INPUT], said, view.now)
+    return Completion(ConditionType.FAILED, VERDICTS[ExitCode.BAD_INPUT], said, view.now)

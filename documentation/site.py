@@ -1,4 +1,4 @@
-"""``python -m documentation FOLDER`` builds the site of the repository in the working directory.
+"""``python -m documentation.site FOLDER`` builds the site of the repository in the working directory.
 
 It is in FOLDER/site then. Links that lead nowhere are errors.
 """
