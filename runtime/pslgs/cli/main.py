@@ -16,6 +16,7 @@ from pslgs.cli.client import client
 from pslgs.cli.compare import compare
 from pslgs.cli.errors import Command
 from pslgs.cli.export import export
+from pslgs.cli.init import init
 from pslgs.cli.plan import plan
 from pslgs.cli.predict import predict
 from pslgs.cli.report import report
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("init", cls=Command)(init)
 app.command("run", cls=Command)(run)
 app.command("simulate", cls=Command)(simulate)
 app.command("compare", cls=Command)(compare)

@@ -107,15 +107,20 @@ def _read(file: Path, table: TableFiles, columns: Sequence[str]) -> pa.Table:
     return pa.table({name: pc.utf8_trim_whitespace(rows.column(stored[name])) for name in columns})
 
 
-def _header(file: Path, table: TableFiles) -> tuple[str, Mapping[str, str]]:
-    """Return the delimiter of a file, and the name of each column as it is stored, with spaces around it."""
+def headers_of(file: Path) -> dict[str, list[str]]:
+    """Return the names of columns as they are stored, for each delimiter that a file may have."""
     with (
         read_by_library(),
         pa.input_stream(str(file), compression="detect") as stream,
         io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as lines,
     ):
         head = [lines.readline()]
-        headers = {each: next(csv.reader(head, delimiter=each), []) for each in _DELIMITERS}
+        return {each: next(csv.reader(head, delimiter=each), []) for each in _DELIMITERS}
+
+
+def _header(file: Path, table: TableFiles) -> tuple[str, Mapping[str, str]]:
+    """Return the delimiter of a file, and the name of each column as it is stored, with spaces around it."""
+    headers = headers_of(file)
     wanted = set(table.columns)
     delimiter = max(
         headers, key=lambda each: (wanted <= {*map(str.strip, headers[each])}, len(headers[each]))

@@ -166,7 +166,7 @@ def _converted(values: pa.Array, name: str, form: SampleForm) -> NDArray[Any]:
     kind = values.type
     if pa.types.is_boolean(kind):
         values, kind = values.cast(pa.uint8()), pa.bool_()
-    elif not _holds_numbers(kind):
+    elif not holds_numbers(kind):
         raise InvalidColumnError(_no_numbers(kind, values, name))
     if form.is_integer:
         if not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
@@ -198,12 +198,13 @@ def named_inputs(
     Raises:
         InvalidColumnError: see `normalised_inputs` and `stacked_inputs`.
     """
-    if len(columns) == 1 and not _holds_numbers(columns[0].type):
+    if len(columns) == 1 and not holds_numbers(columns[0].type):
         return normalised_inputs(columns[0], names[0], form)
     return stacked_inputs(columns, names, form)
 
 
-def _holds_numbers(kind: pa.DataType) -> bool:
+def holds_numbers(kind: pa.DataType) -> bool:
+    """Return whether a type is one of numbers or booleans."""
     return bool(
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
