@@ -16,7 +16,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--generate-hashes --no-header --no-annotate --no-emit-index-url $(if $(UPGRADE),--upgrade)
 INTO := .
 GENERATED := runtime/pslgs/transport/v1/training_pb2.py runtime/pslgs/transport/v1/training_pb2.pyi \
-	crds/splittrainingjobs.yaml $(addprefix docs/reference/,commands.md exit-codes.md fields.md metrics.md python.md rbac.md) \
+	crds/splittrainingjobs.yaml $(addprefix docs/reference/,commands.md exit-codes.md fields.md messages.md metrics.md python.md rbac.md) \
+	$(addprefix docs/explanation/figures/,batches.svg deviation.svg step.svg) \
 	$(addprefix charts/pslgs/,README.md values.schema.json \
 		$(addprefix files/,splittrainingjobs.yaml dashboards/fleet.json dashboards/training-health.json))
 PROTOC := $(BIN)/python -m grpc_tools.protoc --proto_path=runtime runtime/pslgs/transport/v1/training.proto

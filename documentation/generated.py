@@ -6,15 +6,17 @@ They are written below FOLDER as they lie in the repository.
 import sys
 from pathlib import Path
 
-from documentation import commands, exit_codes, python_api
+from documentation import commands, exit_codes, figures, messages, python_api
 from pslgs.cli.main import app
 
 
 def generated() -> dict[str, str]:
-    """Return the text of each page by its path below the root."""
+    """Return the text of each page and figure by its path below the root."""
     return {
+        **figures.figures(),
         "docs/reference/commands.md": commands.as_markdown(app),
         "docs/reference/exit-codes.md": exit_codes.as_markdown(),
+        "docs/reference/messages.md": messages.as_markdown(),
         "docs/reference/python.md": python_api.as_markdown(),
     }
 

@@ -1,4 +1,4 @@
-"""The pages of docs/reference that are generated from the code."""
+"""The pages and figures of docs/ that are generated from the code."""
 
 import re
 from pathlib import Path
@@ -13,20 +13,29 @@ import pslgs
 from pslgs.cli.main import app
 from pslgs.spec.exit_codes import ExitCode
 
-
-@pytest.mark.parametrize("path", generated(), ids=lambda path: path.rsplit("/", 1)[1])
-def test_a_generated_page_is_committed(path: str, root: Path) -> None:
-    assert (root / path).read_text() == generated()[path], "run `make generate`"
+pytestmark = pytest.mark.slow
 
 
-def test_every_exit_code_has_a_meaning_and_a_remedy() -> None:
-    page = generated()["docs/reference/exit-codes.md"]
-    rows = re.findall(r"^\| (\d+) \| ([A-Z_]+) \| \S.*? \|.*\| \S.*? \|$", page, re.M)
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    return generated()
+
+
+def test_what_is_generated_is_committed(pages: dict[str, str], root: Path) -> None:
+    assert [path for path, text in pages.items() if (root / path).read_text() != text] == [], (
+        "`make generate`"
+    )
+
+
+def test_every_exit_code_has_a_meaning_and_a_remedy(pages: dict[str, str]) -> None:
+    rows = re.findall(
+        r"^\| (\d+) \| ([A-Z_]+) \| \S.*? \|.*\| \S.*? \|$", pages["docs/reference/exit-codes.md"], re.M
+    )
     assert rows == [(str(code.value), code.name) for code in ExitCode]
 
 
-def test_every_command_has_a_section() -> None:
-    sections = re.findall(r"^## pslgs (\S+)$", generated()["docs/reference/commands.md"], re.M)
+def test_every_command_has_a_section(pages: dict[str, str]) -> None:
+    sections = re.findall(r"^## pslgs (\S+)$", pages["docs/reference/commands.md"], re.M)
     assert sections == [command.name for command in app.registered_commands]
 
 
@@ -37,7 +46,18 @@ def test_a_hidden_command_has_none() -> None:
     assert re.findall(r"^## .*$", commands_page(program), re.M) == ["## pslgs", "## pslgs seen"]
 
 
-def test_everything_that_the_package_exports_has_a_section() -> None:
-    page = generated()["docs/reference/python.md"]
+def test_everything_that_the_package_exports_has_a_section(pages: dict[str, str]) -> None:
     assert set(EXPORTED) == set(pslgs.__all__)
-    assert set(EXPORTED) <= set(re.findall(r"^## (\w+)$", page, re.M))
+    assert set(EXPORTED) <= set(re.findall(r"^## (\w+)$", pages["docs/reference/python.md"], re.M))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param("| `--set` | is '…', must read path=value, e.g. spec.epochs=3 |", id="with-its-option"),
+        pytest.param("|  | holds no samples; check that the path leads to the data |", id="of-any-field"),
+        pytest.param("| TrainingStarted | the first step is done |", id="event"),
+    ],
+)
+def test_the_index_has_messages_with_what_they_are_about(row: str, pages: dict[str, str]) -> None:
+    assert row in pages["docs/reference/messages.md"].splitlines()
