@@ -4,10 +4,16 @@ import hashlib
 import re
 from typing import Final
 
-GROUP: Final = "pslgs.dev"
-VERSION: Final = "v1alpha1"
+from pslgs.spec import child_names
+from pslgs.spec.child_names import checkpoints_name, run_folder
+from pslgs.spec.result_files import MODEL_FILE
+
+__all__ = ["checkpoints_name", "run_folder"]
+
+GROUP: Final = child_names.GROUP
+VERSION: Final = child_names.VERSION
 TRAINING_JOB: Final = "splittrainingjob"
-PLURAL: Final = f"{TRAINING_JOB}s"
+PLURAL: Final = child_names.PLURAL
 JOB_UID_VARIABLE: Final = "PSLGS_JOB_UID"
 """Environment variable of the pods with the uid of their SplitTrainingJob.
 
@@ -19,12 +25,12 @@ CLIENT_SERIES_VARIABLE: Final = "PSLGS_CLIENT_SERIES"
 CLIENTS_PER_NODE_VARIABLE: Final = "PSLGS_CLIENTS_PER_NODE"
 FIELD_MANAGER: Final = "pslgs-operator"
 
-JOB_LABEL: Final = f"{GROUP}/job"
+JOB_LABEL: Final = child_names.JOB_LABEL
 JOB_UID_LABEL: Final = f"{GROUP}/job-uid"
 """The uid of the job that a child was created for; it distinguishes jobs of the same name."""
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
-ROLE_LABEL: Final = f"{GROUP}/role"
-CLIENT_ANNOTATION: Final = f"{GROUP}/client-id"
+ROLE_LABEL: Final = child_names.ROLE_LABEL
+CLIENT_ANNOTATION: Final = child_names.CLIENT_ANNOTATION
 NODE_ANNOTATION: Final = f"{GROUP}/node"
 SHARE_ANNOTATION: Final = f"{GROUP}/share"
 """A client's number in a partition, from 0; it stays the client's for as long as its Job exists."""
@@ -57,8 +63,8 @@ WORKLOAD_JOB_LABEL: Final = "kueue.x-k8s.io/job-uid"
 DEMAND_ANNOTATION: Final = f"{GROUP}/demand-digest"
 """Digest of what a Workload asks for, without the number of clients."""
 
-SERVER: Final = "server"
-CLIENT: Final = "client"
+SERVER: Final = child_names.SERVER
+CLIENT: Final = child_names.CLIENT
 """Roles, and the names of the containers."""
 SERVER_PODS: Final = "server"
 CLIENT_PODS: Final = "clients"
@@ -69,7 +75,7 @@ HTTP_PORT: Final = 8080
 MANIFEST_KEY: Final = "job.yaml"
 MANIFEST_FOLDER: Final = "/etc/pslgs"
 IDENTITY_FOLDER: Final = "/etc/pslgs/identity"
-RUNS_FOLDER: Final = "/var/lib/pslgs"
+RUNS_FOLDER: Final = child_names.RUNS_FOLDER
 SCRATCH_FOLDER: Final = "/tmp"  # noqa: S108 - an empty volume of the pod's own
 TERMINATION_MESSAGE: Final = "/dev/termination-log"
 
@@ -108,24 +114,14 @@ def manifest_name(job: str) -> str:
     return f"{job}-manifest"
 
 
-def checkpoints_name(job: str) -> str:
-    """Name the claim of checkpoints and model."""
-    return f"{job}-checkpoints"
-
-
 def workload_name(job: str) -> str:
     """Name the Workload, by which Kueue admits the job as a whole."""
     return f"{TRAINING_JOB}-{job}"
 
 
-def run_folder(job: str) -> str:
-    """Where the server keeps checkpoints and model: a folder of its own, since jobs may share a claim."""
-    return f"{RUNS_FOLDER}/{job}"
-
-
 def model_path(job: str) -> str:
     """Where the trained model is in the claim."""
-    return f"{job}/model.safetensors"
+    return f"{job}/{MODEL_FILE}"
 
 
 def authority_name(uid: str) -> str:

@@ -8,9 +8,10 @@ import torch
 from pslgs.coordination.feature_moments import FeatureScale
 from pslgs.server.run_checkpoint import write_model
 from pslgs.spec import parse_job
+from pslgs.spec.result_files import MODEL_FILE
 from pslgs.splitting.split_network import SplitNetwork
 from pslgs.training.checkpoint import CheckpointStore
-from pslgs.training.description import MODEL_FILE, STATE_KEY, ModelDescription, describe
+from pslgs.training.description import STATE_KEY, ModelDescription, describe
 from pslgs.training.setup import TrainingSetup, build_setup
 
 CLASSES = ("benign", "malignant", "normal")

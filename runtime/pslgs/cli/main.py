@@ -17,12 +17,15 @@ from pslgs.cli.compare import compare
 from pslgs.cli.errors import Command
 from pslgs.cli.export import export
 from pslgs.cli.init import init
+from pslgs.cli.logs import logs
+from pslgs.cli.model import model
 from pslgs.cli.plan import plan
 from pslgs.cli.predict import predict
 from pslgs.cli.report import report
 from pslgs.cli.run import run
 from pslgs.cli.server import server
 from pslgs.cli.simulate import simulate
+from pslgs.cli.status import status
 from pslgs.cli.validate import validate
 
 app = typer.Typer(
@@ -42,6 +45,9 @@ app.command("plan", cls=Command)(plan)
 app.command("report", cls=Command)(report)
 app.command("predict", cls=Command)(predict)
 app.command("export", cls=Command)(export)
+app.command("status", cls=Command)(status)
+app.command("logs", cls=Command)(logs)
+app.command("model", cls=Command)(model)
 app.command("server", cls=Command)(server)
 app.command("client", cls=Command)(client)
 

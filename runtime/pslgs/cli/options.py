@@ -88,6 +88,29 @@ class OutputFormat(StrEnum):
 
 FormatOption = Annotated[OutputFormat, typer.Option("--format", help="Output format.")]
 
+JobOnClusterArgument = Annotated[str, typer.Argument(metavar="JOB", help="Name of the job on the cluster.")]
+NamespaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--namespace", "-n", metavar="NAMESPACE", help="Namespace of the job; default: that of the context."
+    ),
+]
+ContextOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Context of the kubeconfig; default: the current one."),
+]
+KubeconfigOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Kubeconfig; default: KUBECONFIG, or ~/.kube/config."),
+]
+ReaderImageOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="IMAGE",
+        help="Image of the pod that reads the job's volume once the server has ended; default: the server's.",
+    ),
+]
+
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document on stdout."""

@@ -12,13 +12,14 @@ from pslgs.cli.options import CacheOption, DeviceOption, JobArgument, RunFolderO
 from pslgs.process.machine import DATASET_CACHE
 from pslgs.spec import ExitCode, parse_job
 from pslgs.spec.manifest import read_document, with_overrides
+from pslgs.spec.result_files import BEST_FILE, MODEL_FILE
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from pslgs.launch.local_run import Outcome
 
-RESULT_FILES: Final = ("model.safetensors", "best.safetensors", "report.html", "metrics.jsonl")
+RESULT_FILES: Final = (MODEL_FILE, BEST_FILE, "report.html", "metrics.jsonl")
 
 
 def run(  # noqa: PLR0913, PLR0917 - the options of a command

@@ -54,7 +54,7 @@ def _line(text: str, comment: str = "") -> str:
 
 
 def _head(answers: Answers) -> Iterator[str]:
-    yield "# Drafted by `pslgs init`.  Every field: docs/reference.md, or `kubectl explain stj.spec`."
+    yield "# Drafted by `pslgs init`.  Every field: docs/reference/fields.md, or `kubectl explain stj.spec`."
     yield "#"
     yield "#   pslgs check FILE        read every sample, and say what would stop the job"
     yield "#   pslgs plan FILE         compare cut layers: traffic, memory, time of a step"

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from pslgs.spec.errors import InputError
+from pslgs.spec.result_files import BEST_FILE, MODEL_FILE
 from pslgs.splitting.network import build_network
 from pslgs.splitting.split_network import SplitNetwork
 from pslgs.training.checkpoint import STATE, Checkpoint, CheckpointError, CheckpointStore, read_files
-from pslgs.training.description import BEST_FILE, MODEL_FILE, STATE_KEY, ModelDescription, description_from
+from pslgs.training.description import STATE_KEY, ModelDescription, description_from
 
 CHECKPOINTS: Final = "checkpoints"
 

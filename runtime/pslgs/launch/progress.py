@@ -3,7 +3,7 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Console
@@ -72,23 +72,27 @@ class ProgressView:
             self._console.print(Text(f"{status['phase']}: {message}"), soft_wrap=True)
         if status["epoch"] != self._shown_epoch and status["step"]:
             self._console.print(
-                Text(f"{_headline(status)}, {', '.join(_figures(status))}"),
+                Text(f"{_headline(status)}, {', '.join(figures(status))}"),
                 soft_wrap=True,
             )
         self._shown_message, self._shown_epoch = message, status["epoch"]
 
 
 def _headline(status: Mapping[str, Any]) -> str:
-    where = f"epoch {status['epoch']}/{status['epochs']}, step {status['step']}/{status['steps']}"
-    return f"{status['phase']} {where}" if status["steps"] else str(status["phase"])
+    return f"{status['phase']} {position(status)}" if status["steps"] else str(status["phase"])
+
+
+def position(status: Mapping[str, Any]) -> str:
+    """Return epoch and step of a status."""
+    return f"epoch {status['epoch']}/{status['epochs']}, step {status['step']}/{status['steps']}"
 
 
 def _table(status: Mapping[str, Any], bar: Progress) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row(bar)
-    figures = Table.grid(padding=(0, 3))
-    figures.add_row(*(Text(figure) for figure in _figures(status)))
-    table.add_row(figures)
+    known = Table.grid(padding=(0, 3))
+    known.add_row(*map(Text, figures(status)))
+    table.add_row(known)
     lost = status["clients"].get("lost", [])
     notes = [status["message"], f"lost: {', '.join(lost)}" if lost else ""]
     for note in filter(None, notes):
@@ -96,8 +100,8 @@ def _table(status: Mapping[str, Any], bar: Progress) -> Table:
     return table
 
 
-def _figures(status: Mapping[str, Any]) -> list[str]:
-    """Format the figures of a status that are known, each with its name."""
+def figures(status: Mapping[str, Any]) -> list[str]:
+    """Format the figures of a status that are known, each with its name; see `fetch_status`."""
     bound = f" (bound {status['deviationBound']:.2f})" if status["deviationBound"] is not None else ""
     clients = status["clients"]
     shown = {
@@ -106,7 +110,7 @@ def _figures(status: Mapping[str, Any]) -> list[str]:
         **_metric(status),
         "deviation": _number(status["deviation"], "{:.3f}") + bound,
         "samples/s": _number(status["samplesPerSecond"], "{:,.0f}"),
-        "clients": f"{len(clients.get('live', []))}/{status['clientsExpected']}",
+        "clients": f"{_count(clients.get('live', 0))}/{status['clientsExpected']}",
     }
     return [f"{name} {value}" for name, value in shown.items() if value]
 
@@ -120,6 +124,11 @@ def _metric(status: Mapping[str, Any]) -> dict[str, str]:
     since = "" if best is None else f" (best {write_metric(name, best)} after epoch {metric['bestEpoch']})"
     shown = "evaluation loss" if name == Metric.LOSS else name
     return {shown: f"{write_metric(name, metric['value'])}{since}"}
+
+
+def _count(members: Sequence[str] | int) -> int:
+    """Return the number of clients, of which a server gives the names, and the object of a job the number."""
+    return members if isinstance(members, int) else len(members)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -16,10 +16,10 @@ from pslgs.simulation.api import run_simulation
 from pslgs.simulation.result import SimulationResult
 from pslgs.simulation.setup import Simulation, Threads
 from pslgs.spec.manifest import with_overrides
+from pslgs.spec.result_files import BEST_FILE
 from pslgs.telemetry.journal import FILE_NAME, Journal
 from pslgs.telemetry.records import ClientRecord, Record
 from pslgs.telemetry.status import Status, next_status
-from pslgs.training.description import BEST_FILE
 
 _SHOW_SECONDS: Final = 0.2
 

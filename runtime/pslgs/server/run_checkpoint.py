@@ -18,9 +18,10 @@ from pslgs.spec.definition import definition_changes, epochs_violation, training
 from pslgs.spec.digest import job_digest
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import JobSpec
+from pslgs.spec.result_files import MODEL_FILE
 from pslgs.splitting.weights_file import save_weights
 from pslgs.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore, Damage
-from pslgs.training.description import MODEL_FILE, STATE_KEY, ModelDescription
+from pslgs.training.description import STATE_KEY, ModelDescription
 from pslgs.training.server_model import ModelState, ServerModel
 from pslgs.training.tensors import magnitude
 

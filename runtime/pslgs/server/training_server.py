@@ -35,12 +35,13 @@ from pslgs.spec.digest import job_digest
 from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import SplitTrainingJob
+from pslgs.spec.result_files import BEST_FILE
 from pslgs.splitting.initial_weights import load_initial_weights
 from pslgs.splitting.split_network import SplitNetwork
 from pslgs.telemetry.records import WeightsRecord
 from pslgs.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore
 from pslgs.training.dataset_check import check_dataset
-from pslgs.training.description import BEST_FILE, ModelDescription, describe
+from pslgs.training.description import ModelDescription, describe
 from pslgs.training.device import choose_device, missing_gpu
 from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.server_model import ServerModel

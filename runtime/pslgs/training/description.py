@@ -48,12 +48,6 @@ class OutputKind(StrEnum):
     """Values of a regression."""
 
 
-MODEL_FILE: Final = "model.safetensors"
-"""Name of the file of the trained model in the run folder."""
-
-BEST_FILE: Final = "best.safetensors"
-"""Name of the file of the model of the best evaluation, beside that of the last step."""
-
 STATE_KEY: Final = "description"
 """Key of the description in the state of a checkpoint."""
 
