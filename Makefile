@@ -22,7 +22,7 @@ GENERATED := runtime/pslgs/transport/v1/training_pb2.py runtime/pslgs/transport/
 		$(addprefix files/,splittrainingjobs.yaml dashboards/fleet.json dashboards/training-health.json))
 PROTOC := $(BIN)/python -m grpc_tools.protoc --proto_path=runtime runtime/pslgs/transport/v1/training.proto
 
-.PHONY: help run docs test test-fast fuzz cluster e2e e2e-smoke fault-simulation mutants lint format verify bench bench-operator generate requirements licences sbom clean chaos
+.PHONY: help run docs pictures test test-fast fuzz cluster e2e e2e-smoke fault-simulation mutants lint format verify bench bench-operator generate requirements licences sbom clean chaos
 
 help: ## Print the targets.
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -60,6 +60,9 @@ fuzz: $(INSTALLED) ## Fuzz decoders for longer: ARGS="frames journal --seconds 6
 
 docs: $(INSTALLED) ## Build the site of the documentation in dist/docs/site; broken links are errors.
 	$(BIN)/python -m documentation.site dist/docs
+
+pictures: $(INSTALLED) ## Make the pictures of README.md from a run; needs tmux and Chromium.
+	$(BIN)/python -m documentation.pictures
 
 lint: $(INSTALLED) ## Check format, lint, types and floors.
 	$(BIN)/ruff format --check .

@@ -1,19 +1,16 @@
-"""The commands and manifests of README.md and docs/how-to/install.md do what is written beside them."""
+"""The commands and manifests of documents about installation do what is written beside them."""
 
 import re
 import subprocess
-from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from chart.documented import INSTALL, README, commands, helm_commands
 from chart.rendering import Renderer, environment, pods
 from cluster.testcluster.appimages import ROOT
+from documents.shell import PAGES
 from manifests.pod_security import offences
-
-DOCUMENTS = pytest.mark.parametrize("document", [README, INSTALL], ids=lambda path: path.name)
 
 
 def rendered(helm: Renderer, words: list[str]) -> list[dict[str, Any]]:
@@ -24,19 +21,18 @@ def rendered(helm: Renderer, words: list[str]) -> list[dict[str, Any]]:
     return [each for each in yaml.safe_load_all(text) if each]
 
 
-@DOCUMENTS
-def test_the_images_that_are_pushed_are_those_that_the_release_uses(document: Path, helm: Renderer) -> None:
-    pushed = {words[2] for words in commands("docker push", document)}
-    built = {words[3] for words in commands("docker build", document)}
-    objects = rendered(helm, helm_commands("install", document=document)[0])
+def test_the_images_that_are_pushed_are_those_that_the_release_uses(helm: Renderer) -> None:
+    pushed = {words[2] for words in commands("docker push")}
+    built = {words[3] for words in commands("docker build")}
+    objects = rendered(helm, helm_commands("install")[0])
     settings = environment(objects)
     used = {each["image"] for _, spec in pods(objects) for each in spec["containers"]}
     assert pushed == built == used | {settings["PSLGS_SERVER_IMAGE"], settings["PSLGS_CLIENT_IMAGE"]}
 
 
 def test_every_documented_installation_is_rendered(helm: Renderer) -> None:
-    found = helm_commands("install")
-    assert len(found) == 3
+    found = [words for page in PAGES for words in helm_commands("install", document=page)]
+    assert len(found) == 6
     for words in found:
         assert rendered(helm, words)
 

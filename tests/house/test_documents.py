@@ -13,8 +13,9 @@ def targets(root: Path) -> set[str]:
     return set(re.findall(r"^([a-z0-9-]+):.*##", (root / "Makefile").read_text(), re.M))
 
 
-def test_the_manifest_of_the_readme_is_valid(root: Path) -> None:
-    manifests = re.findall(r"^```yaml\n(.*?)^```", (root / "README.md").read_text(), re.M | re.S)
+def test_the_short_manifest_is_valid(root: Path) -> None:
+    page = root / "docs" / "how-to" / "manifest.md"
+    manifests = re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.M | re.S)
     jobs = [parse_job(yaml.safe_load(manifest)) for manifest in manifests]
     assert [job.spec.model.cut_layer for job in jobs] == ["layer1"]
 

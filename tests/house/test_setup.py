@@ -32,6 +32,31 @@ def test_an_unfit_python_is_refused_with_advice(script: str, advice: str, root: 
     assert not (tmp_path / ".venv").exists()
 
 
+@pytest.mark.parametrize(
+    ("index", "said", "unsaid"),
+    [
+        pytest.param("", "about 6 GB on disk", "come from", id="default-index"),
+        pytest.param(
+            "https://host.example/cpu", "come from https://host.example/cpu", "6 GB", id="own-index"
+        ),
+    ],
+)
+def test_what_is_fetched_is_said_before(
+    index: str, said: str, unsaid: str, root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(root / "requirements", tmp_path / "requirements")
+    program(tmp_path / ".venv" / "bin" / "python", "exit 0")
+    program(tmp_path / ".venv" / "bin" / "uv", "echo fetching")
+    program(tmp_path / "bin" / "uname", "echo Linux")
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    environ = {**os.environ, "PATH": path, "TORCH_INDEX": index}
+    install = [tmp_path / "requirements" / "install"]
+    ended = subprocess.run(install, env=environ, capture_output=True, text=True, check=True)
+    announced, _, _ = ended.stdout.partition("fetching")
+    assert said in announced
+    assert unsaid not in ended.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "runs", "closing"),
