@@ -14,12 +14,10 @@ _HEADER: Final = """# Exit codes
 
 <!-- Generated from the code by `make generate`; change it there. -->
 
-Every command, and the containers, end with one of these. After *Failed* in the column of the server, the job
-fails with this reason; after another code than 0, the server's pod is started again, at most
-`spec.backoffLimit` times. A client's pod is started again without limit unless its column says *for good*.
+Every command, and the containers, end with one of these.
 
-| code | name | meaning | server's pod | client's pod | what to do |
-| --- | --- | --- | --- | --- | --- |
+| code | name | meaning | what to do |
+| --- | --- | --- | --- |
 """
 _REMEDIES: Final[Mapping[ExitCode, str]] = {
     ExitCode.FINISHED: "Use the model.",
@@ -44,16 +42,28 @@ _REMEDIES: Final[Mapping[ExitCode, str]] = {
 }
 
 
+_IN_A_CLUSTER: Final = """
+## In a cluster
+
+After one of these codes of a server, the job fails with this reason. After another one than 0, the pod of the
+server is started again, at most `spec.backoffLimit` times.
+
+| code | name | reason of Failed |
+| --- | --- | --- |
+"""
+
+
 def as_markdown() -> str:
-    """Write a table with a row for each code."""
+    """Write a table of all codes, one of those with which a server ends a job, and what ends a client."""
     meanings = dict(_meanings())
-    return _HEADER + "".join(_row(code, meanings[code.name]) for code in ExitCode)
+    rows = (_row(str(code.value), code.name, meanings[code.name], _REMEDIES[code]) for code in ExitCode)
+    failures = (_row(str(code.value), code.name, VERDICTS[code]) for code in sorted(server.FOR_GOOD))
+    final = ", ".join(f"{code.value} ({code.name})" for code in sorted(client.FOR_GOOD))
+    ends = f"\nA client's pod is started again without limit, unless it ends with {final}.\n"
+    return "".join([_HEADER, *rows, _IN_A_CLUSTER, *failures, ends])
 
 
-def _row(code: ExitCode, meaning: str) -> str:
-    for_client = "for good" if code in client.FOR_GOOD else ""
-    for_server = f"Failed: {VERDICTS[code]}" if code in server.FOR_GOOD else ""
-    cells = (str(code.value), code.name, meaning, for_server, for_client, _REMEDIES[code])
+def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 

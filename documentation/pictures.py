@@ -1,6 +1,6 @@
 """``python -m documentation.pictures`` makes the pictures of README.md from a run of examples/digits.yaml.
 
-It needs tmux and Chromium.  The picture of the dashboard is made by ``python -m monitoring.pictures``.
+It needs tmux and Chromium.  The dashboard is the upper part of what ``python -m monitoring.pictures`` draws.
 """
 
 import re
@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from PIL import Image
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 FOLDER: Final = Path("docs/pictures")
+DASHBOARD: Final = Path("docs/dashboards/training-health.png")
 COMMAND: Final = "pslgs run examples/digits.yaml"
 _COLUMNS: Final = 96
 _LINES: Final = 30
@@ -83,6 +85,14 @@ def _photograph(page: Path, picture: Path) -> None:
     _call(chromium, *options, f"--screenshot={picture.absolute()}", page.as_uri())
 
 
+def _crop(picture: Path, part: Path) -> None:
+    """Keep the upper part of a picture, with the proportions of the report's."""
+    with Image.open(picture) as whole:
+        width, height = _REPORT_PIXELS
+        upper = whole.crop((0, 0, whole.width, whole.width * height // width))
+        upper.resize(_REPORT_PIXELS).convert("P", palette=Image.Palette.ADAPTIVE).save(part, optimize=True)
+
+
 def _call(*words: str) -> str:
     if shutil.which(words[0]) is None:
         raise PictureError(f"{words[0]} is missing: install it")
@@ -98,6 +108,7 @@ def main() -> None:
         (FOLDER / "terminal.svg").write_text(_as_svg(midst, folder), encoding="utf-8")
         (FOLDER / "terminal-end.svg").write_text(_as_svg(end, folder), encoding="utf-8")
         _photograph(folder / "digits" / "report.html", FOLDER / "report.png")
+    _crop(DASHBOARD, FOLDER / "dashboard.png")
 
 
 if __name__ == "__main__":
