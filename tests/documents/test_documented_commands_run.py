@@ -12,7 +12,7 @@ import pytest
 from distributed.runs import pslgs_here
 from documents.shell import ROOT, Command, blocks, commands
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 OF_A_CLUSTER = {"docker", "helm", "k3d", "kind", "kubectl"}
 TUTORIALS = ROOT / "docs" / "tutorials"

@@ -39,6 +39,16 @@ def test_every_target_is_phony(root: Path) -> None:
     assert set(phony[1].split()) == targets(root)
 
 
+def test_the_layers_of_the_architecture_are_those_that_are_checked(
+    root: Path, pyproject: dict[str, Any]
+) -> None:
+    text = (root / "docs" / "explanation" / "architecture.md").read_text()
+    table = text[text.index("| layer | contents |") : text.index("\n\n", text.index("| layer | contents |"))]
+    written = [set(re.findall(r"`(\w+)`", row.split("|")[1])) for row in table.splitlines()[2:]]
+    contract = next(each for each in pyproject["tool"]["importlinter"]["contracts"] if each["id"] == "floors")
+    assert written == [set(layer.split(" | ")) for layer in contract["layers"]]
+
+
 def test_every_promise_about_faults_names_a_test_that_exists(root: Path) -> None:
     promises = (root / "docs" / "reference" / "failure-modes.md").read_text().partition("## Processes")[2]
     rows = re.findall(r"^\| (?!---|fault )(.*?) \|.* \| (.*?) \|$", promises, re.M)
