@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class DraftedFormat(StrEnum):
+    """Formats of data that a folder may hold."""
+
+    PARQUET = DataFormat.PARQUET
+    CSV = DataFormat.CSV
+    IMAGE_FOLDER = DataFormat.IMAGE_FOLDER
+    NUMPY = DataFormat.NUMPY
+
+
 def init(  # noqa: PLR0913, PLR0917 - the options of a command
     data: Annotated[
         str,
@@ -33,7 +43,12 @@ def init(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = "data",
     output: Annotated[Path, typer.Option(help="File to write.")] = Path("job.yaml"),
     data_format: Annotated[
-        DataFormat | None, typer.Option("--format", help="Format of the data; default: what is found.")
+        DraftedFormat | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="Format of the data: Parquet, CSV, ImageFolder or NumPy; default: what is found.",
+        ),
     ] = None,
     label: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column of labels in a table.")] = None,
     inputs: Annotated[
@@ -76,7 +91,7 @@ def init(  # noqa: PLR0913, PLR0917 - the options of a command
     _refuse_to_overwrite(output, ask=not yes, force=force)
     console = Console(highlight=False)
     with console.status("Looking at the data"):
-        places = find_places(data, data_format)
+        places = find_places(data, None if data_format is None else DataFormat(data_format))
         columns = table_columns(places)
     choice = ColumnChoice(label, _names(inputs) if inputs else ())
     if columns is not None:

@@ -1,13 +1,15 @@
 """The entry point of ``pslgs``.
 
-A new command needs two lines here: the import of its module and its ``app.command``.  Commands import slow
-modules, such as torch, in their functions, so that ``pslgs --help`` stays fast.
+A new command needs two lines here, the import of its module and its entry in the table, and its help in
+`pslgs.cli.help_texts`.  Commands import slow modules, such as torch, in their functions, so that
+``pslgs --help`` stays fast.
 """
 
 import sys
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -16,6 +18,7 @@ from pslgs.cli.client import client
 from pslgs.cli.compare import compare
 from pslgs.cli.errors import Command
 from pslgs.cli.export import export
+from pslgs.cli.help_texts import HELP_TEXTS
 from pslgs.cli.init import init
 from pslgs.cli.logs import logs
 from pslgs.cli.model import model
@@ -35,21 +38,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("init", cls=Command)(init)
-app.command("run", cls=Command)(run)
-app.command("simulate", cls=Command)(simulate)
-app.command("compare", cls=Command)(compare)
-app.command("validate", cls=Command)(validate)
-app.command("check", cls=Command)(check)
-app.command("plan", cls=Command)(plan)
-app.command("report", cls=Command)(report)
-app.command("predict", cls=Command)(predict)
-app.command("export", cls=Command)(export)
-app.command("status", cls=Command)(status)
-app.command("logs", cls=Command)(logs)
-app.command("model", cls=Command)(model)
-app.command("server", cls=Command)(server)
-app.command("client", cls=Command)(client)
+_COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
+    "init": init,
+    "validate": validate,
+    "check": check,
+    "plan": plan,
+    "run": run,
+    "simulate": simulate,
+    "compare": compare,
+    "report": report,
+    "predict": predict,
+    "export": export,
+    "status": status,
+    "logs": logs,
+    "model": model,
+    "server": server,
+    "client": client,
+}
+"""The commands in the order in which ``pslgs --help`` lists them."""
+
+for _name, _command in _COMMANDS.items():
+    _texts = HELP_TEXTS[_name]
+    app.command(_name, cls=Command, short_help=_texts.summary, epilog=_texts.epilog)(_command)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value

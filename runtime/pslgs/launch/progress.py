@@ -1,20 +1,24 @@
-"""Live progress of a run: a progress bar on a terminal, or lines of text elsewhere."""
+"""Live progress of a run: a few lines with a bar on a terminal, or lines of text elsewhere."""
 
 import json
+import math
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from rich.console import Console
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pslgs.reporting.formatting import duration
 from pslgs.spec.metrics import Metric, write_metric
 
 _TIMEOUT_SECONDS: Final = 2.0
+_BAR_WIDTH: Final = 50
 
 
 def fetch_status(port: int) -> Mapping[str, Any] | None:
@@ -31,19 +35,11 @@ def fetch_status(port: int) -> Mapping[str, Any] | None:
 class ProgressView:
     """Shows the latest status of a run; a context manager.
 
-    On a terminal it updates a progress bar in place.  Elsewhere it prints a line for each epoch and message.
+    On a terminal it updates a display in place.  Elsewhere it prints a line for each epoch and message.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TimeRemainingColumn(),
-            console=console,
-        )
-        self._task = self._bar.add_task("Starting", total=1.0)
         self._live = Live(console=console, refresh_per_second=4, transient=True)
         self._shown_epoch = 0
         self._shown_message = ""
@@ -64,40 +60,46 @@ class ProgressView:
     def show(self, status: Mapping[str, Any]) -> None:
         """Show a status, as returned by `fetch_status`."""
         if self._console.is_terminal:
-            self._bar.update(self._task, completed=status["progress"], description=_headline(status))
-            self._live.update(_table(status, self._bar))
+            self._live.update(display(status))
             return
         message = status["message"]
         if message and message != self._shown_message:
             self._console.print(Text(f"{status['phase']}: {message}"), soft_wrap=True)
         if status["epoch"] != self._shown_epoch and status["step"]:
-            self._console.print(
-                Text(f"{_headline(status)}, {', '.join(figures(status))}"),
-                soft_wrap=True,
-            )
+            line = ", ".join([_headline(status), *figures(status)])
+            self._console.print(Text(line), soft_wrap=True)
         self._shown_message, self._shown_epoch = message, status["epoch"]
 
 
+def display(status: Mapping[str, Any]) -> RenderableType:
+    """Return a status as a few lines, which fit into a narrow terminal, too."""
+    bar = Table.grid(padding=(0, 1))
+    bar.add_row(ProgressBar(total=1.0, completed=status["progress"], width=_BAR_WIDTH), _share(status))
+    lost = status["clients"].get("lost", [])
+    notes = [status["message"], f"lost: {', '.join(lost)}" if lost else ""]
+    return Group(
+        Text(_headline(status)),
+        bar,
+        Columns([Text(each, no_wrap=True) for each in figures(status)], padding=(0, 3)),
+        *(Text(note, style="yellow") for note in notes if note),
+    )
+
+
 def _headline(status: Mapping[str, Any]) -> str:
-    return f"{status['phase']} {position(status)}" if status["steps"] else str(status["phase"])
+    """Return phase, position and the time that is left, as far as they are known."""
+    if not status["steps"]:
+        return str(status["phase"])
+    left = status.get("etaSeconds")
+    return f"{status['phase']} {position(status)}" + (f", {duration(left)} left" if left else "")
+
+
+def _share(status: Mapping[str, Any]) -> Text:
+    return Text(f"{math.floor(100 * status['progress'])}%", no_wrap=True)
 
 
 def position(status: Mapping[str, Any]) -> str:
     """Return epoch and step of a status."""
     return f"epoch {status['epoch']}/{status['epochs']}, step {status['step']}/{status['steps']}"
-
-
-def _table(status: Mapping[str, Any], bar: Progress) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_row(bar)
-    known = Table.grid(padding=(0, 3))
-    known.add_row(*map(Text, figures(status)))
-    table.add_row(known)
-    lost = status["clients"].get("lost", [])
-    notes = [status["message"], f"lost: {', '.join(lost)}" if lost else ""]
-    for note in filter(None, notes):
-        table.add_row(Text(note, style="yellow"))
-    return table
 
 
 def figures(status: Mapping[str, Any]) -> list[str]:
