@@ -1,6 +1,5 @@
 """The table of a comparison, for terminals and for the report."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -13,6 +12,7 @@ from rich.text import Text
 from pslgs.comparison.chosen_metric import Spread, write_spread, write_target
 from pslgs.comparison.summary import Comparison, StrategySummary
 from pslgs.comparison.text import answers
+from pslgs.costs.folding_table import broken
 from pslgs.costs.quantities import bytes_of, seconds, whole_percent
 from pslgs.reporting.formatting import SPACE
 from pslgs.spec.metrics import Metric
@@ -122,15 +122,10 @@ def _table(laid: Sequence[Column]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", width=_TITLE_WIDTH, no_wrap=True)
     for name in names.cells:
-        table.add_column(_broken(name), justify="right", overflow="fold")
+        table.add_column(broken(name), justify="right", overflow="fold")
     for figure in figures:
         table.add_row(figure.title, *figure.cells)
     return table
-
-
-def _broken(name: str) -> str:
-    """Break a strategy's name before its words, since FixedProportionalLocal is too long for one line."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "\n", name)
 
 
 def _measured(comparison: Comparison) -> list[str]:

@@ -1,13 +1,12 @@
-"""Prints a plan on a terminal of 100 columns: three tables, recommendation and advice."""
+"""Prints a plan on a terminal: three tables, recommendation and advice."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
+from pslgs.costs.folding_table import FoldingTable
 from pslgs.costs.quantities import bandwidth, bytes_of, flops, seconds, shape, short, whole_percent
 from pslgs.costs.result import CutFigures, Plan
 from pslgs.model_inputs import InputShape, NamedShapes
@@ -22,7 +21,7 @@ def rendered(plan: Plan) -> RenderableType:
     """Return a plan for a terminal."""
     return Group(
         Text(_headline(plan), style="bold"),
-        *(Text(f"  {line}") for line in _circumstances(plan)),
+        *(Padding(Text(line), (0, 0, 0, 2), expand=False) for line in _circumstances(plan)),
         Text(),
         _strategies(plan),
         _crossing(plan),
@@ -70,7 +69,7 @@ def _sample(found: InputShape) -> str:
     return shape(found)
 
 
-def _strategies(plan: Plan) -> Table:
+def _strategies(plan: Plan) -> FoldingTable:
     headings = (
         "steps",
         "batch\nmean",
@@ -82,7 +81,7 @@ def _strategies(plan: Plan) -> Table:
         "\nbias",
         "steps\n< B/2",
     )
-    table = _table(
+    table = FoldingTable(
         "An epoch under each strategy (the end is the last fifth, the bound holds at 99 %)",
         "strategy",
         headings,
@@ -110,9 +109,9 @@ def _strategy_row(figures: EpochStatistics) -> list[str]:
     ]
 
 
-def _crossing(plan: Plan) -> Table:
+def _crossing(plan: Plan) -> FoldingTable:
     headings = ("smashed data", "a sample", "× input", "up\na step", "down\na step", "both\nan epoch")
-    table = _table("What crosses the cut", "cut after", headings)
+    table = FoldingTable("What crosses the cut", "cut after", headings)
     for cut in plan.cuts:
         table.add_row(
             _layer(cut),
@@ -127,7 +126,7 @@ def _crossing(plan: Plan) -> Table:
     return table
 
 
-def _burden(plan: Plan) -> Table:
+def _burden(plan: Plan) -> FoldingTable:
     headings = (
         "parameters\nclient",
         "\nserver",
@@ -138,7 +137,9 @@ def _burden(plan: Plan) -> Table:
         "a step\ntakes",
         "of it on\nthe wire",
     )
-    table = _table("What it asks of both sides (FLOP: the forward of one sample)", "cut after", headings)
+    table = FoldingTable(
+        "What it asks of both sides (FLOP: the forward of one sample)", "cut after", headings
+    )
     for cut in plan.cuts:
         table.add_row(
             _layer(cut),
@@ -163,16 +164,6 @@ def _conclusions(plan: Plan) -> Iterable[RenderableType]:
     yield Text.assemble(("Recommendation: ", "bold"), plan.recommendation.reason)
     for advice in plan.advice:
         yield Padding(Text.assemble((advice.path, "yellow"), f": {advice.text}"), (0, 0, 0, 2))
-
-
-def _table(title: str, first: str, headings: Sequence[str]) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    table.add_column(first, overflow="fold", min_width=12)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
 
 
 def _layer(cut: CutFigures) -> str:
