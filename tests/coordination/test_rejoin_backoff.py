@@ -70,7 +70,8 @@ def test_a_client_that_never_answers_holds_up_others_for_a_small_part_of_the_tim
         backoff, now, held_up = RejoinBackoff(), 0.0, 0.0
         while now < 2 * HELD_UP_WINDOW_SECONDS:
             now, held_up = now + seconds, held_up + seconds
-            backoff.record_loss("a", now, seconds)
+            backoff.record_loss("a", now)
+            backoff.record_stall("a", now, seconds)
             now += backoff.wait_seconds("a", now)
         assert held_up < 0.1 * now
 
@@ -79,7 +80,8 @@ def test_a_client_that_was_late_once_joins_again_at_once_and_waits_longer_each_t
     backoff, waits = RejoinBackoff(), []
     for number in range(6):
         now = number * WINDOW_SECONDS
-        backoff.record_loss("a", now, 5 * TIMEOUT)
+        backoff.record_loss("a", now)
+        backoff.record_stall("a", now, 5 * TIMEOUT)
         waits.append(backoff.wait_seconds("a", now))
     assert waits == [0, 600, 1200, HELD_UP_LIMIT_SECONDS, HELD_UP_LIMIT_SECONDS, HELD_UP_LIMIT_SECONDS]
 

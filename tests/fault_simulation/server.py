@@ -156,6 +156,7 @@ class SimulatedServer(Process):
         wait = self._backoff.wait_seconds(client.name, self._clock.now)
         if wait:
             return wait
+        self._note_stall(client.name)
         self._number += 1
         connection = Connection(client, self, self._number)
         self._sessions[connection.number] = connection
@@ -189,8 +190,16 @@ class SimulatedServer(Process):
 
     def _forget(self, connection: Connection, *, timed_out: bool = False) -> None:
         self._sessions.pop(connection.number, None)
-        held_up = self._scenario.settings.client_timeout if timed_out else 0.0
-        self._backoff.record_loss(connection.client.name, self._clock.now, held_up)
+        client = connection.client.name
+        if timed_out:
+            self._backoff.record_stall(client, self._clock.now, self._scenario.settings.client_timeout)
+        elif self.coordinator.membership.session(client) in {connection.number, None}:
+            self._note_stall(client)
+        self._backoff.record_loss(client, self._clock.now)
+
+    def _note_stall(self, client: str) -> None:
+        held_up = self.coordinator.held_up_seconds(client, self._clock.now)
+        self._backoff.record_stall(client, self._clock.now, held_up)
 
     def _receive(self, connection: Connection, answer: Answer) -> None:
         if not self.running or not connection.open_at_server:

@@ -207,9 +207,10 @@ MUTANTS = (
     _runner("evaluation_runner", "if name not in effect.missing}", "}"),
     _runner(
         "session_handler",
-        "self._rejoin_backoff.record_loss(session.client_id, self._clock(), held_up)",
+        "self._rejoin_backoff.record_loss(session.client_id, self._clock())",
         "pass",
     ),
+    _runner("session_handler", "self._note_stall(session.client_id)  #", "pass  #"),
     _runner("session_handler", "self._connections.disconnect(session)", "pass"),
     _runner("client_faults", "if window and window.ignored.total() > IGNORED_LIMIT:", "if False:"),
 )

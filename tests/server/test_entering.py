@@ -52,8 +52,12 @@ class Recorder:
     def post(self, event: Event) -> None:
         self.events.append(event)
 
-    def held_up_seconds(self, session: FakeSession) -> float:
-        return self.held_up.get(session.client_id, 0.0)
+    def held_up_seconds(self, client: str) -> float:
+        return self.held_up.get(client, 0.0)
+
+    def is_replaced(self, session: FakeSession) -> bool:
+        joined = [event.session for event in self.events if isinstance(event, Joined)]
+        return session.number < max(joined, default=0)
 
     def exclusion(self, client: str) -> str | None:
         return self.excluded.get(client)
@@ -451,6 +455,26 @@ async def test_a_client_that_leaves_while_others_wait_for_it_has_to_wait():
             session = await hall.come("slow")
             session.leave()
             await settle()
+        await hall.come("slow")
+        assert isinstance(hall.error_of("slow"), TryLater)
+        assert hall.error_of("slow").seconds == 4 * 29.0
+
+
+async def test_a_client_that_connects_anew_while_others_wait_for_it_has_to_wait():
+    async with entrance() as hall:
+        hall.open()
+        first = await hall.come("slow")
+        hall.driver.held_up["slow"] = 29.0
+        second = await hall.come("slow")
+        hall.driver.held_up["slow"] = 0.0
+        first.end(grpc.StatusCode.ABORTED, "another session takes its place")
+        await settle()
+        hall.clock.now += 29.0
+        hall.driver.held_up["slow"] = 29.0
+        await hall.come("slow")
+        hall.driver.held_up["slow"] = 0.0
+        second.end(grpc.StatusCode.ABORTED, "another session takes its place")
+        await settle()
         await hall.come("slow")
         assert isinstance(hall.error_of("slow"), TryLater)
         assert hall.error_of("slow").seconds == 4 * 29.0

@@ -26,8 +26,8 @@ class RejoinBackoff:
     training of all.  From the fourth loss within two minutes on, a client has to wait after each: 1 s, 2 s,
     4 s and so on up to a minute.  One that lost its connection a few times joins again at once.
 
-    A client that owes an answer holds up all others, until its time-out or until it leaves.  From the second
-    such loss within an hour on, it has to wait four times as long as it held up the others without the
+    A client that owes an answer holds up all others, until its time-out, until it leaves, or until it joins
+    anew.  From the second such stall within an hour on, it has to wait four times as long as it held up the others without the
     first time, up to half an hour, so that it can do so for a fifth of the time at most.
     """
 
@@ -35,22 +35,20 @@ class RejoinBackoff:
         self._losses: dict[str, deque[float]] = {}
         self._held_up: dict[str, deque[tuple[float, float]]] = {}
 
-    def record_loss(self, client: str, now: float, held_up: float = 0.0) -> None:
-        """Record that a client that had joined is no longer connected.
-
-        Args:
-            client: Its id.
-            now: Time in seconds.
-            held_up: Seconds for which others had waited for its answer.
-        """
+    def record_loss(self, client: str, now: float) -> None:
+        """Record that a client that had joined is no longer connected, at a time in seconds."""
         losses = self._losses.pop(client, deque())  # reinserted at the end, so that the oldest come first
         losses.append(now)
         self._losses[client] = losses
+        self._remove_old(now)
+
+    def record_stall(self, client: str, now: float, held_up: float) -> None:
+        """Record that others had waited in vain for an answer of a client, for ``held_up`` seconds."""
         if held_up > 0:
             stalls = self._held_up.pop(client, deque())
             stalls.append((now, held_up))
             self._held_up[client] = stalls
-        self._remove_old(now)
+            self._remove_old(now)
 
     def wait_seconds(self, client: str, now: float) -> float:
         """Return how long a client has to wait before it may join; 0 if it may join now."""
@@ -80,9 +78,10 @@ class RejoinBackoff:
             if now - losses[-1] < WINDOW_SECONDS:
                 break
             del self._losses[client]
-        last = next(reversed(self._losses.values()))
-        while now - last[0] >= WINDOW_SECONDS:
-            last.popleft()
+        if self._losses:
+            last = next(reversed(self._losses.values()))
+            while now - last[0] >= WINDOW_SECONDS:
+                last.popleft()
         for client, stalls in list(self._held_up.items()):
             if now - stalls[-1][0] < HELD_UP_WINDOW_SECONDS:
                 break

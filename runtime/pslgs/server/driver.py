@@ -141,11 +141,13 @@ class CoordinatorDriver:
         if event is not None:
             self.post(event)
 
-    def held_up_seconds(self, session: Session) -> float:
-        """Return for how long others have waited for an answer of a client on this session."""
-        if self._coordinator.membership.session(session.client_id) != session.number:
-            return 0.0
-        return self._coordinator.held_up_seconds(session.client_id, self._context.clock())
+    def held_up_seconds(self, client: str) -> float:
+        """Return for how long others have waited for an answer of a client."""
+        return self._coordinator.held_up_seconds(client, self._context.clock())
+
+    def is_replaced(self, session: Session) -> bool:
+        """Return whether another session of its client takes part."""
+        return self._coordinator.membership.session(session.client_id) not in {session.number, None}
 
     def exclusion(self, client: str) -> str | None:
         """Return why a client may not take part; None if it may."""

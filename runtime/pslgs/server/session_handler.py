@@ -93,7 +93,7 @@ class SessionHandler:
 
     async def _receive_all(self, session: Session, hello: wire.Hello) -> None:
         self._connections.connect(session)
-        held_up = 0.0
+        self._note_stall(session.client_id)  # of an earlier session, whose place this one takes
         try:
             self._driver.note_left_out(session.client_id, known_reasons(hello.left_out))
             welcome = wire.Welcome()
@@ -116,13 +116,19 @@ class SessionHandler:
             raise
         except (StreamEnded, ClientFailed) as error:
             timed_out = isinstance(error, StreamEnded) and error.status is grpc.StatusCode.DEADLINE_EXCEEDED
-            held_up = self._client_timeout if timed_out else self._driver.held_up_seconds(session)
+            if timed_out:
+                self._rejoin_backoff.record_stall(session.client_id, self._clock(), self._client_timeout)
+            elif not self._driver.is_replaced(session):
+                self._note_stall(session.client_id)
             self._driver.post(Left(session.client_id, session.number, str(error)))
             raise
         finally:
-            self._rejoin_backoff.record_loss(session.client_id, self._clock(), held_up)
+            self._rejoin_backoff.record_loss(session.client_id, self._clock())
             self._features.withdraw(session)
             self._connections.disconnect(session)
+
+    def _note_stall(self, client: str) -> None:
+        self._rejoin_backoff.record_stall(client, self._clock(), self._driver.held_up_seconds(client))
 
     def _handle_frame(self, session: Session, frame: Frame) -> None:
         match frame.header.WhichOneof("body"):
