@@ -19,8 +19,9 @@ from typing import NoReturn
 
 import yaml
 
-from process_chaos.driver import audit, run_with_faults
+from process_chaos.driver import run_with_faults
 from process_chaos.faults import EXACT, OF_DISKS, Kind, draw
+from process_chaos.samples import audit
 from pslgs.spec import load_job
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,7 @@ def _check(folder: Path, kinds: list[Kind], arguments: argparse.Namespace) -> in
     faults = draw(kinds, arguments.faults, arguments.seed)
     steps = epochs * math.ceil(SAMPLES / BATCH)
     injected = run_with_faults(folder, faults, steps, lambda text: print(text, flush=True))
-    wrong = audit(folder, epochs, SAMPLES)
+    wrong = audit(folder / "run" / "metrics.jsonl", epochs, SAMPLES)
     if injected.total() < arguments.faults:
         wrong.append(f"the run ended after {injected.total()} of {arguments.faults} faults")
     if arguments.exact and not _is_exact(folder):

@@ -1,6 +1,5 @@
 """Runs a job to its end while faults happen to it, and checks what came out."""
 
-import json
 import os
 import signal
 import subprocess
@@ -12,9 +11,8 @@ from typing import Final
 
 from process_chaos.faults import OF_DISKS, PASSING, Fault, Kind
 from process_chaos.processes import Run
+from process_chaos.samples import last_step
 from pslgs.spec import ExitCode
-from pslgs.telemetry.journal import read
-from pslgs.telemetry.records import StepRecord
 
 CHECKPOINTS: Final = "checkpoints"
 _SIGNALS: Final = {
@@ -55,17 +53,18 @@ def run_with_faults(
     try:
         run.start()
         while True:
-            target = last_step(folder) + waiting[0].after if waiting else None
-            run.wait_for_step(target, lambda: last_step(folder))
+            target = last_step(run.journal) + waiting[0].after if waiting else None
+            run.wait_for_step(target, lambda: last_step(run.journal))
             if run.poll() == ExitCode.FINISHED:
                 return injected
             if run.poll() is not None:
-                if last not in OF_DISKS or last_step(folder) < steps:  # only the final model needs the disk
+                # Only the final model needs the disk.
+                if last not in OF_DISKS or last_step(run.journal) < steps:
                     raise AssertionError(f"the run ended with {run.exit_code} by itself\n{run.words()}")
             elif waiting and inject(run, waiting[0]):
                 last = waiting.popleft().kind
                 injected[last] += 1
-                tell(f"step {last_step(folder)}: {last}")
+                tell(f"step {last_step(run.journal)}: {last}")
                 if last in PASSING:
                     continue
             else:
@@ -141,39 +140,3 @@ def read_only(folder: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-def last_step(folder: Path) -> int:
-    """Return the number of the last committed step; 0 without a journal."""
-    journal = folder / "run" / "metrics.jsonl"
-    if not journal.exists():
-        return 0
-    with journal.open("rb") as file:
-        file.seek(max(0, journal.stat().st_size - (1 << 16)))
-        for line in reversed(file.read().split(b"\n")[:-1]):
-            with suppress(ValueError):
-                document = json.loads(line)
-                if document.get("kind") == StepRecord.kind:
-                    return int(document["step"])
-    return 0
-
-
-def audit(folder: Path, epochs: int, samples: int) -> list[str]:
-    """Return what is wrong with the record of a run in which every client stayed or returned.
-
-    Each step must be there once, and each sample of each epoch in exactly one of them.
-    """
-    steps = [record for record in read(folder / "run" / "metrics.jsonl") if isinstance(record, StepRecord)]
-    wrong = []
-    if [record.step for record in steps] != list(range(1, len(steps) + 1)):
-        wrong.append("steps are missing, double or out of order")
-    used: Counter[tuple[int, str, int]] = Counter()
-    for step in steps:
-        for client, (offset, count) in step.allocation.items():
-            used.update((step.epoch, client, position) for position in range(offset, offset + count))
-    double = [sample for sample, times in used.items() if times > 1]
-    if double:
-        wrong.append(f"{len(double)} samples were used more than once, such as {double[0]}")
-    if len(used) != epochs * samples:
-        wrong.append(f"{len(used)} samples were used, not {epochs} x {samples}")
-    return wrong

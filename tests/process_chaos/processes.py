@@ -37,11 +37,13 @@ class Run:
 
     Attributes:
         exit_code: Exit code of the command; None while it runs.
+        journal: The record of its steps.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.exit_code: int | None = None
+        self.journal = folder / "run" / "metrics.jsonl"
         self._command: subprocess.Popen[bytes] | None = None
         self._terminal = -1
         self._log = folder.with_suffix(".terminal")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from process_chaos.driver import audit, last_step
+from process_chaos.samples import audit, last_step
 from pslgs.telemetry.journal import Journal
 from pslgs.telemetry.records import StepRecord
 
@@ -33,15 +33,15 @@ GOOD = [
     ],
 )
 def test_the_audit_finds_missing_and_double_steps_and_samples(steps, wrong, tmp_path):
-    (tmp_path / "run").mkdir()
-    with Journal(tmp_path / "run" / "metrics.jsonl") as journal:
+    path = tmp_path / "metrics.jsonl"
+    with Journal(path) as journal:
         for record in steps:
             journal.append(record)
-    found = audit(tmp_path, 2, 8)
+    found = audit(path, 2, 8)
     assert len(found) == len(wrong)
     assert all(line.startswith(words) for line, words in zip(found, wrong, strict=True))
-    assert last_step(tmp_path) == steps[-1].step
+    assert last_step(path) == steps[-1].step
 
 
 def test_a_run_without_a_record_is_at_step_zero(tmp_path):
-    assert last_step(tmp_path) == 0
+    assert last_step(tmp_path / "metrics.jsonl") == 0

@@ -17,8 +17,8 @@ import pytest
 from distributed import kill_points
 from distributed.runs import LIMIT_SECONDS, TESTS, pslgs_forked, records, until, write_manifest
 from distributed.test_killed_processes import assert_equal_models
-from process_chaos.driver import audit, last_step
 from process_chaos.networks import SERVER_ADDRESS, Network, missing
+from process_chaos.samples import audit, last_step
 from pslgs.identity.authority import CertificateAuthority
 from pslgs.telemetry.records import ClientRecord
 
@@ -28,6 +28,7 @@ pytestmark = [
 ]
 DAY = timedelta(days=1)
 CLIENTS = [f"client-{number}" for number in range(3)]
+JOURNAL = Path("run", "metrics.jsonl")
 EPOCHS = 10
 PORT = 7443
 
@@ -92,7 +93,7 @@ def start(tmp_path: Path, network: Network) -> Iterator[Callable[..., Job]]:
     def begin(**tolerance: object) -> Job:
         jobs.append(Job(tmp_path, network, **tolerance))
         jobs[-1].start()
-        until(lambda: last_step(tmp_path) >= 3, "the first steps")
+        until(lambda: last_step(tmp_path / JOURNAL) >= 3, "the first steps")
         return jobs[-1]
 
     yield begin
@@ -120,12 +121,12 @@ def test_a_bad_link_changes_nothing_of_the_model(start, network, tmp_path):
     """Troubles shorter than the time-outs only cost time."""
     job, rng = start(clientTimeoutSeconds=60), np.random.default_rng(4)
     for kind in rng.permutation(["cut", "loss", "rate", "delay"]):
-        reached = last_step(tmp_path)
+        reached = last_step(tmp_path / JOURNAL)
         with trouble(network, kind, rng):
             pause(rng)
-        until(lambda reached=reached: last_step(tmp_path) > reached or job.has_ended(), "a step")
+        until(lambda reached=reached: last_step(tmp_path / JOURNAL) > reached or job.has_ended(), "a step")
     assert set(job.exit_codes().values()) == {0}, job.logs()
-    assert audit(tmp_path, EPOCHS, kill_points.SAMPLES) == []
+    assert audit(tmp_path / JOURNAL, EPOCHS, kill_points.SAMPLES) == []
     assert changes(job) == Counter(joined=3)
     reference = tmp_path / "reference"
     reference.mkdir()
@@ -141,7 +142,7 @@ def test_clients_behind_a_cut_link_are_lost_and_return(start, network, tmp_path)
     with network.cut():
         until(lambda: changes(job)["lost"] > 0, "a loss")
     assert set(job.exit_codes().values()) == {0}, job.logs()
-    assert audit(tmp_path, EPOCHS, kill_points.SAMPLES) == []
+    assert audit(tmp_path / JOURNAL, EPOCHS, kill_points.SAMPLES) == []
     assert changes(job)["joined"] == 3 + changes(job)["lost"]
 
 
