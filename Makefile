@@ -22,7 +22,7 @@ GENERATED := runtime/pslgs/transport/v1/training_pb2.py runtime/pslgs/transport/
 		$(addprefix files/,splittrainingjobs.yaml dashboards/fleet.json dashboards/training-health.json))
 PROTOC := $(BIN)/python -m grpc_tools.protoc --proto_path=runtime runtime/pslgs/transport/v1/training.proto
 
-.PHONY: help run docs pictures test test-fast fuzz cluster e2e e2e-smoke fault-simulation mutants lint format verify bench bench-operator generate requirements licences sbom clean chaos
+.PHONY: $(shell sed -nE 's/^([a-z0-9-]+):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## Print the targets.
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -89,6 +89,12 @@ bench-operator: $(INSTALLED) ## Measure the operator at 5,000 nodes and at 200 t
 
 chaos: $(INSTALLED) ## Train under faults of processes, terminal and disk: ARGS="--seed 1 --faults 100", "--exact".
 	PYTHONPATH=tests $(BIN)/python -m process_chaos $(ARGS)
+
+cluster-chaos: $(BUILT) ## Train on a cluster under faults of pods, nodes and control plane: ARGS="--seed 1 --faults 40".
+	PYTHONPATH=tests $(BIN)/python -m cluster.chaos $(ARGS)
+
+soak: $(INSTALLED) ## Train and operate for an hour each while clients and jobs come and go; nothing may grow.
+	PYTHONPATH=tests $(BIN)/python -m soak $(ARGS)
 
 generate: $(INSTALLED) ## Generate the protobuf modules, the CRD, references, dashboards and what the chart repeats.
 	@mkdir -p $(sort $(dir $(GENERATED:%=$(INTO)/%)))

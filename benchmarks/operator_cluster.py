@@ -136,8 +136,8 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster() -> AsyncIterator[Cluster]:
-    """Start an API server with controllers, and an operator with the chart's defaults."""
+async def cluster(**settings: str) -> AsyncIterator[Cluster]:
+    """Start an API server with controllers, and an operator with the chart's defaults and ``settings``."""
     with access.own_instance() as instance, tempfile.TemporaryDirectory() as folder:
         lifecycle.up(instance, controllers=(_NO_LIFECYCLE,))
         server = access.ApiServer(instance.kubeconfig, layout.BIN / "kubectl", instance)
@@ -146,7 +146,8 @@ async def cluster() -> AsyncIterator[Cluster]:
         user = server.kubeconfig_of(_USER, "system:serviceaccounts", "system:authenticated")
         configuration = Configuration()
         await load_kube_config(config_file=str(instance.kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call] # theirs
-        with operator(user, Path(folder), PSLGS_POLL_INTERVAL="5", PSLGS_SILENCE_BOUND="30") as running:
+        defaults = {"PSLGS_POLL_INTERVAL": "5", "PSLGS_SILENCE_BOUND": "30"}
+        with operator(user, Path(folder), up=200, **(defaults | settings)) as running:
             async with ApiClient(configuration) as client:
                 yield Cluster(server, running, client)
 

@@ -41,6 +41,8 @@ class Servers:
     lost: dict[str, set[str]] = field(default_factory=dict)
     polls: int = 0
     _jobs: dict[str, str] = field(default_factory=dict)
+    _sites: dict[str, web.TCPSite] = field(default_factory=dict)
+    _free: list[str] = field(default_factory=list)
     _runner: web.AppRunner | None = None
 
     @asynccontextmanager
@@ -59,10 +61,20 @@ class Servers:
         """Serve the page of a job's server, and return its address."""
         assert self._runner is not None
         number = len(self._jobs)
-        ip = f"127.0.{100 + number // 250}.{1 + number % 250}"
+        ip = self._free.pop() if self._free else f"127.0.{100 + number // 250}.{1 + number % 250}"
         self._jobs[ip] = job
-        await web.TCPSite(self._runner, ip, names.HTTP_PORT).start()
+        self._sites[ip] = web.TCPSite(self._runner, ip, names.HTTP_PORT)
+        await self._sites[ip].start()
         return ip
+
+    async def stop(self, job: str) -> None:
+        """Serve the pages of a job's servers no longer."""
+        for ip in [ip for ip, served in self._jobs.items() if served == job]:
+            await self._sites.pop(ip).stop()
+            del self._jobs[ip]
+            self._free.append(ip)
+        self.live.pop(job, None)
+        self.lost.pop(job, None)
 
     async def _answer(self, call: web.Request) -> web.Response:
         self.polls += 1
@@ -89,7 +101,7 @@ class Servers:
 
 @dataclass(slots=True)
 class Kubelets:
-    """Binds and starts every pod that is created; clients join the training at once."""
+    """Binds and starts every pod that is created, and ends those that are deleted; clients join at once."""
 
     cluster: Cluster
     servers: Servers
@@ -100,12 +112,16 @@ class Kubelets:
 
     async def run(self) -> None:
         """Start pods until cancelled."""
-        async with asyncio.TaskGroup() as starting:
+        async with asyncio.TaskGroup() as working:
             async for event in watch(self.cluster, PODS):
-                pod = event["object"]
-                if event["type"] == "ADDED" and pod["metadata"]["name"] not in self._seen:
-                    self._seen.add(pod["metadata"]["name"])
-                    starting.create_task(self._start(pod["metadata"]))
+                metadata = event["object"]["metadata"]
+                if event["type"] == "DELETED":
+                    self._seen.discard(metadata["name"])
+                elif "deletionTimestamp" in metadata:
+                    working.create_task(self._end(metadata["name"]))
+                elif metadata["name"] not in self._seen:
+                    self._seen.add(metadata["name"])
+                    working.create_task(self._start(metadata))
 
     async def _start(self, metadata: dict[str, Any]) -> None:
         name, job = metadata["name"], metadata["labels"][names.JOB_LABEL]
@@ -121,6 +137,14 @@ class Kubelets:
         else:
             self.server_pods[job] = name
         self.started += 1
+
+    async def _end(self, pod: str) -> None:
+        path = PODS.path(NAMESPACE, pod)
+        try:
+            await request(self.cluster.client, "DELETE", path, body={"gracePeriodSeconds": 0})
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
 
     async def _bind(self, pod: str, node: str) -> None:
         target = {"apiVersion": "v1", "kind": "Node", "name": node}

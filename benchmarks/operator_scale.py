@@ -103,8 +103,8 @@ async def main() -> None:
 
 
 @asynccontextmanager
-async def bench() -> AsyncIterator[Bench]:
-    async with cluster() as place, Servers().served() as servers:
+async def bench(**settings: str) -> AsyncIterator[Bench]:
+    async with cluster(**settings) as place, Servers().served() as servers:
         watched, kubelets = JobWatch(place), Kubelets(place, servers)
         await place.make(NODES, node(COMPUTE_NODE))
         async with asyncio.TaskGroup() as tasks:

@@ -27,8 +27,8 @@ class RejoinBackoff:
     4 s and so on up to a minute.  One that lost its connection a few times joins again at once.
 
     A client that owes an answer holds up all others, until its time-out, until it leaves, or until it joins
-    anew.  From the second such stall within an hour on, it has to wait four times as long as it held up the others without the
-    first time, up to half an hour, so that it can do so for a fifth of the time at most.
+    anew.  From the second such stall within an hour on, it has to wait four times as long as it held up the
+    others without the first time, up to half an hour, so that it can do so for a fifth of the time at most.
     """
 
     def __init__(self) -> None:

@@ -3,8 +3,8 @@
 import os
 import shutil
 import signal
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -89,14 +89,24 @@ def down(instance: Instance) -> None:
 
 def restart(instance: Instance, component: str) -> None:
     """Stop a process of the cluster and start it again; of the API server, wait until it is ready."""
+    with without(instance, component):
+        pass
+
+
+@contextmanager
+def without(instance: Instance, component: str) -> Iterator[None]:
+    """Stop a process of the cluster, and start it again afterwards; wait until the API server is ready."""
     processes = Processes(instance.state)
     processes.stop(component, patience=_GRACE_SECONDS)
-    processes.start_again(component)
-    if component in {"etcd", "kube-apiserver"}:
-        wait_until(partial(controlplane.is_ready, instance), f"the API server, see {instance.logs}", 60)
-        for name in controlplane.DIE_WITHOUT_API_SERVER & set(processes.names()):
-            if processes.running(name) is None:
-                processes.start_again(name)
+    try:
+        yield
+    finally:
+        processes.start_again(component)
+        if component in {"etcd", "kube-apiserver"}:
+            wait_until(partial(controlplane.is_ready, instance), f"the API server, see {instance.logs}", 60)
+            for name in controlplane.DIE_WITHOUT_API_SERVER & set(processes.names()):
+                if processes.running(name) is None:
+                    processes.start_again(name)
 
 
 def _no_control_groups(instance: Instance) -> bool:
