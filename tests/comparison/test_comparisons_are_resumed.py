@@ -201,6 +201,17 @@ def test_the_progress_of_a_terminated_process_is_removed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_two_comparisons_at_a_time_do_not_share_a_folder(tmp_path):
+    first, second = TrialStore(tmp_path / "compared", ""), TrialStore(tmp_path / "compared", "")
+    with first.prepared():
+        first.note_progress(Trial("Global", 3), 7, 46)
+        with pytest.raises(InputError, match="another process compares in"), second.prepared():
+            pass
+        assert first.progress(Trial("Global", 3)) == (7, 46)
+    with second.prepared():
+        pass
+
+
 def test_an_input_error_keeps_its_violations_between_processes():
     error = InputError(Violation("spec.a", "is wrong"), Violation("spec.b", "is missing"))
     again = copy.copy(error)  # as pickle does it

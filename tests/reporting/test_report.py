@@ -1,10 +1,12 @@
+import errno
 import math
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
-from pslgs.reporting.page import summary, write_report
+from pslgs.reporting.page import summary, write_report, write_report_of_ended_run
 from pslgs.spec.errors import InputError
 from pslgs.telemetry.journal import Journal
 from pslgs.telemetry.records import (
@@ -321,3 +323,26 @@ def test_a_damaged_line_of_the_journal_is_left_out_with_a_warning(tmp_path, capl
 
     assert "trained 1 epochs, 7 steps" in (tmp_path / "report.html").read_text()
     assert re.findall(r"left out of the report: \S*metrics\.jsonl, line (\d)", caplog.text) == ["1", "3"]
+
+
+def test_a_full_disk_leaves_the_earlier_report_and_says_how_to_write_the_new_one(tmp_path, monkeypatch):
+    finish = FinishRecord(1.0, 7, "FINISHED", "trained 1 epochs, 7 steps")
+    (tmp_path / "metrics.jsonl").write_bytes(encode(finish) + b"\n")
+    (tmp_path / "report.html").write_text("the earlier one")
+
+    def full(path: Path, _: str, **__: object) -> int:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "write_text", full)
+        problem = write_report_of_ended_run(tmp_path)
+    assert problem == (
+        f"{tmp_path}/report.html could not be written (No space left on device); "
+        f"`pslgs report {tmp_path}` writes it later"
+    )
+    assert (tmp_path / "report.html").read_text() == "the earlier one"
+
+    assert not write_report_of_ended_run(tmp_path)
+    assert "trained 1 epochs" in (tmp_path / "report.html").read_text()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["metrics.jsonl", "report.html"]

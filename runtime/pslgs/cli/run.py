@@ -94,9 +94,10 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     console.print(f"metrics at http://127.0.0.1:{plan.http_port}/metrics", soft_wrap=True)
     with ProgressView(console) as view:
         outcome = asyncio.run(local_run.run_locally(plan, view))
-    from pslgs.reporting.page import write_report
+    from pslgs.reporting.page import write_report_of_ended_run
 
-    write_report(folder, folder / "report.html")
+    if problem := write_report_of_ended_run(folder):
+        typer.echo(problem, err=True)
     _print_outcome(console, folder, outcome)
     raise typer.Exit(outcome.exit_code)
 

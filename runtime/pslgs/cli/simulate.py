@@ -122,7 +122,7 @@ def _train(
     from pslgs.launch.progress import ProgressView
     from pslgs.launch.run_folder import choose_folder
     from pslgs.launch.simulate_job import simulate_in_folder
-    from pslgs.reporting.page import write_report
+    from pslgs.reporting.page import write_report_of_ended_run
     from pslgs.training.torch_thread import configure_torch
 
     configure_torch(available_cores())
@@ -130,5 +130,6 @@ def _train(
     console.print(f"{len(clients)} virtual clients; run folder {folder}", soft_wrap=True)
     with ProgressView(console) as view:
         result = simulate_in_folder(simulation, folder, clients, view)
-    write_report(folder, folder / "report.html")
+    if problem := write_report_of_ended_run(folder):
+        typer.echo(problem, err=True)
     return result

@@ -11,6 +11,7 @@ from typing import Final
 
 from pslgs.atomic_file import replacing
 from pslgs.comparison.trial import ComparisonOptions, Trial, TrialResult, trial_document, trial_from_document
+from pslgs.file_lock import locked
 from pslgs.json_text import parse_json
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import SplitTrainingJob
@@ -56,7 +57,8 @@ class TrialStore:
         """Create the folder if it is missing, and remove it again if the block leaves it empty.
 
         Raises:
-            InputError: it holds a run or another comparison, which would be overwritten.
+            InputError: it holds a run or another comparison, which would be overwritten; or another process
+                computes in it.
             OSError: it cannot be written.
         """
         if (self.folder / _RUN_MARK).exists():
@@ -65,14 +67,28 @@ class TrialStore:
         missing = [path for path in (trials, *trials.parents) if not path.exists()]
         trials.mkdir(parents=True, exist_ok=True)
         try:
-            self._check_finished()
-            yield
+            with self._own(trials):
+                self._check_finished()
+                try:
+                    yield
+                finally:
+                    for file in trials.glob("*.progress"):  # of processes that were terminated
+                        file.unlink(missing_ok=True)
         finally:
-            for file in trials.glob("*.progress"):  # of processes that were terminated
-                file.unlink(missing_ok=True)
             for path in missing:
                 with suppress(OSError):  # it is not empty, or somebody else removed it
                     path.rmdir()
+
+    @contextmanager
+    def _own(self, trials: Path) -> Iterator[None]:
+        try:
+            with locked(trials):
+                yield
+        except BlockingIOError as error:
+            raise InputError.at(
+                "--output",
+                f"another process compares in {self.folder}; wait for its end, or name another folder",
+            ) from error
 
     def _check_finished(self) -> None:
         if any(_read(file).get("fingerprint", self._digest) != self._digest for file in self._finished()):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pslgs.atomic_file import replacing
 from pslgs.data.left_out import in_words
 from pslgs.reporting import evaluation_figures, figures
 from pslgs.reporting.assessment import assess
@@ -218,6 +219,24 @@ def write_report(run: Path, output: Path) -> None:
         OSError: the report cannot be written.
     """
     output.write_text(render(read_manifest(run / MANIFEST), _history(run)), encoding="utf-8")
+
+
+def write_report_of_ended_run(run: Path) -> str:
+    """Write the report into the folder of a run that has just ended, whose result does not depend on it.
+
+    Returns:
+        Why it could not be written, and how to write it later; empty if it was.
+
+    Raises:
+        InputError: the folder has no journal.
+    """
+    file = run / "report.html"
+    try:
+        with replacing(file) as new:
+            write_report(run, new)
+    except OSError as error:
+        return f"{file} could not be written ({error.strerror}); `pslgs report {run}` writes it later"
+    return ""
 
 
 def summary(run: Path) -> list[tuple[str, str]]:
