@@ -128,10 +128,15 @@ class Kubelets:
         client = metadata.get("annotations", {}).get(names.CLIENT_ANNOTATION)
         node = client.rpartition("-")[0] if client else COMPUTE_NODE
         ip = "10.0.0.1" if client else await self.servers.start(job)
-        async with self._slots:
-            await _persistently(lambda: self._bind(name, node))
-            status = {"status": _running(name, ip)}
-            await _persistently(lambda: self.cluster.patch(PODS, name, status, "status"))
+        try:
+            async with self._slots:
+                await _persistently(lambda: self._bind(name, node))
+                status = {"status": _running(name, ip)}
+                await _persistently(lambda: self.cluster.patch(PODS, name, status, "status"))
+        except ApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:  # it was deleted meanwhile
+                return
+            raise
         if client:
             self.servers.live.setdefault(job, set()).add(client)
         else:
