@@ -158,6 +158,17 @@ def test_a_server_that_answers_has_overcome_its_crash() -> None:
     assert (status.server.pod, status.server.restarts) == ("digits-server-b", 1)
 
 
+def test_a_failed_pod_that_is_left_when_a_later_one_is_deleted_is_no_restart() -> None:
+    crashed, later = ended(server_pod("digits-server-a"), 1), server_pod("digits-server-b", 9)
+    two = assessed(sight(pods=(crashed, later, *map(client_pod, CLIENTS))), TRAINED)
+    without_it = sight(pods=(crashed, *map(client_pod, CLIENTS)), server_reply=None)
+    left = assessed(without_it, replace(TRAINED, status=two))
+    assert left.server == two.server
+    newest = server_pod("digits-server-c", 19)
+    again = assessed(sight(pods=(crashed, newest, *map(client_pod, CLIENTS))), replace(TRAINED, status=left))
+    assert (again.server.pod, again.server.restarts) == ("digits-server-c", two.server.restarts + 1)
+
+
 def test_a_pod_of_a_deleted_job_of_the_same_name_says_nothing() -> None:
     old = ended(server_pod(created=LONG_AGO), 1, words="long ago")
     status = assessed(with_server(old, server_pod(started=NOW)))

@@ -15,7 +15,7 @@ from pslgs_operator.endpoint import server_endpoint
 from pslgs_operator.names import model_path
 from pslgs_operator.placement import Placements
 from pslgs_operator.settings import Settings
-from pslgs_operator.snapshot import Snapshot
+from pslgs_operator.snapshot import ChildPod, PodPhase, Snapshot
 from pslgs_operator.status.conditions import ConditionStatus, ConditionType, ConditionUpdate, with_updates
 from pslgs_operator.status.types import Clients, JobStatus, ModelPlace, SavedCheckpoint, Server
 from pslgs_operator.text import listing
@@ -98,11 +98,17 @@ def _whereabouts(view: View, old: JobStatus) -> Server:
     address, pod = str(server_endpoint(view.job, view.snapshot) or ""), view.server_pod
     if view.stopped:
         return Server(address=address, restarts=old.server.restarts)
-    if pod is None:
+    if pod is None or _is_earlier(pod, old.server.pod, view):
         return replace(old.server, address=address)
     anew = old.training_start_time is not None and old.server.pod not in {"", pod.name}
     restarts = max(old.server.restarts + anew, len(view.server_pods) - 1)
     return Server(pod.name, pod.node or "", address, restarts)
+
+
+def _is_earlier(pod: ChildPod, known: str, view: View) -> bool:
+    """Return whether a pod failed before the one that is known last, which was deleted meanwhile."""
+    gone = known and known not in {each.name for each in view.server_pods}
+    return bool(gone) and pod.phase is PodPhase.FAILED
 
 
 def _findings_under_way(
