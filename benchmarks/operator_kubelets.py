@@ -79,7 +79,10 @@ class Servers:
     async def _answer(self, call: web.Request) -> web.Response:
         self.polls += 1
         assert call.transport is not None
-        return web.json_response(self._status(self._jobs[call.transport.get_extra_info("sockname")[0]]))
+        job = self._jobs.get(call.transport.get_extra_info("sockname")[0])
+        if job is None:  # on a connection that was open when the server ended
+            raise web.HTTPServiceUnavailable
+        return web.json_response(self._status(job))
 
     def _status(self, job: str) -> dict[str, Any]:
         live, lost = self.live.get(job, set()), self.lost.get(job, set())
