@@ -5,6 +5,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 # uv installs sources only: without caches, every process would compile torch and what stands beside it anew.
 unexport PYTHONDONTWRITEBYTECODE
+VERSION := $(shell sed -nE 's/^version = "(.*)"/\1/p' pyproject.toml)
+REGISTRY ?= localhost
+HELM ?= helm
 JOB ?= examples/digits.yaml
 WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
@@ -117,6 +120,25 @@ licences: $(INSTALLED) ## Print the licences of all pinned packages, and fail wh
 
 sbom: $(INSTALLED) ## Write SBOMs of both images (CycloneDX) into dist/; builds them first, as `make cluster` does.
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(CLUSTER) sbom dist
+
+version: ## Print the version.
+	@echo $(VERSION)
+
+dist: $(INSTALLED) ## Build wheel, sdist and chart into dist/.
+	rm -rf dist/*.whl dist/*.tar.gz dist/chart
+	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist
+	$(HELM) package --destination dist/chart charts/pslgs
+
+dist-check: dist ## Install the wheel, and a wheel of the sdist, into empty environments, and train with each.
+	tests/house/check_dist dist/pslgs-$(VERSION)-py3-none-any.whl
+	tests/house/check_dist dist/pslgs-$(VERSION).tar.gz
+
+images: ## Build both images with docker: REGISTRY=HOST/OWNER PLATFORMS=linux/amd64,linux/arm64 ARGS=--push.
+	for name in operator runtime; do \
+		docker buildx build $(if $(PLATFORMS),--platform $(PLATFORMS)) --tag $(REGISTRY)/pslgs-$$name:$(VERSION) \
+			--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) \
+			--file images/$$name/Dockerfile $(ARGS) . || exit; \
+	done
 
 clean: ## Remove the environment, caches and build results; runs are kept.
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
