@@ -21,6 +21,7 @@ import yaml
 
 from process_chaos.driver import run_with_faults
 from process_chaos.faults import EXACT, OF_DISKS, Kind, draw
+from process_chaos.reference import equals_simulation
 from process_chaos.samples import audit
 from pslgs.spec import load_job
 
@@ -83,7 +84,7 @@ def _check(folder: Path, kinds: list[Kind], arguments: argparse.Namespace) -> in
     wrong = audit(folder / "run" / "metrics.jsonl", epochs, SAMPLES)
     if injected.total() < arguments.faults:
         wrong.append(f"the run ended after {injected.total()} of {arguments.faults} faults")
-    if arguments.exact and not _is_exact(folder):
+    if arguments.exact and not equals_simulation(folder, folder / "run" / "model.safetensors"):
         wrong.append("the model differs from that of an undisturbed run")
     _print(injected, wrong, epochs)
     return int(bool(wrong))
@@ -102,20 +103,6 @@ def _write_job(folder: Path, epochs: int) -> None:
     )
     document = job.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     (folder / "job.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
-
-
-def _is_exact(folder: Path) -> bool:
-    """Simulate the same job, which equals an undisturbed run to the bit, and compare the models."""
-    import torch  # noqa: PLC0415 - takes seconds, and only this needs it
-    from safetensors.torch import load_file  # noqa: PLC0415
-
-    reference = folder / "reference"
-    command = [sys.executable, "-m", "pslgs.cli", "simulate", "job.yaml", "--output", reference]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    one, other = (load_file(each / "model.safetensors") for each in (folder / "run", reference))
-    return one.keys() == other.keys() and all(
-        torch.equal(tensor, other[name]) for name, tensor in one.items()
-    )
 
 
 def _print(injected: Counter[Kind], wrong: list[str], epochs: int) -> None:

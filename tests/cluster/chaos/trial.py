@@ -1,7 +1,5 @@
 """A training under faults of its cluster: what has to come out of it."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from cluster.testcluster.helm import NAMESPACE
 from cluster.testcluster.installing import DEPLOYMENT
 from cluster.testcluster.process import ClusterError
 from cluster.testcluster.stage import Cluster, is_true
+from process_chaos.reference import equals_simulation
 from process_chaos.samples import audit, last_step
 
 JOB = "digits"
@@ -160,10 +159,7 @@ def _is_exact(cluster: Cluster, run: Path, job: dict[str, Any], scratch: Path) -
         (folder / "digits.npz").write_bytes((cluster.srv(node) / "digits" / "digits.npz").read_bytes())
     job["spec"]["data"]["train"]["path"] = str(scratch / "{client}" / "digits.npz")
     (scratch / "job.yaml").write_text(yaml.safe_dump(job))
-    command = [sys.executable, "-m", "pslgs.cli", "simulate", "job.yaml", "--output", "reference"]
-    subprocess.run(command, cwd=scratch, check=True, capture_output=True)
-    model = (scratch / "reference" / "model.safetensors").read_bytes()
-    return model == (run / "model.safetensors").read_bytes()
+    return equals_simulation(scratch, run / "model.safetensors")
 
 
 def _tracebacks(cluster: Cluster, namespace: str) -> Iterator[str]:
