@@ -56,11 +56,11 @@ def test_the_status_is_a_few_lines(pslgs: Pslgs, connected: Callable[..., FakeAc
     result = pslgs("status", "digits")
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [
-        "  job       digits in the namespace lab",
-        "  phase     Running",
-        "  training  epoch 2/3, step 42/100",
-        "  figures   loss 0.0180, accuracy 96.10%, deviation 0.320, samples/s 5,829, clients 3/3",
-        "  server    digits-server-a on gpu-0",
+        "  job        digits in the namespace lab",
+        "  phase      Running",
+        "  training   epoch 2/3, step 42/100",
+        "  figures    loss 0.0180, accuracy 96.10%, deviation 0.320, samples/s 5,829, clients 3/3",
+        "  server     digits-server-a on gpu-0",
     ]
 
 

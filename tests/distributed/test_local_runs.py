@@ -1,5 +1,6 @@
 """`pslgs run`: files that it writes, stopping and resuming, and tolerated errors."""
 
+import json
 import os
 import shutil
 import signal
@@ -127,8 +128,12 @@ def test_clients_with_files_of_their_own_train_together(tmp_path):
         vectors = rng.normal(size=(samples, 16)).astype(np.float32)
         np.savez(tmp_path / f"{site}.npz", x=vectors, y=labels)
     document = kill_points.manifest(epochs=2, data={"train": {"format": "NumPy", "path": "{client}.npz"}})
-    result = pslgs_here("run", write_manifest(tmp_path, document), "--output", "run", cwd=tmp_path)
+    job, output = write_manifest(tmp_path, document), ("--output", "run", "--format", "json")
+    result = pslgs_here("run", job, *output, cwd=tmp_path)
     assert result.returncode == 0, described(result, tmp_path / "run")
+    told = json.loads(result.stdout)
+    assert (told["folder"], told["exitCode"], told["summary"]["outcome"]) == ("run", 0, "finished")
+    assert "run/model.safetensors" in told["files"]
     held = {client for _, client, _ in usage(tmp_path / "run")}
     assert held == {"berlin", "oslo", "rome"}
     assert len(usage(tmp_path / "run")) == 2 * 127

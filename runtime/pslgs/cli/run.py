@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from pslgs.cli.errors import is_debugging
-from pslgs.cli.options import CacheOption, DeviceOption, JobArgument, RunFolderOption, SetOption
+from pslgs.cli.options import (
+    CacheOption,
+    DeviceOption,
+    FormatOption,
+    JobArgument,
+    OutputFormat,
+    RunFolderOption,
+    SetOption,
+    print_json,
+)
+from pslgs.cli.printing import print_pairs
 from pslgs.process.machine import DATASET_CACHE
 from pslgs.spec import ExitCode, parse_job
 from pslgs.spec.manifest import read_document, with_overrides
@@ -42,6 +52,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
             "are named by --set spec.model.initialWeights.except=[…].",
         ),
     ] = None,
+    output_format: FormatOption = OutputFormat.TEXT,
     overrides: SetOption = None,
 ) -> None:
     """Train a job on this machine, with a process for the server and one for each client."""
@@ -52,7 +63,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     from pslgs.launch.processes import modules_to_preload, start_fork_server
     from pslgs.launch.progress import ProgressView
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=output_format is OutputFormat.JSON)
     document = with_overrides(read_document(job), overrides or ())
     if start_from is not None:
         weights = json.dumps(str(run_folder.weights_of(start_from)))
@@ -98,19 +109,33 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
 
     if problem := write_report_of_ended_run(folder):
         typer.echo(problem, err=True)
-    _print_outcome(console, folder, outcome)
+    for message in outcome.messages:
+        typer.echo(message, err=True)
+    if output_format is OutputFormat.JSON:
+        print_json(_document(folder, outcome))
+    else:
+        _print_outcome(console, folder, outcome)
     raise typer.Exit(outcome.exit_code)
 
 
 def _print_outcome(console: "Console", folder: Path, outcome: "Outcome") -> None:
     from pslgs.reporting.page import summary
 
-    for message in outcome.messages:
-        typer.echo(message, err=True)
-    for name, words in summary(folder):
-        console.print(f"  {name:<16}{words}", soft_wrap=True)
+    print_pairs(summary(folder), 16, console)
     for file in RESULT_FILES:
         if (folder / file).exists():
             console.print(f"  {folder / file}", soft_wrap=True)
     if outcome.exit_code == ExitCode.INTERRUPTED:
         console.print(f"resume with: pslgs run {folder}/job.yaml --resume --output {folder}", soft_wrap=True)
+
+
+def _document(folder: Path, outcome: "Outcome") -> dict[str, object]:
+    from pslgs.reporting.page import summary
+
+    return {
+        "folder": str(folder),
+        "exitCode": int(outcome.exit_code),
+        "messages": list(outcome.messages),
+        "summary": {name: words.replace("\N{NO-BREAK SPACE}", " ") for name, words in summary(folder)},
+        "files": [str(folder / file) for file in RESULT_FILES if (folder / file).exists()],
+    }

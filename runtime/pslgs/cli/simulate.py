@@ -22,6 +22,7 @@ from pslgs.cli.options import (
     VirtualClientsOption,
     print_json,
 )
+from pslgs.cli.printing import print_pairs
 from pslgs.process.machine import DATASET_CACHE, available_cores
 from pslgs.spec import load_job
 from pslgs.spec.training import Baseline, SamplingStrategy
@@ -94,8 +95,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
     if output_format is OutputFormat.JSON:
         print_json(figures)
     else:
-        for name, line in words(figures):
-            console.print(f"  {name:<16}{line}", soft_wrap=True)
+        print_pairs(words(figures), 16, console)
     raise typer.Exit(result.exit_code)
 
 

@@ -17,6 +17,7 @@ from pslgs.cli.options import (
     OutputFormat,
     print_json,
 )
+from pslgs.cli.printing import print_pairs
 from pslgs.spec import ExitCode
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pslgs.cluster.training_job import TrainingJob
 
 _POLL_SECONDS: Final = 2.0
+_NAMES: Final = 11
+"""Width of the column of names."""
 
 
 def status(  # noqa: PLR0913, PLR0917 - the options of a command
@@ -51,8 +54,7 @@ def status(  # noqa: PLR0913, PLR0917 - the options of a command
     if output_format is OutputFormat.JSON:
         print_json(_document(access, found, shown))
         return
-    for name, words in _lines(access, found, shown):
-        typer.echo(f"  {name:<10}{words}")
+    print_pairs(_lines(access, found, shown), _NAMES)
 
 
 def _watch(access: "Access", name: str, output_format: OutputFormat) -> ExitCode:
@@ -65,6 +67,7 @@ def _watch(access: "Access", name: str, output_format: OutputFormat) -> ExitCode
     from pslgs.launch.progress import ProgressView
 
     job = read_job(access, name)
+    shown = current_status(access, job)
     said: tuple[str, ...] = ()
     console = Console(highlight=False, stderr=output_format is OutputFormat.JSON)
     with ProgressView(console) as view:
@@ -85,8 +88,11 @@ def _watch(access: "Access", name: str, output_format: OutputFormat) -> ExitCode
                     view.note(line)
             said = told
             if job.has_ended:
-                return ExitCode.FINISHED if job.has_succeeded else ExitCode.INTERNAL_ERROR
+                break
             time.sleep(_POLL_SECONDS)
+    if output_format is OutputFormat.TEXT:
+        print_pairs(_lines(access, job, shown), _NAMES)
+    return ExitCode.FINISHED if job.has_succeeded else ExitCode.INTERNAL_ERROR
 
 
 def _document(access: "Access", job: "TrainingJob", shown: Mapping[str, Any]) -> dict[str, object]:

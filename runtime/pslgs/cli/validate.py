@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
 from pslgs.cli.options import FormatOption, JobArgument, OutputFormat, SetOption, print_json
+from pslgs.cli.printing import print_pairs
 from pslgs.spec import ExitCode, InputError, JobSpec, Partition, PartitionScheme, SplitTrainingJob, load_job
 
 if TYPE_CHECKING:
     from pslgs.launch.data_notes import FoundData
+
+_NAMES: Final = 10
+"""Width of the column of names."""
 
 
 def validate(
@@ -40,10 +44,8 @@ def validate(
         )
     else:
         typer.echo(f"{job}: valid")
-        for name, words in summary(manifest).items():
-            typer.echo(f"  {name:<10}{words}")
-        for line in limited([*renamed, *map(str, found)]):
-            typer.echo(f"  {'files':<10}{line}")
+        files = (("files", line) for line in limited([*renamed, *map(str, found)]))
+        print_pairs([*summary(manifest).items(), *files], _NAMES)
 
 
 def summary(job: SplitTrainingJob) -> Mapping[str, str]:

@@ -86,11 +86,7 @@ def display(status: Mapping[str, Any]) -> RenderableType:
 
 
 def _headline(status: Mapping[str, Any]) -> str:
-    """Return phase, position and the time that is left, as far as they are known."""
-    if not status["steps"]:
-        return str(status["phase"])
-    left = status.get("etaSeconds")
-    return f"{status['phase']} {position(status)}" + (f", {duration(left)} left" if left else "")
+    return f"{status['phase']} {position(status)}" if status["steps"] else str(status["phase"])
 
 
 def _share(status: Mapping[str, Any]) -> Text:
@@ -98,8 +94,10 @@ def _share(status: Mapping[str, Any]) -> Text:
 
 
 def position(status: Mapping[str, Any]) -> str:
-    """Return epoch and step of a status."""
-    return f"epoch {status['epoch']}/{status['epochs']}, step {status['step']}/{status['steps']}"
+    """Return epoch and step of a status, and the time that is left as far as it is known."""
+    left = status.get("etaSeconds")
+    where = f"epoch {status['epoch']}/{status['epochs']}, step {status['step']}/{status['steps']}"
+    return f"{where}, {duration(left)} left" if left else where
 
 
 def figures(status: Mapping[str, Any]) -> list[str]:
