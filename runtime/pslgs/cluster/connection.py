@@ -278,8 +278,8 @@ def _exit_code(outcome: bytes) -> int | None:
         case {"status": "Success"}:
             return 0
         case {"details": {"causes": [*causes]}}:
-            codes = [each["message"] for each in causes if each.get("reason") == "ExitCode"]
-            return int(codes[0]) if codes and codes[0].isdecimal() else 1
+            codes = [each.get("message") for each in causes if each.get("reason") == "ExitCode"]
+            return int(codes[0]) if codes and str(codes[0]).isdecimal() else 1
         case {"status": "Failure", "message": str(message)}:
             raise ClusterError.at("", f"the command cannot be run: {message}")
         case _:

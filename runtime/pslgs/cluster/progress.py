@@ -1,11 +1,48 @@
 """How a job is, as its server says it, or else as its object does: in the form of a server's /status."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Final
+
+from pydantic import ConfigDict, Field, TypeAdapter
+from typing_extensions import TypedDict
 
 from pslgs.cluster.access import Access, ClusterError
 from pslgs.cluster.training_job import TrainingJob
 from pslgs.json_text import parse_json
+from pslgs.transport.peer_text import one_line
+
+
+class _Metric(TypedDict):
+    name: str
+    value: float | None
+    best: float | None
+    bestEpoch: int | None
+
+
+class _Page(TypedDict):
+    """The fields of a server's /status that are shown; it may have others."""
+
+    __pydantic_config__ = ConfigDict(extra="ignore", allow_inf_nan=False)  # type: ignore[misc]
+
+    phase: str
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    progress: Annotated[float, Field(ge=0.0, le=1.0)]
+    etaSeconds: Annotated[float, Field(ge=0.0, le=1e9)] | None
+    loss: float | None
+    accuracy: float | None
+    metric: _Metric | None
+    deviation: float | None
+    deviationBound: float | None
+    samplesPerSecond: float | None
+    clients: Mapping[str, list[str]]
+    clientsExpected: int
+    message: str
+
+
+_PAGE: Final = TypeAdapter(_Page)
 
 
 def current_status(access: Access, job: TrainingJob) -> Mapping[str, Any]:
@@ -20,10 +57,35 @@ def server_status(access: Access, job: TrainingJob) -> Mapping[str, Any] | None:
         return None
     try:
         content = access.page(server.name, server.http_port, "/status")
-        status = None if content is None else parse_json(content)
-    except (ClusterError, ValueError):  # whoever may only view a namespace may not forward ports
+    except ClusterError:  # whoever may only view a namespace may not forward ports
         return None
-    return status if isinstance(status, dict) and status.keys() >= written_status(job).keys() else None
+    return None if content is None else read_page(content)
+
+
+def read_page(content: bytes) -> dict[str, Any] | None:
+    """Read the answer of a server's /status, which runs a user's code; None if it is none.
+
+    Texts become one line of printable characters.
+    """
+    try:
+        _PAGE.validate_json(content, strict=True)
+        document = parse_json(content)
+    except ValueError:
+        return None
+    plain = _plain(document)
+    return plain if isinstance(plain, dict) else None
+
+
+def _plain(value: object) -> object:
+    match value:
+        case str():
+            return one_line(value)
+        case dict():
+            return {one_line(key): _plain(each) for key, each in value.items()}
+        case list():
+            return [_plain(each) for each in value]
+        case _:
+            return value
 
 
 def written_status(job: TrainingJob) -> dict[str, Any]:

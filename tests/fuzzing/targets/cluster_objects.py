@@ -43,8 +43,47 @@ def _reader(
 
 def status_page(_folder: Path) -> Target:
     """The answer of a server's /status."""
-    from pslgs.telemetry.status import SavedCheckpoint, Status, Throughput
     from pslgs_operator.parse.server_status import read_report
+
+    def decode(data: bytes) -> None:
+        report = read_report(data)
+        if report is not None:
+            assert report.message.isprintable()
+            assert report.step >= 0
+            assert 0 <= report.progress <= 1
+            assert all(len(name.encode()) <= 320 for name in (*report.live, *report.lost))
+            json.dumps(str(report)).encode()
+
+    return Target(
+        decode=decode, seeds=[_page()], mutate=one_of(mutate_json, mutate_json, mutate_bytes), inputs=4000
+    )
+
+
+def shown_status_page(_folder: Path) -> Target:
+    """The answer of a server's /status, as ``pslgs status`` shows it."""
+    import io
+
+    from rich.console import Console
+
+    from pslgs.cluster.progress import read_page
+    from pslgs.launch.progress import display, figures, position
+
+    def decode(data: bytes) -> None:
+        page = read_page(data)
+        if page is not None:
+            console = Console(file=io.StringIO(), width=60)
+            console.print(display(page))
+            assert "\x1b" not in console.file.getvalue()  # type: ignore[attr-defined]
+            told = " ".join((position(page), *figures(page), page["message"]))
+            assert told.replace("\N{NO-BREAK SPACE}", " ").isprintable()
+
+    return Target(
+        decode=decode, seeds=[_page()], mutate=one_of(mutate_json, mutate_json, mutate_bytes), inputs=1500
+    )
+
+
+def _page() -> bytes:
+    from pslgs.telemetry.status import SavedCheckpoint, Status, Throughput
 
     status = Status(
         *(0.0, 3, 2),
@@ -62,20 +101,7 @@ def status_page(_folder: Path) -> Target:
         message="it trains",
         job_uid="1",
     )
-
-    def decode(data: bytes) -> None:
-        report = read_report(data)
-        if report is not None:
-            assert report.message.isprintable()
-            assert report.step >= 0
-            assert 0 <= report.progress <= 1
-            assert all(len(name.encode()) <= 320 for name in (*report.live, *report.lost))
-            json.dumps(str(report)).encode()
-
-    seeds = [json.dumps(status.to_json()).encode()]
-    return Target(
-        decode=decode, seeds=seeds, mutate=one_of(mutate_json, mutate_json, mutate_bytes), inputs=4000
-    )
+    return json.dumps(status.to_json()).encode()
 
 
 def last_words(_folder: Path) -> Target:
@@ -421,6 +447,16 @@ def api_answer(_folder: Path) -> Target:
 
 
 CLUSTER_OBJECTS: tuple[Callable[[Path], Target], ...] = (
-    *(status_page, last_words, pod, child_job, node, pod_warnings, certificate_secret, workload),
+    *(
+        status_page,
+        shown_status_page,
+        last_words,
+        pod,
+        child_job,
+        node,
+        pod_warnings,
+        certificate_secret,
+        workload,
+    ),
     *(supporting_object, lease, authority_secret, training_job, settings, api_answer),
 )
