@@ -207,8 +207,9 @@ def _text(number: int | None) -> str | None:
 
 def _ask(question: str, suggested: str, check: Callable[[str], T]) -> T:
     """Ask until the answer can be used."""
+    typer.echo(question)
     while True:
-        given = typer.prompt(question, default=suggested, show_default=bool(suggested))
+        given = typer.prompt(" ", default=suggested, show_default=bool(suggested))
         try:
             return check(given)
         except InputError as error:
