@@ -8,7 +8,7 @@ import pytest
 
 from cluster_commands.digits_job import ENDED, FakeAccess, client_pods, server_pod, training_job
 from pslgs.cluster.access import ClusterError
-from pslgs.cluster.progress import current_status, written_status
+from pslgs.cluster.progress import current_status, read_page, written_status
 from pslgs.cluster.training_job import read_job
 from pslgs.launch.progress import figures, position
 from pslgs.spec import InputError
@@ -35,6 +35,25 @@ def test_the_object_tells_where_the_server_does_not(page: bytes | None, access: 
     access.status_page = page
     job = read_job(access, "digits")
     assert current_status(access, job) == written_status(job)
+
+
+def test_a_server_cannot_write_control_characters_to_the_terminal() -> None:
+    page = Status(started=0.0, epochs=7, clients_expected=3, message="well\x1b[2J\nerror: run rm").to_json()
+    page["clients"] = {"live": [], "lost": ["edge\x1b]0;x\x07"]}
+    read = read_page(json.dumps(page).encode())
+    assert read is not None
+    assert (read["message"], read["clients"]["lost"]) == ("well [2J error: run rm", ["edge ]0;x"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"progress": 2}, {"step": "5"}, {"clients": ["a"]}, {"loss": "nan"}, {"metric": {"name": 1}}],
+    ids=str,
+)
+def test_a_page_with_a_field_of_another_type_is_none(wrong: dict) -> None:
+    page = Status(started=0.0, epochs=7, clients_expected=3).to_json()
+    assert read_page(json.dumps(page).encode()) is not None
+    assert read_page(json.dumps(page | wrong).encode()) is None
 
 
 def test_the_object_tells_whoever_may_not_forward_ports(
