@@ -102,6 +102,18 @@ def test_logs_have_the_names_of_server_and_clients(
     assert "names 'edge-9-0', but those with pods are edge-0-0, edge-1-0, edge-2-0, server" in refused.stderr
 
 
+def test_logs_cannot_control_the_terminal(
+    pslgs: Pslgs, connected: Callable[..., FakeAccess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access = connected()
+    access.logs = {"digits-server-a": ["a\x1b[2Jb\x07"]}
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, for rich
+    assert "a [2Jb" in pslgs("logs", "digits", "--server").stdout
+    monkeypatch.delenv("FORCE_COLOR")
+    assert "a\x1b[2Jb" in pslgs("logs", "digits", "--server").stdout
+
+
 def test_logs_of_earlier_pods_come_first(pslgs: Pslgs, connected: Callable[..., FakeAccess]) -> None:
     pods = [
         server_pod(name="digits-server-new", created="2026-01-02T04:00:00Z"),

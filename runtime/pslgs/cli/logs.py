@@ -57,4 +57,10 @@ def _print(lines: Iterable["LogLine"], width: int) -> None:
     colours: dict[str, str] = {}
     for line in lines:
         colour = colours.setdefault(line.who, _COLOURS[len(colours) % len(_COLOURS)])
-        console.print(Text.assemble((f"{line.who:<{width}} | ", colour), line.text), soft_wrap=True)
+        text = _harmless(line.text) if console.is_terminal else line.text
+        console.print(Text.assemble((f"{line.who:<{width}} | ", colour), text), soft_wrap=True)
+
+
+def _harmless(text: str) -> str:
+    """Replace characters that would control the terminal, since clients and a user's code write the logs."""
+    return "".join(each if each.isprintable() else " " for each in text)
