@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from pslgs_operator.endpoint import Endpoint
 from pslgs_operator.identity_key import IdentityKey
@@ -11,11 +11,9 @@ from pslgs_operator.manifests import client, server
 from pslgs_operator.manifests.metadata import as_supporting
 from pslgs_operator.manifests.supporting import supporting_objects
 from pslgs_operator.settings import Settings
-from pslgs_operator.training_job import TrainingJob
+from pslgs_operator.training_job import REMEMBERED, TrainingJob
 
-_JOBS: Final = 256
-"""Number of jobs whose supporting objects are kept: some 20 KiB each."""
-_DIGESTS: Final = 4096
+# A key keeps its job alive, and is of use only as long as the job's manifest is kept.
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +54,18 @@ def rendered_client_digest(job: TrainingJob, address: Endpoint, settings: Settin
     return _client_digest(_source(job, settings), address)
 
 
-@lru_cache(_JOBS)
+@lru_cache(REMEMBERED)
 def _supporting(source: _Source) -> Mapping[tuple[str, str], Mapping[str, Any]]:
     job, settings = source.job, source.settings.value
     wanted = supporting_objects(job, settings)
     return {which: as_supporting(build(job, settings)) for which, build in wanted.items()}
 
 
-@lru_cache(_DIGESTS)
+@lru_cache(REMEMBERED)
 def _server_digest(source: _Source) -> str:
     return server.server_digest(source.job, source.settings.value)
 
 
-@lru_cache(_DIGESTS)
+@lru_cache(REMEMBERED)
 def _client_digest(source: _Source, address: Endpoint) -> str:
     return client.client_digest(source.job, address, source.settings.value)

@@ -21,7 +21,7 @@ NOT_OF_CHILDREN = frozenset(
 """Fields that no child depends on, so no child is replaced when they change."""
 
 _METADATA: Final = tuple(Metadata.model_fields)
-_REMEMBERED: Final = 256
+REMEMBERED: Final = 256
 """Number of manifests that are kept parsed, so that a reconcile of an unchanged job parses nothing."""
 
 
@@ -125,7 +125,7 @@ def _manifest(body: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: value for name, value in body.items() if name != "status"}, "metadata": metadata}
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(REMEMBERED)
 def _parsed(manifest: str) -> KnownFields:
     """Parse and validate a manifest in JSON; as the same text has the same meaning, the result is kept."""
     known = parse_known_fields(json.loads(manifest))
@@ -134,7 +134,7 @@ def _parsed(manifest: str) -> KnownFields:
     return known
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(REMEMBERED)
 def _digest(manifest: IdentityKey[SplitTrainingJob], unknown: IdentityKey[Mapping[Location, object]]) -> str:
     """Return a digest of the fields that children depend on.
 

@@ -1,5 +1,6 @@
 """What is kept between reconciles is as if it were parsed and rendered anew."""
 
+import gc
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from pslgs_operator.manifests.supporting import supporting_objects
 from pslgs_operator.renderings import rendered_client_digest, rendered_server_digest, rendered_supporting
 from pslgs_operator.settings import Settings
 from pslgs_operator.status.types import Clients, JobStatus
-from pslgs_operator.training_job import TrainingJob
+from pslgs_operator.training_job import REMEMBERED, TrainingJob
 
 SETTINGS = Settings()
 ADDRESS = Endpoint("digits-server.lab.svc", 7443)
@@ -99,3 +100,14 @@ def test_an_invalid_job_is_refused_each_time():
     for _ in range(2):
         with pytest.raises(InputError, match="epochs"):
             TrainingJob.parse(given)
+
+
+@pytest.mark.slow
+def test_jobs_that_are_gone_are_not_kept_alive():
+    """A job with what its children are made from takes dozens of kilobytes."""
+    for number in range(REMEMBERED + 10):
+        kept(parsed(uid=f"gone-{number}"), SETTINGS, ADDRESS)
+    gc.collect()
+    alive = {each.uid for each in gc.get_objects() if isinstance(each, TrainingJob)}
+    assert "gone-0" not in alive
+    assert sum(uid.startswith("gone-") for uid in alive) <= REMEMBERED

@@ -2,8 +2,9 @@
 
     PYTHONPATH=tests python -m soak training operating --minutes 60
 
-Memory, threads and descriptors of processes, series of metrics and objects of the cluster are measured every
-ten seconds.  The slope of each, after a warm-up, has to be below what is allowed, with a confidence of 95 %.
+Memory, threads and descriptors of processes and series of metrics are measured every ten seconds.  The slope
+of each, after a warm-up, has to be below what is allowed, with a confidence of 95 %.  No object of a job may
+be left in the cluster.
 """
 
 import argparse

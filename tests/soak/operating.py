@@ -48,7 +48,7 @@ class Done:
 
 
 async def soak(seconds: float, seed: int) -> tuple[Gauges, Done]:
-    """Create and delete jobs for a time, and measure the operator and what it leaves in the cluster.
+    """Create and delete jobs for a time, and measure the operator; nothing of them may be left afterwards.
 
     Raises:
         TimeoutError: a job did not become what it had to, or something of the last one is left.
@@ -70,6 +70,7 @@ async def soak(seconds: float, seed: int) -> tuple[Gauges, Done]:
             ending.set()
         for resource in _COUNTED:
             await until(lambda resource=resource: _is_empty(place, resource), 120)
+        await until(lambda: _is_empty(place, AUTHORITIES, OPERATORS_NAMESPACE), 300)
     return gauges, done
 
 
@@ -148,17 +149,9 @@ async def _measure(gauges: Gauges, place: Bench) -> None:
     gauges.note_process("operator", running.process.pid)
     lines = running.metrics().splitlines()
     gauges.note("operator: series", sum(not line.startswith("#") for line in lines))
-    for resource in _COUNTED:
-        gauges.note(f"cluster: {resource.plural}", await _count(place, resource))
-    authorities = await _count(place, AUTHORITIES, OPERATORS_NAMESPACE)
-    gauges.note("cluster: certificate authorities", authorities)
 
 
-async def _is_empty(place: Bench, resource: Resource) -> bool:
-    return await _count(place, resource) == 0
-
-
-async def _count(place: Bench, resource: Resource, namespace: str = NAMESPACE) -> int:
+async def _is_empty(place: Bench, resource: Resource, namespace: str = NAMESPACE) -> bool:
     query = {"labelSelector": resource.selector} if resource.selector else None
     page = await request(place.cluster.client, "GET", resource.path(namespace), query=query)
-    return len(page["items"])
+    return not page["items"]
