@@ -40,6 +40,9 @@ test: $(INSTALLED) ## Run all tests, in WORKERS=2 processes.
 test-fast: $(INSTALLED) ## Run the tests that take a moment: for use while editing.
 	$(PYTEST) -m "not slow" --hypothesis-profile=quick $(ARGS)
 
+test-slowest: $(INSTALLED) ## Run all tests, and list those that take longest.
+	$(PYTEST) --durations=40 --durations-min=2 $(ARGS)
+
 cluster: $(INSTALLED) ## Build the Kubernetes and the images that tests start: root on Debian, Go, 10 minutes once.
 	$(CLUSTER) build
 	$(CLUSTER) images
