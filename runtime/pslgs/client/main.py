@@ -120,6 +120,7 @@ async def run_client(spec: JobSpec, options: ClientOptions) -> ExitStatus:
                     _logger.error("this client cannot take part: %s", one_line(str(error)))  # noqa: TRY400
                     await run_until_stopped(_report(error, spec, options), stop)
                     raise
+                _logger.info("%s samples are ready; connecting to %s", f"{hello.samples:,}", options.server)
                 local_data = _prefetchers(data, loading, metrics)
                 return await run_until_stopped(
                     _serve(local_data, model, hello, torch_thread, options, health), stop
