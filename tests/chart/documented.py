@@ -8,6 +8,7 @@ from cluster.testcluster.appimages import ROOT
 from cluster.testcluster.helm import CHART
 
 INSTALL = ROOT / "docs" / "how-to" / "install.md"
+UPGRADE = ROOT / "docs" / "how-to" / "upgrade.md"
 README = ROOT / "README.md"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chart.documented import helm_commands
+from chart.documented import UPGRADE, helm_commands
 from chart.installed import ACCOUNT, CRD, Site
 from chart.later import COLUMN, later_chart
 from chart.prometheus_operator import definitions
@@ -86,13 +86,13 @@ def test_a_release_is_upgraded_to_a_chart_with_a_new_value(
 
 def test_the_documented_upgrade_keeps_values_and_takes_new_defaults(site: Site) -> None:
     site.helm.change("install", jsonLogs=False)
-    commands = helm_commands("upgrade", later_chart(site.folder))
+    commands = helm_commands("upgrade", later_chart(site.folder), UPGRADE)
     assert commands
     for words in commands:
         site.helm(*words)
         assert site.found("configmap/later")["data"] == {"text": "new default"}
         assert site.settings()["PSLGS_JSON_LOGS"] == "false"
-        for back in helm_commands("rollback"):
+        for back in helm_commands("rollback", document=UPGRADE):
             site.helm(*back)
         assert site.found("configmap/later") == {}
         assert (columns(site)[0], image(site)) == ("Phase", "pslgs-operator:0.1.0")

@@ -54,8 +54,11 @@ def _named(command: Command) -> list[str]:
 
 def _made(words: list[str]) -> list[str]:
     """What ``make`` would run, which must be a run of the digits."""
-    arguments = ["make", "--dry-run", "--old-file=.venv/.installed", *words[1:]]
-    printed = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    arguments = ["make", "--dry-run", "--no-print-directory", "--old-file=.venv/.installed", *words[1:]]
+    environ = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}}
+    printed = subprocess.run(
+        arguments, cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    ).stdout
     line = printed.strip().removeprefix(".venv/bin/")
     assert line == RUN_BY_MAKE
     return line.split()
