@@ -47,16 +47,16 @@ _SECONDS = (0.2, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault of a run.
+    """A fault of a run, or of the cluster in which a job runs.
 
     Attributes:
         kind: What happens.
         after: Number of further steps before it happens.
-        victim: A number that selects one of the processes that it can happen to.
+        victim: A number that selects one of those that it can happen to.
         seconds: How long it lasts, if it passes by itself.
     """
 
-    kind: Kind
+    kind: StrEnum
     after: int
     victim: int
     seconds: float

@@ -1,10 +1,11 @@
 """Faults of a cluster in which a job trains, and their order, which a seed determines."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+
+from process_chaos.faults import Fault
 
 
 class Kind(StrEnum):
@@ -45,26 +46,11 @@ _STEPS = (1, 30)
 _SECONDS = (2.0, 15.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A fault of a cluster.
-
-    Attributes:
-        kind: What happens.
-        after: Number of further steps before it happens; with 0 it happens while the one before still has
-            effects.
-        victim: A number that selects one of the clients or nodes that it can happen to.
-        seconds: How long it lasts, if it passes by itself.
-    """
-
-    kind: Kind
-    after: int
-    victim: int
-    seconds: float
-
-
 def draw(kinds: Sequence[Kind], count: int, seed: int) -> list[Fault]:
-    """Draw faults of these kinds; every kind occurs before one occurs for the second time."""
+    """Draw faults of these kinds; every kind occurs before one occurs for the second time.
+
+    Some happen after no further step, while the one before still has effects.
+    """
     rng = np.random.default_rng(seed)
     order = [kinds[index] for _ in range(-(-count // len(kinds))) for index in rng.permutation(len(kinds))]
     return [

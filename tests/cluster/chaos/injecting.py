@@ -6,12 +6,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.chaos.faults import COMPONENTS, Fault, Kind
+from cluster.chaos.faults import COMPONENTS, Kind
 from cluster.testcluster import lifecycle, machine
 from cluster.testcluster.helm import NAMESPACE
 from cluster.testcluster.installing import DEPLOYMENT
 from cluster.testcluster.process import ClusterError
 from cluster.testcluster.stage import Cluster
+from process_chaos.faults import Fault
 
 OPERATOR = "app.kubernetes.io/name=pslgs-operator"
 _ROLLOUT_SECONDS = 180

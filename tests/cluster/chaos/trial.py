@@ -8,15 +8,15 @@ from typing import Any
 
 import yaml
 
-from cluster.chaos.faults import Fault
 from cluster.chaos.injecting import Place, inject
 from cluster.scenarios.pace import slowed
 from cluster.scenarios.trainings import give_digits, start, training, volume
 from cluster.testcluster import roster
 from cluster.testcluster.helm import NAMESPACE
 from cluster.testcluster.installing import DEPLOYMENT
-from cluster.testcluster.process import ClusterError
+from cluster.testcluster.process import ClusterError, wait_until
 from cluster.testcluster.stage import Cluster, is_true
+from process_chaos.faults import Fault
 from process_chaos.reference import equals_simulation
 from process_chaos.samples import audit, last_step
 
@@ -97,7 +97,9 @@ def _let_happen(place: Place, faults: Sequence[Fault], journal: Path, tell: Call
     for number, fault in enumerate(faults):
         if fault.after and not _trains_on(place, journal, fault.after):
             return number
-        _until(lambda fault=fault: _could(place, fault, tell), f"{place.job} to be such that {fault.kind}")
+        wait_until(
+            lambda fault=fault: _could(place, fault, tell), f"the fault that {fault.kind}", _PROGRESS_SECONDS
+        )
         tell(f"{time.monotonic() - begun:4.0f} s, step {last_step(journal)}: {fault.kind}")
     return len(faults)
 
@@ -117,16 +119,8 @@ def _trains_on(place: Place, journal: Path, steps: int) -> bool:
     def ended() -> bool:
         return place.kubectl("get", f"stj/{place.job}", "--output=jsonpath={.status.phase}") == "Complete"
 
-    _until(lambda: last_step(journal) >= target or ended(), f"step {target}")
+    wait_until(lambda: last_step(journal) >= target or ended(), f"step {target}", _PROGRESS_SECONDS)
     return last_step(journal) >= target
-
-
-def _until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _PROGRESS_SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            raise ClusterError(f"waited {_PROGRESS_SECONDS} s for {what}")
-        time.sleep(0.5)
 
 
 @contextmanager
