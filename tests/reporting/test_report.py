@@ -125,13 +125,13 @@ def test_the_figures_of_a_run_have_an_accuracy_only_if_there_is_one(accuracy, sh
         journal.append(EvaluationRecord(0.0, 1, 1, 8, 0.5, accuracy, metric="Loss", metrics={"Loss": 0.5}))
     figures = dict(summary(tmp_path))
     assert [value for name, value in figures.items() if name == "final accuracy"] == shown
-    assert figures["final Loss"] == "0.5"
+    assert figures["final loss"] == "0.5"
 
 
 @pytest.mark.parametrize(
     ("accuracies", "shown"),
     [
-        pytest.param([1.0, 0.25, 0.25], "Accuracy 50.0\N{NO-BREAK SPACE}%", id="one-determines-the-total"),
+        pytest.param([1.0, 0.25, 0.25], "accuracy 50.0\N{NO-BREAK SPACE}%", id="one-determines-the-total"),
         pytest.param([1.0], None, id="one-client"),
         pytest.param([1.0, None, math.nan], None, id="one-known-value"),
     ],
@@ -182,6 +182,15 @@ def test_what_a_figure_refers_to_is_in_that_figure(eventful):
         references = set(re.findall(r'(?:href="#|url\(#)([^")]+)', figure))
         assert references <= ids
         assert all(identifier.startswith(f"{name}-") for identifier in ids)
+
+
+def test_each_section_has_a_heading_and_what_scrolls_can_be_reached_by_keyboard(eventful):
+    for section in re.findall(r"<section>.*?</section>", eventful, flags=re.DOTALL):
+        assert "<h2>" in section
+    assert set(re.findall(r"<(?:pre|div class=\"scroll\")[^>]*>", eventful)) == {
+        '<pre tabindex="0">',
+        '<div class="scroll" tabindex="0">',
+    }
 
 
 def test_figures_take_all_their_colours_from_the_page(eventful):

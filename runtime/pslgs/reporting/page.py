@@ -17,7 +17,7 @@ from pslgs.reporting.history import History
 from pslgs.reporting.timeline import events
 from pslgs.spec.errors import InputError
 from pslgs.spec.manifest import parse_yaml
-from pslgs.spec.metrics import Metric, write_metric
+from pslgs.spec.metrics import Metric, metric_in_text, write_metric
 from pslgs.telemetry.evaluation_details import EvaluationDetails
 from pslgs.telemetry.journal import FILE_NAME, read
 
@@ -173,13 +173,14 @@ def _chosen_metric(history: History) -> Iterator[tuple[str, str]]:
     if best is None:
         return
     last = history.evaluations[-1]
+    name = metric_in_text(last.metric)
     if last.metric != Metric.ACCURACY:
-        yield f"final {last.metric}", write_metric(last.metric, last.value)
+        yield f"final {name}", write_metric(last.metric, last.value)
     if last.mean_of_clients is not None:
-        yield "mean of clients", f"{last.metric} {write_metric(last.metric, last.mean_of_clients)}"
+        yield "mean of clients", f"{name} {write_metric(last.metric, last.mean_of_clients)}"
     if best is not last:
         value = write_metric(best.metric, best.value)
-        yield f"best {best.metric}", f"{value}, epoch {best.epoch:,}"
+        yield f"best {name}", f"{value}, epoch {best.epoch:,}"
 
 
 def settings(manifest: Manifest, history: History) -> list[tuple[str, str]]:

@@ -88,6 +88,11 @@ def percentage(metric: str) -> bool:
     return metric not in UNBOUNDED
 
 
+def metric_in_text(metric: str) -> str:
+    """Return a metric as a word of a sentence; those that are no ordinary words keep their spelling."""
+    return metric.lower() if metric in {Metric.ACCURACY, Metric.LOSS} else metric
+
+
 def write_metric(metric: str, value: float | None) -> str:
     """Return the value of a metric as text: a percentage, or four significant digits; – if undefined."""
     if value is None:
