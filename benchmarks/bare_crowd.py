@@ -5,6 +5,7 @@ It computes nothing and keeps nothing; its clients, over mutual TLS as well, ans
 
 import asyncio
 import multiprocessing
+import random
 import statistics
 import time
 from itertools import pairwise
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
+from benchmarks.light_clients import AT_ONCE
 from benchmarks.processes import in_own_process, resident_memory
 from benchmarks.wire import bare_channel, make_identities
 
@@ -23,13 +25,15 @@ class Exchanges(NamedTuple):
     """What is exchanged.
 
     Attributes:
-        clients: Number of clients, all of them active.
+        clients: Number of clients that are connected.
+        active: Number of them that take part in a step, others in each.
         steps: Number of steps, of which the first are not measured.
         down: Sizes of the two messages to a client in a step, in bytes.
         up: Sizes of its two answers.
     """
 
     clients: int
+    active: int
     steps: int
     down: tuple[int, int]
     up: tuple[int, int]
@@ -89,13 +93,15 @@ async def _exchange(exchanges: Exchanges, identity: Identity, pipe: Pipe) -> Non
     before = resident_memory()
     pipe.send(port)
     await complete.wait()
+    draw = random.Random(0)  # noqa: S311 - not for cryptography
     times, busy = [], []
     for _ in range(exchanges.steps):
         times.append(time.perf_counter())
         busy.append(time.process_time())
+        active = draw.sample(streams, exchanges.active)
         for size in exchanges.down:
             message = bytes(size)
-            await asyncio.gather(*(_ask(stream, message) for stream in streams))
+            await asyncio.gather(*(_ask(stream, message) for stream in active))
     counted = pairwise(times[WARM_UP:])
     seconds = statistics.median(later - earlier for earlier, later in counted)
     cpu_seconds = (busy[-1] - busy[WARM_UP]) / (len(busy) - WARM_UP - 1)
@@ -115,9 +121,12 @@ def _run_clients(exchanges: Exchanges, port: int, identity: Identity) -> None:
 
 async def _answer(exchanges: Exchanges, port: int, identity: Identity) -> None:
     answers = [bytes(size) for size in exchanges.up]
+    connecting = asyncio.Semaphore(AT_ONCE)
 
     async def take_part() -> None:
         async with bare_channel(port, identity) as channel:
+            async with connecting:
+                await channel.channel_ready()
             stream = channel.stream_stream("/bare/Attend")()
             while True:
                 for answer in answers:

@@ -123,13 +123,13 @@ class Measured:
 
 
 def compare(crowd: Crowd) -> tuple[Measured, Floor]:
-    """Measure a crowd, and the bare exchange of the messages that its active clients exchange."""
+    """Measure a crowd, and a bare exchange of the same messages between as many clients."""
     ours = measure(crowd)
     active = round(ours.active)
     samples = crowd.batch // active
     down = SIZES.parameters, samples * SIZES.row
     up = samples * (SIZES.row + SIZES.label), SIZES.parameters
-    return ours, bare_crowd.measure(Exchanges(active, min(crowd.steps, 60), down, up))
+    return ours, bare_crowd.measure(Exchanges(crowd.clients, active, min(crowd.steps, 60), down, up))
 
 
 def measure(crowd: Crowd) -> Measured:
@@ -168,7 +168,7 @@ def table(compared: Sequence[tuple[Measured, Floor]]) -> str:
             f"{ours.cpu_seconds * 1e3 / active:.2f} ({bare.cpu_seconds * 1e3 / active:.2f})",
             f"{ours.join_stall_seconds * 1e3:.0f}",
             f"{ours.stall_seconds * 1e3:.0f}",
-            f"{ours.memory / 1e3 / ours.crowd.clients:.0f} ({bare.memory / 1e3 / active:.0f})",
+            f"{ours.memory / 1e3 / ours.crowd.clients:.0f} ({bare.memory / 1e3 / ours.crowd.clients:.0f})",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
