@@ -16,8 +16,3 @@ class ServerPhase(StrEnum):
     INTERRUPTED = "Interrupted"
     """Stopped by a signal; the run can be resumed."""
     FAILED = "Failed"
-
-    @property
-    def is_at_work(self) -> bool:
-        """Whether the server trains or evaluates."""
-        return self in {ServerPhase.TRAINING, ServerPhase.EVALUATING}
