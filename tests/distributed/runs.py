@@ -46,7 +46,7 @@ def pslgs(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
-    """Start the command."""
+    """Start the command in a session of its own, as a terminal does."""
     return subprocess.Popen(
         [sys.executable, "-m", "pslgs.cli", *arguments],
         cwd=cwd,
@@ -54,6 +54,7 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
 
 

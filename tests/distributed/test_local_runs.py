@@ -90,6 +90,25 @@ def test_ctrl_c_leaves_a_resumable_run_and_no_process(tmp_path):
     assert set(usage(run).values()) == {1}
 
 
+def imports_torch(process: int) -> bool:
+    try:
+        return "libtorch" in Path(f"/proc/{process}/maps").read_text()
+    except OSError:
+        return False
+
+
+def test_ctrl_c_while_the_modules_are_imported_ends_with_one_line(tmp_path):
+    process = start("run", write_manifest(tmp_path, kill_points.manifest()), cwd=tmp_path)
+    until(lambda: any(map(imports_torch, {*processes_in(tmp_path)} - {process.pid})), "a fork server")
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=LIMIT_SECONDS)
+    assert (process.returncode, output) == (
+        ExitCode.INTERRUPTED,
+        "stopped by SIGINT; the training had not begun\n",
+    )
+    until(lambda: processes_in(tmp_path) == [], "the end of all processes")
+
+
 def test_no_process_outlives_the_one_that_started_it(tmp_path):
     job, run = write_manifest(tmp_path, kill_points.manifest(epochs=4000)), tmp_path / "run"
     process = start("run", job, "--output", "run", cwd=tmp_path)

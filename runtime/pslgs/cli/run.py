@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -20,6 +22,7 @@ from pslgs.cli.options import (
 )
 from pslgs.cli.printing import print_pairs
 from pslgs.process.machine import DATASET_CACHE
+from pslgs.process.signals import StoppedEarly, stopping_early
 from pslgs.spec import ExitCode, parse_job
 from pslgs.spec.manifest import read_document, with_overrides
 from pslgs.spec.result_files import BEST_FILE, MODEL_FILE
@@ -64,47 +67,44 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     from pslgs.launch.progress import ProgressView
 
     console = Console(highlight=False, stderr=output_format is OutputFormat.JSON)
-    document = with_overrides(read_document(job), overrides or ())
-    if start_from is not None:
-        weights = json.dumps(str(run_folder.weights_of(start_from)))
-        document = with_overrides(document, [f"spec.model.initialWeights.path={weights}"])
-    document = with_overrides(document, local_clients.partition_overrides(parse_job(document).spec, clients))
-    manifest = parse_job(document)
-    participants = local_clients.local_clients(manifest.spec, clients)
-    folder = run_folder.choose_folder(manifest.metadata.name, output, resume=resume)
-    if metrics_port:
-        local_run.check_port(metrics_port, "--metrics-port")
-    cache = cache.expanduser()
-    start_fork_server(main, *modules_to_preload(manifest.spec))
-    from pslgs.launch import data_notes, preflight  # imports torch, while the fork server does
+    with _stopped_before_training():
+        document = _document_to_run(job, clients, start_from, overrides or ())
+        manifest = parse_job(document)
+        participants = local_clients.local_clients(manifest.spec, clients)
+        folder = run_folder.choose_folder(manifest.metadata.name, output, resume=resume)
+        if metrics_port:
+            local_run.check_port(metrics_port, "--metrics-port")
+        cache = cache.expanduser()
+        start_fork_server(main, *modules_to_preload(manifest.spec))
+        from pslgs.launch import data_notes, preflight  # imports torch, while the fork server does
 
-    with console.status("Checking the model and the data"):
-        resumed = resume and preflight.check_resume(folder, manifest.spec)
-        left_out = preflight.preflight(manifest.spec, participants, cache, device, resumed=resumed)
-    for line in data_notes.limited(
-        [
-            *data_notes.site_notes(local_clients.local_sites(manifest.spec)),
-            *data_notes.left_out_notes(left_out),
-        ]
-    ):
-        console.print(line, soft_wrap=True, markup=False)
-    cores = run_folder.prepare_folder(folder, document, len(participants))
-    plan = local_run.LocalRun(
-        name=manifest.metadata.name,
-        spec=manifest.spec,
-        clients=participants,
-        folder=folder,
-        cache=cache,
-        cores=cores,
-        http_port=metrics_port or local_run.free_port(),
-        entry=main,
-        device=device,
-        debug=is_debugging(context),
-    )
-    console.print(f"{len(participants)} clients and a server; run folder {folder}", soft_wrap=True)
-    console.print(f"metrics at http://127.0.0.1:{plan.http_port}/metrics", soft_wrap=True)
-    with ProgressView(console) as view:
-        outcome = asyncio.run(local_run.run_locally(plan, view))
+        with console.status("Checking the model and the data"):
+            resumed = resume and preflight.check_resume(folder, manifest.spec)
+            left_out = preflight.preflight(manifest.spec, participants, cache, device, resumed=resumed)
+        for line in data_notes.limited(
+            [
+                *data_notes.site_notes(local_clients.local_sites(manifest.spec)),
+                *data_notes.left_out_notes(left_out),
+            ]
+        ):
+            console.print(line, soft_wrap=True, markup=False)
+        cores = run_folder.prepare_folder(folder, document, len(participants))
+        plan = local_run.LocalRun(
+            name=manifest.metadata.name,
+            spec=manifest.spec,
+            clients=participants,
+            folder=folder,
+            cache=cache,
+            cores=cores,
+            http_port=metrics_port or local_run.free_port(),
+            entry=main,
+            device=device,
+            debug=is_debugging(context),
+        )
+        console.print(f"{len(participants)} clients and a server; run folder {folder}", soft_wrap=True)
+        console.print(f"metrics at http://127.0.0.1:{plan.http_port}/metrics", soft_wrap=True)
+        with ProgressView(console) as view:
+            outcome = asyncio.run(local_run.run_locally(plan, view))
     from pslgs.reporting.page import write_report_of_ended_run
 
     if problem := write_report_of_ended_run(folder):
@@ -116,6 +116,30 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     else:
         _print_outcome(console, folder, outcome)
     raise typer.Exit(outcome.exit_code)
+
+
+@contextmanager
+def _stopped_before_training() -> Iterator[None]:
+    """End the command on SIGINT and SIGTERM, with a message, until the training handles these itself."""
+    try:
+        with stopping_early():
+            yield
+    except StoppedEarly as stopped:
+        typer.echo(f"{stopped}; the training had not begun", err=True)
+        raise typer.Exit(ExitCode.INTERRUPTED) from stopped
+
+
+def _document_to_run(
+    job: Path, clients: int | None, start_from: Path | None, overrides: Sequence[str]
+) -> object:
+    """Read the manifest, and apply the options that change it."""
+    from pslgs.launch import local_clients, run_folder
+
+    document = with_overrides(read_document(job), overrides)
+    if start_from is not None:
+        weights = json.dumps(str(run_folder.weights_of(start_from)))
+        document = with_overrides(document, [f"spec.model.initialWeights.path={weights}"])
+    return with_overrides(document, local_clients.partition_overrides(parse_job(document).spec, clients))
 
 
 def _print_outcome(console: "Console", folder: Path, outcome: "Outcome") -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from threading import Thread
 from typing import Final, ParamSpec, Protocol, TypeVar
@@ -17,6 +18,7 @@ from typing_extensions import override
 from pslgs.comparison.run_trial import Progress, run_trial
 from pslgs.comparison.store import TrialStore
 from pslgs.comparison.trial import ComparisonOptions, Trial
+from pslgs.process.signals import without_interrupts
 from pslgs.spec.job import SplitTrainingJob
 
 P = ParamSpec("P")
@@ -176,6 +178,8 @@ def process_executors(number: int) -> Iterator[list[Executor]]:
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_PRELOADED))
+    with without_interrupts():
+        forkserver.ensure_running()
     return context
 
 

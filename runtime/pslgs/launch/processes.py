@@ -3,12 +3,14 @@
 import asyncio
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pslgs.process.signals import without_interrupts
 from pslgs.spec import DataFormat, ExitCode, JobSpec
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ def start_fork_server(entry: Entry, *modules: str) -> None:
     # Server and clients take turns on the same cores, so waiting threads must not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _context.set_forkserver_preload([*_PRELOADED, entry.__module__, *modules])
-    forkserver.ensure_running()
+    with without_interrupts():
+        forkserver.ensure_running()
 
 
 def modules_to_preload(spec: JobSpec) -> list[str]:
@@ -182,6 +185,7 @@ class Child:
 def _run_command(entry: Entry, command: Sequence[str], log: str) -> None:
     """Run a command in the new process, in a new session and with its output appended to ``log``."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the fork server ignores it
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -29,6 +29,20 @@ class StoppedEarly(SystemExit):
 
 
 @contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Let the processes that are started inside the block, which must be short, ignore Ctrl-C.
+
+    A terminal sends it to all processes of a command, and one that imports its modules at that moment would
+    end with a traceback.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def stopping_early() -> Iterator[None]:
     """Raise `StoppedEarly` on SIGTERM and SIGINT inside the block, until `stop_reason` replaces the handlers.
 
