@@ -11,7 +11,7 @@ from cluster_commands.digits_job import COMPLETE, server_spec
 from manifests.jobs import body
 from pslgs.cluster.access import ClusterError
 from pslgs.cluster.connection import Connection, connect
-from pslgs.cluster.progress import current_status
+from pslgs.cluster.progress import FollowedStatus
 from pslgs.cluster.reader_pod import Volume, reading
 from pslgs.cluster.run_files import run_files
 from pslgs.cluster.training_job import read_job
@@ -54,7 +54,7 @@ def test_a_job_and_the_template_of_its_server_are_read(digits: ApiServer, namesp
     with connected(digits.kubeconfig, namespace) as access:
         job = read_job(access, "digits")
         assert (job.phase, job.has_succeeded) == ("Complete", True)
-        assert current_status(access, job)["step"] == 9
+        assert FollowedStatus(access).look(job)["step"] == 9
         assert job.server_template is not None
         assert job.server_template["containers"][0]["image"] == "example/runtime:1"
 
@@ -106,7 +106,7 @@ def test_whoever_may_only_view_sees_the_status_and_is_told_what_is_forbidden(
     )
     with connected(kubeconfig, namespace) as access:
         job = read_job(access, "digits")
-        assert current_status(access, job)["phase"] == "Complete"
+        assert FollowedStatus(access).look(job)["phase"] == "Complete"
         with (
             pytest.raises(ClusterError, match=f'pods is forbidden: User "{user}" cannot create'),
             run_files(access, job),

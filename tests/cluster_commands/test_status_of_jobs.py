@@ -8,7 +8,7 @@ import pytest
 
 from cluster_commands.digits_job import ENDED, FakeAccess, client_pods, server_pod, training_job
 from pslgs.cluster.access import ClusterError
-from pslgs.cluster.progress import current_status, read_page, written_status
+from pslgs.cluster.progress import FollowedStatus, read_page, written_status
 from pslgs.cluster.training_job import read_job
 from pslgs.launch.progress import figures, position
 from pslgs.spec import InputError
@@ -25,7 +25,7 @@ def access(tmp_path: Path) -> FakeAccess:
 def test_the_server_is_asked_while_it_runs(access: FakeAccess) -> None:
     page = Status(started=0.0, epochs=7, clients_expected=3).to_json()
     access.status_page = json.dumps(page).encode()
-    assert current_status(access, read_job(access, "digits")) == page
+    assert FollowedStatus(access).look(read_job(access, "digits")) == page
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,22 @@ def test_the_server_is_asked_while_it_runs(access: FakeAccess) -> None:
 def test_the_object_tells_where_the_server_does_not(page: bytes | None, access: FakeAccess) -> None:
     access.status_page = page
     job = read_job(access, "digits")
-    assert current_status(access, job) == written_status(job)
+    assert FollowedStatus(access).look(job) == written_status(job)
+
+
+def test_an_object_that_lags_behind_the_server_does_not_take_its_figures_back(access: FakeAccess) -> None:
+    page = Status(started=0.0, epochs=7, clients_expected=3, step=10_000, epoch=6).to_json()
+    access.status_page = json.dumps(page).encode()
+    followed = FollowedStatus(access)
+    job = read_job(access, "digits")
+    followed.look(job)
+    access.status_page = None
+    shown = followed.look(job)
+    assert (shown["step"], shown["epoch"], shown["phase"]) == (10_000, 6, job.phase)
+    access.status_page = json.dumps(page | {"step": 0}).encode()
+    assert followed.look(job)["step"] == 0, "a server that begins anew is believed"
+    access.status_page = None
+    assert followed.look(job) == written_status(job)
 
 
 def test_a_server_cannot_write_control_characters_to_the_terminal() -> None:
@@ -64,14 +79,14 @@ def test_the_object_tells_whoever_may_not_forward_ports(
 
     monkeypatch.setattr(access, "page", refuse)
     job = read_job(access, "digits")
-    assert current_status(access, job) == written_status(job)
+    assert FollowedStatus(access).look(job) == written_status(job)
 
 
 def test_a_server_that_has_ended_is_not_asked(tmp_path: Path) -> None:
     access = FakeAccess.of(tmp_path, training_job(), [server_pod(ENDED)])
     access.status_page = b"{}"
     job = read_job(access, "digits")
-    assert current_status(access, job) == written_status(job)
+    assert FollowedStatus(access).look(job) == written_status(job)
 
 
 def test_what_the_operator_writes_is_read_as_numbers() -> None:

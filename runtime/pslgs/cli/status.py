@@ -43,14 +43,14 @@ def status(  # noqa: PLR0913, PLR0917 - the options of a command
     kubeconfig: KubeconfigOption = None,
 ) -> None:
     """Show how a job on a cluster is: its phase, progress and clients, and what is wrong."""
-    from pslgs.cluster.progress import current_status
+    from pslgs.cluster.progress import FollowedStatus
     from pslgs.cluster.training_job import read_job
 
     access = access_cluster(kubeconfig, context, namespace)
     if watch:
         raise typer.Exit(_watch(access, job, output_format))
     found = read_job(access, job)
-    shown = current_status(access, found)
+    shown = FollowedStatus(access).look(found)
     if output_format is OutputFormat.JSON:
         print_json(_document(access, found, shown))
         return
@@ -62,19 +62,20 @@ def _watch(access: "Access", name: str, output_format: OutputFormat) -> ExitCode
     from rich.console import Console
 
     from pslgs.cluster.access import ClusterError
-    from pslgs.cluster.progress import current_status
+    from pslgs.cluster.progress import FollowedStatus
     from pslgs.cluster.training_job import read_job
     from pslgs.launch.progress import ProgressView
 
+    followed = FollowedStatus(access)
     job = read_job(access, name)
-    shown = current_status(access, job)
+    shown = followed.look(job)
     said: tuple[str, ...] = ()
     console = Console(highlight=False, stderr=output_format is OutputFormat.JSON)
     with ProgressView(console) as view:
         while True:
             try:
                 job = read_job(access, name)
-                shown = current_status(access, job)
+                shown = followed.look(job)
             except ClusterError as error:
                 told: tuple[str, ...] = (f"{error}; trying again",)
             else:

@@ -43,11 +43,29 @@ class _Page(TypedDict):
 
 
 _PAGE: Final = TypeAdapter(_Page)
+_FIGURES: Final = _Page.__annotations__.keys() - {"phase", "clients", "clientsExpected", "message"}
 
 
-def current_status(access: Access, job: TrainingJob) -> Mapping[str, Any]:
-    """Return the server's own status, or else what its object says."""
-    return server_status(access, job) or written_status(job)
+class FollowedStatus:
+    """The status of a job that is looked at again and again."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._answer: Mapping[str, Any] | None = None
+
+    def look(self, job: TrainingJob) -> Mapping[str, Any]:
+        """Return the server's own status, or else what its object says.
+
+        The object is written every 30 s, so the figures of the server's last answer are kept until it has
+        reached them.
+        """
+        if (answer := server_status(self._access, job)) is not None:
+            self._answer = answer
+            return answer
+        written = written_status(job)
+        if self._answer is None or self._answer["step"] <= written["step"]:
+            return written
+        return {**written, **{name: self._answer[name] for name in _FIGURES}}
 
 
 def server_status(access: Access, job: TrainingJob) -> Mapping[str, Any] | None:
