@@ -78,6 +78,7 @@ def test_a_client_lost_in_a_step_costs_one_attempt_and_the_rest_is_redrawn_witho
     made.run()
     assert len(made.of(messages.AbandonAttempt)) == 1
     assert [skipped.samples for skipped in made.of(messages.ReportSkipped)] == [{"d": 40}, {"d": 40}]
+    assert made.finished.message.endswith("steps; it ended without 1 of 4 clients: d")
     assert sum(made.used.values()) == 2 * (13 + 1)
 
 

@@ -372,7 +372,9 @@ class Coordinator:
             self._add(*self._operation.abandon(message))
 
     def _finish(self) -> None:
-        self._add(self._ending or self._progress.finish())
+        # Nobody is awaited if the training had ended before this process began.
+        absent = self.membership.absent_in_words() if self._quorum.started else ""
+        self._add(self._ending or self._progress.finish(absent))
         self._finished = True
 
     def _add(self, *effects: Effect) -> None:

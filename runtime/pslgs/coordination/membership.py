@@ -1,6 +1,6 @@
 """The clients of a job: what they hold, and which of them are connected."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from heapq import nsmallest
 from typing import TYPE_CHECKING
@@ -9,6 +9,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+NAMES_SHOWN = 10
+"""Clients that a message names; it gives the number of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +149,14 @@ class Membership:
         """Return the names of the excluded clients, in order."""
         return tuple(sorted(self._excluded))
 
-    def some_lost(self, count: int) -> list[str]:
-        """Return the first ``count`` names of the lost members, in order."""
-        return nsmallest(count, self._lost)
+    def lost_in_words(self) -> str:
+        """Name the lost members, the first `NAMES_SHOWN` of them; empty if none is lost."""
+        return _in_words(self._lost)
+
+    def absent_in_words(self) -> str:
+        """Count and name the members without an open stream, lost or excluded; empty if there are none."""
+        absent = self._lost | (self._excluded.keys() & self._members.keys())
+        return f"{len(absent)} of {len(self)} clients: {_in_words(absent)}" if absent else ""
 
     def samples(self) -> dict[str, int]:
         """Return how many training samples each member holds, lost ones included."""
@@ -182,6 +190,11 @@ class Membership:
             self._members = dict(sorted(self._members.items()))
             self._in_order = True
         return self._members
+
+
+def _in_words(names: Set[str]) -> str:
+    shown = ", ".join(nsmallest(NAMES_SHOWN, names))
+    return f"{shown} and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else shown
 
 
 def _live_samples(member: ClientInfo) -> int:

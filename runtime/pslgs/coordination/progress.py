@@ -145,13 +145,19 @@ class Progress:
         )
         return untrained
 
-    def finish(self) -> Finish:
-        """Return the end of a training all of whose epochs are done."""
+    def finish(self, absent: str) -> Finish:
+        """Return the end of a training all of whose epochs are done.
+
+        Args:
+            absent: Number and names of the clients that were not there at the end; empty if all were.
+        """
         epochs, last = self._settings.epochs, self.last_epoch
+        without = f"; it ended without {absent}" if absent else ""
         if last == epochs:
-            return Finish(ExitCode.FINISHED, f"trained {epochs} epochs, {self.step} steps")
+            trained = "1 epoch" if epochs == 1 else f"{epochs} epochs"
+            return Finish(ExitCode.FINISHED, f"trained {trained}, {self.step} steps{without}")
         why = self.best.why_it_ends(self._settings.comparison)
-        stopped = f"stopped early after epoch {last} of {epochs}, {self.step} steps: {why}"
+        stopped = f"stopped early after epoch {last} of {epochs}, {self.step} steps: {why}{without}"
         return Finish(ExitCode.FINISHED, stopped, early=True)
 
     def _next_draw(self, *, just_drawn: bool) -> ScheduleDraw | None:

@@ -9,9 +9,6 @@ from pslgs.spec.errors import Violation
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.fault_tolerance import OnLostClient
 
-NAMES_SHOWN = 10
-"""Lost clients that a message names; it gives the number of the others."""
-
 
 class Missing(Enum):
     """What training needs and does not have."""
@@ -124,9 +121,5 @@ class Quorum:
         return now - self._last_join > patience
 
     def _lost(self) -> str:
-        membership = self._membership
-        if not membership.lost_count:
-            return ""
-        names = ", ".join(membership.some_lost(NAMES_SHOWN))
-        more = membership.lost_count - NAMES_SHOWN
-        return f"; lost: {names}{f' and {more} more' if more > 0 else ''}"
+        lost = self._membership.lost_in_words()
+        return f"; lost: {lost}" if lost else ""
