@@ -43,7 +43,7 @@ test-fast: $(INSTALLED) ## Run the tests that take a moment: for use while editi
 test-slowest: $(INSTALLED) ## Run all tests, and list those that take longest.
 	$(PYTEST) --durations=40 --durations-min=2 $(ARGS)
 
-cluster: $(INSTALLED) ## Build the Kubernetes and the images that tests start: root on Debian, Go, 10 minutes once.
+cluster: $(INSTALLED) ## Build the Kubernetes and the images that tests start: root on Debian, Go, 15 minutes once.
 	$(CLUSTER) build
 	$(CLUSTER) images
 
@@ -148,5 +148,5 @@ clean: ## Remove the environment, caches and build results; runs are kept.
 	find operator runtime documentation tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(INSTALLED): $(PINNED) pyproject.toml requirements/install
-	requirements/install
+	@requirements/install
 	touch $@

@@ -35,7 +35,7 @@ def test_an_unfit_python_is_refused_with_advice(script: str, advice: str, root: 
 @pytest.mark.parametrize(
     ("index", "said", "unsaid"),
     [
-        pytest.param("", "about 6 GB on disk", "come from", id="default-index"),
+        pytest.param("", "3.3 GB to download, 6 GB on disk", "come from", id="default-index"),
         pytest.param(
             "https://host.example/cpu", "come from https://host.example/cpu", "6 GB", id="own-index"
         ),
