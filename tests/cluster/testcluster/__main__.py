@@ -17,6 +17,7 @@ from cluster.testcluster import (
     baseimage,
     binaries,
     images,
+    installing,
     lifecycle,
     machine,
     network,
@@ -26,6 +27,7 @@ from cluster.testcluster.audit import AuditLog
 from cluster.testcluster.layout import BIN, MAX_INSTANCES, Instance, Node
 from cluster.testcluster.process import ClusterError, Processes
 from cluster.testcluster.sboms import write_sboms
+from cluster.testcluster.stage import Cluster
 
 NODE_ACTIONS: dict[str, Callable[[Node], None]] = {
     "on": machine.power_on,
@@ -67,6 +69,11 @@ def _load(instance: Instance, arguments: argparse.Namespace) -> None:
 
 def _app_images(_: Instance, __: argparse.Namespace) -> None:
     print(*appimages.ensure(appimages.OPERATOR, appimages.RUNTIME), sep="\n")
+
+
+def _operator(instance: Instance, _: argparse.Namespace) -> None:
+    references = appimages.ensure(appimages.OPERATOR, appimages.RUNTIME)
+    installing.install(Cluster(instance.kubeconfig, BIN / "kubectl", instance), *references)
 
 
 def _sboms(_: Instance, arguments: argparse.Namespace) -> None:
@@ -136,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     command("requests", _requests, "count the API server's requests")
     command("base-image", _base_image, "make a Debian base image with Python in buildah's store")
     command("images", _app_images, "build the project's images and put them into the store")
+    command("operator", _operator, "install the operator of this checkout, or upgrade it, with the chart")
     sboms = command("sbom", _sboms, "write the SBOMs of the project's images into a folder")
     sboms.add_argument("folder", type=Path)
     command("load", _load, "import images into the nodes").add_argument("archives", nargs="+", type=Path)

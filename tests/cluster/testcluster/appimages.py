@@ -15,6 +15,7 @@ from cluster.testcluster import baseimage
 from cluster.testcluster.buildah import buildah, tags
 from cluster.testcluster.claims import locked
 from cluster.testcluster.handover import hand_over
+from cluster.testcluster.process import say
 
 ROOT = Path(__file__).parents[3]
 _SHARED = ("requirements", "pyproject.toml", ".dockerignore")
@@ -63,6 +64,7 @@ def built(image: AppImage) -> str:
     """Build an image if it has changed; return its reference."""
     reference = image.reference()
     if reference not in tags():
+        say(f"building the image {reference}; the first time, it takes 1 to 3 minutes on two cores")
         _build(image, reference)
         _forget_others(image, reference)
     return reference

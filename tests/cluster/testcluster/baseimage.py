@@ -5,7 +5,7 @@ import shutil
 from cluster.testcluster.buildah import buildah, tags
 from cluster.testcluster.claims import locked
 from cluster.testcluster.layout import CACHE
-from cluster.testcluster.process import run
+from cluster.testcluster.process import run, say
 
 NAME = "localhost/python:3-slim"
 
@@ -14,6 +14,7 @@ def make() -> str:
     """Make the image in buildah's store unless it is there; return its name."""
     with locked("base-image"):
         if NAME not in tags():
+            say(f"making the base image {NAME} with debootstrap")
             _make()
     return NAME
 

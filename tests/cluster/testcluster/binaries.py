@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cluster.testcluster.claims import locked
 from cluster.testcluster.layout import BIN
-from cluster.testcluster.process import ClusterError, run
+from cluster.testcluster.process import ClusterError, run, say
 
 _SOURCE = Path(__file__).parents[1] / "hyperkube"
 _COMPONENTS = (
@@ -58,6 +58,7 @@ def install_packages() -> None:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise ClusterError(f"install these first: {' '.join(missing)}")
+    say(f"installing Debian packages on this machine: {' '.join(missing)}")
     apt = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq")
     run(*apt, "update")
     run(*apt, "install", "-y", "--no-install-recommends", *missing)
@@ -102,6 +103,7 @@ def _go(*arguments: str | Path) -> None:
 def _once(name: str, version: str, make: Callable[[], object]) -> None:
     """Call ``make`` unless it was done for this version."""
     if not _is_done(name, version):
+        say(f"building {name} from its Go modules, once; it takes 2 to 6 minutes on two cores")
         make()
         _stamp(name).write_text(version)
 

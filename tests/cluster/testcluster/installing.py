@@ -49,7 +49,7 @@ def cluster_with_operator(
 
 
 def install(cluster: Cluster, operator_image: str, runtime_image: str) -> None:
-    """Install the chart, and wait until the operator is available.
+    """Install the chart, or upgrade what was installed, and wait until the operator is available.
 
     Raises:
         UnavailableError: there is no Helm.
@@ -60,7 +60,9 @@ def install(cluster: Cluster, operator_image: str, runtime_image: str) -> None:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
     )
     jobs = {"serverImage": image(runtime_image), "clientImage": image(runtime_image)}
-    helm_of(cluster).change(*("install", "--wait", "--timeout=120s"), image=image(operator_image), jobs=jobs)
+    helm_of(cluster).change(
+        *("upgrade", "--install", "--wait", "--timeout=120s"), image=image(operator_image), jobs=jobs
+    )
 
 
 def uninstall(cluster: Cluster) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -120,6 +121,11 @@ def run(*command: str | Path, stdin: str | None = None, check: bool = True) -> s
     if check and done.returncode != 0:
         raise ClusterError(f"{' '.join(words)}: exit {done.returncode}\n{done.stderr.strip()}")
     return done.stdout
+
+
+def say(what: str) -> None:
+    """Tell whoever waits what takes so long."""
+    print(f"testcluster: {what}", file=sys.stderr, flush=True)
 
 
 def wait_until(holds: Callable[[], object], what: str, seconds: float) -> None:
