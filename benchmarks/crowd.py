@@ -37,8 +37,7 @@ from pslgs.telemetry.journal import read
 from pslgs.telemetry.records import StepRecord
 from pslgs.transport.v1.training_pb2 import Hello
 
-INPUTS, HIDDEN, CLASSES = 64, 128, 10
-SIZES = Sizes(parameters=4 * HIDDEN * (INPUTS + 1), row=4 * HIDDEN, label=8)
+INPUTS, CLASSES = 64, 10
 WARM_UP = 2
 """Steps that are not measured."""
 
@@ -53,16 +52,23 @@ class Crowd(NamedTuple):
         clients: Number of clients.
         batch: Size of the global batch.
         steps: Number of steps, at least.
+        hidden: Width of the layer after which the network is cut.
     """
 
     clients: int
     batch: int
     steps: int
+    hidden: int = 128
 
     @property
     def samples(self) -> int:
         """Training samples of each client."""
         return -(-self.batch * self.steps // self.clients)
+
+    @property
+    def sizes(self) -> Sizes:
+        """Sizes of what a client receives and sends."""
+        return Sizes(parameters=4 * self.hidden * (INPUTS + 1), row=4 * self.hidden, label=8)
 
 
 CROWDS = [Crowd(10, 40, 200), Crowd(100, 400, 60), Crowd(1_000, 4_000, 20), Crowd(10_000, 128, 70)]
@@ -126,9 +132,9 @@ def compare(crowd: Crowd) -> tuple[Measured, Floor]:
     """Measure a crowd, and a bare exchange of the same messages between as many clients."""
     ours = measure(crowd)
     active = round(ours.active)
-    samples = crowd.batch // active
-    down = SIZES.parameters, samples * SIZES.row
-    up = samples * (SIZES.row + SIZES.label), SIZES.parameters
+    samples, sizes = crowd.batch // active, crowd.sizes
+    down = sizes.parameters, samples * sizes.row
+    up = samples * (sizes.row + sizes.label), sizes.parameters
     return ours, bare_crowd.measure(Exchanges(crowd.clients, active, min(crowd.steps, 60), down, up))
 
 
@@ -142,7 +148,7 @@ def measure(crowd: Crowd) -> Measured:
             target=_serve, args=(crowd, outputs, identity, other)
         )
         process.start()
-        join_seconds = in_own_process(run, f"127.0.0.1:{pipe.recv()}", clients, SIZES)
+        join_seconds = in_own_process(run, f"127.0.0.1:{pipe.recv()}", clients, crowd.sizes)
         observed: Observed = pipe.recv()
         process.join()
         steps = [each for each in read(outputs / "metrics.jsonl") if isinstance(each, StepRecord)]
@@ -179,6 +185,7 @@ def _job(crowd: Crowd) -> SplitTrainingJob:
     document["spec"]["sampling"]["globalBatchSize"] = crowd.batch
     document["spec"]["epochs"] = 1
     document["spec"]["model"]["inputShape"] = [INPUTS]
+    document["spec"]["model"]["options"]["hidden"] = [crowd.hidden, 64]
     return parse_job(document)
 
 
