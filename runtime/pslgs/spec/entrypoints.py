@@ -17,8 +17,8 @@ _LIBRARIES: Final = (
     str(Path(__file__).parents[1]),
 )
 """Folders whose files are not the user's."""
-_MACHINE_ERRORS: Final = frozenset({"AcceleratorError", "OutOfMemoryError"})
-"""Names of torch's exceptions for a GPU that fails or is full, which another attempt may overcome."""
+_MACHINE_ERRORS: Final = frozenset({"AcceleratorError", "OutOfMemoryError", "ProcessLostError"})
+"""Names of exceptions for a GPU that fails or is full, or a process that ended, which may go well again."""
 _MACHINE_PROBLEMS: Final = ("CUDA error", "cuDNN error", "CUBLAS_STATUS", "DefaultCPUAllocator")
 """Words in the messages of such errors that are plain RuntimeErrors."""
 

@@ -1,8 +1,8 @@
-"""The server's model in this process, on one device."""
+"""The server's model: weights and optimizer in this process, on one device."""
 
 import math
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import torch
@@ -11,7 +11,6 @@ from typing_extensions import override
 
 from pslgs.coordination.epoch_position import ONLY_STEP, EpochPosition
 from pslgs.model_inputs import Inputs, call, converted, tensors_of
-from pslgs.sampling.randomness import Purpose, torch_seed
 from pslgs.spec.optimizer import ScheduleName
 from pslgs.splitting.split_network import SplitNetwork
 from pslgs.splitting.train_mode import set_mode
@@ -20,7 +19,6 @@ from pslgs.training.averaging import WeightAverage
 from pslgs.training.batchnorm import (
     batch_norm_statistics,
     batch_norms,
-    single_sample_explained,
     using_statistics,
 )
 from pslgs.training.dataset_check import naming_unknown_tokens
@@ -37,20 +35,35 @@ from pslgs.training.outputs import tally_outputs
 from pslgs.training.precision import computing_in
 from pslgs.training.schedule import Plateau, learning_rate
 from pslgs.training.server_model import ModelState, ServerModel, ServerStepResult
+from pslgs.training.server_passes import LocalPasses, ServerPasses
 from pslgs.training.setup import TrainingSetup
 from pslgs.training.tensors import concatenated, floating_tensors, magnitude, split_like, trainable
-from pslgs.training.torch_thread import seed_torch
 
 
 class LocalServerModel(ServerModel):
     """Both parts of the network on one device of this process.
 
+    The passes of the server part may be computed by further processes (`ServerPasses`).  They hold copies of
+    its weights and nothing else, so that what a checkpoint contains does not depend on them.
+
     Attributes:
         optimizer: Over the trainable parameters of both parts.
     """
 
-    def __init__(self, task: TrainingSetup, network: SplitNetwork, device: torch.device) -> None:
+    def __init__(
+        self,
+        task: TrainingSetup,
+        network: SplitNetwork,
+        device: torch.device,
+        passes: ServerPasses | None = None,
+    ) -> None:
         """Move ``network`` to ``device`` and train it there in place.
+
+        Args:
+            task: The definition of the training.
+            network: The network.
+            device: The device.
+            passes: Forward and backward of the server part of ``network``; None to compute them here.
 
         Raises:
             InputError: the user's loss function cannot be used.
@@ -63,6 +76,7 @@ class LocalServerModel(ServerModel):
         self._objective = task.objective
         self._label_counts: tuple[int, ...] | None = None
         self._device = device
+        self._passes = passes or LocalPasses(self._server_part, task, device)
         self._client_tensors = floating_tensors(self._client_part)
         self._client_trained = trainable(self._client_part)
         trained = [*self._client_trained, *trainable(self._server_part)]
@@ -98,24 +112,16 @@ class LocalServerModel(ServerModel):
 
     @override
     def run(self, smashed: Tensor, labels: Tensor, step: int) -> ServerStepResult:
-        part = self._server_part
-        part.train()
-        self._buffers_before = [buffer.clone() for buffer in part.buffers()]
-        seed_torch(torch_seed(self._task.seed, Purpose.SERVER_DROPOUT, step))
-        leaf = smashed.to(self._device).detach().requires_grad_()
-        received = self._task.layout.unpack(leaf)
-        with (
-            forward_pass(SERVER_PART, received),
-            single_sample_explained(part, len(leaf), f"step {step}"),
-            self._computing(),
-        ):
-            outputs = part(*received).to(leaf.dtype)
+        self._buffers_before = [buffer.clone() for buffer in self._server_part.buffers()]
+        outputs = self._passes.forward(smashed, step).requires_grad_()
         self._weight = self._objective.weight(labels)
         loss = self._objective.mean_loss(outputs, labels.to(self._device))
         with backward_pass(SERVER_PART):
             torch.autograd.backward(loss)
-        gradient = torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
-        return ServerStepResult(loss.item(), gradient.cpu())
+        gradient = torch.zeros_like(outputs) if outputs.grad is None else outputs.grad
+        result = ServerStepResult(cut_gradient=self._passes.backward(gradient).cpu(), loss=loss.item())
+        self._passes.reduce_gradients()
+        return result
 
     @override
     def apply(
@@ -134,6 +140,7 @@ class LocalServerModel(ServerModel):
             apply_step(self.optimizer, rate, spec)
             if self._average:
                 self._average.update()
+            self._passes.weights_changed()
         self._buffers_before = []
         return rate
 
@@ -160,6 +167,7 @@ class LocalServerModel(ServerModel):
             buffer.copy_(before)
         self._buffers_before = []
         self.optimizer.zero_grad(set_to_none=True)
+        self._passes.weights_changed()
 
     @override
     def smash(self, inputs: Inputs) -> Tensor:
@@ -169,10 +177,7 @@ class LocalServerModel(ServerModel):
     @torch.no_grad()
     def score(self, smashed: Tensor, labels: Tensor) -> Score:
         there = labels.to(self._device)
-        part, layout = self._evaluated.server_part, self._task.layout
-        received = layout.unpack(smashed.to(self._device))
-        with set_mode(part, training=False), forward_pass(SERVER_PART, received), self._computing():
-            outputs = part(*received).to(layout.dtype)
+        outputs = self._passes.evaluate(self._evaluated.server_part, smashed)
         weight = self._objective.weight(labels)
         loss = self._objective.mean_loss(outputs, there).item() * weight
         correct = self._objective.correct(outputs, there)
@@ -191,8 +196,14 @@ class LocalServerModel(ServerModel):
         return batch_norm_statistics(part, there)
 
     @override
-    def using_statistics(self, statistics: Sequence[Tensor]) -> AbstractContextManager[None]:
-        return using_statistics(self._evaluated.server_part, statistics)
+    @contextmanager
+    def using_statistics(self, statistics: Sequence[Tensor]) -> Iterator[None]:
+        try:
+            with using_statistics(self._evaluated.server_part, statistics):
+                self._passes.weights_changed()
+                yield
+        finally:
+            self._passes.weights_changed()
 
     @override
     def observe_evaluation(self, total: Score) -> None:
@@ -228,6 +239,7 @@ class LocalServerModel(ServerModel):
         self._plateau = Plateau(**progress.get("plateau", {}))
         if self._average:
             self._average.load_state(more["averaged"], progress["average"])
+        self._passes.weights_changed()
         if (counts := progress.get("label_counts")) is not None:
             self._label_counts = None
             self.begin([int(count) for count in counts])
@@ -247,9 +259,6 @@ class LocalServerModel(ServerModel):
             naming_unknown_tokens(inputs),
         ):
             return layout.pack(call(part, there)).to(layout.dtype)
-
-    def _computing(self) -> AbstractContextManager[object]:
-        return computing_in(self._task.precision.server, self._device)
 
 
 def _is_broken(tensor: Tensor) -> bool:
