@@ -6,7 +6,7 @@ import torch
 from pslgs.simulation.api import simulate
 from pslgs.simulation.setup import SimulationOptions
 from pslgs.spec import ExitCode, InputError
-from pslgs.training.device import choose_device, missing_gpu
+from pslgs.training.device import choose_device, missing_gpus, server_devices
 from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.setup import build_setup
 from server.fakes import INPUTS, tiny_spec
@@ -44,13 +44,46 @@ def test_a_machine_without_a_gpu_computes_on_its_cpu():
 )
 def test_what_keeps_a_job_off_its_gpu_is_said(name, built, why, monkeypatch):
     monkeypatch.setattr(torch.version, "cuda", built)
-    lack = missing_gpu(torch.device("cpu"), name, 1)
+    lack = missing_gpus([torch.device("cpu")], name, 1)
     assert lack == f"spec.server.gpus is 1, but {why}; training on the CPU"
 
 
 @pytest.mark.parametrize(("device", "gpus"), [("cpu", 0), ("cuda", 1)], ids=["asks for none", "has one"])
 def test_a_job_that_has_what_it_asks_for_hears_nothing(device, gpus):
-    assert missing_gpu(torch.device(device), "auto", gpus) is None
+    assert missing_gpus([torch.device(device)], "auto", gpus) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "gpus", "found"),
+    [
+        ("auto", 0, ["cuda"]),
+        ("auto", 1, ["cuda"]),
+        ("auto", 2, ["cuda:0", "cuda:1"]),
+        ("cuda", 4, ["cuda:0", "cuda:1", "cuda:2"]),
+        ("cuda:1", 2, ["cuda:1"]),
+        ("cpu", 2, ["cpu"]),
+    ],
+    ids=str,
+)
+def test_a_server_uses_the_first_of_three_gpus(name, gpus, found, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert server_devices(name, gpus) == tuple(map(torch.device, found))
+
+
+@pytest.mark.parametrize(
+    ("name", "devices", "gpus", "lack"),
+    [
+        ("auto", ["cuda:0", "cuda:1", "cuda:2"], 4, "torch finds 3; training on 3"),
+        ("cuda:1", ["cuda:1"], 2, "--device is cuda:1; training on 1"),
+        ("auto", ["cuda:0", "cuda:1", "cuda:2"], 3, None),
+    ],
+    ids=["too few", "one is named", "enough"],
+)
+def test_what_keeps_a_job_off_some_of_its_gpus_is_said(name, devices, gpus, lack, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    said = lack and f"spec.server.gpus is {gpus}, but {lack}"
+    assert missing_gpus(list(map(torch.device, devices)), name, gpus) == said
 
 
 @pytest.mark.cuda

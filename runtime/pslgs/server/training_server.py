@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -42,11 +44,13 @@ from pslgs.telemetry.records import WeightsRecord
 from pslgs.training.checkpoint import Checkpoint, CheckpointError, CheckpointStore
 from pslgs.training.dataset_check import check_dataset
 from pslgs.training.description import ModelDescription, describe
-from pslgs.training.device import choose_device, missing_gpu
+from pslgs.training.device import missing_gpus, server_devices
+from pslgs.training.distributed_passes import DistributedPasses
 from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.server_model import ServerModel
 from pslgs.training.setup import TrainingSetup, job_network, task_of
 from pslgs.training.torch_thread import TorchThread
+from pslgs.training.worker_processes import WorkerProcesses, start_workers
 from pslgs.transport.client_connection import RECONNECT_SECONDS
 from pslgs.transport.codec import codec_for
 
@@ -110,16 +114,21 @@ class TrainingServer:
                 self._recorder.finish(self._recorder.status.step, found.exit_code, found.message)
                 return found
             task = found
-        device = await self._torch.run(choose_device, self._options.device)
-        lack = missing_gpu(device, self._options.device, self._spec.server.gpus)
+        name, gpus = self._options.device, self._spec.server.gpus
+        devices = await self._torch.run(server_devices, name, gpus)
+        lack = missing_gpus(devices, name, gpus)
         if lack:
             self._recorder.notice(lack)
-        built = await self._torch.run(self._build, task, network, data, device)
-        if built.restored and built.restored.checkpoint is not self._checkpoint:
-            older = built.restored.checkpoint
-            self._recorder.resume_after(older.step, older.state.get("progress"))
-        async with task_group() as tasks:
-            return await self._train(tasks, built, data, startup_gate, stop)
+        async with _workers(self._torch, devices) as workers, task_group() as tasks:
+            watching = [tasks.create_task(workers.watch())] if workers else []
+            built = await self._torch.run(self._build, task, network, data, devices[0], workers)
+            if built.restored and built.restored.checkpoint is not self._checkpoint:
+                older = built.restored.checkpoint
+                self._recorder.resume_after(older.step, older.state.get("progress"))
+            finish = await self._train(tasks, built, data, startup_gate, stop)
+            for each in watching:
+                each.cancel()
+            return finish
 
     async def _load_initial_weights(self, network: SplitNetwork) -> None:
         """Load the initial weights of a training that begins; a checkpoint has all weights itself.
@@ -269,11 +278,17 @@ class TrainingServer:
         return open_evaluation_data(self._spec.data, cache=self._options.cache)
 
     def _build(
-        self, task: TrainingSetup, network: SplitNetwork, data: ClientDataset | None, device: torch.device
+        self,
+        task: TrainingSetup,
+        network: SplitNetwork,
+        data: ClientDataset | None,
+        device: torch.device,
+        workers: WorkerProcesses | None,
     ) -> _Built:
         if data is not None:
             check_dataset(task, data, EVALUATION)
-        model = LocalServerModel(task, network, device)
+        passes = DistributedPasses(workers, self._spec, task, network.server_part) if workers else None
+        model = LocalServerModel(task, network, device, passes)
         restored = None
         if self._checkpoint:
             restored = run_checkpoint.restore(
@@ -319,6 +334,22 @@ class TrainingServer:
             return None
 
         return save
+
+
+@asynccontextmanager
+async def _workers(
+    thread: TorchThread, devices: Sequence[torch.device]
+) -> AsyncIterator[WorkerProcesses | None]:
+    """Provide the processes of all devices but the first; None for a single device."""
+    if len(devices) == 1:
+        yield None
+        return
+    workers = await thread.run(start_workers, devices)
+    try:
+        yield workers
+    finally:
+        workers.stop()  # the torch thread may be waiting for one of them
+        await thread.run(workers.close)
 
 
 async def _tick(driver: CoordinatorDriver, startup_gate: StartupGate) -> None:

@@ -1,6 +1,7 @@
-"""The device on which a process computes the network."""
+"""The devices on which the network is computed."""
 
 import os
+from collections.abc import Sequence
 
 import torch
 
@@ -32,18 +33,41 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def missing_gpu(device: torch.device, name: str, gpus: int) -> str | None:
-    """Say why a job that asks for GPUs trains on the CPU; None if it does not, or asks for none.
+def server_devices(name: str, gpus: int) -> tuple[torch.device, ...]:
+    """Return the devices of a server, at least one: the first GPUs, as many as a job asks for and there are.
+
+    A single device is chosen as by `choose_device`, and so is one that is named by its number.
 
     Args:
-        device: What `choose_device` returned.
+        name: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        gpus: ``spec.server.gpus``.
+
+    Raises:
+        InputError: there is no such device on this machine.
+    """
+    device = choose_device(name)
+    if device.type == "cpu" or ":" in name or gpus <= 1:
+        return (device,)
+    found = min(gpus, torch.cuda.device_count())
+    return tuple(torch.device("cuda", index) for index in range(found))
+
+
+def missing_gpus(devices: Sequence[torch.device], name: str, gpus: int) -> str | None:
+    """Say why a job trains on fewer GPUs than it asks for; None if it does not.
+
+    Args:
+        devices: What `server_devices` returned.
         name: The name that it was given.
         gpus: ``spec.server.gpus``.
     """
-    if not gpus or device.type != "cpu":
+    on_cpu = devices[0].type == "cpu"
+    if gpus <= (0 if on_cpu else len(devices)):
         return None
-    why = f"{OPTION} is {name}" if name != "auto" else _why_no_cuda()
-    return f"spec.server.gpus is {gpus}, but {why}; training on the CPU"
+    if name not in {"auto", "cuda"}:
+        why = f"{OPTION} is {name}"
+    else:
+        why = _why_no_cuda() if on_cpu else f"torch finds {torch.cuda.device_count()}"
+    return f"spec.server.gpus is {gpus}, but {why}; training on {'the CPU' if on_cpu else len(devices)}"
 
 
 def _check_cuda(name: str, index: int) -> None:

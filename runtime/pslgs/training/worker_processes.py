@@ -1,6 +1,7 @@
 """The further processes of the server part: start, end, and why one of them ended."""
 
 import asyncio
+import atexit
 import multiprocessing
 import signal
 import threading
@@ -174,6 +175,7 @@ class WorkerProcesses:
     def close(self) -> None:
         """End the processes and forget them; called in the thread that started them."""
         self.stop()
+        atexit.unregister(self.stop)
         for worker in self._workers:
             worker.process.join()
             worker.connection.close()
@@ -196,6 +198,7 @@ def start_workers(devices: Sequence[torch.device]) -> WorkerProcesses:
     first, *others = (Group(rank, len(devices), str(each), store) for rank, each in enumerate(devices))
     threads = max(1, torch.get_num_threads() // len(devices))
     workers = WorkerProcesses(devices, [_start(group, threads) for group in others], folder)
+    atexit.register(workers.stop)  # multiprocessing would wait for them at the end of this process
     try:
         workers.join(first)
     except BaseException:
