@@ -250,3 +250,18 @@ def test_a_larger_global_batch_is_in_the_memory_of_the_server(planned: Planned) 
     small, large = (planned(sampling={"globalBatchSize": size}).own_cut for size in (80, 160))
     of_sample = 2 * small.smashed_bytes + 4 * (32 + 16)
     assert large.server_bytes - small.server_bytes == 80 * of_sample
+
+
+@pytest.mark.slow
+def test_several_gpus_divide_activations_and_time_of_the_server_part(planned: Planned) -> None:
+    one, four = (planned(sampling={"globalBatchSize": 80}, server={"gpus": gpus}) for gpus in (1, 4))
+    assert four.own_cut.step.server == pytest.approx(one.own_cut.step.server / 4)
+    assert one.own_cut.server_bytes - four.own_cut.server_bytes == 60 * 4 * (32 + 16)
+    assert (one.server_gpus, four.server_gpus, four.advice) == (1, 4, ())
+
+
+def test_a_global_batch_with_fewer_samples_than_gpus_is_pointed_out(planned: Planned) -> None:
+    few, one = (planned(sampling={"globalBatchSize": 10}, server={"gpus": gpus}) for gpus in (16, 1))
+    [advice] = [each for each in few.advice if each.path == "spec.server.gpus"]
+    assert advice.text.startswith("is 16, but a global batch has 10 samples")
+    assert few.own_cut.step == one.own_cut.step

@@ -26,7 +26,10 @@ def plan(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = None,
     server_flops: Annotated[
         str | None,
-        typer.Option(help="Speed of the server in FLOP/s, e.g. 2T; default: measured on this machine."),
+        typer.Option(
+            help="Speed of the server in FLOP/s, of one GPU if it has several, e.g. 2T; default: measured on "
+            "this machine."
+        ),
     ] = None,
     dataset_sizes: Annotated[
         str | None,

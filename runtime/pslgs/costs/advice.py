@@ -129,6 +129,15 @@ def _memory(_: JobSpec, __: DataDistribution, plan: Plan) -> Iterator[Advice]:
         )
 
 
+def _gpus(spec: JobSpec, _: DataDistribution, plan: Plan) -> Iterator[Advice]:
+    if plan.global_batch_size < plan.server_gpus:
+        yield Advice(
+            "spec.server.gpus",
+            f"is {spec.server.gpus}, but a global batch has {plan.global_batch_size} samples; a batch with "
+            "fewer samples than GPUs is computed by the first of them.",
+        )
+
+
 def _quorum(spec: JobSpec, _: DataDistribution, plan: Plan) -> Iterator[Advice]:
     quorum = spec.fault_tolerance.quorum(plan.clients)
     if quorum > plan.clients:
@@ -162,6 +171,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     _wire,
     _timeout,
     _memory,
+    _gpus,
     _quorum,
     _duration,
 )

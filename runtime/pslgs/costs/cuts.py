@@ -172,7 +172,8 @@ def server_memory(profile: NetworkProfile, costing: Costing) -> int:
 
     They are those of Python and torch, of the parameters and their averages, of the gradients, their sums
     over several global batches and the state of the optimizer, of the client gradients that were received, of
-    the smashed data with their gradient, and of what the server part saves for its backward pass.
+    the smashed data with their gradient, and of what the server part saves for its backward pass.  Of several
+    GPUs it is the first, which needs most: the others have parameters, gradients and their own samples only.
     """
     strategy, smashed = costing.strategy, profile.smashed
     parameters = profile.client_parameters + profile.server_parameters
@@ -182,8 +183,9 @@ def server_memory(profile: NetworkProfile, costing: Costing) -> int:
     elements = (1 + costing.averages) * parameters + copies_of_gradients * gradients
     elements += math.ceil(strategy.active_clients) * profile.client_gradients
     samples = math.ceil(strategy.batch_size)
-    of_sample = 2 * smashed.bytes_per_sample + profile.server_activation_bytes
-    return PROCESS_BYTES + elements * smashed.dtype.itemsize + samples * of_sample
+    computed = math.ceil(costing.conditions.samples_at_a_gpu(samples))
+    of_samples = 2 * samples * smashed.bytes_per_sample + computed * profile.server_activation_bytes
+    return PROCESS_BYTES + elements * smashed.dtype.itemsize + of_samples
 
 
 def states_of(optimizer: OptimizerSpec) -> int:

@@ -136,7 +136,8 @@ class Environment:
         link: Link of each client.
         client_memory: Memory of a client in bytes; None if unknown.
         client_flops: Floating-point operations per second of a client; None to measure this machine.
-        server_flops: Floating-point operations per second of the server; None to measure this machine.
+        server_flops: Floating-point operations per second of the server, of one GPU if it has several; None
+            to measure this machine.
         dataset_sizes: Samples of each client, or one number; takes precedence over the data.
         clients: Number of clients, if neither data nor a partition nor sizes determine it.
         all_cuts: Whether to compare cuts after all layers instead of about a dozen.

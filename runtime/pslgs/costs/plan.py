@@ -103,7 +103,7 @@ def _conditions(
             planned.network, planned.task.input_shape, flops, samples, clock, planned.task.input_dtype
         )
         client, server = client or measured, server or measured
-    return Conditions(environment.link, client, server)
+    return Conditions(environment.link, client, server, max(1, planned.spec.server.gpus))
 
 
 def _cuts(planned: PlannedJob, *, all_cuts: bool) -> list[Candidate]:
@@ -159,6 +159,7 @@ def _plan(job: SplitTrainingJob, environment: Environment, findings: _Findings) 
         compression=spec.transport.compression,
         client_flops=conditions.client_flops,
         server_flops=conditions.server_flops,
+        server_gpus=conditions.server_gpus,
         client_speed_measured=environment.client_flops is None,
         server_speed_measured=environment.server_flops is None,
         client_memory=environment.client_memory,

@@ -53,9 +53,10 @@ def _circumstances(plan: Plan) -> Iterable[str]:
         f"a client's link: {bandwidth(plan.bandwidth)}, {seconds(plan.latency)} one way; "
         f"compression {plan.compression}"
     )
+    server = f"the server {plan.server_gpus} ×" if plan.server_gpus > 1 else "the server"
     speeds = {
         "a client computes": (plan.client_flops, plan.client_speed_measured),
-        "the server": (plan.server_flops, plan.server_speed_measured),
+        server: (plan.server_flops, plan.server_speed_measured),
     }
     yield ", ".join(
         f"{who} {flops(rate)} ({'measured on this machine' if measured else 'given'})"

@@ -90,7 +90,8 @@ class Plan:
         latency: Latency of a client's link, one way, in seconds.
         compression: Compression of smashed data and cut gradients.
         client_flops: Floating-point operations per second of a client.
-        server_flops: Floating-point operations per second of the server.
+        server_flops: Floating-point operations per second of the server, of one GPU if it has several.
+        server_gpus: Number of devices that compute the server part.
         client_speed_measured: Whether the client's speed was measured on this machine instead of given.
         server_speed_measured: Whether the server's speed was measured on this machine instead of given.
         client_memory: Memory of a client in bytes; None if unknown.
@@ -120,6 +121,7 @@ class Plan:
     compression: str
     client_flops: float
     server_flops: float
+    server_gpus: int
     client_speed_measured: bool
     server_speed_measured: bool
     client_memory: int | None

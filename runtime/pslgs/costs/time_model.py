@@ -9,7 +9,8 @@ P, U, D and G are client k's transfers of the client part's parameters, of smash
 cut gradient and of the client gradient.  F and B are its forward and backward of the local batch, and S is
 the forward and backward of the server part for the global batch.  ∥ means that a client computes and
 transfers at the same time, slice by slice (`overlapped`).  The server's own link is no bottleneck, and
-loading samples, summing gradients, the optimizer's step, checkpoints and messages as such take no time.
+loading samples, summing gradients, the optimizer's step, checkpoints and messages as such take no time, nor
+does what the GPUs of a server exchange.
 """
 
 from collections.abc import Mapping
@@ -164,12 +165,18 @@ class Conditions:
     Attributes:
         link: Link of each client.
         client_flops: Floating-point operations per second of a client.
-        server_flops: Floating-point operations per second of the server.
+        server_flops: Floating-point operations per second of the server, of one GPU if it has several.
+        server_gpus: Number of devices that compute the server part, each a part of the samples.
     """
 
     link: Link
     client_flops: float
     server_flops: float
+    server_gpus: int = 1
+
+    def samples_at_a_gpu(self, batch: float) -> float:
+        """Return the samples of a global batch that one device computes; too few are not divided."""
+        return batch / self.server_gpus if batch >= self.server_gpus else batch
 
 
 def step_time(
@@ -186,7 +193,8 @@ def step_time(
     """
     forward = local_batch * profile.client_flops / conditions.client_flops
     backward = BACKWARD * forward
-    server = batch * (1 + BACKWARD) * profile.server_flops / conditions.server_flops
+    at_a_gpu = conditions.samples_at_a_gpu(batch)
+    server = at_a_gpu * (1 + BACKWARD) * profile.server_flops / conditions.server_flops
     client = client_time(conditions.link, traffic, local_batch, forward, backward)
     return StepTime(
         parameters=client.parameters,

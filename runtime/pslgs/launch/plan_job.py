@@ -37,7 +37,8 @@ def plan(  # noqa: PLR0913 - what a notebook or the command line may want to cha
         latency: One-way latency of a client's link.
         client_memory: Memory of a client, such as ``2GiB``; None if unknown.
         client_flops: Speed of a client in FLOP/s, such as ``50G``; None to measure this machine.
-        server_flops: Speed of the server in FLOP/s; None to measure this machine.
+        server_flops: Speed of the server in FLOP/s, of one GPU if it has several; None to measure this
+            machine.
         dataset_sizes: Number of samples of each client, such as ``1000,2000``, or a single number; the job's
             data are not read then.
         all_cuts: Whether to compare cuts after all layers instead of about a dozen.
