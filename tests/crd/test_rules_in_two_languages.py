@@ -137,7 +137,8 @@ VALUES = {
     "spec.checkpoint.storage": ["{}", "{size: 1Gi}", "{claimName: a}", "{size: 1Gi, claimName: a}"],
     "spec.server": [
         "{gpus: 1}",
-        "{gpus: 2}",
+        "{gpus: 16}",
+        "{gpus: 17}",
         "{gpuResource: nvidia.com/mig-1g.5gb}",
         "{gpuResource: gpu}",
         "{gpuResource: a.b/}",

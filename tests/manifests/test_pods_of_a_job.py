@@ -18,6 +18,7 @@ from pslgs_operator.settings import CLIENT_RESOURCES, POD_SECURITY_CONTEXT, SERV
 from pslgs_operator.training_job import TrainingJob
 
 SETTINGS = Settings(server_image="gpu:1", client_image="edge:1", image_pull_secrets=("pull",))
+SHARED_MEMORY = "/dev/shm"  # noqa: S108
 WITH_TLS = job(checkpoint={"storage": {"size": "1Gi"}}, server={"gpus": 1})
 WITHOUT = job(transport={"tls": "Disabled"}, data=partition(4))
 
@@ -194,6 +195,19 @@ class TestTheServer:
         child = server(job(server={"gpus": 1, "gpuResource": resource}))
         assert container(child)["resources"]["limits"] == {resource: 1}
         assert "--device=cpu" not in container(child)["args"]
+
+    def test_has_shared_memory_for_the_exchange_between_gpus(self):
+        one, several = (server(job(server={"gpus": number})) for number in (1, 4))
+        assert container(several)["resources"]["limits"] == {"nvidia.com/gpu": 4}
+        mounts = {each["mountPath"]: each["name"] for each in container(several)["volumeMounts"]}
+        volumes = {each["name"]: each for each in spec(several)["volumes"]}
+        assert volumes[mounts[SHARED_MEMORY]]["emptyDir"] == {"medium": "Memory", "sizeLimit": "1Gi"}
+        assert SHARED_MEMORY not in {each["mountPath"] for each in container(one)["volumeMounts"]}
+
+    def test_lets_the_template_mount_other_shared_memory(self):
+        own = {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "4Gi"}}
+        child = server(job(server={"gpus": 4, "template": {"spec": {"volumes": [own]}}}))
+        assert [each for each in spec(child)["volumes"] if each["name"] == "shared-memory"] == [own]
 
     def test_trains_on_its_cpu_without_them(self):
         assert "limits" not in container(server(job()))["resources"]

@@ -372,10 +372,10 @@ CHOICES = [
 
 TOGETHER = [
     Bad(
-        "more GPUs than are used",
-        ["spec.server.gpus=4"],
+        "more GPUs than a node has",
+        ["spec.server.gpus=17"],
         "spec.server.gpus",
-        "is 4, but a server uses one GPU; give 1, or 0 for the CPU",
+        "is 17, but a server uses GPUs of one node; give at most 16",
     ),
     *(
         Bad(

@@ -22,7 +22,7 @@ from pslgs.spec import (
     StorageSpec,
 )
 from pslgs.spec.base import SpecModel
-from pslgs.spec.deployment import KUBERNETES_RESOURCES, QUOTA_PREFIX, USED_GPUS
+from pslgs.spec.deployment import KUBERNETES_RESOURCES, MAX_GPUS, QUOTA_PREFIX
 from pslgs.spec.job import MAX_NAME_LENGTH
 from pslgs.spec.labels import RESERVED_PREFIX
 from pslgs.spec.loss import LOSSES_WITH_OPTION, NOT_SMOOTHED, WEIGHTED_TWICE, LabelKind, Loss
@@ -184,8 +184,8 @@ RULES: Final[Mapping[type[SpecModel], tuple[Rule, ...]]] = MappingProxyType(
         ServerSpec: (
             Rule(
                 "gpus",
-                f"self.gpus <= {USED_GPUS}",
-                "is «self.gpus», but a server uses one GPU; give 1, or 0 for the CPU",
+                f"self.gpus <= {MAX_GPUS}",
+                f"is «self.gpus», but a server uses GPUs of one node; give at most {MAX_GPUS}",
             ),
             Rule(
                 "gpuResource",

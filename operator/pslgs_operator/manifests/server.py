@@ -27,6 +27,9 @@ FOR_GOOD = frozenset(
 """Exit codes after which another attempt would end alike."""
 
 _GRACE_SECONDS = 60  # for a checkpoint on a slow volume
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where the kernel keeps it
+# GPUs may exchange tensors by it, and a container has 64 MiB otherwise.  What is used counts as its memory.
+_SHARED_MEMORY_VOLUME = {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}}
 _PREFERENCE = 100
 """Weight of nodes that hold no data, the highest that the scheduler knows."""
 
@@ -88,7 +91,10 @@ def _part(job: TrainingJob, clients: int, settings: Settings) -> Part:
             ],
             "readinessProbe": probe("/readyz", periodSeconds=5, failureThreshold=3),
         },
-        volumes={names.RUNS_FOLDER: {"name": "run", **_state_volume(job.claim_name)}},
+        volumes={
+            names.RUNS_FOLDER: {"name": "run", **_state_volume(job.claim_name)},
+            **({_SHARED_MEMORY: _SHARED_MEMORY_VOLUME} if job.spec.server.gpus > 1 else {}),
+        },
     )
 
 

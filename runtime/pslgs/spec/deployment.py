@@ -94,7 +94,8 @@ class PodTemplate(SpecModel):
     spec: Mapping[str, Any] = Field(default={}, description="Spec of the pod, as in a pod template.")
 
 
-USED_GPUS = 1
+MAX_GPUS = 16
+"""GPUs of the largest nodes; a server does not reach beyond its node."""
 KUBERNETES_RESOURCES = "kubernetes.io/"
 """Part of the names that Kubernetes keeps for its own resources; they are not extended resources."""
 QUOTA_PREFIX = "requests."
@@ -106,8 +107,9 @@ class ServerSpec(SpecModel):
 
     gpus: CountOrZero = Field(
         default=0,
-        description="Number of GPUs requested for the server, at most 1. With 0, it trains on the CPU, "
-        "unless its template requests an extended resource or a resource claim.",
+        description="Number of GPUs of one node that are requested for the server. With more than 1, each "
+        "computes the server part for a part of every global batch, in a process of its own. With 0, the "
+        "server trains on the CPU, unless its template requests an extended resource or a resource claim.",
     )
     gpu_resource: ResourceName = Field(
         default="nvidia.com/gpu",
@@ -125,9 +127,11 @@ class ServerSpec(SpecModel):
     )
 
     def rules(self) -> Iterator[Violation]:
-        """Refuse more GPUs than are used, and names that are not those of extended resources."""
-        if self.gpus > USED_GPUS:
-            yield Violation("gpus", f"is {self.gpus}, but a server uses one GPU; give 1, or 0 for the CPU")
+        """Refuse more GPUs than a node has, and names that are not those of extended resources."""
+        if self.gpus > MAX_GPUS:
+            yield Violation(
+                "gpus", f"is {self.gpus}, but a server uses GPUs of one node; give at most {MAX_GPUS}"
+            )
         if KUBERNETES_RESOURCES in self.gpu_resource or self.gpu_resource.startswith(QUOTA_PREFIX):
             yield Violation(
                 "gpuResource",
