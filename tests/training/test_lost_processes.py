@@ -4,12 +4,14 @@ import multiprocessing
 import os
 import select
 import signal
+from datetime import timedelta
 
 import pytest
 import torch
 
 from exactness import small_job
 from pslgs.spec import InputError
+from pslgs.training import collectives, worker_processes
 from pslgs.training.collectives import ProcessLostError
 from pslgs.training.worker_processes import start_workers
 from training.server_parts import POISON
@@ -32,7 +34,7 @@ async def test_a_killed_process_is_noticed_and_named(two):
     batch.train(model)
     [child] = multiprocessing.active_children()
     os.kill(child.pid, signal.SIGKILL)
-    words = "process 1 of the server part, on cpu, was killed by SIGKILL, perhaps for lack of memory"
+    words = r"process 1 of the server part, on cpu, was killed by SIGKILL, perhaps for lack of memory"
     with pytest.raises(ProcessLostError, match=words):
         await two.watch()
     with pytest.raises(ProcessLostError, match=words):
@@ -46,6 +48,20 @@ def test_a_process_that_is_killed_in_a_step_is_no_error_of_the_model(two):
     batch.smashed[-1] = 2 * POISON
     with pytest.raises(ProcessLostError, match="process 1 of the server part, on cpu, was killed by SIGKILL"):
         batch.train(model)
+
+
+def test_a_process_that_stands_still_is_given_up(monkeypatch):
+    monkeypatch.setattr(collectives, "TIMEOUT", timedelta(seconds=10))  # within which the processes must meet
+    monkeypatch.setattr(worker_processes, "_EXPLAINED_SECONDS", 0.1)
+    workers = start_workers([CPU] * 2)
+    try:
+        model = model_of(small_job.job_spec(), workers)
+        [child] = multiprocessing.active_children()
+        os.kill(child.pid, signal.SIGSTOP)
+        with pytest.raises(ProcessLostError, match=r"of the server part lost touch: .*Timed out"):
+            Batch(model, 9).train(model)
+    finally:
+        workers.close()
 
 
 @pytest.mark.parametrize("row", [0, -1], ids=["in the first process", "in another process"])
