@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 from collections import OrderedDict
 
 import torch
@@ -89,3 +90,18 @@ class Fatal(nn.Module):
 
 def fatal() -> nn.Module:
     return behind_a_cut(Fatal(), nn.BatchNorm1d(4))
+
+
+class Orphaned(nn.Module):
+    """In a process that a started process has started, kills that one, and waits for ever."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        parent = multiprocessing.parent_process()
+        if parent is not None and parent.name != "MainProcess":
+            os.kill(parent.pid, signal.SIGKILL)
+            threading.Event().wait()
+        return x
+
+
+def orphaned() -> nn.Module:
+    return behind_a_cut(Orphaned())

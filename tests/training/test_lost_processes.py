@@ -82,22 +82,24 @@ def test_a_buffer_that_each_process_would_have_for_itself_is_refused(two):
         Batch(model, 9).train(model)
 
 
-def _start_and_wait(connection) -> None:
-    """Start workers in a process that is to be killed."""
+def _train(connection) -> None:
+    """Train in a process that is killed meanwhile by its worker."""
     workers = start_workers([CPU] * 2)
     connection.send([child.pid for child in multiprocessing.active_children()])
     connection.recv()
-    workers.close()
+    model = model_of(part_spec("orphaned"), workers)
+    Batch(model, 9).train(model)
 
 
-def test_processes_end_with_the_first_one_however_it_ends():
+def test_processes_end_with_the_first_one_whatever_they_do():
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    first = context.Process(target=_start_and_wait, args=(there,))
+    first = context.Process(target=_train, args=(there,))
     first.start()
     [worker] = map(os.pidfd_open, here.recv())
-    first.kill()
+    here.send("go on")
     first.join()
+    assert first.exitcode == -signal.SIGKILL
     assert select.select([worker], [], [], 60) == ([worker], [], [])
     os.close(worker)
 

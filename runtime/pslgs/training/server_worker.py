@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import NoReturn
@@ -124,7 +125,8 @@ def run_worker(group: Group, threads: int, connection: Connection) -> NoReturn:
         details = " ".join(str(error).split())
         bad_input = error if isinstance(error, InputError) else None
         is_consequence = isinstance(error, ProcessLostError)
-        connection.send(Failure(f"{type(error).__name__}: {details}", bad_input, is_consequence))
+        with suppress(OSError):  # the first process has ended, and nobody wants to know
+            connection.send(Failure(f"{type(error).__name__}: {details}", bad_input, is_consequence))
         _end(1)
     _end(0)
 
