@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -121,3 +122,27 @@ def test_federated_averaging_refuses_options_that_it_does_not_have(field, spec):
 def test_federated_averaging_has_no_schedule_to_look_at():
     with pytest.raises(InputError, match="has no schedule"):
         simulate(job(), strategy="FederatedAveraging", schedule_only=True)
+
+
+def test_centralized_combines_the_data_of_clients_that_have_their_own(tmp_path):
+    """Each sample is trained once in an epoch, and evaluated, as if one client had the files of all."""
+    rng = np.random.default_rng(0)
+    for site, samples in (("mitte", 30), ("nord", 50), ("all", 80)):
+        (tmp_path / site).mkdir()
+        x, y = rng.normal(size=(samples, 64)).astype(np.float32), rng.integers(0, 10, samples)
+        np.savez(tmp_path / site / "data.npz", x=x, y=y)
+    parts = [np.load(tmp_path / site / "data.npz") for site in ("mitte", "nord")]
+    np.savez(
+        tmp_path / "all/data.npz", **{key: np.concatenate([each[key] for each in parts]) for key in "xy"}
+    )
+    source = {"format": "NumPy", "path": str(tmp_path / "{client}/data.npz")}
+    own = job(data={"train": source, "evaluation": source | {"at": "Clients"}, "standardize": "PerFeature"})
+    pooled, one = (
+        simulate(own, strategy="Centralized", options=SimulationOptions(client_ids=names))
+        for names in (["mitte", "nord"], ["all"])
+    )
+    assert pooled.dataset_sizes == {"client-0": 80}
+    assert pooled.evaluations[-1].samples == 80
+    assert pooled.label_counts.tolist() == one.label_counts.tolist()
+    for name, tensor in pooled.model.items():
+        torch.testing.assert_close(tensor, one.model[name])

@@ -66,6 +66,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
 
     from pslgs.launch.data_notes import limited, site_notes
     from pslgs.launch.local_clients import local_clients, local_sites
+    from pslgs.sampling.partition import share_names
     from pslgs.sampling.registry import strategy_named
     from pslgs.simulation.job_variants import job_variant
     from pslgs.simulation.setup import Simulation, SimulationOptions, parse_mix
@@ -90,7 +91,9 @@ def simulate(  # noqa: PLR0913, PLR0917 - the options of a command
     for line in limited([*site_notes(local_sites(variant.spec))]):
         console.print(line, soft_wrap=True, markup=False)
     run = _draw_schedule if schedule_only else _train
-    result = run(console, Simulation(variant, chosen, options), output, names)
+    result = run(
+        console, Simulation(variant, chosen, options), output, share_names(1) if chosen.pools_data else names
+    )
     figures = summary(result)
     if output_format is OutputFormat.JSON:
         print_json(figures)
@@ -103,10 +106,11 @@ def _draw_schedule(
     console: "Console", simulation: "Simulation", output: Path | None, clients: Sequence[str]
 ) -> "SimulationResult":
     """Draw the schedule; write a table of its steps if there is an output folder."""
+    from pslgs.reporting.formatting import count
     from pslgs.simulation.api import run_simulation
     from pslgs.simulation.summary import write_table
 
-    with console.status(f"Drawing the batches of {len(clients)} clients"):
+    with console.status(f"Drawing the batches of {count(len(clients), 'client')}"):
         result = run_simulation(simulation, lambda _record, _steps: None)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
@@ -122,12 +126,13 @@ def _train(
     from pslgs.launch.progress import ProgressView
     from pslgs.launch.run_folder import choose_folder
     from pslgs.launch.simulate_job import simulate_in_folder
+    from pslgs.reporting.formatting import count
     from pslgs.reporting.page import write_report_of_ended_run
     from pslgs.training.torch_thread import configure_torch
 
     configure_torch(available_cores())
     folder = choose_folder(f"{simulation.job.metadata.name}-simulated", output, resume=False)
-    console.print(f"{len(clients)} virtual clients; run folder {folder}", soft_wrap=True)
+    console.print(f"{count(len(clients), 'virtual client')}; run folder {folder}", soft_wrap=True)
     with ProgressView(console) as view:
         result = simulate_in_folder(simulation, folder, clients, view)
     if problem := write_report_of_ended_run(folder):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from pslgs.coordination.feature_moments import FeatureScale
 from pslgs.data.input_scaling import InputScaling
 from pslgs.data.label_space import ClassNames, renumbered
 from pslgs.data.left_out import LeftOut
-from pslgs.data.source import Labels, Source
+from pslgs.data.source import Labels, PooledSource, Source
 from pslgs.data.thread_random import ThreadGenerator
 from pslgs.data.transforms import SamplePipeline
 from pslgs.model_inputs import Inputs, InputShape, elements, shape_of, tensors_of, zeros
@@ -114,6 +114,30 @@ class ClientDataset:
         self._scaling: InputScaling | None = None
         self.input_shape = self._shape_of(int(index[0]) if len(index) else 0)
         self._values = elements(self.input_shape)
+
+    @classmethod
+    def pooled(cls, datasets: "Sequence[ClientDataset]", client_id: str) -> "ClientDataset":
+        """Return the dataset of a client that holds the samples of several clients, in their order.
+
+        Args:
+            datasets: Training or evaluation data of the same job, each of which fits its model and loss.
+            client_id: Id of the client.
+        """
+        first = datasets[0]
+        source = PooledSource(
+            [(each._source, each._index) for each in datasets],
+            [each.labels for each in datasets],
+            next((each.class_names for each in datasets if each.class_names), None),
+        )
+        pooled = cls(
+            source,
+            np.arange(len(source)),
+            first._pipeline,
+            replace(first._owner, client_id=client_id, place=""),
+            [left_out for each in datasets for left_out in each.left_out],
+        )
+        pooled.has_declared_classes = first.has_declared_classes
+        return pooled
 
     @property
     def samples(self) -> int:

@@ -64,6 +64,49 @@ class Source(Protocol):
         ...
 
 
+class PooledSource:
+    """The samples of several sources, one after the other.
+
+    Attributes:
+        labels: The label of each sample.
+        class_names: The name of each class, or None where they are unknown.
+        has_text_labels: See `Source`.
+        left_out: What the sources leave out.
+        is_thread_safe: Whether all sources are.
+        is_in_memory: Whether all sources are.
+
+    Args:
+        parts: Sources, and the indices of the samples that are taken of each; shape (samples,).
+        labels: The label of each sample that is taken, for each source.
+        class_names: The names of the classes that these labels number.
+    """
+
+    def __init__(
+        self,
+        parts: "Sequence[tuple[Source, NDArray[np.int64]]]",
+        labels: Sequence[NDArray[Any]],
+        class_names: tuple[str, ...] | None,
+    ) -> None:
+        self._parts = parts
+        self._starts = np.cumsum([0, *(len(index) for _, index in parts)])
+        self.labels: Labels = np.concatenate(labels)
+        self.class_names = class_names
+        sources = [source for source, _ in parts]
+        self.has_text_labels = any(each.has_text_labels for each in sources)
+        self.left_out = tuple(left_out for each in sources for left_out in each.left_out)
+        self.is_thread_safe = all(each.is_thread_safe for each in sources)
+        self.is_in_memory = all(each.is_in_memory for each in sources)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def load(self, index: int) -> Inputs:
+        """Decode one sample; see `Source.load`."""
+        part = int(np.searchsorted(self._starts, index, side="right")) - 1
+        source, chosen = self._parts[part]
+        return source.load(int(chosen[index - self._starts[part]]))
+
+
 Labels = NDArray[np.int64] | NDArray[np.float32]
 """Numbers of shape (samples,) or (samples, targets): int64 if they were stored as integers, booleans or text.
 

@@ -68,7 +68,11 @@ def run_simulation(
     """
     spec, options = simulation.job.spec, simulation.options
     setup = build_simulation_setup(
-        spec, options.client_ids, options.cache.expanduser(), evaluated=not options.schedule_only
+        spec,
+        options.client_ids,
+        options.cache.expanduser(),
+        evaluated=not options.schedule_only,
+        pooled=simulation.strategy.pools_data,
     )
     if setup.initial_weights is not None:
         watch(WeightsRecord(time.time(), 0, str(setup.initial_weights)), 0)

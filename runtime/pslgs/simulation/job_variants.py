@@ -48,7 +48,8 @@ def job_variant(
 ) -> SplitTrainingJob:
     """Return the job with some settings replaced; None keeps the job's own.
 
-    A strategy that pools data becomes a partition with a single client.  Other baselines leave the manifest's
+    A strategy that pools data becomes Global with a single client.  Its partition has a single part; where
+    each client has data of its own, the simulation combines them.  Other baselines leave the manifest's
     strategy unchanged, because a manifest cannot name them.
 
     Raises:
@@ -61,6 +62,7 @@ def job_variant(
         overrides.append(f"spec.sampling.strategy={strategy.name}")
     if strategy is not None and strategy.pools_data:
         overrides += ["spec.sampling.strategy=Global", "spec.faultTolerance.minAvailableClients=1"]
+    if strategy is not None and strategy.pools_data and not job.spec.data.train.is_per_client:
         overrides += _partition(job, 1, Skew.IID)
     elif clients is not None or skew is not None:
         overrides += _partition(job, clients, skew)
@@ -75,8 +77,8 @@ def _partition(job: SplitTrainingJob, clients: int | None, skew: Skew | None) ->
     if field := job.spec.data.train.per_client_field:
         raise InputError.at(
             PARTITION,
-            "partitions one common dataset, but here each client has its own; leave out clients, partition "
-            f"and Centralized, or take {CLIENT_PLACEHOLDER} out of data.train.{field}",
+            "partitions one common dataset, but here each client has its own; leave out clients and "
+            f"partition, or take {CLIENT_PLACEHOLDER} out of data.train.{field}",
         )
     count = clients or (before.clients if before else None)
     if count is None:

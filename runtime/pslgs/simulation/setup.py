@@ -102,7 +102,7 @@ class SimulationSetup:
 
 
 def build_simulation_setup(
-    spec: JobSpec, client_ids: Sequence[str] | None, cache: Path, *, evaluated: bool
+    spec: JobSpec, client_ids: Sequence[str] | None, cache: Path, *, evaluated: bool, pooled: bool = False
 ) -> SimulationSetup:
     """Open all data and build the network.
 
@@ -111,14 +111,15 @@ def build_simulation_setup(
         client_ids: Names of the clients; None if the job has a partition, which names them.
         cache: Folder for converted datasets.
         evaluated: Whether to open the evaluation data.
+        pooled: Whether a single client holds the data of all of them.
 
     Raises:
         InputError: the data or the model cannot be used, or do not fit each other.
     """
     names = _names(spec, client_ids)
     training = open_all_training_data(spec.data, names, seed=spec.sampling.seed, cache=cache)
-    pooled = sum(data.samples for data in training)
-    too_large = batch_size_violation(spec.sampling.global_batch_size, pooled)
+    samples = sum(data.samples for data in training)
+    too_large = batch_size_violation(spec.sampling.global_batch_size, samples)
     if too_large is not None:
         raise InputError(too_large)
     task, network = build_setup(spec, training[0].input_shape)
@@ -128,24 +129,31 @@ def build_simulation_setup(
         check_dataset(task, data, TRAINING)
     at = spec.data.evaluation.at if spec.data.evaluation and evaluated else None
     class_names = training[0].class_names or ()
-    own: list[ClientDataset] | list[None] = [None] * len(names)
+    own: list[ClientDataset | None] = [None] * len(names)
     if at is EvaluationPlace.CLIENTS:
-        own = open_all_evaluation_data(
-            spec.data, names, seed=spec.sampling.seed, cache=cache, class_names=class_names
-        )
+        own = [
+            *open_all_evaluation_data(
+                spec.data, names, seed=spec.sampling.seed, cache=cache, class_names=class_names
+            )
+        ]
     servers = None
     if at is EvaluationPlace.SERVER:
         servers = open_evaluation_data(spec.data, cache=cache, class_names=class_names)
     for each in (*own, servers):
         if each is not None:
             check_dataset(task, each, EVALUATION)
+    if pooled:
+        names = share_names(1)
+        training = [ClientDataset.pooled(training, names[0])]
+        held = [each for each in own if each is not None]
+        own = [ClientDataset.pooled(held, names[0]) if held else None]
     scale = scale_over(spec.data, training)
     for each in (*training, *own, servers):
         if each is not None and scale is not None:
             each.standardize(scale)
     clients = {
-        name: VirtualClient(samples, evaluation)
-        for name, samples, evaluation in zip(names, training, own, strict=True)
+        name: VirtualClient(data, evaluation)
+        for name, data, evaluation in zip(names, training, own, strict=True)
     }
     return SimulationSetup(task, network, clients, servers, loaded, scale)
 
