@@ -77,7 +77,7 @@ def test_what_is_printed_fits_the_terminal_and_answers_the_questions(manifest):
     assert "finished already" not in result.stdout
     for question in (
         "What does skew cost?",
-        "Does the allocation help?",
+        "Does global sampling help?",
         "What does it cost in traffic and time?",
     ):
         assert question in result.stdout

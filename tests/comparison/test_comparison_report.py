@@ -7,7 +7,7 @@ from pslgs.comparison.figures import draw_steps_per_epoch
 from pslgs.comparison.report import charts, render
 from pslgs.comparison.tables import columns
 from pslgs.comparison.text import answers
-from simulation.jobs import job
+from simulation.jobs import document, job
 
 OF_BATCHES = [
     "Batch deviation over the epoch",
@@ -99,10 +99,24 @@ def test_accuracies_are_compared_where_there_are_some(trained):
 def test_a_question_is_not_answered_from_nothing():
     alone = compare(job(), strategies=["LatentDirichlet"], seeds=1, schedule_only=True)
     assert told(alone) == [
-        "No strategy without an allocation was simulated; simulate FixedLocal to compare with it.",
+        "No strategy without global sampling was simulated; simulate FixedLocal to compare with it.",
         "Global was not simulated.",
         "Global was not simulated.",
     ]
+
+
+def test_a_question_without_an_answer_is_not_asked():
+    unevaluated = {key: each for key, each in document()["spec"]["data"].items() if key != "evaluation"}
+    rounds = job(epochs=1, data=unevaluated)
+    averaged = compare(rounds, strategies=["Centralized", "FederatedAveraging"], seeds=1)
+    assert [each.question for each in answers(averaged)] == [
+        "Does global sampling help?",
+        "What does it cost in traffic and time?",
+    ]
+    alone = compare(rounds, strategies=["FederatedAveraging"], seeds=1)
+    assert told(alone)[0] == (
+        "Centralized was not simulated; simulate it to compare with all data in one place."
+    )
 
 
 def test_columns_in_which_nothing_is_known_are_left_out(looked, trained):
