@@ -114,7 +114,10 @@ def test_found_data_are_listed_as_json(pslgs: Pslgs, images_job: Path) -> None:
 def test_data_on_other_machines_are_no_violation(pslgs: Pslgs, job: Path) -> None:
     result = pslgs("validate", job, "--set", "spec.data.train={format: NumPy, path: /nowhere/x.npz}")
     assert result.exit_code == 0
-    assert "spec.data.train: is '/nowhere/x.npz', which matches no file" in result.stdout
+    assert result.stdout.splitlines()[0] == f"{job}: valid, but some of its data cannot be read here"
+    assert (
+        "spec.data.train: is '/nowhere/x.npz', which matches no file: '/' holds no 'nowhere'" in result.stdout
+    )
 
 
 def test_names_that_cannot_be_clients_are_violations(pslgs: Pslgs, images_job: Path, tmp_path: Path) -> None:

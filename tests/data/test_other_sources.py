@@ -371,7 +371,7 @@ def pickled(tmp_path):
 
 
 BAD_FILES = [
-    pytest.param(lambda t: folder(t / "no"), ".path", "which is not a folder", id="no folder"),
+    pytest.param(lambda t: folder(t / "no"), ".path", "not exist: '.*' holds no 'no'", id="no folder"),
     pytest.param(bad_folder, ".path", "holds no images", id="no images"),
     pytest.param(
         lambda t: bad_folder(t, classes=("a",)), ".path", "none of the job's classes", id="unlisted"

@@ -43,7 +43,8 @@ def validate(
             }
         )
     else:
-        typer.echo(f"{job}: valid")
+        missing = "" if all(each.is_here for each in found) else ", but some of its data cannot be read here"
+        typer.echo(f"{job}: valid{missing}")
         files = (("files", line) for line in limited([*renamed, *map(str, found)]))
         print_pairs([*summary(manifest).items(), *files], _NAMES)
 

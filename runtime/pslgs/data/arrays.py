@@ -10,6 +10,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from pslgs.damaged_files import DamagedFileError, read_by_library
+from pslgs.data.discovery import what_is_missing
 from pslgs.data.inflation import memory_bytes
 from pslgs.data.left_out import LeftOut
 from pslgs.data.samples import DEFAULT_FORM, SampleForm
@@ -103,7 +104,7 @@ def open_numpy(source: DataSource, field: str, form: SampleForm = DEFAULT_FORM) 
         arrays = _load_archive(path, names, f"{field}.path")
     else:
         raise InputError.at(
-            f"{field}.path", f"is '{path}', which does not exist; is the data volume mounted there?"
+            f"{field}.path", f"is '{path}', which does not exist: {what_is_missing(source.path or '')}"
         )
     labels = arrays.pop(LABELS)
     inputs = arrays if form.named else arrays["x"]

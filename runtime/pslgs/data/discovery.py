@@ -12,6 +12,7 @@ from typing import Final
 from pslgs.data.left_out import LeftOut, LeftOutCount, Reason
 from pslgs.data.medical import is_medical
 from pslgs.spec.errors import InputError
+from pslgs.spec.violations import nearest
 
 SYSTEM_NAMES: Final = frozenset(
     {
@@ -237,9 +238,30 @@ def existing_folder(path: str, field: str) -> Path:
         InputError: there is no such folder.
     """
     folder = Path(path).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise InputError.at(field, f"is '{path}', which is no folder; name the folder around it")
     if not folder.is_dir():
-        raise InputError.at(field, f"is '{path}', which is not a folder; is the data volume mounted there?")
+        raise InputError.at(field, f"is '{path}', which does not exist: {what_is_missing(path)}")
     return folder
+
+
+def what_is_missing(path: str) -> str:
+    """Return which part of a path or pattern leads to nothing, and what is similar to it, as a clause.
+
+    Names of other files are not listed, because a client's error is sent to the server.
+    """
+    parts = Path(path).expanduser().parts
+    depth = next((i for i, _ in enumerate(parts) if not _leads_somewhere(parts[: i + 1])), len(parts) - 1)
+    folder, part = Path(*parts[:depth]), parts[depth]
+    is_readable = folder.is_dir() and os.access(folder, os.R_OK)
+    there = sorted(each.name for each in folder.iterdir()) if is_readable else []
+    where = "the working folder" if not folder.parts else f"'{folder}'"
+    similar = "" if glob.has_magic(part) else nearest(part, there)
+    return f"{where} holds no '{part}'{similar or '; correct the path, or mount the data there'}"
+
+
+def _leads_somewhere(parts: Sequence[str]) -> bool:
+    return bool(glob.glob(str(Path(*parts)), recursive=True, include_hidden=True))
 
 
 def matching_files(pattern: str, field: str) -> tuple[list[Path], tuple[LeftOut, ...]]:
@@ -299,7 +321,7 @@ def _no_match(pattern: str, field: str, left_out: tuple[LeftOut, ...]) -> InputE
     elif left_out:
         problem = f"is '{pattern}', which matches only {'; '.join(map(str, left_out))}"
     else:
-        problem = f"is '{pattern}', which matches no file; is the data volume mounted there?"
+        problem = f"is '{pattern}', which matches no file: {what_is_missing(pattern)}"
     return InputError.at(field, problem)
 
 

@@ -47,12 +47,14 @@ class FoundData:
         field: Path of the dataset in the manifest (``spec.data.train``).
         found: What was found, in words.
         left_out: The files that are not read.
+        is_here: Whether they can be read on this machine.
     """
 
     client: str
     field: str
     found: str
     left_out: tuple[LeftOut, ...] = ()
+    is_here: bool = True
 
     def __str__(self) -> str:
         others = f"; left out: {_listed(self.left_out)}" if self.left_out else ""
@@ -92,7 +94,7 @@ def _found(client: str, field: str, source: DataSource) -> FoundData:
         files, left_out = matching_files(path, f"{field}.path")
         return FoundData(client, field, count(len(files), "file"), left_out)
     except InputError as error:
-        return FoundData(client, field, error.violations[0].problem)
+        return FoundData(client, field, error.violations[0].problem, is_here=False)
 
 
 def _listed(parts: Sequence[LeftOut]) -> str:
