@@ -115,6 +115,67 @@ def test_the_size_of_the_batch_is_no_problem_of_data_that_cannot_be_opened(
     assert "globalBatchSize" not in result.stderr
 
 
+@pytest.fixture
+def tables_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two sites with a table each."""
+    monkeypatch.chdir(tmp_path)
+    for site in ("mitte", "nord"):
+        (tmp_path / site).mkdir()
+        (tmp_path / site / "train.csv").write_text("age,dose,label\n" + "1,2.5,0\n3,4,1\n" * 4)
+    job = tmp_path / "job.yaml"
+    table = {
+        "format": "CSV",
+        "path": "{client}/train.csv",
+        "inputColumns": ["age", "dose"],
+        "labelColumn": "label",
+    }
+    job.write_text(manifest(table, MLP))
+    return job
+
+
+def test_what_all_sites_have_is_said_once(pslgs: Pslgs, tables_job: Path) -> None:
+    wrong = ("--set", "spec.data.train.inputColumns=[aeg, dose]")
+    result = pslgs("check", tables_job, "--cache", "cache", *wrong)
+    assert result.stdout.splitlines()[:2] == [
+        "mitte: spec.data.train, could not be read, see below",
+        "nord: spec.data.train, could not be read, see below",
+    ]
+    assert result.stderr.splitlines() == [
+        "error: spec.data.train.inputColumns: names 'aeg', but '{client}/train.csv' has no such column; "
+        "did you mean age? (mitte, nord)"
+    ]
+
+
+def test_what_one_site_has_is_said_with_its_file(pslgs: Pslgs, tables_job: Path) -> None:
+    Path("nord/train.csv").write_text("age,label\n1,0\n")
+    result = pslgs("check", tables_job, "--cache", "cache")
+    assert result.stderr.splitlines() == [
+        "error: spec.data.train.inputColumns: names 'dose', but 'nord/train.csv' has the columns age, label"
+    ]
+
+
+def test_classes_that_fit_at_no_site_are_said_once(pslgs: Pslgs, tables_job: Path) -> None:
+    result = pslgs("check", tables_job, "--cache", "cache", "--set", "spec.data.classes=[a, b, c]")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.endswith("(mitte, nord)\n")
+
+
+def test_a_file_of_a_similar_name_is_named(pslgs: Pslgs, tables_job: Path) -> None:
+    result = pslgs("check", tables_job, "--set", "spec.data.train.path='{client}/trai.csv'")
+    assert result.stderr.splitlines() == [
+        "error: spec.data.train.path: is '{client}/trai.csv', which matches no file: '{client}' holds no "
+        "'trai.csv'; did you mean train.csv? (mitte, nord)",
+    ]
+
+
+def test_a_client_without_data_here_is_refused(pslgs: Pslgs, tables_job: Path) -> None:
+    result = pslgs("check", tables_job, "--client", "nrod")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: --client: is 'nrod', but the clients with data here are mitte, nord; did you mean nord?\n",
+    )
+
+
 def test_images_of_several_shapes_fail_the_check_unless_they_are_resized(
     pslgs: Pslgs, tmp_path: Path
 ) -> None:

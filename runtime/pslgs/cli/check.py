@@ -37,14 +37,14 @@ def check(
     from rich.console import Console
 
     from pslgs.launch.check_progress import ProgressBars
-    from pslgs.launch.data_check import batch_size_problem, check_data
-    from pslgs.launch.local_clients import LocalClient, local_clients
+    from pslgs.launch.data_check import batch_size_problem, check_data, problems_of
+    from pslgs.launch.local_clients import local_client, local_clients
 
     spec = load_job(job, overrides or ()).spec
-    clients = [LocalClient(client)] if client else local_clients(spec, None)
+    clients = [local_client(spec, client)] if client else local_clients(spec, None)
     with ProgressBars(Console(stderr=True)) as view:
         found = check_data(spec, clients, cache.expanduser(), available_cores(), view)
-    problems = [problem for each in found for problem in each.problems]
+    problems = problems_of(found)
     too_large = None if client else batch_size_problem(spec, found)
     if too_large is not None:
         problems.append(too_large)
@@ -64,7 +64,8 @@ def _lines(found: "Sequence[CheckedData]") -> Iterator[str]:
     from pslgs.model_inputs import shape_text
 
     for each in found:
-        yield f"{each.client or 'data'}: {each.path}, {each.samples:,} samples"
+        read = "could not be read, see below" if each.samples is None else f"{each.samples:,} samples"
+        yield f"{each.client or 'data'}: {each.path}, {read}"
         if each.classes:
             yield "  classes   " + _listed([f"{name} {count:,}" for name, count in each.classes.items()])
         if each.shapes:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,7 @@ from pslgs.model_inputs import Inputs
 from pslgs.spec.data import DataSource
 from pslgs.spec.errors import InputError
 from pslgs.spec.named_inputs import INPUTS
+from pslgs.spec.violations import nearest
 
 
 def normalised_labels(column: pa.Array, name: str) -> pa.Array:
@@ -69,6 +70,8 @@ def _float_lists(values: NDArray[Any]) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(flat), values.shape[1])
 
 
+_SHOWN: Final = 20
+"""Maximum number of columns that an error names."""
 LAYOUT = "2"  # version of the converted file's layout; a part of the cache key
 
 
@@ -152,7 +155,8 @@ class TableFiles:
                 path, says = (f"{key}s", "names") if several else (key, "is")
                 has = f"has {found.count(name)} columns of this name; rename the others"
                 if name not in found:
-                    has = f"has the columns {', '.join(found)}"
+                    meant = nearest(name, found)
+                    has = f"has no such column{meant}" if meant else f"has the columns {_listed(found)}"
                 at = INPUTS if self.form.named and names is self.inputs else f"{self.field}.{path}"
                 raise InputError.at(at, f"{says} '{name}', but '{file}' {has}")
 
@@ -186,6 +190,11 @@ class TableFiles:
         if self.is_stacked:
             return stacked_inputs(columns, names, form)
         return normalised_inputs(columns[0], names[0], form)
+
+
+def _listed(columns: Sequence[str]) -> str:
+    more = f" and {len(columns) - _SHOWN:,} more" if len(columns) > _SHOWN else ""
+    return ", ".join(columns[:_SHOWN]) + more
 
 
 BatchReader = Callable[[Path, TableFiles], Iterator[pa.RecordBatch]]

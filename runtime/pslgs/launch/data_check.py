@@ -10,6 +10,7 @@ import numpy as np
 from typing_extensions import override
 
 from pslgs.data.client_dataset import ClientDataset
+from pslgs.data.client_paths import path_of_client
 from pslgs.data.label_space import ClassNames, common_names
 from pslgs.data.left_out import Reason, counts_by_reason
 from pslgs.data.loading import (
@@ -31,6 +32,7 @@ from pslgs.model_inputs import (
     shape_text,
     tensors_of,
 )
+from pslgs.reporting.formatting import named
 from pslgs.sampling.batch_size import batch_size_violation
 from pslgs.spec import EvaluationPlace, InputError, JobSpec
 from pslgs.spec.data import OnDamagedSample
@@ -55,7 +57,9 @@ class CheckedData:
     Attributes:
         client: The client; empty for data that all clients or the server read.
         path: Path of the dataset in the manifest (``spec.data.train``).
-        samples: Number of samples that are in order.
+        place: Path of its files; empty if it is none.
+        pattern: The same in the manifest, with ``{client}``.
+        samples: Number of samples that are in order; None if the dataset cannot be opened.
         classes: Class -> number of its samples; empty if labels are not classes.
         shapes: Shape of a sample after the transforms -> number of samples.
         left_out: Reason -> number of files that are not samples.
@@ -65,7 +69,9 @@ class CheckedData:
 
     client: str
     path: str
-    samples: int = 0
+    place: str = ""
+    pattern: str = ""
+    samples: int | None = None
     classes: dict[str, int] = field(default_factory=dict)
     shapes: Counter[InputShape] = field(default_factory=Counter)
     left_out: dict[str, int] = field(default_factory=dict)
@@ -116,12 +122,40 @@ def check_data(
     return [found for found, _ in read]
 
 
+def problems_of(found: Sequence[CheckedData]) -> list[str]:
+    """Return what stops the job: each problem once, with the clients whose data have it if they are several.
+
+    Problems are the same if they differ by client and by the client's name in paths only.
+    """
+    having: dict[str, list[tuple[CheckedData, str]]] = {}
+    for each in found:
+        for problem in each.problems:
+            having.setdefault(_without_client(each, problem), []).append((each, problem))
+    return [
+        f"{general} ({named(clients)})" if len(clients) > 1 else members[0][1]
+        for general, members in having.items()
+        for clients in [[*dict.fromkeys(each.client for each, _ in members)]]
+    ]
+
+
+def _without_client(found: CheckedData, problem: str) -> str:
+    """Return a problem as any client could have it."""
+    problem = problem.replace(f"client '{found.client}', ", "")
+    place, pattern = (Path(path).expanduser().parts for path in (found.place, found.pattern))
+    parts = enumerate(zip(place, pattern, strict=False), 1)
+    depth = next((depth for depth, (own, general) in parts if own != general), None)
+    if depth is None:
+        return problem
+    return problem.replace(f"'{Path(*place[:depth])}", f"'{Path(*pattern[:depth])}")
+
+
 def batch_size_problem(spec: JobSpec, found: Sequence[CheckedData]) -> str | None:
     """Return what is wrong with the size of the global batch for all training samples, if it is known."""
     training = [each for each in found if each.path == TRAINING]
-    if any(each.problems and not each.samples for each in training):
-        return None  # data that cannot be opened have no number of samples
-    pooled = sum(each.samples for each in training)
+    known = [each.samples for each in training if each.samples is not None]
+    if len(known) < len(training):
+        return None
+    pooled = sum(known)
     violation = batch_size_violation(spec.sampling.global_batch_size, pooled)
     return None if violation is None else str(violation)
 
@@ -140,7 +174,9 @@ class _Reader:
 
     def read(self, client: str, path: str, class_names: ClassNames | None = None) -> _Read:
         """Read a dataset; evaluation data are numbered by the classes of the training data."""
-        found = CheckedData(client, path)
+        source = self.spec.data.train if path == TRAINING else self.spec.data.evaluation
+        pattern = source.path if source and source.path else ""
+        found = CheckedData(client, path, path_of_client(pattern, client), pattern)
         self.view.begin(found)
         try:
             dataset = self._open(found, class_names)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from pslgs.data.client_paths import Sites, find_sites, is_path
+from pslgs.reporting.formatting import named
 from pslgs.sampling.partition import share_names
 from pslgs.spec import CLIENT_PLACEHOLDER, InputError, JobSpec
 from pslgs.spec.client_placeholder import texts_per_client
 from pslgs.spec.data import DataFormat
+from pslgs.spec.violations import nearest
 
 TRAIN: Final = "spec.data.train"
 
@@ -57,6 +59,21 @@ def local_sites(spec: JobSpec) -> Sites:
         find_sites(text, f"{TRAIN}.options") for text in texts_per_client(train.options) if is_path(text)
     )
     return next((sites for sites in found if sites.names), Sites({}))
+
+
+def local_client(spec: JobSpec, name: str) -> LocalClient:
+    """Return the client with an id.
+
+    Raises:
+        InputError: the data of other clients are on this machine, but not of this one.
+    """
+    sites = [*local_sites(spec).names]
+    if sites and name not in sites:
+        raise InputError.at(
+            "--client",
+            f"is '{name}', but the clients with data here are {named(sites)}{nearest(name, sites)}",
+        )
+    return LocalClient(name)
 
 
 def local_clients(spec: JobSpec, clients: int | None) -> list[LocalClient]:

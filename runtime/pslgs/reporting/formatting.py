@@ -1,5 +1,6 @@
 """Formatting of numbers, percentages and durations in reports."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 SPACE = "\N{NO-BREAK SPACE}"
@@ -8,6 +9,12 @@ SPACE = "\N{NO-BREAK SPACE}"
 def count(number: int, noun: str) -> str:
     """Return a number with its noun: ``1 step``, ``1,000 steps``."""
     return f"{number:,}{SPACE}{noun}" + ("" if number == 1 else "s")
+
+
+def named(names: Sequence[str], limit: int = 10) -> str:
+    """Return names as a list; of those above ``limit`` only their number: ``a, b and 5 more``."""
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
 
 
 def percent(part: float) -> str:
