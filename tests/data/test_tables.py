@@ -89,12 +89,24 @@ def test_several_label_columns_are_targets_of_one_sample(opened, table):
     ("text", "path", "words"),
     [
         pytest.param(
-            "a,y\n1,0\n2,1\nred,0\n", "", r"a.csv', whose column 'a' holds 'red'.*row 2\b", id="text"
+            "a,y\n1,0\n2,1\nred,0\n", "", r"a.csv', whose column 'a' holds 'red'.*\(line 4\)$", id="text"
         ),
-        pytest.param("a,y\n1,0\n,1\n", "", r"a.csv', whose column 'a' has missing .*row 1\b", id="empty"),
-        pytest.param("a,y\n1,0\nNA,1\n", "", r"column 'a' has missing .*row 1\b", id="NA"),
-        pytest.param("a,y\n1,0\nnan,1\n", "", r"column 'a' has missing .*row 1\b", id="nan"),
-        pytest.param("a,y\n1,0\n2,\n", "", r"column 'y' has missing .*row 1\b", id="no label"),
+        pytest.param(
+            "a,y\n1,0\n,1\n", "", r"a.csv', whose column 'a' has 1 missing .*\(line 3\)$", id="empty"
+        ),
+        pytest.param("a,y\n1,0\nNA,1\n", "", r"'a' has 1 missing value \('NA'\);.*\(line 3\)$", id="NA"),
+        pytest.param("a,y\n1,0\nnan,1\n", "", r"column 'a' has 1 missing .*\(line 3\)$", id="nan"),
+        pytest.param(
+            "a,y\n1,0\n2,\n", "", r"'y' has 1 missing value; leave those rows out \(line 3\)$", id="no label"
+        ),
+        pytest.param("a,y\n1,0\n2,nan\n", "", r"'y' has 1 missing value .*\(line 3\)$", id="nan as label"),
+        pytest.param(
+            'a,note,y\n1,"two\nlines",0\n\n,x,1\n',
+            "",
+            r"has 1 missing .*\(line 5\)$",
+            id="value of two lines",
+        ),
+        pytest.param(f"a,note,y\n,{'x' * 200_000},1\n", "", r"\(row 0, counted from 0\)$", id="long value"),
         pytest.param("a;y\n1,5;0\n", "", "holds '1,5'.*decimal point", id="decimal comma"),
         pytest.param('a,y\n"1,500",0\n', "", "holds '1,500'.*between thousands", id="thousands"),
         pytest.param("a,y\n15%,0\n", "", "holds '15%'.*decimal point", id="percentage"),
@@ -117,9 +129,24 @@ def test_a_value_that_is_no_number_is_named_by_file_row_and_column(text, path, w
     assert [each.path for each in caught.value.violations] == [FIELD + path]
 
 
+def test_all_kinds_of_unusable_values_of_a_file_are_told_with_their_numbers(opened):
+    with pytest.raises(InputError) as caught:
+        opened('a,b,y\n1,NA,0\nred,2,\nblue,,1\n4,"0,5",1\n', inputColumns=["a", "b"])
+    told = [each.problem.partition("whose ")[2] for each in caught.value.violations]
+    assert [(each.partition(";")[0], each.rpartition(" (")[2]) for each in told] == [
+        ("column 'a' holds 'red', which is not a number, and 1 more such value", "line 3)"),
+        ("column 'b' has 2 missing values ('NA')", "line 2)"),
+        ("column 'b' holds '0,5', which is not a number", "line 5)"),
+        ("column 'y' has 1 missing value", "line 3)"),
+    ]
+    assert "fill them in before" in told[1]
+
+
 def test_a_class_may_have_the_name_of_a_missing_value_where_it_is_declared(opened):
     text = "a,y\n1,none\n2,scratch\n"
-    with pytest.raises(InputError, match=r"missing values; .*add their name to spec\.data\.classes"):
+    with pytest.raises(
+        InputError, match=r"1 missing value \('none'\); .*add their name to spec\.data\.classes"
+    ):
         opened(text, inputColumns=["a"])
     assert opened(text, inputColumns=["a"], classes=["none", "scratch"]).class_names == ("none", "scratch")
 

@@ -90,7 +90,7 @@ def test_the_command_writes_a_row_for_each_row_of_a_folder_of_tables(tmp_path):
         pytest.param(
             "time,name\n1,x\n", "inputColumns: names 'dose', but '.*' has the columns time, name", id="lacks"
         ),
-        pytest.param("time,dose\n1,2\n3,\n", r"column 'dose' has missing values.* \(row 1", id="missing"),
+        pytest.param("time,dose\n1,2\n3,\n", r"column 'dose' has 1 missing value.* \(line 3\)", id="missing"),
         pytest.param(
             "time,dose\n1,2\n3,much\n", "column 'dose' holds 'much', which is not a number", id="text"
         ),

@@ -3,8 +3,9 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -13,14 +14,14 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from pslgs.damaged_files import DamagedFileError, read_by_library
-from pslgs.data.input_columns import InvalidColumnError
+from pslgs.data.input_columns import FILL_IN, InvalidColumnError, InvalidColumnsError
 from pslgs.data.parquet import ParquetSource, TableFiles, open_converted
 from pslgs.data.samples import DEFAULT_FORM, SampleForm
 from pslgs.spec.data import DataSource
-from pslgs.spec.errors import InputError
+from pslgs.spec.errors import InputError, Violation
 
 _DELIMITERS: Final = ",;\t|"
-_MISSING: Final = frozenset({"", "-", "?", "n/a", "na", "nan", "none", "null"})
+_MISSING: Final = frozenset({"", "+nan", "-", "-nan", "?", "n/a", "na", "nan", "none", "null"})
 
 
 def open_csv(source: DataSource, field: str, cache: Path, form: SampleForm = DEFAULT_FORM) -> ParquetSource:
@@ -39,7 +40,11 @@ def open_csv(source: DataSource, field: str, cache: Path, form: SampleForm = DEF
 
 
 class CsvReader:
-    """Reads the rows of CSV files; the labels of all files get one type."""
+    """Reads the rows of CSV files; the labels of all files get one type.
+
+    Values that cannot be used are errors of which all in a file are told: the number of each kind, for each
+    column, and the first one with its line.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
         """Read files whose labels may be ``names``, even if these would be missing values otherwise."""
@@ -59,20 +64,51 @@ class CsvReader:
         with _named(file, table):
             rows = _read(file, table, table.columns)
             if rows.num_rows:
-                columns = [self._column(rows.column(name), name, table) for name in table.columns]
+                columns = self._columns(rows, table)
                 yield table.normalised(pa.RecordBatch.from_arrays(columns, table.columns), None)
 
     def _add_kinds(self, labels: pa.Table) -> None:
         for name in labels.column_names:
-            found = _kind(labels.column(name), name, self._missing)
+            found = _kind(labels.column(name))
             self._kinds[name] = max(self._kinds.get(name, _KINDS[0]), found, key=_KINDS.index)
 
-    def _column(self, column: pa.ChunkedArray, name: str, table: TableFiles) -> pa.Array:
-        if name in self._kinds:
-            return column.cast(self._kinds[name]).combine_chunks()
-        if table.is_integer(name):
-            return _cast(column, pa.int64(), name, "an integer")
-        return _cast(column, pa.float64(), name, "a number")
+    def _columns(self, rows: pa.Table, table: TableFiles) -> list[pa.Array]:
+        converted: list[pa.Array] = []
+        faults: list[InvalidColumnError] = []
+        for name in table.columns:
+            column, kind = rows.column(name), self._kind_of(name, table)
+            values = _cast(column, kind)
+            if values is None or _has_missing(values, self._missing):
+                faults += self._faults(column.to_pylist(), kind, name)
+            converted.append(values)
+        if faults:
+            raise InvalidColumnsError(faults)
+        return converted
+
+    def _kind_of(self, name: str, table: TableFiles) -> pa.DataType:
+        return self._kinds.get(name) or (pa.int64() if table.is_integer(name) else pa.float64())
+
+    def _faults(self, values: Sequence[str], kind: pa.DataType, name: str) -> Iterator[InvalidColumnError]:
+        """Yield what is wrong with the values of a column, a fault for each kind of them."""
+        is_label = name in self._kinds
+        missing = self._missing if is_label else _MISSING
+        rows: dict[str, list[int]] = {}
+        for row, value in enumerate(values):
+            if value.lower() in missing:
+                given = ", or add their name to spec.data.classes" if value else ""
+                rows.setdefault(f"leave those rows out{given}" if is_label else FILL_IN, []).append(row)
+            elif kind != pa.string() and not _fits(value, kind):
+                rows.setdefault(_remedy(value, kind), []).append(row)
+        for remedy, found in rows.items():
+            first = values[found[0]]
+            if first.lower() in missing:
+                text = f" ('{first}')" if first else ""
+                problem = f"has {_number(found, 'missing value')}{text}"
+            else:
+                wanted = "an integer" if pa.types.is_integer(kind) else "a number"
+                more = f", and {_number(found[1:], 'more such value')}" if len(found) > 1 else ""
+                problem = f"holds '{first[:40]}', which is not {wanted}{more}"
+            yield InvalidColumnError(f"column '{name}' {problem}; {remedy}", found[0])
 
 
 @contextmanager
@@ -80,8 +116,14 @@ def _named(file: Path, table: TableFiles) -> Iterator[None]:
     """Name the file in the errors of the block."""
     try:
         yield
-    except InvalidColumnError as error:
-        raise InputError.at(table.field, f"holds '{file}', whose {error.located(0)}") from error
+    except (InvalidColumnError, InvalidColumnsError) as error:
+        faults = error.faults if isinstance(error, InvalidColumnsError) else (error,)
+        raise InputError(
+            *(
+                Violation(table.field, f"holds '{file}', whose {_located(each, file, table)}")
+                for each in faults
+            )
+        ) from error
     except (pa.ArrowException, DamagedFileError) as error:
         reason = str(error).splitlines()[0]
         if isinstance(error.__cause__, UnicodeDecodeError) or "UTF8" in reason:
@@ -89,6 +131,35 @@ def _named(file: Path, table: TableFiles) -> Iterator[None]:
         raise InputError.at(
             table.field, f"holds '{file}', which is not a valid CSV file ({reason})"
         ) from error
+
+
+def _located(fault: InvalidColumnError, file: Path, table: TableFiles) -> str:
+    """Return the message of a fault with the line of the file in which the first such value is."""
+    if fault.row is None:
+        return str(fault)
+    delimiter, _ = _header(file, table)
+    try:
+        return f"{fault} (line {_line(file, delimiter, fault.row)})"
+    except csv.Error:  # a value of more than 128 KiB, which Arrow can read
+        return fault.located(0)
+
+
+def _line(file: Path, delimiter: str, row: int) -> int:
+    """Return the line in which a row of a file begins, counted from 1; values may have several lines."""
+    with (
+        pa.input_stream(str(file), compression="detect") as stream,
+        io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as lines,
+    ):
+        return next(islice(_first_lines(lines, delimiter), row + 1, None))
+
+
+def _first_lines(lines: Iterable[str], delimiter: str) -> Iterator[int]:
+    """Yield the line in which the header and each row begin; lines without a value are no rows."""
+    reader, end = csv.reader(lines, delimiter=delimiter), 0
+    for values in reader:
+        if values:
+            yield end + 1
+        end = reader.line_num
 
 
 def _read(file: Path, table: TableFiles, columns: Sequence[str]) -> pa.Table:
@@ -134,38 +205,30 @@ _KINDS: Final = (pa.int64(), pa.float64(), pa.string())
 """Types of labels; the first that fits all values is taken."""
 
 
-def _kind(column: pa.ChunkedArray, name: str, missing: Set[str]) -> pa.DataType:
-    """Return the type of a column of labels, without texts of ``missing``."""
-    for kind in _KINDS[:2]:
-        try:
-            column.cast(kind)
-        except pa.ArrowInvalid:
-            continue
-        return kind
-    _check_given(
-        column.to_pylist(), name, missing, "; leave those rows out, or add their name to spec.data.classes"
-    )
-    return _KINDS[-1]
+def _kind(column: pa.ChunkedArray) -> pa.DataType:
+    """Return the type of a column of labels."""
+    return next(kind for kind in _KINDS if _cast(column, kind) is not None)
 
 
-def _cast(column: pa.ChunkedArray, kind: pa.DataType, name: str, expected: str) -> pa.Array:
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array | None:
+    """Return a column of another type; None if a value does not fit it."""
     try:
-        converted = column.cast(kind).combine_chunks()
-    except pa.ArrowInvalid as error:
-        values = column.to_pylist()
-        _check_given(values, name)
-        row = next(row for row, value in enumerate(values) if not _fits(value, kind))
-        raise InvalidColumnError(
-            f"column '{name}' holds '{values[row][:40]}', which is not {expected}; {_remedy(values[row])}",
-            row,
-        ) from error
-    if pa.types.is_floating(kind) and pc.any(pc.is_nan(converted)).as_py():
-        row = pc.index(pc.is_nan(converted), value=True).as_py()
-        raise InvalidColumnError(f"column '{name}' has missing values; leave those rows out", row)
-    return converted
+        return column.cast(kind).combine_chunks()
+    except pa.ArrowInvalid:
+        return None
 
 
-def _remedy(value: str) -> str:
+def _has_missing(values: pa.Array, missing: Set[str]) -> bool:
+    if pa.types.is_floating(values.type):
+        return bool(pc.any(pc.is_nan(values)).as_py())
+    if not pa.types.is_string(values.type):
+        return False
+    return any(value.lower() in missing for value in values.unique().to_pylist())
+
+
+def _remedy(value: str, kind: pa.DataType) -> str:
+    if pa.types.is_integer(kind) and _fits(value, pa.float64()):
+        return "write integers, or leave out type: Integer"
     if _LOCAL_NUMBER.fullmatch(value):
         return "write numbers with a decimal point and nothing between thousands, such as 1234.5"
     return "replace categories by a column of 0 and 1 for each, or, for an Embedding, by their numbers"
@@ -175,12 +238,8 @@ _LOCAL_NUMBER: Final = re.compile(r"[-+]?\d[\d.,'\s]*%?")
 """Numbers as people and spreadsheets write them."""
 
 
-def _check_given(
-    values: Sequence[str], name: str, missing: Set[str] = _MISSING, remedy: str = "; leave those rows out"
-) -> None:
-    row = next((row for row, value in enumerate(values) if value.lower() in missing), None)
-    if row is not None:
-        raise InvalidColumnError(f"column '{name}' has missing values{remedy}", row)
+def _number(rows: Sequence[int], noun: str) -> str:
+    return f"{len(rows):,} {noun}" + ("" if len(rows) == 1 else "s")
 
 
 def _fits(value: str, kind: pa.DataType) -> bool:

@@ -18,6 +18,13 @@ SHAPE: Final = b"pslgs.shape"
 Shape = tuple[int, ...]
 
 
+FILL_IN: Final = (
+    "leave those rows out, or fill them in before (for example with the mean, and a further column of 0 and "
+    "1 that says where)"
+)
+"""What can be done about missing values of inputs."""
+
+
 class InvalidColumnError(ValueError):
     """Raised when a column cannot be used; the message begins with "column" and names it.
 
@@ -32,6 +39,18 @@ class InvalidColumnError(ValueError):
     def located(self, first: int) -> str:
         """Return the message with the number of the row, if that of the column's first is ``first``."""
         return str(self) if self.row is None else f"{self} (row {first + self.row}, counted from 0)"
+
+
+class InvalidColumnsError(ValueError):
+    """Raised when columns have several faults.
+
+    Attributes:
+        faults: The faults, at least one.
+    """
+
+    def __init__(self, faults: Sequence[InvalidColumnError]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = tuple(faults)
 
 
 def normalised_inputs(column: pa.Array, name: str, form: SampleForm = DEFAULT_FORM) -> tuple[pa.Array, Shape]:
@@ -83,15 +102,15 @@ def stacked_inputs(
     return _as_lists(values), values.shape[1:]
 
 
-def check_complete(column: pa.Array, name: str) -> None:
-    """Check that a column has no missing values.
+def check_complete(column: pa.Array, name: str, remedy: str = FILL_IN) -> None:
+    """Check that a column has no missing values; ``remedy`` says what can be done about them.
 
     Raises:
         InvalidColumnError: it has.
     """
     if column.null_count:
         row = pc.index(column.is_null(), value=True).as_py()
-        raise InvalidColumnError(f"column '{name}' has missing values; leave those rows out", row)
+        raise InvalidColumnError(f"column '{name}' has missing values; {remedy}", row)
 
 
 def is_list(kind: pa.DataType) -> bool:

@@ -47,7 +47,7 @@ def normalised_labels(column: pa.Array, name: str) -> pa.Array:
     Raises:
         InvalidColumnError: the column has another type or missing values.
     """
-    check_complete(column, name)
+    check_complete(column, name, "leave those rows out")
     if pa.types.is_dictionary(column.type):
         return normalised_labels(column.dictionary_decode(), name)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):

@@ -307,7 +307,7 @@ class DataSpec(SpecModel):
         description="What happens when a sample cannot be read, or has values that are not finite. Fail: the "
         "job fails when the sample is drawn. Skip: each client reads all of its samples before it joins, and "
         "leaves damaged ones out; they are listed in its log and counted by client. A sample that becomes "
-        "damaged later fails the job.",
+        "damaged later fails the job, and missing values of a CSV or Parquet table do in either case.",
     )
     inputs: tuple[NamedInput, ...] = Field(
         default=(),
