@@ -12,7 +12,7 @@ from pslgs.drafting.choices import Answers, Network, checked_classes, suggested_
 from pslgs.drafting.contents import Contents, SampleKind, Site
 from pslgs.drafting.manifest_text import manifest_text, scalar
 from pslgs.drafting.places import Places
-from pslgs.drafting.tables import ColumnKind, Columns
+from pslgs.drafting.tables import ColumnKind, Columns, choose_columns
 from pslgs.spec import InputError, SplitTrainingJob, parse_job
 from pslgs.spec.data import DataFormat
 from pslgs.spec.inputs import Layout
@@ -102,6 +102,39 @@ def test_what_a_cluster_needs_is_valid_without_its_comment_signs() -> None:
     spec = parsed(head + sentence + re.sub(r"(?m)^  # ", "  ", commented)).spec
     assert dict(spec.clients.node_selector) == {"pslgs.dev/edge": "true"}
     assert spec.checkpoint.storage is not None
+
+
+@pytest.mark.parametrize(
+    ("train", "evaluation", "folder"),
+    [
+        ("ready/{client}/train.csv", "ready/{client}/test.csv", "/workspace/ready"),
+        ("data/train/{client}.csv", "data/test/{client}.csv", "/workspace/data"),
+        ("/srv/scans/all.parquet", None, "/srv/scans"),
+        ("scans/part-*.parquet", None, "/workspace/scans"),
+        ("{client}.npz", None, "/workspace"),
+        ("images", None, "/workspace/images"),
+    ],
+    ids=["files", "roles", "one file", "several files", "working folder", "folder"],
+)
+def test_the_volume_of_a_cluster_is_mounted_where_the_path_leads(
+    train: str, evaluation: str | None, folder: str
+) -> None:
+    text = manifest_text(replace(PLACES, train=train, evaluation=evaluation), IMAGES, ANSWERS)
+    assert f"{{name: data, mountPath: {scalar(folder)}, readOnly: true}}" in text
+
+
+def test_columns_of_text_are_told_apart_from_others_that_are_not_read() -> None:
+    columns = choose_columns(
+        {
+            "age": ColumnKind.NUMBERS,
+            "sex": ColumnKind.TEXT,
+            "pat_id": ColumnKind.TEXT,
+            "y": ColumnKind.NUMBERS,
+        }
+    )
+    text = manifest_text(PLACES, replace(TABLE, columns=columns), replace(ANSWERS, network=MLP))
+    assert "# columns that are not read: pat_id\n" in text
+    assert "# left out, because they are texts: sex\n" in text
 
 
 def test_an_evaluation_without_data_is_a_comment() -> None:

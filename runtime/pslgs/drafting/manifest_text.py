@@ -2,8 +2,11 @@
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
+from pathlib import Path
 from typing import Final
 
 import yaml
@@ -21,6 +24,8 @@ _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _WORDS: Final = frozenset({"", "false", "n", "no", "null", "off", "on", "true", "y", "yes"})
 """Texts, in lower case, that YAML takes for something else."""
 _SITES_SHOWN: Final = 20
+_WORKING_FOLDER: Final = Path("/workspace")
+"""Working folder of the containers."""
 
 
 def manifest_text(places: Places, contents: Contents, answers: Answers, epochs: int = 10) -> str:
@@ -30,7 +35,7 @@ def manifest_text(places: Places, contents: Contents, answers: Answers, epochs: 
         _model(answers),
         _data(places, contents, answers),
         _training(contents, epochs),
-        _operation(),
+        _operation(places),
     )
     return "\n".join(line for block in blocks for line in block) + "\n"
 
@@ -110,9 +115,15 @@ def _found(contents: Contents) -> Iterator[str]:
     more = len(contents.sites) - _SITES_SHOWN
     if more > 0:
         yield f"      # … and {more:,} more clients"
-    unused = contents.columns.unused if contents.columns else ()
+    if contents.columns is None:
+        return
+    texts = contents.columns.texts
+    unused = [name for name in contents.columns.unused if name not in texts]
     if unused:
         yield f"      # columns that are not read: {', '.join(map(scalar, unused))}"
+    if texts:
+        yield f"      # left out, because they are texts: {', '.join(map(scalar, texts))}"
+        yield "      # (to use one, give a column of 0 and 1 for each of its categories)"
 
 
 def _source(places: Places, contents: Contents, path: str) -> Iterator[str]:
@@ -181,8 +192,9 @@ def _training(contents: Contents, epochs: int) -> Iterator[str]:
     )
 
 
-def _operation() -> Iterator[str]:
+def _operation(places: Places) -> Iterator[str]:
     """Show what a cluster needs, as comments."""
+    mount = scalar({"name": "data", "mountPath": _data_folder(places), "readOnly": True})
     yield from _commented(
         "In a cluster, clients run on the nodes with this label and read the data that are mounted there:",
         "checkpoint:",
@@ -193,8 +205,22 @@ def _operation() -> Iterator[str]:
         "    spec:",
         "      volumes: [{name: data, hostPath: {path: /srv/data, type: Directory}}]",
         "      containers:",
-        "        - {name: client, volumeMounts: [{name: data, mountPath: /workspace/data, readOnly: true}]}",
+        f"        - {{name: client, volumeMounts: [{mount}]}}",
     )
+
+
+def _data_folder(places: Places) -> str:
+    """Return the folder in a client's container in which all of the data have to be."""
+    paths = [path for path in (places.train, places.evaluation) if path is not None]
+    return os.path.commonpath([os.path.normpath(_WORKING_FOLDER / _folder(path)) for path in paths])
+
+
+def _folder(path: str) -> Path:
+    """Return the folder before the first part of a path that is a file or differs by client or file."""
+    parts = Path(path).parts
+    fixed = takewhile(lambda part: not set(part) & set("{*?["), parts)
+    folder = Path(*fixed)
+    return folder.parent if folder == Path(path) and folder.suffix else folder
 
 
 def _commented(*lines: str) -> Sequence[str]:
