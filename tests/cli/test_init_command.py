@@ -116,6 +116,8 @@ def test_what_was_found_is_said(init: Pslgs) -> None:
     assert result.stdout.splitlines() == [
         "found CSV data: data/{client}/train.csv",
         "  samples are numbers of the shape 2",
+        "  left out, because they are texts: name",
+        "    to use one, give a column of 0 and 1 for each of its categories",
         "  a: 10 samples (ill 6, well 4)",
         "  b: 10 samples (ill 6, well 4)",
         "  evaluation: data/{client}/test.csv",
@@ -155,7 +157,9 @@ def test_a_manifest_is_not_overwritten_unasked(init: Pslgs) -> None:
     refused = init("data", "--yes")
     assert refused.exit_code == 2
     assert "is 'job.yaml', which exists; give --force" in refused.stderr
-    assert init("data", typed="n\n").exit_code == 1
+    declined = init("data", typed="n\n")
+    assert (declined.exit_code, "--output: is 'job.yaml', which exists" in declined.stderr) == (2, True)
+    assert "Overwrite" not in init("nope", typed="y\n").output
     assert Path("job.yaml").read_text() == "mine"
     assert init("data", "--yes", "--force").exit_code == 0
     assert Path("job.yaml").read_text() != "mine"
@@ -168,10 +172,33 @@ def test_an_answer_that_cannot_be_used_is_an_error_where_nobody_is_asked(init: P
     assert "no layer 'nowhere'" in result.stderr
 
 
+def test_questions_that_nobody_answers_are_an_error_of_the_input(init: Pslgs) -> None:
+    csv()
+    Path("mine.yaml").touch()
+    for options in ([], ["--output", "mine.yaml"]):
+        result = init("data", *options)
+        assert (result.exit_code, result.stderr) == (
+            2,
+            "error: there is no terminal to ask at; give --yes\n",
+        )
+
+
+def test_missing_values_are_named_by_the_path_of_the_data(init: Pslgs) -> None:
+    csv()
+    with Path("data/b/train.csv").open("a") as file:
+        file.write("\n;;ill;p")
+    result = init("data", "--yes")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 2)
+    assert result.stderr.startswith(
+        "error: data/{client}/train.csv: holds 'data/b/train.csv', whose column 'age' has 1 missing value; "
+        "leave those rows out, or fill them in before"
+    )
+
+
 def test_a_damaged_table_is_one_error_line(init: Pslgs) -> None:
     Path("data").mkdir()
     Path("data", "a.parquet").write_bytes(b"PAR1 junk")
     result = init("data", "--yes")
     assert result.exit_code == 2
-    assert result.stderr.startswith("error: DATA: holds 'data/a.parquet', which cannot be read")
+    assert result.stderr.startswith("error: data/a.parquet: cannot be read")
     assert len(result.stderr.splitlines()) == 1

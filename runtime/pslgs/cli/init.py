@@ -1,5 +1,6 @@
 """``pslgs init``: look at a data folder, ask for what it cannot tell, and write a manifest."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -88,11 +89,11 @@ def init(  # noqa: PLR0913, PLR0917 - the options of a command
     from pslgs.drafting.places import find_places
     from pslgs.spec.manifest import parse_job, parse_yaml
 
-    _refuse_to_overwrite(output, ask=not yes, force=force)
     console = Console(highlight=False)
     with console.status("Looking at the data"):
         places = find_places(data, None if data_format is None else DataFormat(data_format))
         columns = table_columns(places)
+    _refuse_to_overwrite(output, ask=not yes, force=force)
     choice = ColumnChoice(label, _names(inputs) if inputs else ())
     if columns is not None:
         choice = _ask_columns(columns, choice, ask=not yes)
@@ -113,10 +114,8 @@ def init(  # noqa: PLR0913, PLR0917 - the options of a command
 def _refuse_to_overwrite(output: Path, *, ask: bool, force: bool) -> None:
     if not output.exists() or force:
         return
-    if not ask:
+    if not (ask and _at_terminal(lambda: typer.confirm(f"Overwrite {output}?", default=False))):
         raise InputError.at("--output", f"is '{output}', which exists; give --force, or name another file")
-    if not typer.confirm(f"Overwrite {output}?", default=False):
-        raise typer.Abort
 
 
 def _ask_columns(columns: "Mapping[str, ColumnKind]", choice: "ColumnChoice", *, ask: bool) -> "ColumnChoice":
@@ -209,11 +208,27 @@ def _ask(question: str, suggested: str, check: Callable[[str], T]) -> T:
     """Ask until the answer can be used."""
     typer.echo(question)
     while True:
-        given = typer.prompt(" ", default=suggested, show_default=bool(suggested))
+        given = _at_terminal(lambda: typer.prompt(" ", default=suggested, show_default=bool(suggested)))
         try:
             return check(given)
         except InputError as error:
             report_error(error)
+
+
+def _at_terminal(ask: Callable[[], T]) -> T:
+    """Return what the user answers.
+
+    Raises:
+        InputError: there is no terminal, and nothing more to read in its place.
+        typer.Abort: the user pressed Ctrl-C or Ctrl-D.
+    """
+    try:
+        return ask()
+    except typer.Abort as error:
+        if sys.stdin.isatty():
+            raise
+        typer.echo()  # ends the line of the question
+        raise InputError.at("", "there is no terminal to ask at; give --yes") from error
 
 
 def _count(text: str) -> int:
@@ -232,6 +247,10 @@ def _found(places: "Places", contents: "Contents") -> Iterator[str]:
     several = " and others" if contents.shapes > 1 else ""
     yield f"found {places.format} data: {places.train}"
     yield f"  samples are {contents.kind.value} of the shape {shape}{several}"
+    texts = contents.columns.texts if contents.columns else ()
+    if texts:
+        yield f"  left out, because they are texts: {', '.join(texts)}"
+        yield "    to use one, give a column of 0 and 1 for each of its categories"
     for site in contents.sites:
         counts = ", ".join(f"{name} {count:,}" for name, count in site.classes.items())
         who = f"{site.client}: " if site.client else ""

@@ -18,7 +18,7 @@ from pslgs.drafting.places import DATA, TABLES, Places
 from pslgs.drafting.tables import ColumnKind, Columns, choose_columns, columns_of, token_counts
 from pslgs.model_inputs import Shape, tensors_of
 from pslgs.spec.data import DataFormat, DataSource
-from pslgs.spec.errors import InputError
+from pslgs.spec.errors import InputError, Violation
 from pslgs.spec.inputs import InputType, Layout
 
 _LOOKED_AT: Final = 8
@@ -127,10 +127,7 @@ def look_at(places: Places, cache: Path, choice: ColumnChoice | None = None) -> 
         tokens, length = token_counts(files, columns.inputs[0])
     form = SampleForm(input_type=InputType.INTEGER, length=length) if tokens else SampleForm()
     source = train_source(places, columns)
-    opened = {
-        client: open_source(for_client(source, client), DATA, cache, form)
-        for client in places.clients or ("",)
-    }
+    opened = {client: _opened(places, source, client, cache, form) for client in places.clients or ("",)}
     shapes = [shape for each in opened.values() for shape in _shapes(each)]
     kind, layout = (SampleKind.TOKENS, None) if tokens else _kind(shapes[0], places.format, columns, opened)
     labels = _Labels.of([*opened.values()])
@@ -147,6 +144,13 @@ def look_at(places: Places, cache: Path, choice: ColumnChoice | None = None) -> 
         tokens=tokens,
         length=length,
     )
+
+
+def _opened(places: Places, source: DataSource, client: str, cache: Path, form: SampleForm) -> Source:
+    try:
+        return open_source(for_client(source, client), DATA, cache, form)
+    except InputError as error:
+        raise InputError(*(Violation(places.train, each.problem) for each in error.violations)) from error
 
 
 def train_source(places: Places, columns: Columns | None) -> DataSource:

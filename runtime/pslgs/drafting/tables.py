@@ -56,12 +56,14 @@ class Columns:
         inputs: The columns of inputs: one of samples, or columns of numbers.
         kind: What the inputs hold.
         unused: The other columns.
+        texts: Those of them that could not be inputs beside columns of numbers, because they hold texts.
     """
 
     label: str
     inputs: tuple[str, ...]
     kind: ColumnKind
     unused: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 def columns_of(file: Path, kind: DataFormat) -> dict[str, ColumnKind]:
@@ -73,7 +75,7 @@ def columns_of(file: Path, kind: DataFormat) -> dict[str, ColumnKind]:
     try:
         schema = _csv_schema(file) if kind is DataFormat.CSV else _parquet_schema(file)
     except (DamagedFileError, OSError) as error:
-        raise InputError.at(DATA, f"holds '{file}', which cannot be read ({error})") from error
+        raise InputError.at(str(file), f"cannot be read ({error})") from error
     return {field.name.strip(): _kind(field.type) for field in schema}
 
 
@@ -97,11 +99,10 @@ def choose_columns(
         label = _suggested_label(found)
     if not inputs:
         inputs = _suggested_inputs(found, label)
+    kind, unused = found[inputs[0]], [name for name in found if name != label and name not in inputs]
+    texts = [name for name in unused if found[name] is ColumnKind.TEXT and not _is_identifier(name)]
     return Columns(
-        label,
-        tuple(inputs),
-        found[inputs[0]],
-        tuple(name for name in found if name != label and name not in inputs),
+        label, tuple(inputs), kind, tuple(unused), tuple(texts) if kind is ColumnKind.NUMBERS else ()
     )
 
 
@@ -119,7 +120,7 @@ def token_counts(files: Iterable[Path], column: str) -> tuple[int, int]:
                 largest = max(largest, pc.max(pc.list_flatten(lists)).as_py() or 0)
                 length = max(length, pc.max(pc.list_value_length(lists)).as_py() or 0)
         except DamagedFileError as error:
-            raise InputError.at(DATA, f"holds '{file}', which cannot be read ({error})") from error
+            raise InputError.at(str(file), f"cannot be read ({error})") from error
     return largest + 1, length
 
 
@@ -138,17 +139,17 @@ def _suggested_inputs(found: Mapping[str, ColumnKind], label: str) -> tuple[str,
         if columns:
             return (columns[0],)
     numbers = tuple(
-        name
-        for name, kind in others.items()
-        if kind is ColumnKind.NUMBERS
-        and name.lower() not in _IDENTIFIERS
-        and not name.lower().endswith("_id")
+        name for name, kind in others.items() if kind is ColumnKind.NUMBERS and not _is_identifier(name)
     )
     if not numbers:
         raise InputError.at(
             DATA, f"holds tables without a column of inputs beside '{label}' ({', '.join(found)})"
         )
     return numbers
+
+
+def _is_identifier(name: str) -> bool:
+    return name.lower() in _IDENTIFIERS or name.lower().endswith("_id")
 
 
 def _kind(kind: pa.DataType) -> ColumnKind:
