@@ -223,6 +223,48 @@ def test_sites_with_different_classes_are_refused_with_the_union_to_paste(site):
     with pytest.raises(InputError, match=r'classes: \["bénin", "malin", "normal"\]') as caught:
         open_all_training_data(spec(site), ["a", "b"], seed=0, cache=site.cache)
     assert caught.value.violations[0].path == "spec.data.classes"
+    assert '"malin" only at a (1); "normal" only at b (1); name all' in caught.value.violations[0].problem
+
+
+def table(folder, name, *labels):
+    (folder / f"{name}.csv").write_text("\n".join(["x,y", *(f"{i},{y}" for i, y in enumerate(labels))]))
+    return {
+        "format": "CSV",
+        "path": str(folder / "{client}.csv"),
+        "inputColumns": ["x"],
+        "labelColumn": "y",
+    }
+
+
+@pytest.mark.parametrize(
+    ("typed", "is_meant"),
+    [
+        pytest.param("Rehab", True, id="capitals"),
+        pytest.param("rehap", True, id="another letter"),
+        pytest.param("rehabb", True, id="one letter more"),
+        pytest.param("reab", True, id="one letter less"),
+        pytest.param("rehab 2", False, id="two characters"),
+        pytest.param("rehab2", False, id="digit"),
+    ],
+)
+def test_a_class_that_is_probably_misspelt_is_told_with_its_site(typed, is_meant, tmp_path):
+    for name in ("a", "b"):
+        table(tmp_path, name, "home", "rehab")
+    data = DataSpec.model_validate({"train": table(tmp_path, "c", "home", "rehab", typed, typed)})
+    with pytest.raises(InputError) as caught:
+        open_all_training_data(data, ["a", "b", "c"], seed=0, cache=tmp_path)
+    problem = caught.value.violations[0].problem
+    assert f'"{typed}" only at c (2)' in problem
+    assert ('probably a misspelt "rehab"' in problem) == is_meant
+    assert problem.endswith('["home", "rehab"]') == is_meant
+
+
+def test_a_client_that_lacks_a_class_is_named_where_others_have_it(tmp_path):
+    for name in ("a", "b"):
+        table(tmp_path, name, "home", "rehab")
+    data = DataSpec.model_validate({"train": table(tmp_path, "c", "home")})
+    with pytest.raises(InputError, match=r'"rehab" not at c; name all of them'):
+        open_all_training_data(data, ["a", "b", "c"], seed=0, cache=tmp_path)
 
 
 def test_names_for_the_evaluation_only_are_refused(site, tmp_path):

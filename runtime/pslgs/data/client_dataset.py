@@ -140,6 +140,11 @@ class ClientDataset:
         return pooled
 
     @property
+    def client_id(self) -> str:
+        """Id of the client; empty for the server."""
+        return self._owner.client_id
+
+    @property
     def samples(self) -> int:
         """Number of samples of the client."""
         return len(self._index)

@@ -164,7 +164,7 @@ def open_all_training_data(
             )
             for name in client_ids
         ]
-        common_names(each.class_names for each in opened)
+        common_names(opened)
         return opened
     source = _open_training_source(data, data.train, cache)
     pipeline = training_pipeline(data)

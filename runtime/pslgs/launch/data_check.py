@@ -264,7 +264,7 @@ def _common_classes(read: Sequence[_Read]) -> ClassNames | None:
     if not opened:
         return None
     try:
-        return common_names(dataset.class_names for _, dataset in opened) or ()
+        return common_names(dataset for _, dataset in opened) or ()
     except InputError as error:
         _add_problem(opened[0][0], error)
         return opened[0][1].class_names or ()
