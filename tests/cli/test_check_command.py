@@ -89,7 +89,18 @@ def test_the_text_names_what_is_damaged_and_what_would_stop_the_job(pslgs: Pslgs
 
 
 FAULTS = {
-    "a model that does not fit": ("spec.model.options.inputs=3", "spec.model"),
+    "a model that does not fit": (
+        "spec.model.options.inputs=3",
+        "error: spec.model.options.inputs: is 3, but samples have 2 values; set inputs: 2",
+    ),
+    "a model of images": (
+        "spec.model={architecture: cnn, options: {image: [1, 8, 8], channels: 1}, cutLayer: conv1}",
+        "error: spec.model.options.image: is [1, 8, 8], which are 64 values, but samples have 2; correct it",
+    ),
+    "more classes than outputs": (
+        "spec.data.classes=[a, b, c]",
+        "but the model's outputs stand for 2; set spec.model.options.outputs to 3",
+    ),
     "a model without a loss": ("spec.model.options.outputs=1", "spec.loss"),
     "a batch that is too large": ("spec.sampling.globalBatchSize=100", "spec.sampling.globalBatchSize"),
     "data that are missing": ("spec.data.evaluation={format: NumPy, path: /nowhere.npz}", "/nowhere.npz"),

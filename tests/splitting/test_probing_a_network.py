@@ -53,7 +53,7 @@ def test_it_leaves_modes_buffers_and_random_numbers_alone() -> None:
             user_models.BatchSizeOfTheInput,
             "first",
             (3, 8, 8),
-            r"^spec\.model\.inputShape: the model does not accept samples of shape \(3, 8, 8\): ",
+            r"^spec\.model\.architecture: the model does not accept samples of shape \(3, 8, 8\): ",
             id="samples of another shape",
         ),
         pytest.param(

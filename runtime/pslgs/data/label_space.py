@@ -164,7 +164,7 @@ def _different_classes(counts: Mapping[str, Counter[str]]) -> InputError:
     kept = [name for name in union if name not in misspelt]
     return InputError.at(
         CLASSES,
-        f"is missing, and clients have different classes, {said}; "
+        f"is missing, and clients have different classes: {said}; "
         f"{'correct what is misspelt, or ' if misspelt else ''}name all of them, in the order of the model's "
         f"outputs: classes: {listed(kept, len(kept))}",
     )

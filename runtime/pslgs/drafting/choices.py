@@ -13,6 +13,7 @@ from pslgs.spec.errors import InputError
 from pslgs.spec.inputs import Layout
 from pslgs.spec.model import ModelSpec
 from pslgs.splitting.architectures import build_model
+from pslgs.splitting.data_options import outputs_option
 from pslgs.splitting.network import build_network
 
 SMALL_IMAGE: Final = 64
@@ -132,17 +133,17 @@ def outputs(contents: Contents, classes: Sequence[str]) -> int:
 
 def model_options(contents: Contents, architecture: str, number: int) -> dict[str, object]:
     """Return the options of a network with ``number`` outputs; empty for a function of the user's own."""
-    if ":" in architecture:
+    option = outputs_option(architecture)
+    if option is None:
         return {}
     channels = contents.shape[-1] if contents.layout in {Layout.HWC, Layout.TC} else contents.shape[0]
-    known: Mapping[str, dict[str, object]] = {
-        "mlp": {"inputs": math.prod(contents.shape), "hidden": [64, 32], "outputs": number},
-        "cnn": {"channels": channels, "classes": number},
-        "series-cnn": {"channels": channels, "outputs": number},
-        "text-cnn": {"tokens": contents.tokens or 1, "outputs": number},
+    of_samples: Mapping[str, dict[str, object]] = {
+        "mlp": {"inputs": math.prod(contents.shape), "hidden": [64, 32]},
+        "cnn": {"channels": channels},
+        "series-cnn": {"channels": channels},
+        "text-cnn": {"tokens": contents.tokens or 1},
     }
-    other = "num_labels" if architecture.startswith("hf/") else "num_classes"
-    return known.get(architecture, {other: number})
+    return {**of_samples.get(architecture, {}), option: number}
 
 
 def checked_classes(contents: Contents, classes: tuple[str, ...]) -> tuple[str, ...]:

@@ -113,12 +113,13 @@ def check_data(
     whole = spec.data.partition is not None
     names = [""] if whole else [client.client_id for client in clients]
     read = [reader.read(name, TRAINING) for name in names]
-    class_names = _common_classes(read)
+    class_names, are_common = _common_classes(read)
     evaluation = spec.data.evaluation
     if evaluation is not None:
         own = evaluation.at is EvaluationPlace.CLIENTS and (evaluation.is_per_client or not whole)
         read += [reader.read(name, EVALUATION, class_names) for name in (names if own else [""])]
-    _check_fit(spec, read)
+    if are_common:
+        _check_fit(spec, read)
     return [found for found, _ in read]
 
 
@@ -258,16 +259,16 @@ class _Inspector(Watcher):
         self._show(checked, total)
 
 
-def _common_classes(read: Sequence[_Read]) -> ClassNames | None:
-    """Return the names of the classes of the training data, and check that all clients have the same."""
+def _common_classes(read: Sequence[_Read]) -> tuple[ClassNames | None, bool]:
+    """Return the names of the classes of the training data, and whether all clients have the same."""
     opened = [(found, dataset) for found, dataset in read if dataset is not None]
     if not opened:
-        return None
+        return None, True
     try:
-        return common_names(dataset for _, dataset in opened) or ()
+        return common_names(dataset for _, dataset in opened) or (), True
     except InputError as error:
         _add_problem(opened[0][0], error)
-        return opened[0][1].class_names or ()
+        return opened[0][1].class_names or (), False
 
 
 def _check_fit(spec: JobSpec, read: Sequence[_Read]) -> None:

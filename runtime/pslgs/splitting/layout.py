@@ -12,6 +12,7 @@ from pslgs.model_inputs import InputShape, NamedShapes, call, zeros
 from pslgs.spec.entrypoints import user_code
 from pslgs.spec.errors import InputError
 from pslgs.spec.named_inputs import INPUTS
+from pslgs.splitting.architectures import ARCHITECTURE
 from pslgs.splitting.split_network import SplitNetwork
 from pslgs.splitting.trace import CUT_LAYER
 from pslgs.splitting.train_mode import set_mode
@@ -108,7 +109,7 @@ def infer_layout(
         problem = (
             "the model must return one tensor with a row for each sample, in evaluation and in training."
         )
-        raise InputError.at("spec.model.architecture", problem)
+        raise InputError.at(ARCHITECTURE, problem)
     return LayoutProbe(layout, tuple(output_of_2.shape[1:]))
 
 
@@ -132,7 +133,7 @@ def _refused_samples(network: SplitNetwork, shape: InputShape, dtype: torch.dtyp
     problem = f"the model does not accept {kind} of shape {tuple(shape)}: {{}}"
     if dtype.is_floating_point and _has_embedding(network):
         problem += "; set spec.data.inputType: Integer for a model that begins with an Embedding"
-    return INPUT_SHAPE, problem
+    return ARCHITECTURE, problem
 
 
 def _has_embedding(network: SplitNetwork) -> bool:

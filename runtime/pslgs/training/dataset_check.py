@@ -11,6 +11,7 @@ from pslgs.data.client_dataset import ClientDataset
 from pslgs.data.label_space import CLASSES, listed
 from pslgs.model_inputs import Inputs, InputShape, NamedShapes, shape_text, tensors_of
 from pslgs.spec.errors import InputError
+from pslgs.splitting.architectures import OPTIONS
 from pslgs.training.objective import Objective
 from pslgs.training.setup import TrainingSetup
 
@@ -34,8 +35,8 @@ def check_dataset(task: TrainingSetup, data: ClientDataset, path: str) -> None:
             f"{shape_text(task.input_shape)}; change {_remedy(task.input_shape)}",
         )
     _check_named(task.objective, data, path)
-    _check_names(task.objective, data.class_names)
-    violation = label_violation(task.objective, torch.from_numpy(data.labels))
+    _check_names(task, data.class_names)
+    violation = label_violation(task.objective, torch.from_numpy(data.labels), task.outputs_field)
     if violation:
         raise _refused(data, path, violation)
 
@@ -93,17 +94,18 @@ def _are_class_numbers(data: ClientDataset) -> bool:
     return data.labels.ndim == 1 and data.labels.dtype.kind == "i" and data.class_names != numbers
 
 
-def _check_names(objective: Objective, names: tuple[str, ...] | None) -> None:
+def _check_names(task: TrainingSetup, names: tuple[str, ...] | None) -> None:
     """Check that the model has an output for each class that has a name."""
+    objective = task.objective
     if names and objective.classes is not None and len(names) > objective.classes:
         raise InputError.at(
             CLASSES,
             f"are {len(names)}, {listed(names)}, but the model's outputs stand for {objective.classes}; "
-            "change spec.model.options",
+            f"set {task.outputs_field} to {len(names)}",
         )
 
 
-def label_violation(objective: Objective, labels: Tensor) -> str | None:
+def label_violation(objective: Objective, labels: Tensor, outputs_field: str = OPTIONS) -> str | None:
     """Return why labels are not what the loss needs, and what to do, as a clause; None if they are.
 
     The loss decides what labels are: class numbers, which may be stored as floats or one-hot rows, or
@@ -112,6 +114,7 @@ def label_violation(objective: Objective, labels: Tensor) -> str | None:
     Args:
         objective: The loss, with its requirements on labels.
         labels: Labels of a dataset; shape (N,) or (N, targets).
+        outputs_field: Path of the manifest field that gives the number of the model's outputs.
     """
     if objective.label_dtype == torch.int64 and len(labels):
         violation = _not_classes(objective, labels)
@@ -123,7 +126,7 @@ def label_violation(objective: Objective, labels: Tensor) -> str | None:
         return None
     if objective.classes and rows.shape[1] == 1 and rows.min() >= 1 and rows.max() == objective.classes:
         return f"{violation}; classes are numbered from 0, so subtract 1 from the labels"
-    return f"{violation}; change the model's outputs or the labels"
+    return f"{violation}; change the model's outputs ({outputs_field}) or the labels"
 
 
 def _not_classes(objective: Objective, labels: Tensor) -> str | None:

@@ -13,6 +13,8 @@ from pslgs.spec.job import JobSpec
 from pslgs.spec.metrics import RANKED, Metric, metrics_of
 from pslgs.spec.optimizer import OptimizerSpec
 from pslgs.spec.training import PrecisionSpec
+from pslgs.splitting.architectures import OPTIONS
+from pslgs.splitting.data_options import check_sample_size, outputs_field
 from pslgs.splitting.disclosure import check_disclosure
 from pslgs.splitting.layout import SmashedLayout, infer_layout
 from pslgs.splitting.network import build_network
@@ -40,6 +42,7 @@ class TrainingSetup:
             parameters.
         features: Number of features that are standardised separately; 0 without standardisation.
         followed_metric: Metric that the schedule ReduceOnPlateau follows.
+        outputs_field: Path of the manifest field that gives the number of the model's outputs.
     """
 
     layout: SmashedLayout
@@ -54,6 +57,7 @@ class TrainingSetup:
     input_dtype: torch.dtype | None = None
     features: int = 0
     followed_metric: Metric = Metric.LOSS
+    outputs_field: str = OPTIONS
 
     @property
     def values_per_feature(self) -> int:
@@ -106,6 +110,8 @@ def task_of(spec: JobSpec, network: SplitNetwork, input_shape: InputShape) -> Tr
             or there are too many features to be standardised.
     """
     input_dtype = torch.int64 if spec.data.input_type is InputType.INTEGER else None
+    if not isinstance(input_shape, NamedShapes):
+        check_sample_size(spec.model, input_shape)
     found = infer_layout(network, input_shape, input_dtype)
     made = objective(spec.loss, found.output_shape, found.smashed.dtype, spec.loss_options)
     _check_metric(spec, math.prod(found.output_shape))
@@ -122,6 +128,7 @@ def task_of(spec: JobSpec, network: SplitNetwork, input_shape: InputShape) -> Tr
         input_dtype,
         features_of_job(spec.data, input_shape),
         spec.metric or Metric.LOSS,
+        outputs_field(spec.model.architecture),
     )
 
 
