@@ -30,6 +30,7 @@ def test_digits_are_planned_from_their_own_data(pslgs: Pslgs) -> None:
     assert lines[0] == "digits: 30 epochs over 1,437 samples of 10 classes at 4 clients, 64 a step"
     assert lines[1] == "  samples and classes: the job's own data"
     assert max(map(cell_len, lines)) <= 100
+    assert not [line for line in result.stdout.splitlines() if line.endswith(" ")]
     assert "…" not in result.stdout  # nothing had to be cut off
     for word in ("FixedProportionalLocal", "Centralized", "hidden2", "Recommendation: keep the cut after"):
         assert word in result.stdout
@@ -43,7 +44,9 @@ def test_cifar10_is_planned_without_its_data(pslgs: Pslgs) -> None:
     assert "…" not in result.stdout
     words = " ".join(result.stdout.split())
     assert "16,000 samples of balanced classes, dealt out by ExtendedDirichlet" in words
-    assert "a sample is 3×32×32, from a guess from the network's first layer and the transforms" in words
+    assert (
+        "a sample is 3×32×32 values, from a guess from the network's first layer and the transforms" in words
+    )
     assert "spec.data.train: cannot be read here (spec.data.train.path: is 'data/cifar10" in words
     assert "assumed, say how many there are with --dataset-sizes" in words
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from pslgs.comparison.chosen_metric import Spread, write_spread, write_target
 from pslgs.comparison.summary import Comparison, StrategySummary
 from pslgs.comparison.text import answers
-from pslgs.costs.folding_table import broken
+from pslgs.costs.folding_table import COLUMNS, broken, print_within
 from pslgs.costs.quantities import bytes_of, seconds, whole_percent
 from pslgs.reporting.formatting import SPACE
 from pslgs.spec.metrics import Metric
@@ -91,15 +91,15 @@ _COLUMNS: Final[tuple[tuple[str, Callable[[StrategySummary], str]], ...]] = (
 )
 
 
-COLUMNS = 100
 _TITLE_WIDTH = len("computed here in")
 _COLUMN_WIDTH = len("100.0 % ± 10.0 ")
 
 
 def show(comparison: Comparison, console: Console) -> None:
-    """Print a comparison, no wider than `COLUMNS`."""
-    console.width = min(console.width, COLUMNS) if console.is_terminal else COLUMNS
-    console.print(rendered(comparison, console.width))
+    """Print a comparison; see `print_within`."""
+    print_within(
+        console, rendered(comparison, min(console.width, COLUMNS) if console.is_terminal else COLUMNS)
+    )
 
 
 def rendered(comparison: Comparison, width: int) -> RenderableType:

@@ -100,12 +100,18 @@ def _wire(_: JobSpec, __: DataDistribution, plan: Plan) -> Iterator[Advice]:
     present = times[plan.compression]
     faster = {name: after for name, after in times.items() if after < _WORTH_IT * present}
     predicted = ", ".join(f"{seconds(after)} with {name}" for name, after in faster.items())
-    change = f"; it would take {predicted}." if predicted else f", {seconds(step.latency)} of it latency."
-    yield Advice(
-        "spec.transport.compression",
-        f"is {plan.compression}: a step takes {seconds(step.total)}, "
-        f"{whole_percent(step.wire_share)} of it on the wire{change}",
-    )
+    if predicted:
+        yield Advice(
+            "spec.transport.compression",
+            f"is {plan.compression}: a step takes {seconds(step.total)}, "
+            f"{whole_percent(step.wire_share)} of it on the wire; it would take {predicted}.",
+        )
+    elif step.latency > _DOMINATES * step.total:
+        yield Advice(
+            _BATCH,
+            f"is {plan.global_batch_size}: a step takes {seconds(step.total)}, {seconds(step.latency)} of it "
+            "latency, which no compression shortens; an epoch of larger batches has fewer steps.",
+        )
 
 
 def _timeout(spec: JobSpec, _: DataDistribution, plan: Plan) -> Iterator[Advice]:

@@ -11,6 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+COLUMNS: Final = 100
 _UNBOUNDED: Final = 10_000
 """Columns of a terminal in which every table fits."""
 
@@ -80,6 +81,15 @@ class FoldingTable:
         for number, heading in enumerate(_whole(self.headings)):
             table.add_row(heading, *(figures[number] for _, figures, _ in self.rows[first:last]))
         return table
+
+
+def print_within(console: Console, printed: RenderableType) -> None:
+    """Print what is no wider than `COLUMNS`, without the spaces with which lines are filled up."""
+    console.width = min(console.width, COLUMNS) if console.is_terminal else COLUMNS
+    with console.capture() as capture:
+        console.print(printed)
+    for line in capture.get().splitlines():
+        console.file.write(f"{line.rstrip()}\n")
 
 
 def broken(name: str) -> str:

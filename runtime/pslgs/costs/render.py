@@ -6,13 +6,11 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from pslgs.costs.folding_table import FoldingTable
+from pslgs.costs.folding_table import FoldingTable, print_within
 from pslgs.costs.quantities import bandwidth, bytes_of, flops, seconds, shape, short, whole_percent
 from pslgs.costs.result import CutFigures, Plan
 from pslgs.model_inputs import InputShape, NamedShapes
 from pslgs.sampling.schedule_statistics import EpochStatistics
-
-COLUMNS = 100
 
 _OWN = "green"  # style of the rows with the job's own strategy and cut
 
@@ -21,7 +19,7 @@ def rendered(plan: Plan) -> RenderableType:
     """Return a plan for a terminal."""
     return Group(
         Text(_headline(plan), style="bold"),
-        *(Padding(Text(line), (0, 0, 0, 2), expand=False) for line in _circumstances(plan)),
+        *(Padding(Text(line), (0, 0, 0, 2)) for line in _circumstances(plan)),
         Text(),
         _strategies(plan),
         _crossing(plan),
@@ -31,9 +29,8 @@ def rendered(plan: Plan) -> RenderableType:
 
 
 def show(plan: Plan, console: Console) -> None:
-    """Print a plan, no wider than `COLUMNS`."""
-    console.width = min(console.width, COLUMNS) if console.is_terminal else COLUMNS
-    console.print(rendered(plan))
+    """Print a plan; see `print_within`."""
+    print_within(console, rendered(plan))
 
 
 def _headline(plan: Plan) -> str:
@@ -46,7 +43,7 @@ def _headline(plan: Plan) -> str:
 
 def _circumstances(plan: Plan) -> Iterable[str]:
     yield f"samples and classes: {plan.samples_from}"
-    yield f"a sample is {_sample(plan.input_shape)}, from {plan.input_shape_from}"
+    yield f"a sample is {_sample(plan.input_shape)} values, from {plan.input_shape_from}"
     if plan.disclosed:
         yield f"leaves its site as it is (mayLeaveSite): {', '.join(plan.disclosed)}"
     yield (
@@ -55,13 +52,11 @@ def _circumstances(plan: Plan) -> Iterable[str]:
     )
     server = f"the server {plan.server_gpus} ×" if plan.server_gpus > 1 else "the server"
     speeds = {
-        "a client computes": (plan.client_flops, plan.client_speed_measured),
+        "a client": (plan.client_flops, plan.client_speed_measured),
         server: (plan.server_flops, plan.server_speed_measured),
     }
-    yield ", ".join(
-        f"{who} {flops(rate)} ({'measured on this machine' if measured else 'given'})"
-        for who, (rate, measured) in speeds.items()
-    )
+    for who, (rate, measured) in speeds.items():
+        yield f"{who} computes {flops(rate)} ({'measured on this machine' if measured else 'given'})"
 
 
 def _sample(found: InputShape) -> str:
@@ -83,7 +78,8 @@ def _strategies(plan: Plan) -> FoldingTable:
         "steps\n< B/2",
     )
     table = FoldingTable(
-        "An epoch under each strategy (the end is the last fifth, the bound holds at 99 %)",
+        "An epoch under each strategy (at end: in the last fifth; bound: it holds at 99 %; bias: the part of "
+        "the deviation that is no chance; < B/2: steps with less than half of the global batch)",
         "strategy",
         headings,
     )
