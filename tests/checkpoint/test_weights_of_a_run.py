@@ -19,6 +19,8 @@ def written(file: Path) -> Path:
 def test_the_model_comes_before_the_last_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--from: is .* nor a checkpoint"):
         weights_of(tmp_path)
+    with pytest.raises(InputError, match=r"--from: is '.*/none', which does not exist"):
+        weights_of(tmp_path / "none")
     written(tmp_path / "checkpoints" / "step-00000005" / "model.safetensors")
     last = written(tmp_path / "checkpoints" / "step-00000010" / "model.safetensors")
     assert weights_of(tmp_path) == last

@@ -95,6 +95,14 @@ def test_a_model_that_is_not_there_is_refused(tmp_path: Path, which: str, words:
         load_model(tmp_path, which)
 
 
+def test_a_folder_that_does_not_exist_is_told_with_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=rf"^runs/own does not exist in the working folder {tmp_path}; name"):
+        load_model("runs/own")
+
+
 def test_a_pickle_is_not_read(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
     with pytest.raises(InputError, match="cannot be read as a model"):

@@ -13,7 +13,9 @@ from pslgs.simulation.job_variants import Skew
 JobArgument = Annotated[
     Path, typer.Argument(metavar="JOB.YAML", help="Manifest of the job, a SplitTrainingJob.")
 ]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.")]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder of the run, or a .safetensors file.")
+]
 
 SetOption = Annotated[
     list[str] | None,

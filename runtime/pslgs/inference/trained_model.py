@@ -102,6 +102,9 @@ def read_model(source: Path, which: str = "final") -> StoredModel:
     Raises:
         InputError: there is no such model, or it cannot be read.
     """
+    if not source.exists():
+        place = "" if source.is_absolute() else f" in the working folder {Path.cwd()}"
+        raise InputError.at("", f"{source} does not exist{place}; name the folder of a run, or its model")
     if source.is_file():
         return _read_file(source)
     if (source / STATE).is_file():

@@ -123,6 +123,8 @@ def weights_of(run: Path) -> Path:
     checkpoints = sorted(run.glob("checkpoints/step-*/model.safetensors"), reverse=True)
     candidates = [run] if run.is_file() else [run / "model.safetensors", *checkpoints]
     found = next((file for file in candidates if file.is_file()), None)
+    if not run.exists():
+        raise InputError.at("--from", f"is '{run}', which does not exist; name a run's folder")
     if found is None:
         raise InputError.at(
             "--from", f"is '{run}', which has neither model.safetensors nor a checkpoint; name a run's folder"
