@@ -202,7 +202,7 @@ def test_below_the_quorum_the_job_waits_then_goes_on():
     made.leave("c")
     made.run()
     assert made.coordinator.phase is Phase.WAITING
-    assert made.coordinator.missing_requirement() == "2 of at least 3 clients are connected; lost: c, d"
+    assert made.coordinator.missing_requirement() == "2 of 4 expected clients connected, 3 needed; lost: c, d"
     made.tick(500)
     made.join("c")
     made.run()

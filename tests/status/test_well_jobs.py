@@ -96,9 +96,9 @@ def test_a_job_runs_when_its_server_says_so(seen: Snapshot, words: str) -> None:
             id="clients-are-to-come",
         ),
         pytest.param(
-            hears("Waiting", live=(), message="0 of at least 1 clients are connected"),
+            hears("Waiting", live=(), message="0 of 4 expected clients connected, 1 needed"),
             "WaitingForClients",
-            "0 of at least 1 clients are connected",
+            "0 of 4 expected clients connected, 1 needed",
             id="a-quorum-is-to-come",
         ),
         pytest.param(hears("Interrupted"), "ServerRestarting", "the server ends", id="about-to-stop"),

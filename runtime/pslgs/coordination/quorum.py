@@ -92,7 +92,9 @@ class Quorum:
         live = self._membership.live_count
         match self.missing():
             case Missing.QUORUM:
-                return f"{live} of at least {self._settings.quorum} clients are connected{self._lost()}"
+                expected, quorum = self._settings.expected_clients, self._settings.quorum
+                needed = "" if quorum == expected else f", {quorum} needed"
+                return f"{live} of {expected} expected clients connected{needed}{self._lost()}"
             case Missing.SAMPLES:
                 return f"none of the {live} connected clients has training samples{self._lost()}"
             case Missing.LOST_CLIENTS:

@@ -33,7 +33,7 @@ def test_a_job_that_loses_all_clients_waits_and_then_fails(breakable, namespace,
 
     found = breakable.wait_for(namespace, "stj/digits", is_true("Failed"))
     assert condition(found, "Failed")["reason"] == "QuorumLost"
-    assert "0 of at least 1 clients" in condition(found, "Failed")["message"]
+    assert "0 of 2 expected clients connected, 1 needed" in condition(found, "Failed")["message"]
     server = breakable.run.json("--namespace", namespace, "get", "job/digits-server")
     assert not server["status"].get("active"), "its GPU is free"
     told = [each.reason for each in breakable.events(namespace, "digits")]
