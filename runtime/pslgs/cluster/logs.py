@@ -8,7 +8,9 @@ from typing import Final, NamedTuple
 
 from pslgs.cluster.access import Access, ClusterError
 from pslgs.cluster.training_job import Pod, TrainingJob, read_job
+from pslgs.spec.child_names import SERVER
 from pslgs.spec.errors import InputError
+from pslgs.spec.violations import nearest
 
 _POLL_SECONDS: Final = 2.0
 """Seconds between two looks for new pods."""
@@ -32,8 +34,9 @@ def chosen_pods(job: TrainingJob, names: Sequence[str]) -> list[Pod]:
     known = {pod.who for pod in job.pods}
     unknown = [name for name in names if name not in known]
     if unknown:
-        listed = ", ".join(sorted(known)) or "none"
-        raise InputError.at("--client", f"names '{unknown[0]}', but those with pods are {listed}")
+        clients = sorted({pod.who for pod in job.pods if pod.role != SERVER})
+        listed = f"the clients with pods are {', '.join(clients)}" if clients else "no client has a pod"
+        raise InputError.at("--client", f"names '{unknown[0]}', but {listed}{nearest(unknown[0], clients)}")
     wanted = [pod for pod in job.pods if pod.has_started and (not names or pod.who in names)]
     return sorted(wanted, key=lambda pod: (pod.role != "server", pod.who, pod.created))
 

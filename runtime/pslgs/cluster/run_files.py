@@ -121,7 +121,8 @@ def run_files(access: Access, job: TrainingJob, image: str | None = None) -> Ite
     if volume is None:
         raise InputError.at(
             "JOB",
-            f"'{job.name}' has no spec.checkpoint.storage, so that its files ended with the server's pod",
+            f"'{job.name}' has no spec.checkpoint.storage, so that its files ended with the server's pod; "
+            "add checkpoint: {storage: {size: 1Gi}} to its spec, and run it again",
         )
     with reading(access, job, volume, image) as run:
         yield RunFiles(folder, run)
