@@ -59,7 +59,7 @@ def test_the_status_is_a_few_lines(pslgs: Pslgs, connected: Callable[..., FakeAc
         "  job        digits in the namespace lab",
         "  phase      Running",
         "  training   epoch 2/3, step 42/100",
-        "  figures    loss 0.0180, accuracy 96.10%, deviation 0.320, samples/s 5,829, clients 3/3",
+        "  figures    loss 0.0180, accuracy 96.1\xa0%, deviation 0.320, samples/s 5,829, clients 3/3",
         "  server     digits-server-a on gpu-0",
     ]
 
@@ -99,7 +99,10 @@ def test_logs_have_the_names_of_server_and_clients(
     assert pslgs("logs", "digits", "--client", "edge-1-0").stdout.splitlines() == ["edge-1-0 | three"]
     refused = pslgs("logs", "digits", "--client", "edge-9-0")
     assert refused.exit_code == 2
-    assert "names 'edge-9-0', but those with pods are edge-0-0, edge-1-0, edge-2-0, server" in refused.stderr
+    assert (
+        "names 'edge-9-0', but the clients with pods are edge-0-0, edge-1-0, edge-2-0; did you"
+        in refused.stderr
+    )
 
 
 def test_logs_cannot_control_the_terminal(

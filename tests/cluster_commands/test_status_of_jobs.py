@@ -98,7 +98,7 @@ def test_what_the_operator_writes_is_read_as_numbers() -> None:
     assert status["progress"] == pytest.approx(0.42)
     assert [each.replace("\N{NO-BREAK SPACE}", "") for each in figures(status)] == [
         "loss 0.0180",
-        "accuracy 96.10%",
+        "accuracy 96.1%",
         "MacroF1 90.0% (best 95.0% after epoch 1)",
         "deviation 0.320",
         "samples/s 5,829",

@@ -147,7 +147,7 @@ def test_the_figures_of_a_run_count_each_client_once_too(accuracies, shown, tmp_
                 *(0.0, 1, 1, 8, 0.5, 0.99, clients), metric="Accuracy", metrics={"Accuracy": 0.99}
             )
         )
-    assert dict(summary(tmp_path)).get("mean of clients") == shown
+    assert dict(summary(tmp_path)).get("mean over clients") == shown
 
 
 def test_all_charts_are_drawn(eventful):

@@ -98,7 +98,7 @@ def run_process(main: Coroutine[Any, Any, ExitStatus], threads: int) -> ExitStat
 
     # gRPC would log every connection that a peer closes; the transport logs those that matter.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     configure_torch(threads or available_cores())
     # Modules stay for good.  Each full garbage collection would look through all of torch, for a fifth of a
     # second in which the event loop stands still, and a forked process would copy the memory it shares.

@@ -106,7 +106,7 @@ def figures(status: Mapping[str, Any]) -> list[str]:
     clients = status["clients"]
     shown = {
         "loss": _number(status["loss"], "{:.4f}"),
-        "accuracy": _number(status["accuracy"], "{:.2%}"),
+        "accuracy": "" if status["accuracy"] is None else write_metric(Metric.ACCURACY, status["accuracy"]),
         **_metric(status),
         "deviation": _number(status["deviation"], "{:.3f}") + bound,
         "samples/s": _number(status["samplesPerSecond"], "{:,.0f}"),

@@ -177,7 +177,7 @@ def _chosen_metric(history: History) -> Iterator[tuple[str, str]]:
     if last.metric != Metric.ACCURACY:
         yield f"final {name}", write_metric(last.metric, last.value)
     if last.mean_of_clients is not None:
-        yield "mean of clients", f"{name} {write_metric(last.metric, last.mean_of_clients)}"
+        yield "mean over clients", f"{name} {write_metric(last.metric, last.mean_of_clients)}"
     if best is not last:
         value = write_metric(best.metric, best.value)
         yield f"best {name}", f"{value}, epoch {best.epoch:,}"

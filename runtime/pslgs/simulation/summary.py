@@ -89,10 +89,11 @@ def words(figures: Mapping[str, object]) -> list[tuple[str, str]]:
     batch, deviation, traffic = (figures[name] for name in ("batchSize", "deviation", "bytesPerStep"))
     if not (isinstance(batch, dict) and isinstance(deviation, dict) and isinstance(traffic, dict)):
         raise TypeError("not the figures of `summary`")
+    clients = "client" if figures["clients"] == 1 else "clients"
     lines = [
         (
             "strategy",
-            f"{figures['strategy']}, {figures['clients']:,} clients, {figures['samples']:,} samples",
+            f"{figures['strategy']}, {figures['clients']:,} {clients}, {figures['samples']:,} samples",
         ),
         ("steps", f"{figures['steps']:,}, {_written(figures['stepsPerEpoch'], ',.0f')} an epoch"),
         ("active clients", f"{_written(figures['activeClients'], '.1f')} a step"),
@@ -104,12 +105,16 @@ def words(figures: Mapping[str, object]) -> list[tuple[str, str]]:
         ),
         ("loss", _written(figures["loss"], ".4f")),
         *_of_metric(figures["metric"]),
-        ("accuracy", _written(figures["accuracy"], ".2%")),
-        ("recalibrated", _written(figures["recalibratedAccuracy"], ".2%")),
+        ("accuracy", _accuracy(figures["accuracy"])),
+        ("recalibrated", _accuracy(figures["recalibratedAccuracy"])),
         ("computed in", f"{_written(figures['measuredSeconds'], '.1f')} s"),
         ("would take", f"{_written(figures['modelledSeconds'], ',.1f')} s"),
     ]
     return [(name, line) for name, line in lines if line and not line.startswith(" ")]
+
+
+def _accuracy(value: object) -> str:
+    return write_metric(Metric.ACCURACY, value) if isinstance(value, float) else ""
 
 
 def _of_metric(metric: object) -> Iterator[tuple[str, str]]:
