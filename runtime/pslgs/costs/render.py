@@ -50,7 +50,7 @@ def _circumstances(plan: Plan) -> Iterable[str]:
         f"a client's link: {bandwidth(plan.bandwidth)}, {seconds(plan.latency)} one way; "
         f"compression {plan.compression}"
     )
-    server = f"the server {plan.server_gpus} ×" if plan.server_gpus > 1 else "the server"
+    server = f"each of the server's {plan.server_gpus} GPUs" if plan.server_gpus > 1 else "the server"
     speeds = {
         "a client": (plan.client_flops, plan.client_speed_measured),
         server: (plan.server_flops, plan.server_speed_measured),
