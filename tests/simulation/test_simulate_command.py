@@ -67,6 +67,6 @@ def test_clients_that_have_data_of_their_own_are_found(manifest, tmp_path):
 def test_the_command_trains_and_reports(manifest, tmp_path):
     result = pslgs("simulate", manifest, "--clients", "12", "--profile", "lte", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "12 virtual clients; run folder runs/digits-simulated" in result.stdout
+    assert "12 virtual clients; run folder runs/digits-simulated" in result.stdout.replace("\xa0", " ")
     assert "12 clients, 1,437 samples" in result.stdout
     assert (tmp_path / "runs/digits-simulated/report.html").exists()
