@@ -17,6 +17,7 @@ BUILT := $(if $(PSLGS_TEST_KUBECONFIG),$(INSTALLED),cluster)
 PINNED := requirements/build.txt requirements/dev.txt
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url $(if $(UPGRADE),--upgrade)
+PEERS := .venv-peers
 INTO := .
 GENERATED := runtime/pslgs/transport/v1/training_pb2.py runtime/pslgs/transport/v1/training_pb2.pyi \
 	crds/splittrainingjobs.yaml $(addprefix docs/reference/,commands.md exit-codes.md fields.md messages.md metrics.md python.md rbac.md) \
@@ -90,6 +91,9 @@ verify: $(INSTALLED) ## Generate anew what is generated, and fail where it diffe
 bench: $(INSTALLED) ## Measure the distributed run against a plain loop, and the wire against a bare stream.
 	$(BIN)/python -m benchmarks $(ARGS)
 
+bench-peers: $(PEERS)/.installed ## Measure NVFlare and Flower beside `pslgs run`; needs Linux. ARGS="--kill" kills a client of each.
+	$(BIN)/python -m benchmarks.peers --environment $(PEERS) $(ARGS)
+
 bench-operator: $(INSTALLED) ## Measure the operator at 5,000 nodes and at 200 training jobs, on an API server without kubelets.
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.operator_scale $(ARGS)
 
@@ -117,6 +121,7 @@ requirements: $(INSTALLED) ## Pin the requirements; UPGRADE=1 takes the newest v
 	$(COMPILE) pyproject.toml --extra operator --constraints requirements/dev.txt --output-file requirements/operator.txt
 	$(COMPILE) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
 	$(COMPILE) --group fuzz --constraints requirements/dev.txt --output-file requirements/fuzz.txt
+	$(COMPILE) --group peers --output-file benchmarks/peers/requirements.txt
 
 licences: $(INSTALLED) ## Print the licences of all pinned packages, and fail where one is not allowed.
 	$(BIN)/python -m images.licences requirements/*.txt
@@ -144,9 +149,17 @@ images: ## Build both images with docker: REGISTRY=HOST/OWNER PLATFORMS=linux/am
 	done
 
 clean: ## Remove the environment, caches and build results; runs are kept.
-	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv $(PEERS) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find operator runtime documentation tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 $(INSTALLED): $(PINNED) pyproject.toml requirements/install
 	@requirements/install
+	touch $@
+
+# The peers' dependencies contradict the project's.  torch and scikit-learn, which they do not bring, are the project's own.
+$(PEERS)/.installed: benchmarks/peers/requirements.txt $(INSTALLED)
+	$(BIN)/python -m venv --clear $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		>"$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/project.pth"
 	touch $@

@@ -9,6 +9,8 @@ from packaging.utils import canonicalize_name
 HASHES = r"(?:\n    --hash=sha256:\w{64}(?: \\)?)+"
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ;]+)[^\\]*\\" + HASHES, re.M)
 FILES = ["build", "dev", "fuzz", "operator", "runtime"]
+PEERS = "../benchmarks/peers/requirements"
+"""Pins of an environment of its own, whose versions differ."""
 
 
 def pins(root: Path, file: str) -> dict[str, str]:
@@ -26,7 +28,7 @@ def unmet(wanted: list[str], pinned: dict[str, str]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("file", FILES, ids=str)
+@pytest.mark.parametrize("file", [*FILES, PEERS], ids=str)
 def test_a_requirements_file_is_pins_with_hashes_and_nothing_else(file: str, root: Path) -> None:
     text = (root / "requirements" / f"{file}.txt").read_text()
     assert pins(root, file)
@@ -65,6 +67,10 @@ def test_the_pins_cover_what_the_build_needs(root: Path, pyproject: dict[str, An
 
 def test_the_pins_cover_what_fuzzing_needs(root: Path, pyproject: dict[str, Any]) -> None:
     assert unmet(pyproject["dependency-groups"]["fuzz"], pins(root, "fuzz")) == []
+
+
+def test_the_pins_cover_the_peers(root: Path, pyproject: dict[str, Any]) -> None:
+    assert unmet(pyproject["dependency-groups"]["peers"], pins(root, PEERS)) == []
 
 
 def test_a_missing_or_older_pin_is_noticed() -> None:
