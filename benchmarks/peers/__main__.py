@@ -5,39 +5,20 @@ python -m benchmarks.peers [--repeats 3] [--only ours,flower-deployed] [--kill]
 
 import argparse
 import ast
-import json
 import statistics
 import tempfile
-import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from benchmarks.peers.observed import Recorder, kill
+from benchmarks.peers.killed import watch
+from benchmarks.peers.observed import Recorder
+from benchmarks.peers.records import follow
 from benchmarks.peers.systems import HERE, SYSTEMS, Run, System
 
 WARM_UP = 0.2
 """Share of the steps that is left out at the start."""
-TIME_OUT = 900.0
-"""Seconds after which a run is ended."""
-WATCHED = 240.0
-"""Seconds for which a run is watched after a client was killed."""
-
-
-class Step(NamedTuple):
-    """A step: Unix time at its end, loss, and number of clients that took part."""
-
-    time: float
-    loss: float
-    clients: int
-
-
-class Log(NamedTuple):
-    """What a run has recorded: its steps, and the accuracy on the test data at its last evaluation."""
-
-    steps: list[Step]
-    accuracy: float | None
 
 
 class Figures(NamedTuple):
@@ -77,14 +58,14 @@ def main() -> None:
     systems = [SYSTEMS[name] for name in arguments.only.split(",")]
     if arguments.kill:
         for system in systems:
-            print(f"{system.name}:", *_kill(system, commands), sep="\n  ", flush=True)
+            print(f"{system.name}:", *watch(system, commands), sep="\n  ", flush=True)
         return
     figures: dict[str, list[Figures]] = {system.name: [] for system in systems}
     for _ in range(arguments.repeats):
         for system in systems:
             figures[system.name].append(_measure(system, commands, arguments.epochs))
             print(system.name, figures[system.name][-1]._replace(losses=[]), flush=True)
-    print(_table(systems, figures), _lines_table(systems), sep="\n\n")
+    print(_table(systems, figures), _lines_table(systems), _difference(figures), sep="\n\n")
 
 
 def _measure(system: System, commands: Path, epochs: int) -> Figures:
@@ -93,7 +74,7 @@ def _measure(system: System, commands: Path, epochs: int) -> Figures:
         try:
             with Recorder(run.marked) as recorder:
                 system.start(run, epochs)
-                log = _follow(system, run, system.limit)
+                log = follow(system, run, system.limit)
         finally:
             run.marked.end()
     times = [step.time for step in log.steps]
@@ -109,68 +90,6 @@ def _measure(system: System, commands: Path, epochs: int) -> Figures:
         float("nan") if log.accuracy is None else log.accuracy,
         [step.loss for step in log.steps],
     )
-
-
-def _follow(system: System, run: Run, limit: int) -> Log:
-    """Wait until a run has ended, or has done so many steps; return what it has recorded."""
-    deadline = time.monotonic() + TIME_OUT
-    while True:
-        ended = run.ended
-        log = _read(run.folder / system.log)
-        if len(log.steps) >= limit:
-            return log
-        if ended or time.monotonic() > deadline:
-            if len(log.steps) < 2:
-                texts = [path.read_text(errors="replace") for path in sorted(run.folder.glob("*.log"))]
-                raise RuntimeError(f"{system.name} has not trained:\n" + "\n".join(texts))
-            return log
-        time.sleep(0.2)
-
-
-def _read(path: Path) -> Log:
-    steps, accuracy = [], None
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    for line in lines:
-        record: dict[str, Any] = json.loads(line) if line.endswith("\n") else {"kind": "incomplete"}
-        if record["kind"] == "step":
-            clients = record["clients"] if "clients" in record else len(record["allocation"])
-            steps.append(Step(record["time"], record["loss"], clients))
-        elif record["kind"] == "evaluation":
-            accuracy = record["accuracy"]
-    return Log(steps, accuracy)
-
-
-def _kill(system: System, commands: Path) -> list[str]:
-    """Kill a client of a run; say what became of the run."""
-    before = 4 if system.limit < 100 else 100
-    with tempfile.TemporaryDirectory(prefix="peers-", ignore_cleanup_errors=True) as folder:
-        run = Run(Path(folder), commands)
-        try:
-            system.start(run, 1000)
-            _follow(system, run, before)
-            victims = system.victims(run)
-            killed = time.time()
-            for process in victims:
-                kill(process)
-            said = [f"killed {len(victims)} processes after {before} steps"]
-            while time.time() < killed + WATCHED and not run.ended:
-                time.sleep(1)
-            said.append(f"ended: {run.started[-1].poll()}" if run.ended else "still there")
-            steps = _read(run.folder / system.log).steps
-        finally:
-            run.marked.end()
-    after = [step for step in steps if step.time > killed]
-    said.append(f"steps after: {len(after)}")
-    ends = [killed, *(step.time for step in after)]
-    gaps = sorted(((later - earlier, earlier - killed) for earlier, later in pairwise(ends)), reverse=True)
-    said += [f"{gap:.1f} s without a step, from {since:.1f} s after" for gap, since in gaps[:3]]
-    changes = [
-        one
-        for one, other in zip(after, [None, *after], strict=False)
-        if not other or one.clients != other.clients
-    ]
-    said += [f"{each.clients} clients from {each.time - killed:.1f} s after" for each in changes[:8]]
-    return said
 
 
 def _table(systems: Sequence[System], figures: dict[str, list[Figures]]) -> str:
@@ -200,6 +119,13 @@ def _table(systems: Sequence[System], figures: dict[str, list[Figures]]) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _difference(figures: dict[str, list[Figures]]) -> str:
+    """Say how far the losses of the peers are from each other: they draw the same batches."""
+    losses = [run.losses for name, runs in figures.items() if name != "ours" for run in runs]
+    spreads = [max(step) - min(step) for step in zip(*losses, strict=False)]
+    return f"The peers' losses of the first {len(spreads)} steps differ by {max(spreads, default=0.0):.1e}."
 
 
 def _lines_table(systems: Sequence[System]) -> str:

@@ -67,11 +67,9 @@ class Run:
                 )
             )
 
-    def containing(self, *words: str) -> list[int]:
-        """Return the processes whose command line has one of the words."""
-        return [
-            pid for pid, command in self.marked.commands().items() if any(each in command for each in words)
-        ]
+    def containing(self, word: str) -> list[int]:
+        """Return the processes whose command line contains a word."""
+        return [process for process, command in self.marked.commands().items() if word in command]
 
 
 @dataclass(frozen=True)
@@ -176,19 +174,6 @@ def _run_flower(run: Run, epochs: int) -> None:
     )
 
 
-def _flower_node(run: Run) -> list[int]:
-    node = run.containing(f"partition-id={VICTIM}")
-    return [*node, *(pid for pid in run.marked.commands() if _has_ancestor(pid, node))]
-
-
-def _has_ancestor(pid: int, ancestors: list[int]) -> bool:
-    while pid > 1:
-        pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
-        if pid in ancestors:
-            return True
-    return False
-
-
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
@@ -216,11 +201,11 @@ SYSTEMS = {
     "ours": System("ours", "mutual", "run/metrics.jsonl", _start_ours, _our_client, 10_000, ("job.yaml",)),
     "nvflare-simulated": System(
         *("NVFlare, simulator", "none", "steps.jsonl", _start_simulated_nvflare),
-        *(lambda run: run.containing(_SITE), 10_000, _NVFLARE_FILES),
+        *(lambda run: run.containing(f"--client {_SITE} "), 10_000, _NVFLARE_FILES),
     ),
     "nvflare-deployed": System(
         *("NVFlare, POC", "mutual", "steps.jsonl", _start_deployed_nvflare),
-        *(lambda run: run.containing(_SITE), 10_000, _NVFLARE_FILES),
+        *(lambda run: run.containing(f"/{_SITE}"), 10_000, _NVFLARE_FILES),
     ),
     "flower-simulated": System(
         *("Flower, simulation", "none", "steps.jsonl", _start_simulated_flower),
@@ -228,6 +213,6 @@ SYSTEMS = {
     ),
     "flower-deployed": System(
         *("Flower, deployment", "server", "steps.jsonl", _start_deployed_flower),
-        *(_flower_node, 8, _FLOWER_FILES),
+        *(lambda run: run.containing(f"partition-id={VICTIM} "), 8, _FLOWER_FILES),
     ),
 }
