@@ -12,7 +12,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
-TIMEOUT = 60.0
+TIMEOUT = 600.0
 """Seconds after which a step goes on without the clients that have not answered."""
 
 server = ServerApp()
