@@ -50,7 +50,7 @@ def main() -> None:
     )
     parser.add_argument("--environment", type=Path, default=Path(".venv-peers"), help="where the peers are")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each system, in turn")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--only", default=",".join(SYSTEMS), help="what to measure")
     parser.add_argument("--kill", action="store_true", help="kill a client instead, and watch")
     arguments = parser.parse_args()
