@@ -53,7 +53,10 @@ def check(source: dict, folder, loss: Loss, outputs: int = 1, options=None, **da
     spec = DataSpec.model_validate({"train": source, **data})
     opened = open_training_data(spec, client_id="a", partition_index=None, seed=0, cache=folder / "cache")
     found = objective(loss, (outputs,), torch.float32, options)
-    check_dataset(SimpleNamespace(input_shape=opened.input_shape, objective=found), opened, TRAINING)
+    task = SimpleNamespace(
+        input_shape=opened.input_shape, objective=found, outputs_field="spec.model.options.outputs"
+    )
+    check_dataset(task, opened, TRAINING)
 
 
 @pytest.mark.parametrize("kind", ["NumPy", "CSV", "Custom", "string", "dictionary"])
