@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pslgs.process.signals import stop_reason
+from pslgs.process.signals import stop_reason, stopping_early
 
 
 @pytest.fixture
@@ -25,6 +25,20 @@ async def test_a_signal_is_the_reason_to_stop(parent):
         signal.raise_signal(signal.SIGTERM)
         assert await stop == "stopped by SIGTERM"
     os.close(parent)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_signal_whose_exception_was_lost_is_a_reason_to_stop_later():
+    class Collected:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    with stopping_early():
+        Collected()
+        with stop_reason(with_parent=False) as stop:
+            assert await stop == "stopped by SIGTERM"
+    with stop_reason(with_parent=False) as stop:
+        assert not stop.done()
 
 
 async def test_the_end_of_the_parent_is_the_reason_to_stop(parent):

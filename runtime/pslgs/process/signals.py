@@ -6,11 +6,13 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from pslgs.spec.exit_codes import ExitCode
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_received_early: Final[list[str]] = []
+"""Reasons of `StoppedEarly` so far: one that is raised in a callback, as of a weak reference, is lost."""
 
 
 class StoppedEarly(SystemExit):
@@ -51,12 +53,15 @@ def stopping_early() -> Iterator[None]:
     """
 
     def stop(number: int, _frame: FrameType | None) -> NoReturn:
-        raise StoppedEarly(f"stopped by {signal.Signals(number).name}")
+        reason = f"stopped by {signal.Signals(number).name}"
+        _received_early.append(reason)
+        raise StoppedEarly(reason)
 
     before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
         yield
     finally:
+        _received_early.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -65,7 +70,7 @@ def stopping_early() -> Iterator[None]:
 def stop_reason(*, with_parent: bool, parent_grace: float = 0.0) -> Iterator[asyncio.Future[str]]:
     """Provide a future whose result is the reason for which the process shall stop.
 
-    SIGTERM and SIGINT set the result.
+    SIGTERM and SIGINT set the result, also those that came before and had no effect; see `stopping_early`.
 
     Args:
         with_parent: Whether the end of the parent process sets the result as well; the parent must have
@@ -87,6 +92,8 @@ def stop_reason(*, with_parent: bool, parent_grace: float = 0.0) -> Iterator[asy
 
     for number in SIGNALS:
         loop.add_signal_handler(number, request_stop, f"stopped by {number.name}")
+    for reason in _received_early:
+        request_stop(reason)
     if parent:
         loop.add_reader(parent.sentinel, handle_parent_end, parent.sentinel)
     try:
