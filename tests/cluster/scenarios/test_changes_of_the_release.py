@@ -38,7 +38,7 @@ def test_a_training_outlives_its_operators_release(own_cluster, namespace, sampl
     told(own_cluster, namespace)
     assert "Phase:          Succeeded" in helm("test", RELEASE, "--timeout=90s")
     assert uids(own_cluster, namespace, CHILDREN, "digits") == before
-    events = [each.reason for each in own_cluster.events(namespace, "digits")]
+    events = [each.reason for each in own_cluster.events(namespace, "digits", until="TrainingStarted")]
     assert events == ["Accepted", "Started", "TrainingStarted"]
 
 

@@ -37,7 +37,7 @@ def test_a_job_trains_over_two_nodes_and_leaves_its_model(own_cluster, namespace
         "Reconciling": "False",
         "Stalled": "False",
     }
-    told = [each.reason for each in own_cluster.events(namespace, "digits")]
+    told = [each.reason for each in own_cluster.events(namespace, "digits", until="Complete")]
     assert told == ["Accepted", "Started", "TrainingStarted", "Complete"]
     model = found["status"]["model"]
     assert model == {"claimName": "digits-checkpoints", "path": "digits/model.safetensors"}
@@ -129,7 +129,7 @@ def test_a_node_is_lost_and_comes_back(own_cluster, namespace, samples):
     own_cluster.wait_for(namespace, "stj/lossy", is_healthy, seconds=240)
     found = own_cluster.wait_for(namespace, "stj/lossy", is_true("Complete"), seconds=240)
     assert found["status"]["clients"]["summary"] == "2/2"
-    told = [each.reason for each in own_cluster.events(namespace, "lossy")]
+    told = [each.reason for each in own_cluster.events(namespace, "lossy", until="Complete")]
     assert told == [
         *("Accepted", "Started", "TrainingStarted"),
         *("ClientLost", "Degraded", "ClientReturned", "Recovered", "Complete"),
@@ -154,7 +154,7 @@ def test_a_suspended_job_frees_its_pods_and_goes_on_where_it_was(own_cluster, na
     own_cluster.wait_for(namespace, "stj/nap", is_true("Ready"), seconds=240)
     assert f"resuming from the checkpoint of step {saved}" in own_cluster.logs(namespace, "job/nap-server")
     found = own_cluster.wait_for(namespace, "stj/nap", lambda job: step(job) > saved, seconds=90)
-    told = [each.reason for each in own_cluster.events(namespace, "nap")]
+    told = [each.reason for each in own_cluster.events(namespace, "nap", until="Resumed")]
     # The second "Started" says what the first said, so it is counted there.
     assert told == ["Accepted", "Started", "TrainingStarted", "Suspended", "Resumed"]
 

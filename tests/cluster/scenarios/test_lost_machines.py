@@ -36,7 +36,7 @@ def test_a_job_that_loses_all_clients_waits_and_then_fails(breakable, namespace,
     assert "0 of 2 expected clients connected, 1 needed" in condition(found, "Failed")["message"]
     server = breakable.run.json("--namespace", namespace, "get", "job/digits-server")
     assert not server["status"].get("active"), "its GPU is free"
-    told = [each.reason for each in breakable.events(namespace, "digits")]
+    told = [each.reason for each in breakable.events(namespace, "digits", until="Failed")]
     assert [told[0], told[-1]] == ["Accepted", "Failed"]
     assert set(told[3:-1]) == {"ClientLost", "Degraded"}
 
@@ -61,7 +61,7 @@ def test_a_node_whose_cable_is_cut_is_missed_and_comes_back(breakable, namespace
     assert found["status"]["clients"]["summary"] == "2/2"
     assert condition(found, "Ready")["status"] == "True"
     assert uids(breakable, namespace, "pods", "digits") == pods
-    told = [each.reason for each in breakable.events(namespace, "digits")]
+    told = [each.reason for each in breakable.events(namespace, "digits", until="Recovered")]
     assert told[:3] == ["Accepted", "Started", "TrainingStarted"]
     assert [each for each in told[3:] if each != "Degraded"] == ["ClientLost", "ClientReturned", "Recovered"]
 

@@ -52,7 +52,7 @@ def test_jobs_in_one_namespace_or_of_one_name_do_not_see_each_other(
         found = own_cluster.run.json("--namespace", where, "get", f"stj/{name}")
         own_cluster.wait_for(where, f"stj/{name}", partial(goes_on, step(found)))
         assert uids(own_cluster, where, CHILDREN, name) == before[where, name]
-        reasons = [each.reason for each in own_cluster.events(where, name)]
+        reasons = [each.reason for each in own_cluster.events(where, name, until="TrainingStarted")]
         assert reasons == ["Accepted", "Started", "TrainingStarted"]
 
 
@@ -78,7 +78,8 @@ def test_a_client_with_another_certificate_is_refused(own_cluster, namespace, sa
     assert server_status(own_cluster, namespace, "alpha")["clients"]["live"] == ["edge-0-0", "edge-1-0"]
     found = own_cluster.run.json("--namespace", namespace, "get", "stj/alpha")
     own_cluster.wait_for(namespace, "stj/alpha", lambda job: step(job) > step(found))
-    assert [each.reason for each in own_cluster.events(namespace, "alpha")][2:] == ["TrainingStarted"]
+    told = [each.reason for each in own_cluster.events(namespace, "alpha", until="TrainingStarted")]
+    assert told[2:] == ["TrainingStarted"]
 
 
 def ending(cluster: Cluster, namespace: str, pod: str) -> tuple[int, str]:

@@ -71,7 +71,8 @@ def train(cluster: Cluster, namespace: str) -> str:
 def assert_recovered(cluster: Cluster, namespace: str, weights: bytes) -> None:
     found = cluster.wait_for(namespace, "stj/digits", is_true("Complete"), seconds=300)
     assert found["status"]["server"]["restarts"] == 1
-    told = [each for each in cluster.events(namespace, "digits") if each.reason == "ServerRestarted"]
+    events = cluster.events(namespace, "digits", until="ServerRestarted")
+    told = [each for each in events if each.reason == "ServerRestarted"]
     assert len(told) == 1
     assert "it goes on from step" in told[0].message
     assert model(cluster, namespace, "digits") == weights

@@ -190,7 +190,7 @@ def test_what_is_wrong_and_what_to_do_is_said_in_time(own_cluster, namespace, tr
 
 def told(cluster: Cluster, namespace: str, name: str, kind: str) -> str:
     """The messages of the warnings about a condition."""
-    events = cluster.events(namespace, name)
+    events = cluster.events(namespace, name, until=kind)
     return "\n".join(each.message for each in events if (each.type, each.reason) == ("Warning", kind))
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from cluster.testcluster import access, artefacts, baseimage, handover, lifecycle, machine, network, roster
 from cluster.testcluster.layout import BIN, IPV4, Family, Node
-from cluster.testcluster.process import ClusterError
+from cluster.testcluster.process import ClusterError, wait_until
 
 _POLL_SECONDS = 0.5
+_EVENT_SECONDS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,24 @@ class Cluster(access.ApiServer):
         words = ("wait", "--for=delete", f"--timeout={seconds}s")
         self.run("--namespace", namespace, *words, *" ".join(targets).split())
 
-    def events(self, namespace: str, name: str) -> list[Event]:
-        """The events of the object of that name, oldest first."""
+    def events(self, namespace: str, name: str, *, until: str) -> list[Event]:
+        """The events of the object of that name, oldest first, once there is one of the reason ``until``.
+
+        The operator writes them after the status that they follow from.
+
+        Raises:
+            ClusterError: there is none of that reason after a while.
+        """
+        found: list[Event] = []
+
+        def come() -> bool:
+            found[:] = self._events(namespace, name)
+            return any(each.reason == until for each in found)
+
+        wait_until(come, f"an Event {until} of {name}", _EVENT_SECONDS)
+        return found
+
+    def _events(self, namespace: str, name: str) -> list[Event]:
         selector = f"--field-selector=involvedObject.name={name}"
         items = self.run.json("--namespace", namespace, "get", "events", selector)["items"]
         items.sort(key=lambda item: item["eventTime"] or item["firstTimestamp"])
