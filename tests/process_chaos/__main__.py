@@ -30,7 +30,7 @@ SAMPLES = 1437
 """Training samples of the digits."""
 
 BATCH = 32
-_STEPS_PER_FAULT = 25
+_STEPS_PER_FAULT = 80
 _DISK = "48m"
 _MONOTONIC_SECONDS = str(10 * 365 * 86400)
 _IN_NAMESPACE = "PSLGS_CHAOS_DISK"

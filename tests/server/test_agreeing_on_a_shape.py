@@ -108,7 +108,7 @@ async def test_a_client_of_another_job_decides_nothing(tmp_path):
 async def test_a_shape_that_most_clients_state_and_the_model_refuses_ends_the_job(tmp_path):
     server = Server(job(), tmp_path, clients=1)
     async with asyncio.timeout(DEADLINE), client(server, "a", [63]):
-        with pytest.raises(InputError, match=r"samples of shape \(63,\)"):
+        with pytest.raises(InputError, match=r"samples have 63 values"):
             await server.serving
 
 
@@ -116,7 +116,7 @@ async def test_a_shape_that_most_clients_state_and_the_model_refuses_ends_the_jo
 async def test_a_shape_that_one_of_many_states_and_the_model_refuses_refuses_only_that_one(tmp_path):
     async with serving(job(clientTimeoutSeconds=1), tmp_path, clients=4) as server:
         async with client(server, "a", [63]) as a:
-            with pytest.raises(Refused, match=r"samples of shape \(63,\)") as raised:
+            with pytest.raises(Refused, match=r"samples have 63 values") as raised:
                 await a.receive()
         assert raised.value.status is grpc.StatusCode.FAILED_PRECONDITION
         async with client(server, "b", SHAPE) as b:
