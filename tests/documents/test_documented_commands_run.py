@@ -55,7 +55,8 @@ def _named(command: Command) -> list[str]:
 def _made(words: list[str]) -> list[str]:
     """What ``make`` would run, which must be a run of the digits."""
     arguments = ["make", "--dry-run", "--no-print-directory", "--old-file=.venv/.installed", *words[1:]]
-    environ = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}}
+    outer = {"ARGS", "MAKEFLAGS", "MAKELEVEL"}
+    environ = {name: value for name, value in os.environ.items() if name not in outer}
     printed = subprocess.run(
         arguments, cwd=ROOT, env=environ, capture_output=True, text=True, check=True
     ).stdout
