@@ -107,7 +107,7 @@ async def _exchange(exchanges: Exchanges, identity: Identity, pipe: Pipe) -> Non
     cpu_seconds = (busy[-1] - busy[WARM_UP]) / (len(busy) - WARM_UP - 1)
     pipe.send(Floor(seconds, cpu_seconds, resident_memory() - before))
     finished.set()
-    await server.stop(1.0)
+    await server.stop(60.0)  # thousands of streams take a while to end
 
 
 async def _ask(stream: Any, message: bytes) -> None:  # noqa: ANN401
