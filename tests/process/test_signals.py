@@ -4,11 +4,12 @@ import asyncio
 import multiprocessing
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 
-from pslgs.process.signals import stop_reason, stopping_early
+from pslgs.process.signals import stop_reason, stopping_early, without_interrupts
 
 
 @pytest.fixture
@@ -25,6 +26,18 @@ async def test_a_signal_is_the_reason_to_stop(parent):
         signal.raise_signal(signal.SIGTERM)
         assert await stop == "stopped by SIGTERM"
     os.close(parent)
+
+
+def test_processes_may_be_started_in_any_thread():
+    def start() -> bool:
+        with without_interrupts():
+            return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+    before = signal.getsignal(signal.SIGINT)
+    assert start()
+    with ThreadPoolExecutor(1) as other:
+        assert not other.submit(start).result()
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

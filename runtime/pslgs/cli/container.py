@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from pslgs.cli.errors import exit_status_of
+from pslgs.logs import configure_logging
 from pslgs.process.machine import available_cores
 from pslgs.process.signals import StoppedEarly, stopping_early
 from pslgs.process.termination_message import ExitStatus, TerminationMessage
@@ -98,7 +99,7 @@ def run_process(main: Coroutine[Any, Any, ExitStatus], threads: int) -> ExitStat
 
     # gRPC would log every connection that a peer closes; the transport logs those that matter.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    configure_logging()
     configure_torch(threads or available_cores())
     # Modules stay for good.  Each full garbage collection would look through all of torch, for a fifth of a
     # second in which the event loop stands still, and a forked process would copy the memory it shares.

@@ -43,7 +43,10 @@ class _Page(TypedDict):
 
 
 _PAGE: Final = TypeAdapter(_Page)
-_FIGURES: Final = _Page.__annotations__.keys() - {"phase", "clients", "clientsExpected", "message"}
+_FIGURES: Final = _Page.__annotations__.keys() - {
+    *("phase", "clients", "clientsExpected", "message"),
+    "etaSeconds",  # of the time at which it was asked
+}
 
 
 class FollowedStatus:

@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -35,8 +36,11 @@ def without_interrupts() -> Iterator[None]:
     """Let the processes that are started inside the block, which must be short, ignore Ctrl-C.
 
     A terminal sends it to all processes of a command, and one that imports its modules at that moment would
-    end with a traceback.
+    end with a traceback.  In another thread than the main one, which cannot change this, nothing changes.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

@@ -13,6 +13,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
+from pslgs.logs import configure_logging
 from pslgs.spec.errors import InputError
 from pslgs.spec.job import JobSpec
 from pslgs.training.collectives import (
@@ -110,7 +111,7 @@ def run_worker(group: Group, threads: int, connection: Connection) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # a whole session may get them, but the first process decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
+    configure_logging()
     configure_torch(threads)
     try:
         device = torch.device(group.device)
