@@ -7,7 +7,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +16,8 @@ import pytest
 from distributed import kill_points
 from distributed.runs import LIMIT_SECONDS, TESTS, pslgs_forked, records, until, write_manifest
 from distributed.test_killed_processes import assert_equal_models
-from process_chaos.networks import SERVER_ADDRESS, Network, missing
+from emulated_network.network import CUT, SERVER_ADDRESS, Network, missing
+from emulated_network.relay import Conditions
 from process_chaos.samples import audit, last_step
 from pslgs.identity.authority import CertificateAuthority
 from pslgs.telemetry.records import ClientRecord
@@ -34,7 +34,7 @@ PORT = 7443
 
 
 class Job:
-    """A server and three clients at the two ends of a cable."""
+    """A server and three clients, each behind a link of its own."""
 
     def __init__(self, folder: Path, network: Network, **tolerance: object) -> None:
         self.folder, self.run = folder, folder / "run"
@@ -61,7 +61,7 @@ class Job:
         ]
         with (self.folder / f"{name}.log").open("w") as log:
             self.processes[name] = subprocess.Popen(
-                self._network.inside("server" if name == "server" else "clients", words),
+                self._network.inside(name, words),
                 cwd=self.folder,
                 env=os.environ | {"PYTHONPATH": str(TESTS)},
                 stdout=log,
@@ -81,7 +81,7 @@ class Job:
 
 @pytest.fixture
 def network() -> Iterator[Network]:
-    made = Network(f"pslgs-{os.getpid()}")
+    made = Network(f"pslgs-{os.getpid()}", CLIENTS)
     yield made
     made.close()
 
@@ -103,18 +103,13 @@ def start(tmp_path: Path, network: Network) -> Iterator[Callable[..., Job]]:
             process.wait()
 
 
-def trouble(network: Network, kind: str, rng: np.random.Generator) -> AbstractContextManager[None]:
-    match kind:
-        case "cut":
-            return network.cut()
-        case "loss":
-            return network.lossy(float(rng.uniform(0.05, 0.3)))
-        case "rate":
-            return network.shaped("tbf", "rate", "1mbit", "burst", "16kbit", "latency", "100ms")
-        case "delay" if network.can_delay():
-            return network.shaped("netem", "delay", "50ms", "20ms", "loss", "1%")
-        case _:
-            return nullcontext()  # this kernel cannot delay packets
+def trouble(kind: str, rng: np.random.Generator) -> Conditions:
+    return {
+        "cut": CUT,
+        "loss": Conditions(loss=float(rng.uniform(0.05, 0.3))),
+        "rate": Conditions(bits_per_second=1e6),
+        "delay": Conditions(delay=0.05, loss=0.01),
+    }[kind]
 
 
 def test_a_bad_link_changes_nothing_of_the_model(start, network, tmp_path):
@@ -122,7 +117,7 @@ def test_a_bad_link_changes_nothing_of_the_model(start, network, tmp_path):
     job, rng = start(clientTimeoutSeconds=60), np.random.default_rng(4)
     for kind in rng.permutation(["cut", "loss", "rate", "delay"]):
         reached = last_step(tmp_path / JOURNAL)
-        with trouble(network, kind, rng):
+        with network.under(trouble(kind, rng)):
             pause(rng)
         until(lambda reached=reached: last_step(tmp_path / JOURNAL) > reached or job.has_ended(), "a step")
     assert set(job.exit_codes().values()) == {0}, job.logs()
@@ -139,7 +134,7 @@ def test_a_bad_link_changes_nothing_of_the_model(start, network, tmp_path):
 def test_clients_behind_a_cut_link_are_lost_and_return(start, network, tmp_path):
     """Each sample still counts once, in other batches."""
     job = start(clientTimeoutSeconds=2)
-    with network.cut():
+    with network.under(CUT):
         until(lambda: changes(job)["lost"] > 0, "a loss")
     assert set(job.exit_codes().values()) == {0}, job.logs()
     assert audit(tmp_path / JOURNAL, EPOCHS, kill_points.SAMPLES) == []
