@@ -94,6 +94,9 @@ bench: $(INSTALLED) ## Measure the distributed run against a plain loop, and the
 bench-peers: $(PEERS)/.installed ## Measure NVFlare and Flower beside `pslgs run`; needs Linux. ARGS="--kill" kills a client of each.
 	$(BIN)/python -m benchmarks.peers --environment $(PEERS) $(ARGS)
 
+bench-links: $(INSTALLED) ## Measure steps over slow links, which are emulated, against what they allow; root on Linux.
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.slow_links $(ARGS)
+
 bench-operator: $(INSTALLED) ## Measure the operator at 5,000 nodes and at 200 training jobs, on an API server without kubelets.
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.operator_scale $(ARGS)
 

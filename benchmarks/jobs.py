@@ -31,6 +31,13 @@ def resnet(clients: int) -> dict[str, Any]:
     return _manifest("resnet18-cifar", clients, model, train, batch=128, epochs=1)
 
 
+def cnn(clients: int) -> dict[str, Any]:
+    """Return a network that computes little for what crosses its cut."""
+    model = {"architecture": "cnn", "options": {"width": 16}, "cutLayer": "conv1"}
+    train = {"format": "Custom", "entrypoint": "benchmarks.jobs:Images"}
+    return _manifest("cnn", clients, model, train, batch=64, epochs=20)
+
+
 def mlp(clients: int) -> dict[str, Any]:
     """Return a network so small that all of a step is overhead."""
     options = {"inputs": 64, "hidden": [128, 64], "outputs": 10}

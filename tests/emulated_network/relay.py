@@ -28,8 +28,7 @@ _TUNSETIFF: Final = 0x400454CA
 _TUN_WITHOUT_HEADER: Final = 0x0001 | 0x1000
 _LARGEST_PACKET: Final = 65_536
 _AT_ONCE: Final = 64
-_QUEUED_SECONDS: Final = 0.1
-_LEAST_QUEUE: Final = 64 * 1500
+_QUEUE_BYTES: Final = 1000 * 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +67,8 @@ class Setting:
 class Direction:
     """Decides when packets arrive, in the order in which they were sent, and which are lost.
 
-    A packet waits until those before it have been sent.  The queue holds what is sent in a tenth of a second,
-    and at least 64 packets; what finds it full is lost.
+    A packet waits until those before it have been sent.  The queue holds 1,000 packets of 1,500 bytes, as that
+    of netem; what finds it full is lost.
     """
 
     def __init__(self, rng: np.random.Generator, conditions: Conditions | None = None) -> None:
@@ -81,8 +80,7 @@ class Direction:
         """Return when a packet of ``size`` bytes arrives that is sent ``now``; None if it is lost."""
         rate = self.conditions.bits_per_second / 8
         waits = max(0.0, self._sent_at - now)
-        is_full = waits * rate > max(_LEAST_QUEUE, _QUEUED_SECONDS * rate)
-        if is_full or self._rng.random() < self.conditions.loss:
+        if waits * rate > _QUEUE_BYTES or self._rng.random() < self.conditions.loss:
             return None
         self._sent_at = now + waits + size / rate
         return self._sent_at + self.conditions.delay

@@ -2,81 +2,30 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from distributed import kill_points
-from distributed.runs import LIMIT_SECONDS, TESTS, pslgs_forked, records, until, write_manifest
+from distributed.runs import LIMIT_SECONDS, pslgs_forked, records, until
 from distributed.test_killed_processes import assert_equal_models
-from emulated_network.network import CUT, SERVER_ADDRESS, Network, missing
+from emulated_network.deployment import Deployment
+from emulated_network.network import CUT, Network, missing
 from emulated_network.relay import Conditions
 from process_chaos.samples import audit, last_step
-from pslgs.identity.authority import CertificateAuthority
 from pslgs.telemetry.records import ClientRecord
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(missing()), reason=f"needs {missing()} for network namespaces"),
 ]
-DAY = timedelta(days=1)
 CLIENTS = [f"client-{number}" for number in range(3)]
 JOURNAL = Path("run", "metrics.jsonl")
 EPOCHS = 10
-PORT = 7443
-
-
-class Job:
-    """A server and three clients, each behind a link of its own."""
-
-    def __init__(self, folder: Path, network: Network, **tolerance: object) -> None:
-        self.folder, self.run = folder, folder / "run"
-        document = kill_points.manifest(epochs=EPOCHS, faultTolerance={"onLostClient": "Wait", **tolerance})
-        write_manifest(folder, document)
-        self._network = network
-        self._authority = CertificateAuthority.create("job", datetime.now(UTC), DAY)
-        self.processes: dict[str, subprocess.Popen[str]] = {}
-
-    def start(self) -> None:
-        now = datetime.now(UTC)
-        self._authority.issue_server([SERVER_ADDRESS], now, DAY).save(self.folder / "server-id")
-        ports = ("--listen", f"{SERVER_ADDRESS}:{PORT}", "--http", f"{SERVER_ADDRESS}:8080")
-        self._start("server", "server", "--run", "run", "--clients", str(len(CLIENTS)), *ports)
-        for number, name in enumerate(CLIENTS):
-            self._authority.issue_client(name, now, DAY).save(self.folder / f"{name}-id")
-            server = ("--server", f"{SERVER_ADDRESS}:{PORT}", "--share", str(number))
-            self._start(name, "client", "--id", name, *server)
-
-    def _start(self, name: str, command: str, *options: str) -> None:
-        words = [
-            *(sys.executable, "-m", "pslgs.cli", command, "job.yaml", *options, "--identity", f"{name}-id"),
-            *("--threads", "1", "--cache", "cache"),
-        ]
-        with (self.folder / f"{name}.log").open("w") as log:
-            self.processes[name] = subprocess.Popen(
-                self._network.inside(name, words),
-                cwd=self.folder,
-                env=os.environ | {"PYTHONPATH": str(TESTS)},
-                stdout=log,
-                stderr=log,
-                text=True,
-            )
-
-    def has_ended(self) -> bool:
-        return self.processes["server"].poll() is not None
-
-    def exit_codes(self) -> dict[str, int]:
-        return {name: process.wait(LIMIT_SECONDS) for name, process in self.processes.items()}
-
-    def logs(self) -> str:
-        return "\n".join(f"--- {log.name}\n{log.read_text()[-1500:]}" for log in self.folder.glob("*.log"))
 
 
 @pytest.fixture
@@ -87,20 +36,19 @@ def network() -> Iterator[Network]:
 
 
 @pytest.fixture
-def start(tmp_path: Path, network: Network) -> Iterator[Callable[..., Job]]:
-    jobs: list[Job] = []
+def start(tmp_path: Path, network: Network) -> Iterator[Callable[..., Deployment]]:
+    deployed: list[Deployment] = []
 
-    def begin(**tolerance: object) -> Job:
-        jobs.append(Job(tmp_path, network, **tolerance))
-        jobs[-1].start()
+    def begin(**tolerance: object) -> Deployment:
+        document = kill_points.manifest(epochs=EPOCHS, faultTolerance={"onLostClient": "Wait", **tolerance})
+        deployed.append(Deployment(tmp_path, network, document))
+        deployed[-1].start()
         until(lambda: last_step(tmp_path / JOURNAL) >= 3, "the first steps")
-        return jobs[-1]
+        return deployed[-1]
 
     yield begin
-    for job in jobs:
-        for process in job.processes.values():
-            process.kill()
-            process.wait()
+    for each in deployed:
+        each.stop()
 
 
 def trouble(kind: str, rng: np.random.Generator) -> Conditions:
@@ -120,7 +68,7 @@ def test_a_bad_link_changes_nothing_of_the_model(start, network, tmp_path):
         with network.under(trouble(kind, rng)):
             pause(rng)
         until(lambda reached=reached: last_step(tmp_path / JOURNAL) > reached or job.has_ended(), "a step")
-    assert set(job.exit_codes().values()) == {0}, job.logs()
+    assert set(job.exit_codes(LIMIT_SECONDS).values()) == {0}, job.logs()
     assert audit(tmp_path / JOURNAL, EPOCHS, kill_points.SAMPLES) == []
     assert changes(job) == Counter(joined=3)
     reference = tmp_path / "reference"
@@ -136,12 +84,12 @@ def test_clients_behind_a_cut_link_are_lost_and_return(start, network, tmp_path)
     job = start(clientTimeoutSeconds=2)
     with network.under(CUT):
         until(lambda: changes(job)["lost"] > 0, "a loss")
-    assert set(job.exit_codes().values()) == {0}, job.logs()
+    assert set(job.exit_codes(LIMIT_SECONDS).values()) == {0}, job.logs()
     assert audit(tmp_path / JOURNAL, EPOCHS, kill_points.SAMPLES) == []
     assert changes(job)["joined"] == 3 + changes(job)["lost"]
 
 
-def changes(job: Job) -> Counter[str]:
+def changes(job: Deployment) -> Counter[str]:
     return Counter(record.change for record in records(job.run) if isinstance(record, ClientRecord))
 
 
