@@ -33,11 +33,16 @@ from pslgs.telemetry.records import StepRecord
 CLIENTS: Final = 4
 UNLIMITED: Final = Conditions()
 LINKS: Final = {
-    "1 Gbit/s, 5 ms": Conditions(1e9, 0.005),
-    "100 Mbit/s, 20 ms": Conditions(100e6, 0.02),
-    "10 Mbit/s, 80 ms": Conditions(10e6, 0.08),
-    "10 Mbit/s, 80 ms, 1 % loss": Conditions(10e6, 0.08, 0.01),
+    9000: {
+        "1 Gbit/s, 5 ms": Conditions(1e9, 0.005),
+        "100 Mbit/s, 20 ms": Conditions(100e6, 0.02),
+    },
+    1500: {
+        "10 Mbit/s, 80 ms": Conditions(10e6, 0.08),
+        "10 Mbit/s, 80 ms, 1 % loss": Conditions(10e6, 0.08, 0.01),
+    },
 }
+"""Largest packet in bytes -> links; small packets of fast links would be too many for the emulation."""
 JOBS: Final = {"mlp": jobs.mlp, "cnn": jobs.cnn}
 COMPRESSIONS: Final = ("None", "Float16", "Int8")
 SETTLING_STEPS: Final = 10
@@ -51,6 +56,9 @@ class Measured:
     """Steps of a job over a link.
 
     Attributes:
+        name: Name of the job.
+        link: Name of the link.
+        delay: Seconds from one end of the link to the other.
         step: Seconds, median.
         unlimited: Seconds of a step without limits, median.
         transfer: Seconds in which the client with the largest local batch sends and receives its bytes.
@@ -59,6 +67,7 @@ class Measured:
 
     name: str
     link: str
+    delay: float
     step: float
     unlimited: float
     transfer: float
@@ -67,7 +76,7 @@ class Measured:
     @property
     def bound(self) -> float:
         """The longer of computing and transfer, with the delays of the four messages in a row."""
-        return max(self.unlimited, self.transfer) + 4 * LINKS[self.link].delay
+        return max(self.unlimited, self.transfer) + 4 * self.delay
 
 
 def main() -> None:
@@ -88,8 +97,9 @@ def main() -> None:
             manifest = JOBS[name](CLIENTS)
             manifest["spec"]["transport"] = {"compression": compression}
             manifest["spec"]["epochs"] = 10_000
-            for each in measure(manifest, arguments.steps, arguments.rounds, arguments.sysctl):
-                print(row(each, compression), flush=True)
+            for mtu in LINKS:
+                for each in measure(manifest, mtu, arguments.steps, arguments.rounds, arguments.sysctl):
+                    print(row(each, compression), flush=True)
 
 
 def row(measured: Measured, compression: str) -> str:
@@ -103,20 +113,22 @@ def row(measured: Measured, compression: str) -> str:
 
 
 def measure(
-    manifest: Mapping[str, Any], steps: int, rounds: int, sysctls: Sequence[str]
+    manifest: Mapping[str, Any], mtu: int, steps: int, rounds: int, sysctls: Sequence[str]
 ) -> Iterator[Measured]:
     """Train a job while its links change; yield what each took."""
-    seconds: dict[str, list[float]] = {name: [] for name in ("unlimited", *LINKS)}
-    with deployed(manifest, sysctls) as (network, deployment):
+    links = LINKS[mtu]
+    seconds: dict[str, list[float]] = {name: [] for name in ("unlimited", *links)}
+    with deployed(manifest, mtu, sysctls) as (network, deployment):
         for _ in range(rounds):
-            for name, conditions in {"unlimited": UNLIMITED, **LINKS}.items():
+            for name, conditions in {"unlimited": UNLIMITED, **links}.items():
                 network.set(conditions)
                 seconds[name] += next_steps(deployment, steps)
     unlimited = statistics.median(seconds["unlimited"])
-    for name, conditions in LINKS.items():
+    for name, conditions in links.items():
         yield Measured(
             manifest["metadata"]["name"],
             name,
+            conditions.delay,
             statistics.median(seconds[name]),
             unlimited,
             transfer(manifest, conditions),
@@ -125,10 +137,12 @@ def measure(
 
 
 @contextmanager
-def deployed(manifest: Mapping[str, Any], sysctls: Sequence[str]) -> Iterator[tuple[Network, Deployment]]:
+def deployed(
+    manifest: Mapping[str, Any], mtu: int, sysctls: Sequence[str]
+) -> Iterator[tuple[Network, Deployment]]:
     """Start a job in namespaces; end it with the block."""
     clients = [f"client-{number}" for number in range(CLIENTS)]
-    network = Network(f"pslgs-{os.getpid()}", clients, mtu=int(os.environ.get("MTU","1500")))
+    network = Network(f"pslgs-{os.getpid()}", clients, mtu=mtu)
     try:
         for end in ("server", *clients):
             for setting in sysctls:
