@@ -133,13 +133,33 @@ HELP_TEXTS: Final[Mapping[str, HelpText]] = MappingProxyType(
                 ("that of the best evaluation", "pslgs model digits --model best --output best.st"),
             ),
         ),
+        "identities": HelpText(
+            "Issue certificates for use without a cluster.",
+            (
+                (
+                    "of the server and two clients",
+                    "pslgs identities keys --server host --clients a,b",
+                ),
+                ("of one more client", "pslgs identities keys --clients c"),
+            ),
+        ),
         "server": HelpText(
             "Run the server of a job, as containers do.",
-            (("by hand, on this machine", "pslgs server job.yaml --run runs/a --clients 2"),),
+            (
+                (
+                    "by hand, with an identity of `pslgs identities`",
+                    "pslgs server job.yaml --run a --clients 2 --identity S",
+                ),
+            ),
         ),
         "client": HelpText(
             "Run a client of a job, as containers do.",
-            (("by hand, on this machine", "pslgs client job.yaml --id site-1 --server host:7443"),),
+            (
+                (
+                    "by hand, with an identity of `pslgs identities`",
+                    "pslgs client job.yaml --id a --server h:7443 --identity A",
+                ),
+            ),
         ),
     }
 )

@@ -19,6 +19,7 @@ from pslgs.cli.compare import compare
 from pslgs.cli.errors import Command
 from pslgs.cli.export import export
 from pslgs.cli.help_texts import HELP_TEXTS
+from pslgs.cli.identities import identities
 from pslgs.cli.init import init
 from pslgs.cli.logs import logs
 from pslgs.cli.model import model
@@ -52,6 +53,7 @@ _COMMANDS: Final[Mapping[str, Callable[..., None]]] = {
     "status": status,
     "logs": logs,
     "model": model,
+    "identities": identities,
     "server": server,
     "client": client,
 }
