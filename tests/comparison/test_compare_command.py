@@ -6,7 +6,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from distributed.runs import pslgs
+from local_runs.runs import pslgs
 from pslgs.cli.main import app
 from simulation.jobs import document
 

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from costs.conftest import EXAMPLES
-from distributed.runs import LIMIT_SECONDS, pslgs_here, start, until
+from local_runs.runs import LIMIT_SECONDS, pslgs_here, start, until
 from pslgs.launch.local_run import free_port
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from distributed.runs import pslgs_here
 from documents.shell import ROOT, Command, blocks, commands
+from local_runs.runs import pslgs_here
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from distributed.runs import described, pslgs_forked, pslgs_here
 from examples.test_worked_examples import EXAMPLES, make_data
+from local_runs.runs import described, pslgs_forked, pslgs_here
 
 pytestmark = pytest.mark.slow
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distributed import kill_points
-from distributed.runs import LIMIT_SECONDS, pslgs_forked, records, until
-from distributed.test_killed_processes import assert_equal_models
 from emulated_network.deployment import Deployment
 from emulated_network.network import CUT, Network, missing
 from emulated_network.relay import Conditions
+from local_runs import kill_points
+from local_runs.runs import LIMIT_SECONDS, pslgs_forked, records, until
+from local_runs.test_killed_processes import assert_equal_models
 from process_chaos.samples import audit, last_step
 from pslgs.telemetry.records import ClientRecord
 

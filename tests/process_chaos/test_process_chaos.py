@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from distributed.runs import TESTS
+from local_runs.runs import TESTS
 from process_chaos.faults import EXACT, OF_CLIENTS, OF_DISKS, PASSING, Kind, draw
 
 SEED = 243

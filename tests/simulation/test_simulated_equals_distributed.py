@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from distributed.runs import described, pslgs_forked, pslgs_here, records, steps, write_manifest
+from local_runs.runs import described, pslgs_forked, pslgs_here, records, steps, write_manifest
 from pslgs.telemetry.records import EvaluationRecord
 from simulation.jobs import document
 

@@ -119,9 +119,9 @@ def manifest(**spec) -> dict:
         "kind": "SplitTrainingJob",
         "metadata": {"name": "killable"},
         "spec": {
-            "model": {"architecture": "distributed.kill_points:network", "cutLayer": "0"},
+            "model": {"architecture": "local_runs.kill_points:network", "cutLayer": "0"},
             "data": {
-                "train": {"format": "Custom", "entrypoint": "distributed.kill_points:Vectors"},
+                "train": {"format": "Custom", "entrypoint": "local_runs.kill_points:Vectors"},
                 "partition": {"scheme": "ExtendedDirichlet", "clients": 3, "classesPerClient": 2},
             },
             "epochs": 6,

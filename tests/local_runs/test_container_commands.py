@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-
 from distributed import kill_points
-from distributed.runs import Process, committed, exit_code, fork, start, until, write_manifest
+
+from local_runs.runs import Process, committed, exit_code, fork, start, until, write_manifest
 from pslgs.identity.authority import CertificateAuthority
 from pslgs.spec import ExitCode
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 DAY = timedelta(days=1)
 QUICK = {
     "epochs": 2,
-    "data": {"train": {"format": "Custom", "entrypoint": "distributed.kill_points:Vectors"}},
+    "data": {"train": {"format": "Custom", "entrypoint": "local_runs.kill_points:Vectors"}},
 }
 LONG = QUICK | {"epochs": 10_000}
 
@@ -141,7 +141,7 @@ def test_a_server_stopped_before_any_client_joined_reports_so(pods):
 
 def test_a_stopped_or_refused_client_reports_so(pods):
     # With the shape of samples in the manifest, a client need not wait for another to say the same.
-    model = {"architecture": "distributed.kill_points:network", "cutLayer": "0", "inputShape": [16]}
+    model = {"architecture": "local_runs.kill_points:network", "cutLayer": "0", "inputShape": [16]}
     job = pods(**LONG | {"model": model})
     job.server(clients=2)
     job.client("edge-0", certified="edge-1")
@@ -156,7 +156,7 @@ def test_a_stopped_or_refused_client_reports_so(pods):
 
 def test_bad_data_are_reported_by_the_client_and_a_bad_model_by_the_server(pods):
     data = {"train": {"format": "NumPy", "path": "missing.npz"}}
-    model = {"architecture": "distributed.kill_points:network", "cutLayer": "nowhere", "inputShape": [16]}
+    model = {"architecture": "local_runs.kill_points:network", "cutLayer": "nowhere", "inputShape": [16]}
     job = pods(**QUICK | {"data": data, "model": model})
     job.server(clients=1)
     job.client("edge-0", "--patience", "5")

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from distributed import kill_points
 from safetensors.torch import load_file
 
-from distributed import kill_points
-from distributed.runs import (
+from local_runs.runs import (
     LIMIT_SECONDS,
     committed,
     described,
@@ -33,7 +33,7 @@ from pslgs.telemetry.records import CheckpointRecord, EvaluationRecord, FinishRe
 
 pytestmark = pytest.mark.slow
 
-TRAIN = {"format": "Custom", "entrypoint": "distributed.kill_points:Vectors"}
+TRAIN = {"format": "Custom", "entrypoint": "local_runs.kill_points:Vectors"}
 
 
 def test_a_run_writes_a_model_a_report_and_a_journal(tmp_path):
@@ -120,7 +120,7 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path):
 
 def test_a_users_code_that_fails_in_training_ends_the_run_with_its_place_and_traceback(tmp_path):
     (tmp_path / "scans.py").write_text(
-        "from distributed.kill_points import Vectors\n"
+        "from local_runs.kill_points import Vectors\n"
         "class Scans(Vectors):\n"
         "    def __getitem__(self, index):\n"
         "        if index == 150: raise KeyError('no pixels')\n"

@@ -5,10 +5,10 @@ import signal
 import numpy as np
 import pytest
 import torch
+from distributed import kill_points
 from safetensors.torch import load_file
 
-from distributed import kill_points
-from distributed.runs import (
+from local_runs.runs import (
     described,
     processes_in,
     pslgs,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from distributed.runs import exit_code, fork, steps, until, write_manifest
+from local_runs.runs import exit_code, fork, steps, until, write_manifest
 from pslgs.cli.main import app
 
 SITES = {"north": 40, "south": 24}

@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from distributed.runs import described, pslgs_here, steps, write_manifest
 from exactness.job import CLIENTS, assert_equal_states, centralized, manifest
+from local_runs.runs import described, pslgs_here, steps, write_manifest
 from pslgs.data.loading import open_all_training_data
 from pslgs.spec import parse_job
 from pslgs.training.checkpoint import CheckpointStore

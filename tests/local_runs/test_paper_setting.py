@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distributed.runs import LIMIT_SECONDS, committed, start, steps, until, usage
+from local_runs.runs import LIMIT_SECONDS, committed, start, steps, until, usage
 from pslgs.spec import ExitCode
 
 ROOT = Path(__file__).parents[2]
