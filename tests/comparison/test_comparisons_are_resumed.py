@@ -1,15 +1,16 @@
 import copy
 import json
 import shutil
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import Future
 
 import pytest
 
 from comparison.watching import Notes
 from pslgs import InputError, compare
-from pslgs.comparison.pool import ComparisonError, TrialRunner, run_with_executors
+from pslgs.comparison.pool import ComparisonError, TrialPool, TrialRunner, run_trials
 from pslgs.comparison.store import TrialStore, fingerprint
-from pslgs.comparison.trial import ComparisonOptions, Trial
+from pslgs.comparison.trial import ComparisonOptions, trials_of
+from pslgs.simulation.setup import SimulationOptions
 from pslgs.spec.errors import Violation
 from simulation.jobs import document, job
 
@@ -105,11 +106,14 @@ def test_the_same_training_twice_writes_the_same_files(trained, tmp_path):
 
 @pytest.mark.slow
 def test_processes_of_their_own_compute_the_same(trained, tmp_path):
-    _, folder = trained
+    comparison, folder = trained
     notes = Notes()
     compare(job(), strategies=TWO, seeds=2, partition="severe", folder=tmp_path, jobs=2, watcher=notes)
     assert contents(tmp_path) == contents(folder)
     assert sorted(notes.computed) == sorted(notes.trials)
+    assert notes.steps == {
+        each.trial.name: (len(each.steps), len(each.steps)) for each in comparison.outcomes
+    }
 
 
 def unreadable():
@@ -136,78 +140,43 @@ def test_a_comparison_that_fails_leaves_a_folder_that_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-class CountingExecutor(Executor):
-    """Computes at once, in the thread that submits."""
+class EndedPool(TrialPool):
+    """Has computed a trial while another one failed."""
 
-    def __init__(self) -> None:
-        self.computed: list[str] = []
+    at_a_time = 2
 
-    def submit(self, fn, /, *args, **kwargs):
-        self.computed.append(args[1].name)
+    def submit(self, runner, trial):
         future: Future = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except InputError as error:
-            future.set_exception(error)
+        if trial.strategy == "Global":
+            future.set_exception(InputError.at("spec.data", "is lost"))
+        else:
+            future.set_result(runner.run(trial, lambda *_: None))
         return future
+
+    def progress(self, _trial):
+        return None
+
+    def result(self, _trial, future):
+        return future.result()
 
 
 @pytest.mark.slow
-def test_any_executor_can_compute_trials_with_the_same_files(tmp_path, trained):
-    comparison, folder = trained
-    trials = [outcome.trial for outcome in comparison.outcomes]
-    store = TrialStore(tmp_path, fingerprint(comparison.job, comparison.options))
-    executors, notes = [CountingExecutor(), CountingExecutor()], Notes()
-    with store.prepared():
-        run_with_executors(TrialRunner(comparison.job, comparison.options, store), trials, executors, notes)
-    assert [len(executor.computed) for executor in executors] == [2, 2]
-    assert sorted(notes.computed) == sorted(trial.name for trial in trials)
-    whole = contents(folder)
-    assert contents(tmp_path) == {name: whole[name] for name in whole if name.startswith("cells/")}
-
-
-class DyingExecutor(Executor):
-    """Loses its process with every trial."""
-
-    def submit(self, *_arguments, **_options):
-        future: Future = Future()
-        future.set_exception(BrokenExecutor())
-        return future
-
-
-def test_a_trial_whose_process_dies_is_named(tmp_path):
-    options = ComparisonOptions(strategies=TWO, seeds=[3])
-    store = TrialStore(tmp_path, fingerprint(job(), options))
-    with pytest.raises(ComparisonError, match=r"^the process of FixedLocal-seed-3 ended unexpectedly"):
-        run_with_executors(
-            TrialRunner(job(), options, store), [Trial("FixedLocal", 3)], [DyingExecutor()], Notes()
-        )
-
-
-def test_the_progress_of_another_process_is_read_from_the_store(tmp_path):
-    store, trial = TrialStore(tmp_path, ""), Trial("Global", 3)
-    with store.prepared():
-        assert store.progress(trial) is None
-        store.note_progress(trial, 7, 46)
-        assert store.progress(trial) == (7, 46)
-        store.forget_progress(trial)
-        assert store.progress(trial) is None
-
-
-def test_the_progress_of_a_terminated_process_is_removed(tmp_path):
-    store = TrialStore(tmp_path / "compared", "")
-    with store.prepared():
-        store.note_progress(Trial("Global", 3), 7, 46)
-    assert list(tmp_path.iterdir()) == []
+def test_what_is_finished_is_kept_whatever_failed_beside_it(tmp_path):
+    options = ComparisonOptions(TWO, [3], simulation=SimulationOptions(schedule_only=True, device="cpu"))
+    store, trials = TrialStore(tmp_path, fingerprint(job(), options)), trials_of(options)
+    with store.prepared(), pytest.raises(InputError, match="is lost"):
+        run_trials(TrialRunner(job(), options), store, trials, EndedPool(), Notes())
+    assert [store.load(trial) is not None for trial in trials] == [False, True]
 
 
 def test_two_comparisons_at_a_time_do_not_share_a_folder(tmp_path):
     first, second = TrialStore(tmp_path / "compared", ""), TrialStore(tmp_path / "compared", "")
-    with first.prepared():
-        first.note_progress(Trial("Global", 3), 7, 46)
-        with pytest.raises(InputError, match="another process compares in"), second.prepared():
-            pass
-        assert first.progress(Trial("Global", 3)) == (7, 46)
+    with (
+        first.prepared(),
+        pytest.raises(InputError, match="another process compares in"),
+        second.prepared(),
+    ):
+        pass
     with second.prepared():
         pass
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from distributed import kill_points
 
+from local_runs import kill_points
 from local_runs.runs import Process, committed, exit_code, fork, start, until, write_manifest
 from pslgs.identity.authority import CertificateAuthority
 from pslgs.spec import ExitCode

@@ -5,9 +5,9 @@ import signal
 import numpy as np
 import pytest
 import torch
-from distributed import kill_points
 from safetensors.torch import load_file
 
+from local_runs import kill_points
 from local_runs.runs import (
     described,
     processes_in,

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from distributed import kill_points
 from safetensors.torch import load_file
 
+from local_runs import kill_points
 from local_runs.runs import (
     LIMIT_SECONDS,
     committed,

@@ -55,6 +55,14 @@ JobsOption = Annotated[
     int | None,
     typer.Option(min=1, help="Number of simulations at a time; default: one per core, or one on a GPU."),
 ]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Scheduler of a Dask cluster whose workers compute the simulations, e.g. tcp://host:8786; data, "
+        "device and cache are then theirs. Needs pslgs[dask].",
+    ),
+]
 SimulationThreadsOption = Annotated[int, typer.Option(min=1, help="Number of cores per simulation.")]
 ComparisonFolderOption = Annotated[
     Path | None,
@@ -78,6 +86,7 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
     target_accuracy: TargetAccuracyOption = None,
     recalibrate: RecalibrateOption = 0,
     jobs: JobsOption = None,
+    scheduler: SchedulerOption = None,
     threads: SimulationThreadsOption = 1,
     output: ComparisonFolderOption = None,
     device: DeviceOption = "auto",
@@ -117,11 +126,12 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
             target_accuracy=target_accuracy,
             recalibration_batches=recalibrate,
             client_ids=names,
-            cache=cache.expanduser(),
+            cache=cache,
             threads=threads,
             device=device,
             folder=folder,
-            jobs=jobs or comparing.trials_at_a_time(device, threads),
+            jobs=jobs or (1 if scheduler else comparing.trials_at_a_time(device, threads)),
+            scheduler=scheduler,
             watcher=view,
         )
     if output_format is OutputFormat.JSON:

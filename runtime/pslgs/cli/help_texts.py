@@ -88,6 +88,7 @@ HELP_TEXTS: Final[Mapping[str, HelpText]] = MappingProxyType(
             (
                 ("the strategies of the paper, 64 clients", "pslgs compare job.yaml --clients 64"),
                 ("with a baseline", "pslgs compare job.yaml --strategies Global,Centralized"),
+                ("on many machines", "pslgs compare job.yaml --scheduler tcp://host:8786"),
             ),
         ),
         "report": HelpText(

@@ -1,31 +1,20 @@
-"""Computes trials, several at a time in processes of their own."""
+"""Computes trials, in this process or in a pool of others, and keeps their results."""
 
-import multiprocessing
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from multiprocessing import forkserver
-from multiprocessing.context import ForkServerContext
-from threading import Thread
-from typing import Final, ParamSpec, Protocol, TypeVar
+from itertools import islice
+from typing import Final, NamedTuple, Protocol
 
 from typing_extensions import override
 
 from pslgs.comparison.run_trial import Progress, run_trial
 from pslgs.comparison.store import TrialStore
-from pslgs.comparison.trial import ComparisonOptions, Trial
-from pslgs.process.signals import without_interrupts
+from pslgs.comparison.trial import ComparisonOptions, Trial, TrialResult
 from pslgs.spec.job import SplitTrainingJob
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 _SECONDS_BETWEEN_SHOWS: Final = 0.2
-_PRELOADED: Final = ("pslgs.comparison.run_trial", "sklearn.datasets", "torch._dynamo")
 
 
 class Watcher(Protocol):
@@ -64,164 +53,106 @@ NOBODY: Final[Watcher] = _Nobody()
 
 
 class ComparisonError(RuntimeError):
-    """Raised when the process of a trial ended before the trial did."""
+    """Raised when the process that computed a trial is lost, and the trial with it."""
+
+
+class ComputedTrial(NamedTuple):
+    """A result, and how many seconds it was computed."""
+
+    result: TrialResult
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class TrialRunner:
-    """Computes the trials of one comparison and keeps their results.
+    """Computes the trials of one comparison.
 
     Attributes:
         job: The job that is simulated.
         options: How it is simulated.
-        store: The folder of results.
     """
 
     job: SplitTrainingJob
     options: ComparisonOptions
-    store: TrialStore
 
-    def run(self, trial: Trial, progress: Progress) -> float:
-        """Compute a trial, keep its result, and return the seconds that it computed.
+    def run(self, trial: Trial, progress: Progress) -> ComputedTrial:
+        """Compute a trial.
 
         Raises:
             InputError: the job or its data cannot be used.
         """
         before = time.perf_counter()
-        self.store.save(run_trial(self.job, trial, self.options, progress))
-        return time.perf_counter() - before
+        result = run_trial(self.job, trial, self.options, progress)
+        return ComputedTrial(result, time.perf_counter() - before)
 
 
-def run_trials(runner: TrialRunner, trials: Sequence[Trial], *, jobs: int, watcher: Watcher) -> None:
-    """Compute ``trials`` and keep their results, ``jobs`` at a time.
+class TrialPool(Protocol):
+    """Other processes that compute trials.
 
-    With one at a time they are computed in this process, so that scripts and notebooks need no guard of their
-    main module.
-
-    Raises:
-        InputError: the job or its data cannot be used.
-        ComparisonError: a process ended unexpectedly, for instance because memory ran out.
+    Attributes:
+        at_a_time: Number of trials that may be submitted at a time.
     """
-    if jobs == 1 or len(trials) == 1:
-        for trial in trials:
-            _finish(runner.store, watcher, trial, runner.run(trial, watcher.show))
-        return
-    with process_executors(min(jobs, len(trials))) as executors:
-        run_with_executors(runner, trials, executors, watcher)
+
+    at_a_time: int
+
+    def submit(self, runner: TrialRunner, trial: Trial) -> Future[ComputedTrial]:
+        """Begin to compute a trial as soon as a process is free."""
+        ...
+
+    def progress(self, trial: Trial) -> tuple[int, int] | None:
+        """Return steps made and steps in all of a trial, 0 while that is unknown; None before its first."""
+        ...
+
+    def result(self, trial: Trial, future: Future[ComputedTrial]) -> ComputedTrial:
+        """Return the result of a trial that has ended.
+
+        Raises:
+            InputError: the job, its data or the pool cannot be used.
+            ComparisonError: its process was lost.
+        """
+        ...
 
 
-def run_with_executors(
-    runner: TrialRunner, trials: Sequence[Trial], executors: Sequence[Executor], watcher: Watcher
+def run_trials(
+    runner: TrialRunner, store: TrialStore, trials: Sequence[Trial], pool: TrialPool | None, watcher: Watcher
 ) -> None:
-    """Compute ``trials`` with executors that compute one trial at a time each.
+    """Compute ``trials`` and keep their results.
 
-    An executor per process shows which trial's process died.  An executor of many workers can be given
-    several times, once per worker; its workers need the store's folder.
+    Only this process writes to the folder.  Without a pool, trials are computed in this process, so that
+    scripts and notebooks need no guard of their main module.
 
     Raises:
         InputError: the job or its data cannot be used.
-        ComparisonError: a process ended unexpectedly.
+        ComparisonError: a process was lost, for instance because memory ran out.
     """
-    waiting, idle = iter(trials), list(executors)
-    running: dict[Future[float], tuple[Trial, Executor]] = {}
+    if pool is None:
+        computed = (runner.run(trial, watcher.show) for trial in trials)
+    else:
+        computed = _computed(runner, trials, pool, watcher)
+    for result, seconds in computed:
+        store.save(result)
+        store.note_measured(result.trial, seconds)
+        watcher.finish(result.trial, seconds)
+
+
+def _computed(
+    runner: TrialRunner, trials: Sequence[Trial], pool: TrialPool, watcher: Watcher
+) -> Iterator[ComputedTrial]:
+    """Compute trials in a pool, and yield each when it is finished."""
+    waiting = iter(trials)
+    running: dict[Future[ComputedTrial], Trial] = {}
     while True:
-        while idle and (trial := next(waiting, None)) is not None:
-            executor = idle.pop()
-            running[executor.submit(_run_in_worker, runner, trial)] = trial, executor
+        for trial in islice(waiting, pool.at_a_time - len(running)):
+            running[pool.submit(runner, trial)] = trial
         if not running:
             return
         done, _ = wait(running, timeout=_SECONDS_BETWEEN_SHOWS, return_when=FIRST_COMPLETED)
-        for trial, _ in running.values():
-            if (made := runner.store.progress(trial)) is not None:
+        for trial in running.values():
+            if (made := pool.progress(trial)) is not None:
                 watcher.show(trial, *made)
-        for future in done:
-            trial, executor = running.pop(future)
-            _finish(runner.store, watcher, trial, _seconds(future, trial))
-            idle.append(executor)
+        for future in sorted(done, key=_has_failed):  # what is finished is kept, whatever failed beside it
+            yield pool.result(running.pop(future), future)
 
 
-class ProcessExecutor(Executor):
-    """Runs each call in a new process, which ends with the call."""
-
-    @override
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Start a process for a call.
-
-        A pool that replaced its process after each call could start one after the others were terminated,
-        which nothing would end.
-        """
-        pool = ProcessPoolExecutor(1, mp_context=_context(), initializer=_prepare_worker)
-        future = pool.submit(fn, *args, **kwargs)
-        pool.shutdown(wait=False)  # once the call is finished
-        return future
-
-
-@contextmanager
-def process_executors(number: int) -> Iterator[list[Executor]]:
-    """Provide executors with a process for each call.
-
-    If the block raises, Ctrl-C included, the processes are terminated.
-    """
-    others = multiprocessing.active_children()
-    completed = False
-    try:
-        yield [ProcessExecutor() for _ in range(number)]
-        completed = True
-    finally:
-        if not completed:
-            for process in multiprocessing.active_children():
-                if process not in others:
-                    process.terminate()
-                    process.join()
-
-
-def _context() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(_PRELOADED))
-    with without_interrupts():
-        forkserver.ensure_running()
-    return context
-
-
-def _seconds(future: Future[float], trial: Trial) -> float:
-    try:
-        return future.result()
-    except BrokenExecutor as error:
-        raise ComparisonError(
-            f"the process of {trial.name} ended unexpectedly, for instance because memory ran out; run the "
-            "same command again, perhaps with fewer --jobs"
-        ) from error
-
-
-def _finish(store: TrialStore, watcher: Watcher, trial: Trial, seconds: float) -> None:
-    store.note_measured(trial, seconds)
-    watcher.finish(trial, seconds)
-
-
-def _run_in_worker(runner: TrialRunner, trial: Trial) -> float:
-    """Compute a trial in a worker; its progress is read from the store."""
-    noted = time.perf_counter()
-
-    def note(_: Trial, step: int, steps: int) -> None:
-        nonlocal noted
-        if time.perf_counter() - noted > _SECONDS_BETWEEN_SHOWS:
-            noted = time.perf_counter()
-            runner.store.note_progress(trial, step, steps)
-
-    try:
-        return runner.run(trial, note)
-    finally:
-        runner.store.forget_progress(trial)
-
-
-def _prepare_worker() -> None:
-    """Leave Ctrl-C to the process that compares, and exit when that process is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _has_failed(future: Future[ComputedTrial]) -> bool:
+    return future.cancelled() or future.exception() is not None

@@ -69,11 +69,7 @@ class TrialStore:
         try:
             with self._own(trials):
                 self._check_finished()
-                try:
-                    yield
-                finally:
-                    for file in trials.glob("*.progress"):  # of processes that were terminated
-                        file.unlink(missing_ok=True)
+                yield
         finally:
             for path in missing:
                 with suppress(OSError):  # it is not empty, or somebody else removed it
@@ -114,21 +110,6 @@ class TrialStore:
         document = {"fingerprint": self._digest, **trial_document(result)}
         _write(self._file(result.trial), document)
 
-    def note_progress(self, trial: Trial, step: int, steps: int) -> None:
-        """Write how many steps of how many a running trial has made, for another process to read."""
-        _write(self._progress_file(trial), {"step": step, "steps": steps})
-
-    def progress(self, trial: Trial) -> tuple[int, int] | None:
-        """Return steps made and steps in all, as `note_progress` wrote them; None without a file."""
-        match _read(self._progress_file(trial)):
-            case {"step": int(step), "steps": int(steps)}:
-                return step, steps
-        return None
-
-    def forget_progress(self, trial: Trial) -> None:
-        """Remove the file of `note_progress`."""
-        self._progress_file(trial).unlink(missing_ok=True)
-
     def measured(self) -> dict[str, float]:
         """Return name -> seconds of computing on this machine, of finished trials."""
         return {
@@ -143,9 +124,6 @@ class TrialStore:
 
     def _finished(self) -> Iterator[Path]:
         return (self.folder / CELLS).glob("*.json")
-
-    def _progress_file(self, trial: Trial) -> Path:
-        return self.folder / CELLS / f"{trial.name}.progress"
 
     def _file(self, trial: Trial) -> Path:
         return self.folder / CELLS / f"{trial.name}.json"

@@ -471,9 +471,6 @@ def trial(folder: Path) -> Target:
         file.write_bytes(data)
         (folder / TIMING).write_bytes(data)
         store.measured()
-        store.note_progress(one, 1, 2)
-        (folder / CELLS / f"{one.name}.progress").write_bytes(data)
-        store.progress(one)
         loaded = store.load(one)
         if loaded is not None:
             assert loaded.trial.name
