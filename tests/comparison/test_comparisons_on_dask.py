@@ -182,7 +182,6 @@ def test_the_number_of_simulations_at_a_time_is_that_of_the_workers(tmp_path):
 
 
 def test_without_the_extra_its_command_is_told(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pslgs.comparison.dask_cluster", None)
     monkeypatch.delitem(sys.modules, "pslgs.comparison.dask_cluster")
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"^--scheduler: needs .*: pip install 'pslgs\[dask\]'"):
