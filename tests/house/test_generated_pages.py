@@ -57,6 +57,17 @@ def test_everything_that_the_package_exports_has_a_section(pages: dict[str, str]
         pytest.param("| `--set` | is '…', must read path=value, e.g. spec.epochs=3 |", id="with-its-option"),
         pytest.param("|  | holds no samples; check that the path leads to the data |", id="of-any-field"),
         pytest.param("| TrainingStarted | the first step is done |", id="event"),
+        pytest.param("|  | is unknown; did you mean …? |", id="composed-by-a-function"),
+        pytest.param(
+            "|  | is '…', which is a folder; name its files, such as '…/\\*' |",
+            id="chosen-before-it-is-raised",
+        ),
+        pytest.param(
+            "|  | '…' cannot be imported (…); put the package on the Python path. |", id="with-its-cause"
+        ),
+        pytest.param(
+            "|  | …: samples differ in shape (…); add a transform, such as Resize |", id="problem-of-data"
+        ),
     ],
 )
 def test_the_index_has_messages_with_what_they_are_about(row: str, pages: dict[str, str]) -> None:
