@@ -32,7 +32,13 @@ def test_digits_are_planned_from_their_own_data(pslgs: Pslgs) -> None:
     assert max(map(cell_len, lines)) <= 100
     assert not [line for line in result.stdout.splitlines() if line.endswith(" ")]
     assert "…" not in result.stdout  # nothing had to be cut off
-    for word in ("FixedProportionalLocal", "Centralized", "hidden2", "Recommendation: keep the cut after"):
+    for word in (
+        "FixedProportionalLocal",
+        "Centralized",
+        "hidden2",
+        "A step takes, by spec.transport.compression: None ",
+        "Recommendation: keep the cut after",
+    ):
         assert word in result.stdout
 
 

@@ -158,6 +158,8 @@ def _conclusions(plan: Plan) -> Iterable[RenderableType]:
         f"All epochs, cut as the job says: {seconds(plan.training_seconds)} and "
         f"{bytes_of(plan.training_bytes)} on the wire, evaluations aside."
     )
+    times = (f"{name} {seconds(each)}" for name, each in plan.step_seconds_by_compression.items())
+    yield Text(f"A step takes, by spec.transport.compression: {', '.join(times)}.")
     yield Text.assemble(("Recommendation: ", "bold"), plan.recommendation.reason)
     for advice in plan.advice:
         yield Padding(Text.assemble((advice.path, "yellow"), f": {advice.text}"), (0, 0, 0, 2))
