@@ -21,7 +21,8 @@ Every command, and the containers, end with one of these.
 """
 _REMEDIES: Final[Mapping[ExitCode, str]] = {
     ExitCode.FINISHED: "Use the model.",
-    ExitCode.INTERNAL_ERROR: "Read the log; `pslgs --debug COMMAND …` prints the traceback of a command.",
+    ExitCode.INTERNAL_ERROR: "Read the log; `pslgs --debug COMMAND …` prints the traceback of a command. "
+    "Why a job has failed is said by its condition Failed ([Status](status.md#complete-and-failed)).",
     ExitCode.BAD_INPUT: "Correct the field or the data that the message names; `pslgs validate` and "
     "`pslgs check` list all errors at once.",
     ExitCode.QUORUM_LOST: "Bring clients back, or lower `faultTolerance.minAvailableClients`; a run is "
@@ -74,4 +75,4 @@ def _meanings() -> Iterator[tuple[str, str]]:
     for code, text in itertools.pairwise(statements):
         match code, text:
             case ast.Assign(targets=[ast.Name(id=name)]), ast.Expr(value=ast.Constant(value=str(meaning))):
-                yield name, inspect.cleandoc(meaning).replace("\n", " ").replace("``", "`")
+                yield name, " ".join(meaning.split()).replace("``", "`")

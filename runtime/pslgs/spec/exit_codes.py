@@ -9,7 +9,8 @@ class ExitCode(IntEnum):
     FINISHED = 0
     """The training is complete, and the model has been written."""
     INTERNAL_ERROR = 1
-    """The program failed unexpectedly; the log has the traceback."""
+    """The program failed unexpectedly; the log has the traceback.  Of ``pslgs status --watch``: the job has
+    failed, which no other code of this command says."""
     BAD_INPUT = 2
     """The manifest, or something that it names (layer, path, dataset), is invalid; a retry would fail too."""
     QUORUM_LOST = 3
