@@ -12,7 +12,7 @@ class HelpText:
 
     Attributes:
         summary: What it does, in at most 46 characters, which fit into a terminal of 60 columns.
-        examples: What to do, and the command line that does it, each in at most 58 characters.
+        examples: What to do, and the command line that does it, each in at most 56 characters.
     """
 
     summary: str
@@ -113,7 +113,7 @@ HELP_TEXTS: Final[Mapping[str, HelpText]] = MappingProxyType(
             ),
         ),
         "status": HelpText(
-            "Show how a job on a cluster is.",
+            "Show the state of a job on a cluster.",
             (
                 ("once", "pslgs status digits --namespace lab"),
                 ("follow the training to its end", "pslgs status digits --watch"),
@@ -149,7 +149,7 @@ HELP_TEXTS: Final[Mapping[str, HelpText]] = MappingProxyType(
             (
                 (
                     "by hand, with an identity of `pslgs identities`",
-                    "pslgs server job.yaml --run a --clients 2 --identity S",
+                    "pslgs server j.yaml --run run --clients 2 --identity S",
                 ),
             ),
         ),
@@ -158,7 +158,7 @@ HELP_TEXTS: Final[Mapping[str, HelpText]] = MappingProxyType(
             (
                 (
                     "by hand, with an identity of `pslgs identities`",
-                    "pslgs client job.yaml --id a --server h:7443 --identity A",
+                    "pslgs client j.yaml --id a --server h:7443 --identity A",
                 ),
             ),
         ),

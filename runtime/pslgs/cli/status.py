@@ -1,4 +1,4 @@
-"""``pslgs status``: show how a job on a cluster is."""
+"""``pslgs status``: show the state of a job on a cluster."""
 
 import json
 import time
@@ -42,7 +42,7 @@ def status(  # noqa: PLR0913, PLR0917 - the options of a command
     context: ContextOption = None,
     kubeconfig: KubeconfigOption = None,
 ) -> None:
-    """Show how a job on a cluster is: its phase, progress and clients, and what is wrong."""
+    """Show the state of a job on a cluster: its phase, progress and clients, and what is wrong."""
     from pslgs.cluster.progress import FollowedStatus
     from pslgs.cluster.training_job import read_job
 
