@@ -47,7 +47,8 @@ Prometheus client library: memory, CPU time, open files.
 | `{CLIENT_TARGET_LABEL}` | the client, for a client's pod | the pod annotation `{CLIENT_ANNOTATION}` |
 
 The label `job` does not name the SplitTrainingJob; it is Prometheus' name for a group of scrape targets. A
-**PodMonitor**, which the operator creates for each job (`PSLGS_POD_MONITORS=true`), sets these labels.
+**PodMonitor**, which the operator creates for each job (`monitoring.podMonitors.enabled` of the chart), sets
+these labels.
 Without PodMonitors, pods have the **annotations** {{annotations}}.
 A Prometheus that discovers pods by them and maps pod labels (`labelmap`, as in the Prometheus chart) has the
 same labels except `{CLIENT_TARGET_LABEL}`, which requires this rule:
@@ -62,8 +63,8 @@ Dashboards, recording rules and alerts need no other labels.
 A server has about 120 series plus {PER_CLIENT} for each client; a client's pod has {OF_A_CLIENT}.
 `pslgs server --client-series N` limits the number of clients with series of their own at the server (default
 {CLIENT_SERIES}); further clients are included in totals only. `pslgs_data_left_out` adds one for each reason
-for which a client leaves something out. In a cluster, the operator's setting
-`PSLGS_CLIENT_SERIES` sets the limit for all jobs. With 0, the pods of clients are not scraped either, so that
+for which a client leaves something out. In a cluster, the chart's value
+`jobs.clientSeries` sets the limit for all jobs. With 0, the pods of clients are not scraped either, so that
 the number of series does not depend on the number of clients.
 
 `pslgs_client_faults_total` adds one for each client that was lost by a fault of its own, within the same
