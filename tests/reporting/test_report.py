@@ -128,6 +128,17 @@ def test_the_figures_of_a_run_have_an_accuracy_only_if_there_is_one(accuracy, sh
     assert figures["final loss"] == "0.5"
 
 
+def test_the_figures_of_a_run_end_with_its_health(tmp_path):
+    with Journal(tmp_path / "metrics.jsonl") as journal:
+        for record in run(troubles=False, epochs=1):
+            journal.append(record)
+        assert summary(tmp_path)[-1] == ("health", "Healthy")
+        journal.append(FinishRecord(0.0, 157, "QUORUM_LOST", "0 of 3 clients"))
+    name, words = summary(tmp_path)[-1]
+    assert name == "health"
+    assert words.startswith("Needs a look: The run failed after")
+
+
 @pytest.mark.parametrize(
     ("accuracies", "shown"),
     [

@@ -8,12 +8,16 @@ from enum import StrEnum
 from pslgs.reporting.evaluation_section import best_evaluation
 from pslgs.reporting.formatting import count, duration, percent
 from pslgs.reporting.history import History
+from pslgs.reporting.trivial_predictor import Comparison, comparisons, learned
+from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.metrics import Metric, write_metric
 
 MAX_EXCESS = 1.25
 """Ratio of the mean deviation to its expected value above which it is a concern."""
 MAX_RISE = 1.05
 """Ratio of the mean loss of the last tenth of the steps to that of the first above which it is a concern."""
+_SCALE_LABELS = "The labels of a regression are not scaled: divide them so that most are between -1 and 1."
+_TRAIN_OTHERWISE = "Change the learning rate, or train for more epochs."
 MIN_STEPS = 50
 """Minimum number of steps for which the mean deviation is assessed."""
 
@@ -41,15 +45,21 @@ class Assessment:
     verdict: Verdict
     findings: tuple[Finding, ...]
 
+    def __str__(self) -> str:
+        """Return the result with its reasons for concern."""
+        concerns = " ".join(finding.text for finding in self.findings if finding.concern)
+        return f"{self.verdict}: {concerns}" if concerns else str(self.verdict)
+
 
 def assess(history: History) -> Assessment:
-    """Assess a run by its outcome, deviation, loss, accuracy, lost clients and failed checkpoints."""
+    """Assess a run by its outcome, deviation, loss, metrics, lost clients and failed checkpoints."""
     aspects: tuple[Callable[[History], Iterator[Finding]], ...] = (
         _outcome,
         _deviation,
         _loss,
         _accuracy,
         _metric,
+        _trivial,
         _skipped,
         _interruptions,
         _checkpoints,
@@ -127,11 +137,20 @@ def _loss(history: History) -> Iterator[Finding]:
     elif len(history.steps) >= 10:
         losses = [step.loss for step in history.steps]
         tenth = max(1, len(losses) // 10)
-        first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
-        verb = "fell" if last < first else "did not fall; it went"
-        yield Finding(
-            f"The training loss {verb} from {first:.3g} to {last:.3g}.", concern=last > MAX_RISE * first
-        )
+        yield _course_of_loss(history, sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth)
+
+
+def _course_of_loss(history: History, first: float, last: float) -> Finding:
+    before, after = f"{first:.3g}", f"{last:.3g}"
+    if last < first and before != after:
+        return Finding(f"The training loss fell from {before} to {after}.")
+    where = f"stayed at {after}" if before == after else f"went from {before} to {after}"
+    text = f"The training loss did not fall; it {where}."
+    if last - first > (MAX_RISE - 1) * abs(first):
+        return Finding(f"{text} Lower the learning rate.", concern=True)
+    if _judged(history) or not _is_finished(history):
+        return Finding(text)  # without a concern: `_trivial` judges the model
+    return Finding(f"{text} {_TRAIN_OTHERWISE} {_SCALE_LABELS}", concern=True)
 
 
 def _accuracy(history: History) -> Iterator[Finding]:
@@ -154,6 +173,30 @@ def _metric(history: History) -> Iterator[Finding]:
     text = f"The last evaluation's {name} is {write_metric(metric, last.value)}"
     with_best = f"{text}, the best was {write_metric(metric, best.value)} at step {best.step:,}."
     yield Finding(f"{text}." if best.step == last.step else with_best)
+
+
+def _trivial(history: History) -> Iterator[Finding]:
+    """Yield that the last evaluation is no better than a predictor that has learned nothing."""
+    judged = _judged(history)
+    if not judged or learned(judged):
+        return
+    is_regression = any(each.metric is Metric.R2 for each in judged)
+    trivial = "the mean of the labels" if is_regression else "the same class"
+    scores = ", ".join(map(str, judged))
+    if not _is_finished(history):
+        yield Finding(f"The model is not yet better than always predicting {trivial} ({scores}).")
+        return
+    advice = (_SCALE_LABELS, _TRAIN_OTHERWISE) if is_regression else (_TRAIN_OTHERWISE,)
+    text = f"The model is no better than always predicting {trivial} ({scores})."
+    yield Finding(" ".join((text, *advice)), concern=True)
+
+
+def _judged(history: History) -> list[Comparison]:
+    return comparisons(history.evaluations[-1]) if history.evaluations else []
+
+
+def _is_finished(history: History) -> bool:
+    return history.finish is not None and history.finish.outcome == ExitCode.FINISHED.name
 
 
 def _skipped(history: History) -> Iterator[Finding]:

@@ -241,12 +241,13 @@ def write_report_of_ended_run(run: Path) -> str:
 
 
 def summary(run: Path) -> list[tuple[str, str]]:
-    """Return the main figures of a run as pairs of name and value.
+    """Return the main figures of a run, and whether it was healthy, as pairs of name and value.
 
     Raises:
         InputError: the folder has no journal.
     """
-    return headline(_history(run))
+    history = _history(run)
+    return [*headline(history), ("health", str(assess(history)))]
 
 
 def _history(run: Path) -> History:
