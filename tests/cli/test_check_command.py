@@ -171,6 +171,16 @@ def test_classes_that_fit_at_no_site_are_said_once(pslgs: Pslgs, tables_job: Pat
     assert result.stderr.endswith("(mitte, nord)\n")
 
 
+def test_a_class_that_looks_like_a_spelling_error_is_named(pslgs: Pslgs, tables_job: Path) -> None:
+    Path("nord/train.csv").write_text("age,dose,label\n" + "1,2.5,ill\n3,4,well\n" * 4 + "1,2,wel\n")
+    Path("mitte/train.csv").write_text("age,dose,label\n" + "1,2.5,ill\n3,4,well\n" * 4)
+    more = ("--set", "spec.model.options.outputs=3", "--set", "spec.data.classes=[ill, wel, well]")
+    result = pslgs("check", tables_job, "--cache", "cache", *more)
+    warning = "the class 'wel' has a single sample; did you mean well?"
+    assert (result.exit_code, result.stderr) == (0, f"warning: {warning}\n")
+    assert checked(pslgs, tables_job, *more)[1]["warnings"] == [warning]
+
+
 def test_a_file_of_a_similar_name_is_named(pslgs: Pslgs, tables_job: Path) -> None:
     result = pslgs("check", tables_job, "--set", "spec.data.train.path='{client}/trai.csv'")
     assert result.stderr.splitlines() == [

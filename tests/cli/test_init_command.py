@@ -195,6 +195,59 @@ def test_missing_values_are_named_by_the_path_of_the_data(init: Pslgs) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("cell", "remedy"),
+    [
+        ("n/a?", "correct it, or leave out that row or the column (line 4)"),
+        ("0,5", "write numbers with a decimal point and nothing between thousands, such as 1234.5 (line 4)"),
+    ],
+    ids=["text", "local number"],
+)
+def test_a_column_of_numbers_is_not_left_out_for_a_wrong_cell(cell: str, remedy: str, init: Pslgs) -> None:
+    csv()
+    file = Path("data/b/train.csv")
+    file.write_text(file.read_text().replace("2;1.0;", f"2;{cell};"))
+    Path("data/a/train.csv").write_text(file.read_text())
+    result = init("data", "--yes")
+    assert result.exit_code == 2
+    told = f"holds 'data/a/train.csv', whose column 'dose' holds '{cell}', which is not a number; {remedy}"
+    assert result.stderr.splitlines()[0] == f"error: data/{{client}}/train.csv: {told}"
+    assert init("data", "--yes", "--inputs", "age").exit_code == 0
+
+
+def test_a_column_of_local_numbers_is_refused_and_one_of_dates_is_a_text(init: Pslgs) -> None:
+    csv()
+    rows = [f"{i};{i},5;{'ill' if i % 3 else 'well'};1{i}.03.2024" for i in range(10)]
+    Path("data/a/train.csv").write_text("\n".join(["age;dose;state;day", *rows]))
+    result = init("data/a/train.csv", "--yes")
+    assert result.exit_code == 2
+    assert "column 'dose' holds '0,5', which is not a number, and 9 more such values; write" in result.stderr
+    assert (
+        "left out, because they are texts: day" in init("data/a/train.csv", "--yes", "--inputs", "age").stdout
+    )
+
+
+def test_labels_that_need_a_look_are_named(init: Pslgs) -> None:
+    csv()
+    for file in Path("data").glob("*/train.csv"):
+        file.write_text(file.read_text() + "\n3;4;il;p")
+        break
+    result = init("data", "--yes")
+    assert "  warning: the class 'il' has a single sample; did you mean ill?" in result.stdout.splitlines()
+    assert "  # the class 'il' has a single sample; did you mean ill?" in Path("job.yaml").read_text()
+
+
+def test_labels_of_a_regression_that_are_large_are_named(init: Pslgs) -> None:
+    regression()
+    assert "warning" not in init("data", "--yes").stdout
+    file = Path("data/all.csv")
+    file.write_text(file.read_text() + "\n11,20000")
+    result = init("data", "--yes", "--force")
+    told = "labels are not scaled, and go up to 20,000: divide them in the data so that most are between"
+    assert f"  warning: {told}" in result.stdout
+    assert f"  # {told}" in Path("job.yaml").read_text()
+
+
 def test_a_damaged_table_is_one_error_line(init: Pslgs) -> None:
     Path("data").mkdir()
     Path("data", "a.parquet").write_bytes(b"PAR1 junk")

@@ -36,6 +36,7 @@ def check(
     """Read every sample of a job's data on this machine; exit with 0 only if nothing would stop the job."""
     from rich.console import Console
 
+    from pslgs.data.doubtful_classes import doubtful_classes
     from pslgs.launch.check_progress import ProgressBars
     from pslgs.launch.data_check import batch_size_problem, check_data, problems_of
     from pslgs.launch.local_clients import local_client, local_clients
@@ -48,12 +49,16 @@ def check(
     too_large = None if client else batch_size_problem(spec, found)
     if too_large is not None:
         problems.append(too_large)
+    warnings = list(doubtful_classes(each.classes for each in found))
     if output_format is OutputFormat.JSON:
-        document = [each.to_json() for each in found]
-        print_json({"file": str(job), "ok": not problems, "problems": problems, "datasets": document})
+        datasets = [each.to_json() for each in found]
+        told = {"ok": not problems, "problems": problems, "warnings": warnings, "datasets": datasets}
+        print_json({"file": str(job), **told})
     else:
         for line in _lines(found):
             typer.echo(line)
+        for warning in warnings:
+            typer.echo(f"warning: {warning}", err=True)
         for problem in problems:
             typer.echo(f"error: {problem}", err=True)
         typer.echo("nothing that would stop the job" if not problems else "the job would stop")

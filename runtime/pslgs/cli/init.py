@@ -256,3 +256,5 @@ def _found(places: "Places", contents: "Contents") -> Iterator[str]:
         who = f"{site.client}: " if site.client else ""
         yield f"  {who}{site.samples:,} samples" + (f" ({counts})" if counts else "")
     yield f"  evaluation: {places.evaluation or 'no data were found'}"
+    for remark in contents.remarks():
+        yield f"  warning: {remark}"

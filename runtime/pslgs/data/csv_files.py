@@ -93,12 +93,18 @@ class CsvReader:
         is_label = name in self._kinds
         missing = self._missing if is_label else _MISSING
         rows: dict[str, list[int]] = {}
+        misfits = {
+            row
+            for row, value in enumerate(values)
+            if kind != pa.string() and value.lower() not in missing and not _fits(value, kind)
+        }
+        are_few = 2 * len(misfits) < len(values)
         for row, value in enumerate(values):
             if value.lower() in missing:
                 given = ", or add their name to spec.data.classes" if value else ""
                 rows.setdefault(f"leave those rows out{given}" if is_label else FILL_IN, []).append(row)
-            elif kind != pa.string() and not _fits(value, kind):
-                rows.setdefault(_remedy(value, kind), []).append(row)
+            elif row in misfits:
+                rows.setdefault(_remedy(value, kind, are_few=are_few), []).append(row)
         for remedy, found in rows.items():
             first = values[found[0]]
             if first.lower() in missing:
@@ -226,11 +232,14 @@ def _has_missing(values: pa.Array, missing: Set[str]) -> bool:
     return any(value.lower() in missing for value in values.unique().to_pylist())
 
 
-def _remedy(value: str, kind: pa.DataType) -> str:
+def _remedy(value: str, kind: pa.DataType, *, are_few: bool) -> str:
+    """Return what to do about a value of another type, of which the column may have only few."""
     if pa.types.is_integer(kind) and _fits(value, pa.float64()):
         return "write integers, or leave out type: Integer"
     if _LOCAL_NUMBER.fullmatch(value):
         return "write numbers with a decimal point and nothing between thousands, such as 1234.5"
+    if are_few:
+        return "correct it, or leave out that row or the column"
     return "replace categories by a column of 0 and 1 for each, or, for an Embedding, by their numbers"
 
 

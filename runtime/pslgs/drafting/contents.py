@@ -11,6 +11,7 @@ import numpy as np
 
 from pslgs.data.client_paths import path_of_client
 from pslgs.data.discovery import matching_files
+from pslgs.data.doubtful_classes import doubtful_classes
 from pslgs.data.loading import for_client, open_source
 from pslgs.data.samples import SampleForm
 from pslgs.data.source import Source
@@ -25,6 +26,8 @@ _LOOKED_AT: Final = 8
 """Number of samples of each client whose shape is looked at."""
 _MOST_CLASSES: Final = 100
 """Number of different integers up to which labels are taken for classes."""
+LARGE_LABEL: Final = 10.0
+"""Absolute value of labels of a regression above which a network learns them slowly."""
 _CHANNELS: Final = (1, 3, 4)
 
 
@@ -64,6 +67,7 @@ class Contents:
         classes: Names of the classes, or their numbers if they have none; empty if labels are values.
         has_names: Whether the classes have names.
         targets: Number of values of a label that is no class.
+        largest_label: Largest absolute value of such labels.
         layout: Order of the dimensions, where it has to be declared.
         columns: The columns of a table.
         tokens: Number of different tokens; 0 unless samples are tokens.
@@ -77,6 +81,7 @@ class Contents:
     classes: tuple[str, ...] = ()
     has_names: bool = False
     targets: int = 1
+    largest_label: float = 0.0
     layout: Layout | None = None
     columns: Columns | None = None
     tokens: int = 0
@@ -86,6 +91,15 @@ class Contents:
     def samples(self) -> int:
         """Number of samples of all clients."""
         return sum(site.samples for site in self.sites)
+
+    def remarks(self) -> Iterator[str]:
+        """Yield what in the labels needs a look before a training."""
+        yield from doubtful_classes(site.classes for site in self.sites)
+        if self.largest_label > LARGE_LABEL:
+            yield (
+                f"labels are not scaled, and go up to {self.largest_label:,.6g}: divide them in the data so "
+                "that most are between -1 and 1, or the network learns very slowly"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +153,7 @@ def look_at(places: Places, cache: Path, choice: ColumnChoice | None = None) -> 
         classes=labels.classes,
         has_names=labels.has_names,
         targets=labels.targets,
+        largest_label=labels.largest,
         layout=layout,
         columns=columns,
         tokens=tokens,
@@ -202,6 +217,7 @@ class _Labels:
     classes: tuple[str, ...] = ()
     has_names: bool = False
     targets: int = 1
+    largest: float = 0.0
 
     @classmethod
     def of(cls, sources: Sequence[Source]) -> "_Labels":
@@ -210,8 +226,9 @@ class _Labels:
         if named:
             return cls(tuple(sorted({name for names in named for name in names})), has_names=True)
         labels = [np.asarray(source.labels) for source in sources]
+        largest = max(float(np.abs(each).max(initial=0)) for each in labels)
         if any(each.ndim == 2 for each in labels):
-            return cls(targets=labels[0].shape[1])
+            return cls(targets=labels[0].shape[1], largest=largest)
         values = np.unique(np.concatenate(labels))
         whole = bool((values == np.round(values)).all())
         if (
@@ -220,7 +237,7 @@ class _Labels:
             or values[-1] >= _MOST_CLASSES
             or (values.dtype.kind == "f" and len(values) > 2)
         ):
-            return cls()
+            return cls(largest=largest)
         return cls(tuple(map(str, range(int(values[-1]) + 1))))
 
     def counts(self, source: Source) -> dict[str, int]:

@@ -184,6 +184,8 @@ def _standardization(contents: Contents) -> Standardization | None:
 def _training(contents: Contents, epochs: int) -> Iterator[str]:
     if not contents.classes:
         yield "  loss: MeanSquaredError"
+    for remark in contents.remarks():
+        yield f"  # {' '.join(remark.split())}"
     yield _line(f"  epochs: {epochs}", "passes over all samples")
     yield f"  optimizer: {scalar({'name': 'AdamW', 'learningRate': 0.001})}"
     yield _line(

@@ -69,14 +69,16 @@ class Columns:
 def columns_of(file: Path, kind: DataFormat) -> dict[str, ColumnKind]:
     """Return the columns of a Parquet or CSV file; those of a CSV file are judged by its first rows.
 
+    A column of a CSV file of which most cells are numbers counts as one of numbers, so that the others are
+    errors which opening the file names, and the column is not left out for them.
+
     Raises:
         InputError: the file cannot be read.
     """
     try:
-        schema = _csv_schema(file) if kind is DataFormat.CSV else _parquet_schema(file)
+        return _csv_columns(file) if kind is DataFormat.CSV else _parquet_columns(file)
     except (DamagedFileError, OSError) as error:
         raise InputError.at(str(file), f"cannot be read ({error})") from error
-    return {field.name.strip(): _kind(field.type) for field in schema}
 
 
 def choose_columns(
@@ -166,14 +168,30 @@ def _kind(kind: pa.DataType) -> ColumnKind:
     return ColumnKind.LISTS if isinstance(kind, pa.FixedShapeTensorType) else ColumnKind.OTHER
 
 
-def _parquet_schema(file: Path) -> pa.Schema:
+def _parquet_columns(file: Path) -> dict[str, ColumnKind]:
     with read_by_library():
-        return pq.read_schema(file)
+        return {field.name.strip(): _kind(field.type) for field in pq.read_schema(file)}
 
 
-def _csv_schema(file: Path) -> pa.Schema:
+def _csv_columns(file: Path) -> dict[str, ColumnKind]:
     headers = headers_of(file)
     delimiter = max(headers, key=lambda each: len(headers[each]))
     options = arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     with read_by_library(), arrow_csv.open_csv(file, parse_options=options) as rows:
-        return rows.schema
+        first = next(iter(rows), pa.RecordBatch.from_pylist([], schema=rows.schema))
+    columns = {name.strip(): first.column(index) for index, name in enumerate(first.schema.names)}
+    return {
+        name: ColumnKind.NUMBERS if _are_mostly_numbers(column) else _kind(column.type)
+        for name, column in columns.items()
+    }
+
+
+_NUMBER: Final = r"^\s*[-+]?(\d+|\d{1,3}([.,' ]\d{3})+|[.,]\d+)([.,]\d*)?([eE][-+]?\d+)?\s*%?\s*$"
+"""Numbers as people and spreadsheets write them, but no dates."""
+
+
+def _are_mostly_numbers(column: pa.Array) -> bool:
+    if not pa.types.is_string(column.type):
+        return False
+    numbers: int = pc.sum(pc.match_substring_regex(column, _NUMBER)).as_py() or 0
+    return 2 * numbers > len(column)
