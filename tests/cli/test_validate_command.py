@@ -120,6 +120,30 @@ def test_data_on_other_machines_are_no_violation(pslgs: Pslgs, job: Path) -> Non
     )
 
 
+WRONG_PATHS = {
+    "no folder": ("data/{client}", "the working folder holds no 'data'; correct the path, or mount the data"),
+    "a similar folder": ("sacns/{client}", "the working folder holds no 'sacns'; did you mean scans?"),
+    "an empty folder": ("scans/{client}.npz", "'scans' holds no '{client}.npz'"),
+}
+
+
+@pytest.mark.parametrize(("path", "why"), WRONG_PATHS.values(), ids=WRONG_PATHS.keys())
+def test_a_path_that_leads_to_no_client_is_told(
+    path: str, why: str, pslgs: Pslgs, job: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(job.parent)
+    Path("scans").mkdir()
+    data = ("--set", f"spec.data.train={{format: NumPy, path: '{path}'}}")
+    result = pslgs("validate", job, *data)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == f"{job}: valid, but some of its data cannot be read here"
+    told = f"there are no data at {path} here: {why}"
+    assert f"  files     spec.data.train: {told}" in result.stdout
+    checked = pslgs("check", job, *data)
+    assert checked.exit_code == 2
+    assert f"error: spec.data.train.path: {told}" in checked.stderr
+
+
 def test_names_that_cannot_be_clients_are_violations(pslgs: Pslgs, images_job: Path, tmp_path: Path) -> None:
     (tmp_path / "data" / "Zürich").mkdir()
     result = pslgs("validate", images_job)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pslgs.data.discovery import unwanted
+from pslgs.data.discovery import unwanted, what_is_missing
 from pslgs.data.left_out import LeftOut, LeftOutCount, Reason
 from pslgs.identity.identity import is_dns_name
 from pslgs.spec.client_placeholder import CLIENT_PLACEHOLDER
@@ -86,6 +86,12 @@ def find_sites(pattern: str, field: str, *, in_folders: bool = False, wildcards:
     if has_wildcards:
         _check_owners(entries, part, [names[0] for names in found.values()], field)
     return Sites({client: found[client][0] for client in sorted(found)}, left_out.result())
+
+
+def no_client_here(pattern: str) -> str:
+    """Return that a path with ``{client}`` leads to no client's data, and why, as a clause."""
+    folder, part, _ = _split(pattern)
+    return f"there are no data at {pattern} here: {what_is_missing(str(folder / part))}"
 
 
 def is_path(text: str) -> bool:

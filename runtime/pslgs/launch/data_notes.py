@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pslgs.data.client_paths import Sites, path_of_client
+from pslgs.data.client_paths import Sites, no_client_here, path_of_client
 from pslgs.data.discovery import existing_folder, find_images, matching_files
 from pslgs.data.left_out import LeftOut
 from pslgs.launch.local_clients import local_sites
@@ -77,11 +77,13 @@ def find_data(spec: JobSpec) -> list[FoundData]:
         _found(client, field, source)
         for field, source in datasets
         if source.path is not None and source.format is not DataFormat.TORCHVISION
-        for client in (sites if source.is_per_client else [""])
+        for client in (sites if source.is_per_client and sites else [""])
     ]
 
 
 def _found(client: str, field: str, source: DataSource) -> FoundData:
+    if source.is_per_client and not client:
+        return FoundData("", field, no_client_here(source.path or ""), is_here=False)
     path = path_of_client(source.path or "", client)
     try:
         if source.format is DataFormat.IMAGE_FOLDER:

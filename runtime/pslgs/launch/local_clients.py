@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pslgs.data.client_paths import Sites, find_sites, is_path
+from pslgs.data.client_paths import Sites, find_sites, is_path, no_client_here
 from pslgs.reporting.formatting import named
 from pslgs.sampling.partition import share_names
 from pslgs.spec import CLIENT_PLACEHOLDER, InputError, JobSpec
@@ -111,10 +111,8 @@ def local_clients(spec: JobSpec, clients: int | None) -> list[LocalClient]:
                 "the data of one, its name (--client)",
             )
         return [LocalClient(name) for name in share_names(clients)]
-    if not found or (clients or 0) > len(found):
-        raise InputError.at(
-            field,
-            f"leads to the data of {len(found)} clients"
-            + (f", not of {clients}" if clients else f"; {CLIENT_PLACEHOLDER} stands for the client's name"),
-        )
+    if not found:
+        raise InputError.at(field, no_client_here(train.path or ""))
+    if (clients or 0) > len(found):
+        raise InputError.at(field, f"leads to the data of {len(found)} clients, not of {clients}")
     return [LocalClient(name) for name in found[:clients]]
