@@ -6,15 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from rich.cells import cell_len
 from torch import nn
 from typer.testing import Result
 
 from costs.conftest import EXAMPLES, OUTLOOK, Planned, document
-from pslgs.costs.inputs import AvailableData
+from pslgs.costs import plan as planning
+from pslgs.costs.inputs import AvailableData, Environment
 from pslgs.costs.plan import plan
-from pslgs.costs.result import plan_document, plan_from_document
+from pslgs.costs.result import Plan, plan_document, plan_from_document
 from pslgs.spec import parse_job
 from pslgs.splitting.architectures import cnn
 
@@ -153,10 +155,19 @@ def test_data_of_each_client_are_counted(pslgs: Pslgs, tmp_path: Path) -> None:
     assert (told["samples"], told["clients"], told["samples_from"]) == (120, 2, "the job's own data")
 
 
-def test_the_speed_of_this_machine_is_measured_where_none_is_given() -> None:
-    ticks = iter(range(100))
-    outlook = OUTLOOK.__class__(OUTLOOK.link, dataset_sizes=(100,), clients=2, server_flops=1e9)
-    found = plan(parse_job(document()), outlook, clock=lambda: next(ticks))
+TICKS = [float(tick) for tick in range(28)]
+
+
+def measured(ticks: list[float]) -> Plan:
+    """Plan with speeds that are measured by a clock that shows ``ticks``."""
+    outlook = Environment(OUTLOOK.link, dataset_sizes=(100,), clients=8)
+    return plan(parse_job(document()), outlook, clock=iter(ticks).__next__)
+
+
+def test_the_speed_of_this_machine_is_measured_where_none_is_given(cores) -> None:
+    cores(8)
+    outlook = Environment(OUTLOOK.link, dataset_sizes=(100,), clients=2, server_flops=1e9)
+    found = plan(parse_job(document()), outlook, clock=iter(TICKS).__next__)
     flops = 2 * (64 * 32 + 32 * 16 + 16 * 10)
     assert found.client_flops == 2 * 3 * flops  # two samples a second, which is as few as it tries
     assert (found.server_flops, found.client_speed_measured, found.server_speed_measured) == (
@@ -164,6 +175,37 @@ def test_the_speed_of_this_machine_is_measured_where_none_is_given() -> None:
         True,
         False,
     )
+
+
+@pytest.fixture
+def cores(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
+    """Let the machine have this many cores; returns the numbers of threads that torch is told."""
+
+    def have(number: int) -> list[int]:
+        told: list[int] = []
+        monkeypatch.setattr(planning, "available_cores", lambda: number)
+        monkeypatch.setattr(torch, "set_num_threads", told.append)
+        return told
+
+    return have
+
+
+@pytest.mark.parametrize(("number", "threads"), [(1, [1]), (16, [2, 16])], ids=["one core", "several cores"])
+def test_speeds_are_measured_with_the_threads_of_a_run(number, threads, cores) -> None:
+    before, told = torch.get_num_threads(), cores(number)
+    measured(TICKS)
+    assert told == [each for thread in threads for each in (thread, before)]
+
+
+def test_the_best_of_several_passes_counts_and_a_busy_machine_is_named(cores) -> None:
+    cores(1)
+    steady = measured(TICKS)
+    assert "--client-flops" not in [each.path for each in steady.advice]
+    busy = [tick if tick < 13 else 100.0 for tick in TICKS]  # the last pass takes 88 s
+    found = measured(busy)
+    assert found.client_flops == found.server_flops == steady.client_flops
+    [advice] = [each.text for each in found.advice if each.path == "--client-flops"]
+    assert "the slowest took 88 times as long as the fastest: the machine is busy" in advice
 
 
 def test_a_builder_of_two_parts_has_one_cut(planned: Planned) -> None:

@@ -61,6 +61,8 @@ def test_what_is_no_quantity_is_refused_with_its_option(read, text, option) -> N
         (quantities.bytes_of(999_950), "1 MB"),
         (quantities.bandwidth(1e8), "100 Mbit/s"),
         (quantities.flops(35.24e9), "35.2 GFLOP/s"),
+        (quantities.operations(256), "256 FLOP"),
+        (quantities.operations(2_560_000), "2.56 MFLOP"),
         (quantities.short(1.2345e4), "12.3 k"),
         (quantities.seconds(0), "0 s"),
         (quantities.seconds(85e-6), "85 µs"),

@@ -1,5 +1,6 @@
 """``pslgs plan``: predict what a job will do and cost before it runs."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -46,6 +47,7 @@ def plan(  # noqa: PLR0913, PLR0917 - the options of a command
     overrides: SetOption = None,
 ) -> None:
     """Predict batches, traffic, memory and time of a job, and recommend a cut layer."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
     from rich.console import Console
 
     from pslgs.costs.render import show

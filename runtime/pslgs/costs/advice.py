@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from pslgs.costs.quantities import bytes_of, seconds, short, whole_percent
+from pslgs.costs.quantities import bytes_of, operations, seconds, whole_percent
 from pslgs.costs.result import Advice, CutFigures, Plan, Recommendation
 from pslgs.data.loading import TRAINING
 from pslgs.sampling.batch_size import batch_size_violation
@@ -228,7 +228,7 @@ def _description(best: CutFigures, chosen: CutFigures) -> str:
     return (
         f"{verb} after {_name(best)}. A step takes {_step_duration(best)}; a sample crosses as "
         f"{bytes_of(best.smashed_bytes)}, {best.input_ratio:.2g} times the input, and a client "
-        f"computes {short(best.client_flops)}FLOP for it."
+        f"computes {operations(best.client_flops)} for it."
     )
 
 

@@ -1,7 +1,7 @@
 """`plan`: predict what a job will do and cost."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -19,10 +19,11 @@ from pslgs.costs.cuts import (
     stages,
 )
 from pslgs.costs.inputs import ASSUMED_SAMPLES, OPTION, AvailableData, Environment, PlannedJob, examine
-from pslgs.costs.machine_speed import measured_flops
+from pslgs.costs.machine_speed import MAX_SPREAD, Speed, measured_speed
 from pslgs.costs.result import Advice, CutFigures, Plan
 from pslgs.costs.time_model import Conditions
 from pslgs.data.loading import TRAINING
+from pslgs.process.machine import available_cores, cores_of_client
 from pslgs.sampling.randomness import Purpose, generator
 from pslgs.sampling.registry import STRATEGIES
 from pslgs.sampling.schedule_statistics import DataDistribution, EpochStatistics
@@ -52,19 +53,20 @@ def plan(
     planned = examine(job.spec, environment, data)
     strategies = _strategies(planned)
     own = next(each for each in strategies if each.strategy == job.spec.sampling.strategy)
-    conditions = _conditions(environment, planned, round(own.largest_local_batch), clock)
+    client, server = _speeds(environment, planned, round(own.largest_local_batch), clock)
+    gpus = max(1, planned.spec.server.gpus)
     costing = Costing(
         planned.task.objective,
         job.spec.transport.compression,
         own,
-        conditions,
+        Conditions(environment.link, client.flops, server.flops, gpus),
         job.spec.optimizer,
         averages=job.spec.ema.decay is not None,
     )
     cuts = tuple(cut_figures(*each, costing) for each in _cuts(planned, all_cuts=environment.all_cuts))
     predicted = _plan(job, environment, _Findings(planned, strategies, cuts, costing))
-    assumption = _assumption(environment, data)
-    return replace(predicted, advice=(*assumption, *advise(job.spec, planned.distribution, predicted)))
+    remarks = (*_assumption(environment, data), *_unsteady(client, server))
+    return replace(predicted, advice=(*remarks, *advise(job.spec, planned.distribution, predicted)))
 
 
 def expected_epochs(
@@ -92,18 +94,31 @@ def _strategies(planned: PlannedJob) -> tuple[EpochStatistics, ...]:
     return expected_epochs(distribution, batch_size, sampling, generator(sampling.seed, Purpose.SCHEDULE))
 
 
-def _conditions(
+def _speeds(
     environment: Environment, planned: PlannedJob, samples: int, clock: Callable[[], float]
-) -> Conditions:
-    client, server = environment.client_flops, environment.server_flops
-    if client is None or server is None:
-        profile = planned.profile
-        flops = profile.client_flops + profile.server_flops
-        measured = measured_flops(
-            planned.network, planned.task.input_shape, flops, samples, clock, planned.task.input_dtype
-        )
-        client, server = client or measured, server or measured
-    return Conditions(environment.link, client, server, max(1, planned.spec.server.gpus))
+) -> tuple[Speed, Speed]:
+    """Return the speeds of a client and of the server; they are measured with the threads of `pslgs run`."""
+    profile, available = planned.profile, available_cores()
+    measured: dict[int, Speed] = {}
+
+    def speed(given: float | None, threads: int) -> Speed:
+        if given is not None:
+            return Speed(given)
+        if threads not in measured:
+            measured[threads] = measured_speed(
+                planned.network,
+                planned.task.input_shape,
+                profile.client_flops + profile.server_flops,
+                samples,
+                threads,
+                clock,
+                planned.task.input_dtype,
+            )
+        return measured[threads]
+
+    clients = len(planned.distribution.sizes)
+    client = speed(environment.client_flops, cores_of_client(clients, available))
+    return client, speed(environment.server_flops, available)
 
 
 def _cuts(planned: PlannedJob, *, all_cuts: bool) -> list[Candidate]:
@@ -184,3 +199,13 @@ def _assumption(environment: Environment, data: AvailableData) -> tuple[Advice, 
             f"assumed, say how many there are with {OPTION}.",
         ),
     )
+
+
+def _unsteady(*speeds: Speed) -> Iterator[Advice]:
+    spread = max(speed.spread for speed in speeds)
+    if spread > MAX_SPREAD:
+        yield Advice(
+            "--client-flops",
+            f"and --server-flops are measured, in passes of which the slowest took {spread:.2g} times as "
+            "long as the fastest: the machine is busy. Repeat it when it is idle, or give the speeds.",
+        )

@@ -93,20 +93,27 @@ def short(number: float) -> str:
 
 def bytes_of(number: float) -> str:
     """Return a number of bytes: ``512 B``, ``33.6 MB``."""
-    amount = short(number)
-    return f"{amount}B" if " " in amount else f"{amount} B"
+    return _with_unit(number, "B")
 
 
 def bandwidth(bits_per_second: float) -> str:
     """Return a bandwidth: ``100 Mbit/s``."""
-    amount = short(bits_per_second)
-    return f"{amount}bit/s" if " " in amount else f"{amount} bit/s"
+    return _with_unit(bits_per_second, "bit/s")
+
+
+def operations(number: float) -> str:
+    """Return a number of floating-point operations: ``256 FLOP``, ``1.2 MFLOP``."""
+    return _with_unit(number, "FLOP")
 
 
 def flops(flops: float) -> str:
     """Return a computing speed: ``35.2 GFLOP/s``."""
-    amount = short(flops)
-    return f"{amount}FLOP/s" if " " in amount else f"{amount} FLOP/s"
+    return _with_unit(flops, "FLOP/s")
+
+
+def _with_unit(number: float, unit: str) -> str:
+    amount = short(number)
+    return f"{amount}{unit}" if " " in amount else f"{amount} {unit}"
 
 
 def seconds(duration: float) -> str:

@@ -1,14 +1,16 @@
 """The folder of a run: choose it, and write what the server needs in it before it starts."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import count, takewhile
 from pathlib import Path
 
 import yaml
 
 from pslgs.atomic_file import replacing
 from pslgs.json_text import parse_json
-from pslgs.process.machine import available_cores
+from pslgs.process.machine import available_cores, cores_of_client
 from pslgs.server.run_owner import RunFolderInUse, only_server
 from pslgs.spec import InputError
 
@@ -38,8 +40,8 @@ def choose_folder(name: str, output: Path | None, *, resume: bool) -> Path:
             a server still writes to it.
     """
     if output is None:
-        existing = _existing_runs(name)
-        new = RUNS / (name if not existing else f"{name}-{len(existing) + 1}")
+        existing = [*takewhile(Path.exists, numbered_folders(name))]
+        new = next(folder for folder in numbered_folders(name) if not folder.exists())
         output = existing[-1] if resume and existing else new
     has_run = (output / JOB_FILE).exists()
     if resume and not has_run:
@@ -85,7 +87,7 @@ def prepare_folder(folder: Path, document: object, clients: int) -> Cores:
     if machine.exists():
         return _read_cores(machine)
     available = available_cores()
-    cores = Cores(server=available, client=max(1, available // clients))
+    cores = Cores(server=available, client=cores_of_client(clients, available))
     _write(machine, json.dumps(asdict(cores)))
     return cores
 
@@ -132,9 +134,7 @@ def weights_of(run: Path) -> Path:
     return found.resolve()
 
 
-def _existing_runs(name: str) -> list[Path]:
-    """List the folders under ``runs/`` of a job's runs, the newest last."""
-    found: list[Path] = []
-    while (folder := RUNS / (name if not found else f"{name}-{len(found) + 1}")).exists():
-        found.append(folder)
-    return found
+def numbered_folders(name: str) -> Iterator[Path]:
+    """Yield the folders under ``runs/`` for what is called ``name``: NAME, NAME-2, NAME-3 and so on."""
+    yield RUNS / name
+    yield from (RUNS / f"{name}-{number}" for number in count(2))
