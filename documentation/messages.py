@@ -134,7 +134,7 @@ def _name(function: ast.expr) -> str:
     match function:
         case ast.Name(id=name):
             return name
-        case ast.Attribute(value=ast.Name(id="InputError"), attr=name):
+        case ast.Attribute(value=ast.Name(id="InputError" | "FolderTakenError"), attr=name):
             return name
         case ast.Attribute(value=ast.Attribute(attr=owner), attr=name):
             return f"{owner}.{name}"

@@ -89,13 +89,29 @@ def test_what_is_printed_fits_the_terminal_and_answers_the_questions(manifest):
 
 @pytest.mark.slow
 def test_the_folder_of_another_comparison_is_told_in_one_line(manifest):
-    look(manifest, "--strategies", "Global")
-    result = look(manifest, "--strategies", "Global", "--partition", "iid")
+    look(manifest, "--strategies", "Global", "--output", "mine")
+    result = look(manifest, "--strategies", "Global", "--partition", "iid", "--output", "mine")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        "error: --output: runs/digits-compared holds another comparison (other job, clients, links, threads "
-        "or version); name another folder, or remove that one\n"
+        "error: --output: mine holds another comparison (other job, clients, links, threads or version); "
+        "name another folder, or remove that one\n"
     )
+
+
+@pytest.mark.slow
+def test_comparisons_with_other_settings_are_numbered_and_those_with_equal_ones_continued(manifest):
+    mild, iid = (("--strategies", "Global", "--partition", each) for each in ("mild", "iid"))
+    Path("runs/digits-compared").mkdir(parents=True)
+    Path("runs/digits-compared/metrics.jsonl").touch()
+    shown = [look(manifest, *options).stdout.replace("\xa0", " ") for options in (mild, iid, mild, iid)]
+    for text, number, finished in zip(shown, (2, 3, 2, 3), (0, 0, 2, 2), strict=True):
+        assert f"folder runs/digits-compared-{number}" in text
+        assert ("2 of them finished already" in text) is bool(finished)
+    assert sorted(each.name for each in Path("runs").iterdir()) == [
+        "digits-compared",
+        "digits-compared-2",
+        "digits-compared-3",
+    ]
 
 
 def test_an_unknown_strategy_is_told_in_one_line(manifest):

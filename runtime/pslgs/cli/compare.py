@@ -1,8 +1,10 @@
 """``pslgs compare``: simulate several sampling strategies on one job and compare them."""
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -24,6 +26,9 @@ from pslgs.process.machine import DATASET_CACHE
 from pslgs.simulation.job_variants import PAPER_STRATEGIES
 from pslgs.spec import load_job
 from pslgs.spec.training import Baseline, SamplingStrategy
+
+if TYPE_CHECKING:
+    from pslgs.comparison.summary import Comparison
 
 StrategiesOption = Annotated[
     str,
@@ -67,8 +72,8 @@ SimulationThreadsOption = Annotated[int, typer.Option(min=1, help="Number of cor
 ComparisonFolderOption = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the comparison; default: one under runs/, named after the job. Simulations that the "
-        "folder has already are not repeated."
+        help="Folder of the comparison; default: one under runs/, named after the job, with a number if "
+        "others of the job have other settings. Simulations that the folder has already are not repeated."
     ),
 ]
 _DEFAULT_STRATEGIES: Final = ",".join(PAPER_STRATEGIES)
@@ -104,38 +109,55 @@ def compare(  # noqa: PLR0913, PLR0917 - the options of a command
     from pslgs.launch.compare_progress import ComparisonView
     from pslgs.launch.data_notes import limited, site_notes
     from pslgs.launch.local_clients import local_clients, local_sites
-    from pslgs.launch.run_folder import RUNS
 
     manifest = load_job(job, overrides or ())
     own_data = manifest.spec.data.train.is_per_client
     names = [each.client_id for each in local_clients(manifest.spec, clients)] if own_data else None
-    folder = output or RUNS / f"{manifest.metadata.name}-compared"
     console = Console(highlight=False, stderr=output_format is OutputFormat.JSON)
     for line in limited([*site_notes(local_sites(manifest.spec))]):
         console.print(line, soft_wrap=True, markup=False)
-    with ComparisonView(console, folder) as view:
-        comparison = comparing.compare(
-            manifest,
-            strategies=[name.strip() for name in strategies.split(",")],
-            seeds=seeds,
-            clients=None if own_data else clients,
-            partition=partition,
-            profile=profile,
-            schedule_only=schedule_only,
-            target=target,
-            target_accuracy=target_accuracy,
-            recalibration_batches=recalibrate,
-            client_ids=names,
-            cache=cache,
-            threads=threads,
-            device=device,
-            folder=folder,
-            jobs=jobs or (1 if scheduler else comparing.trials_at_a_time(device, threads)),
-            scheduler=scheduler,
-            watcher=view,
-        )
+
+    def compare_in(folder: Path) -> "Comparison":
+        with ComparisonView(console, folder) as view:
+            return comparing.compare(
+                manifest,
+                strategies=[name.strip() for name in strategies.split(",")],
+                seeds=seeds,
+                clients=None if own_data else clients,
+                partition=partition,
+                profile=profile,
+                schedule_only=schedule_only,
+                target=target,
+                target_accuracy=target_accuracy,
+                recalibration_batches=recalibrate,
+                client_ids=names,
+                cache=cache,
+                threads=threads,
+                device=device,
+                folder=folder,
+                jobs=jobs or (1 if scheduler else comparing.trials_at_a_time(device, threads)),
+                scheduler=scheduler,
+                watcher=view,
+            )
+
+    if output is not None:
+        folder, comparison = output, compare_in(output)
+    else:
+        folder, comparison = _in_own_folder(compare_in, f"{manifest.metadata.name}-compared")
     if output_format is OutputFormat.JSON:
         print_json(comparison_document(comparison))
         return
     show(comparison, console)
     console.print(f"  {folder / REPORT}", soft_wrap=True)
+
+
+def _in_own_folder(compare_in: Callable[[Path], "Comparison"], name: str) -> tuple[Path, "Comparison"]:
+    """Compare in the first folder of this name that holds nothing else: runs/NAME, runs/NAME-2 and so on."""
+    from pslgs.comparison.store import FolderTakenError
+    from pslgs.launch.run_folder import numbered_folders
+
+    folders = numbered_folders(name)
+    while True:
+        folder = next(folders)
+        with suppress(FolderTakenError):
+            return folder, compare_in(folder)

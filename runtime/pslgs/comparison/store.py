@@ -44,6 +44,10 @@ def fingerprint(job: SplitTrainingJob, options: ComparisonOptions) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
+class FolderTakenError(InputError):
+    """Raised when the folder of a comparison holds a run or another comparison."""
+
+
 class TrialStore:
     """Keeps one file per finished trial; a file that is cut short does not count."""
 
@@ -57,12 +61,12 @@ class TrialStore:
         """Create the folder if it is missing, and remove it again if the block leaves it empty.
 
         Raises:
-            InputError: it holds a run or another comparison, which would be overwritten; or another process
-                computes in it.
+            FolderTakenError: it holds a run or another comparison, which would be overwritten.
+            InputError: another process computes in it.
             OSError: it cannot be written.
         """
         if (self.folder / _RUN_MARK).exists():
-            raise InputError.at("--output", f"{self.folder} holds a run; name another folder")
+            raise FolderTakenError.at("--output", f"{self.folder} holds a run; name another folder")
         trials = self.folder / CELLS
         missing = [path for path in (trials, *trials.parents) if not path.exists()]
         trials.mkdir(parents=True, exist_ok=True)
@@ -88,7 +92,7 @@ class TrialStore:
 
     def _check_finished(self) -> None:
         if any(_read(file).get("fingerprint", self._digest) != self._digest for file in self._finished()):
-            raise InputError.at(
+            raise FolderTakenError.at(
                 "--output",
                 f"{self.folder} holds another comparison (other job, clients, links, threads or version); "
                 "name another folder, or remove that one",
