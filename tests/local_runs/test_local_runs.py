@@ -81,7 +81,7 @@ def test_ctrl_c_leaves_a_resumable_run_and_no_process(tmp_path):
     reached = len(steps(run))
     finish = records(run)[-1]
     assert isinstance(finish, FinishRecord)
-    assert finish.outcome == "INTERRUPTED"
+    assert (finish.outcome, finish.message) == ("INTERRUPTED", "stopped by SIGINT")
 
     short = [*("--set", f"spec.epochs={steps(run)[-1].epoch + 1}"), *("--output", "run", "--resume")]
     resumed = pslgs_here("run", job, *short, cwd=tmp_path)

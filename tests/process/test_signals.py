@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pslgs.process.signals import stop_reason, stopping_early, without_interrupts
+from pslgs.process.signals import signal_of, stop_reason, stopping_early, without_interrupts
 
 
 @pytest.fixture
@@ -26,6 +26,17 @@ async def test_a_signal_is_the_reason_to_stop(parent):
         signal.raise_signal(signal.SIGTERM)
         assert await stop == "stopped by SIGTERM"
     os.close(parent)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+async def test_the_signal_can_be_passed_on_to_other_processes(number):
+    with stop_reason(with_parent=False) as stop:
+        signal.raise_signal(number)
+        assert signal_of(await stop) is number
+
+
+def test_processes_are_told_to_stop_for_any_other_reason():
+    assert signal_of("the parent process has ended") is signal.SIGTERM
 
 
 def test_processes_may_be_started_in_any_thread():

@@ -14,7 +14,7 @@ from pslgs.launch.processes import FORK_SERVER_ENDED, Child, Entry
 from pslgs.launch.progress import ProgressView, fetch_status
 from pslgs.launch.run_folder import JOB_FILE, Cores
 from pslgs.launch.scratch_folder import scratch_folder
-from pslgs.process.signals import stop_reason
+from pslgs.process.signals import signal_of, stop_reason
 from pslgs.process.tasks import task_group
 from pslgs.spec import ExitCode, InputError, JobSpec, Tls
 
@@ -189,8 +189,8 @@ async def _supervise(
 
 
 async def _stop_on_request(server: Child, stop: asyncio.Future[str]) -> None:
-    await asyncio.shield(stop)
-    await server.stop(_SERVER_GRACE_SECONDS)
+    reason = await asyncio.shield(stop)
+    await server.stop(_SERVER_GRACE_SECONDS, signal_of(reason))
 
 
 async def _show_progress(port: int, view: ProgressView) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -144,11 +145,12 @@ class Child:
             self.start()
         return code
 
-    async def stop(self, grace_seconds: float) -> None:
-        """Send SIGTERM to the process if it runs, SIGKILL after ``grace_seconds``, and wait for its end."""
-        if self._process is None or self._process.exitcode is not None:
+    async def stop(self, grace_seconds: float, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal to the process if it runs, SIGKILL after ``grace_seconds``, and wait for its end."""
+        if self._process is None or self._process.pid is None or self._process.exitcode is not None:
             return
-        self._process.terminate()
+        with suppress(ProcessLookupError):  # it is ending
+            os.kill(self._process.pid, number)
         try:
             async with asyncio.timeout(grace_seconds):
                 await self.ended()
@@ -185,7 +187,8 @@ class Child:
 def _run_command(entry: Entry, command: Sequence[str], log: str) -> None:
     """Run a command in the new process, in a new session and with its output appended to ``log``."""
     os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # the fork server ignores it
+    # The fork server ignores SIGINT, and Python's own handler would print a traceback of what is imported.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 from pslgs.spec.exit_codes import ExitCode
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_REASONS: Final = {number: f"stopped by {number.name}" for number in SIGNALS}
 _received_early: Final[list[str]] = []
 """Reasons of `StoppedEarly` so far: one that is raised in a callback, as of a weak reference, is lost."""
 
@@ -29,6 +30,11 @@ class StoppedEarly(SystemExit):
 
     def __str__(self) -> str:
         return self._reason
+
+
+def signal_of(reason: str) -> signal.Signals:
+    """Return the signal that a reason to stop names, to pass it on; SIGTERM if it names none."""
+    return next((number for number, words in _REASONS.items() if words == reason), signal.SIGTERM)
 
 
 @contextmanager
@@ -57,7 +63,7 @@ def stopping_early() -> Iterator[None]:
     """
 
     def stop(number: int, _frame: FrameType | None) -> NoReturn:
-        reason = f"stopped by {signal.Signals(number).name}"
+        reason = _REASONS[signal.Signals(number)]
         _received_early.append(reason)
         raise StoppedEarly(reason)
 
@@ -95,7 +101,7 @@ def stop_reason(*, with_parent: bool, parent_grace: float = 0.0) -> Iterator[asy
         loop.call_later(parent_grace, request_stop, "the parent process has ended")
 
     for number in SIGNALS:
-        loop.add_signal_handler(number, request_stop, f"stopped by {number.name}")
+        loop.add_signal_handler(number, request_stop, _REASONS[number])
     for reason in _received_early:
         request_stop(reason)
     if parent:
