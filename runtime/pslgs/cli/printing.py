@@ -12,14 +12,15 @@ def print_pairs(pairs: Iterable[tuple[str, str]], width: int, console: "Console 
 
     Args:
         pairs: Names and values.
-        width: Width of the column of names.
+        width: Width of the column of names, at least; two spaces follow the longest name.
         console: Console to print on; None for stdout.
     """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = console or Console(highlight=False)
+    console, pairs = console or Console(highlight=False), list(pairs)
+    width = max([width, *(len(name) + 2 for name, _ in pairs)])
     if not console.is_terminal:
         for name, value in pairs:
             console.print(Text(f"  {name:<{width}}{value}"), soft_wrap=True)
