@@ -44,6 +44,11 @@ def test_every_figure_is_whole_at_any_width(width: int) -> None:
     assert lines[-1] == "lost: edge-1-0"
 
 
+def test_lost_clients_that_the_message_names_are_not_named_again() -> None:
+    message = "3 of 4 expected clients connected; not back yet: edge-1-0"
+    assert [line for line in shown(100, STATUS | {"message": message}) if "edge-1-0" in line] == [message]
+
+
 def test_nothing_is_said_of_what_is_not_known_yet() -> None:
     start = dict.fromkeys(STATUS, None) | {
         "phase": "Starting",

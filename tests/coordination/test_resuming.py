@@ -38,6 +38,14 @@ def stopped_at(step: int, **changes) -> World:
     return made
 
 
+def test_a_resumed_job_says_which_clients_are_not_back_yet():
+    later = resumed(stopped_at(3, quorum=2), quorum=2)
+    later.join("b")
+    assert later.coordinator.missing_requirement() == (
+        "1 of 4 expected clients connected; not back yet: a, c, d"
+    )
+
+
 @pytest.mark.parametrize("lost", [("d",), ("a", "c"), ("d", "a", "c", "b")], ids=len)
 @pytest.mark.parametrize("step", [1, 3, 7, 9], ids="after step {}".format)
 def test_clients_that_leave_just_before_the_stop_change_nothing_of_the_resumed_run(step, lost):

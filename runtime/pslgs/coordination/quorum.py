@@ -93,8 +93,12 @@ class Quorum:
         match self.missing():
             case Missing.QUORUM:
                 expected, quorum = self._settings.expected_clients, self._settings.quorum
+                connected = f"{live} of {expected} expected clients connected"
+                known = "" if self.started else self._membership.lost_in_words()
+                if known:  # clients of the checkpoint, for which a resumed job waits first
+                    return f"{connected}; not back yet: {known}"
                 needed = "" if quorum == expected else f", {quorum} needed"
-                return f"{live} of {expected} expected clients connected{needed}{self._lost()}"
+                return f"{connected}{needed}{self._lost()}"
             case Missing.SAMPLES:
                 return f"none of the {live} connected clients has training samples{self._lost()}"
             case Missing.LOST_CLIENTS:

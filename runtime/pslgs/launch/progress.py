@@ -75,8 +75,8 @@ def display(status: Mapping[str, Any]) -> RenderableType:
     """Return a status as a few lines, which fit into a narrow terminal, too."""
     bar = Table.grid(padding=(0, 1))
     bar.add_row(ProgressBar(total=1.0, completed=status["progress"], width=_BAR_WIDTH), _share(status))
-    lost = status["clients"].get("lost", [])
-    notes = [status["message"], f"lost: {', '.join(lost)}" if lost else ""]
+    lost = ", ".join(status["clients"].get("lost", []))
+    notes = [status["message"], f"lost: {lost}" if lost not in (status["message"] or "") else ""]
     return Group(
         Text(_headline(status)),
         bar,
