@@ -67,8 +67,8 @@ class Setting:
 class Direction:
     """Decides when packets arrive, in the order in which they were sent, and which are lost.
 
-    A packet waits until those before it have been sent.  The queue holds 1,000 packets of 1,500 bytes, as that
-    of netem; what finds it full is lost.
+    A packet waits until those before it have been sent.  The queue holds 1,000 packets of 1,500 bytes, as
+    netem's does; what finds it full is lost.
     """
 
     def __init__(self, rng: np.random.Generator, conditions: Conditions | None = None) -> None:
