@@ -100,7 +100,10 @@ def _calls(folder: Path, makers: set[str]) -> Iterator[tuple[ast.Call, "_Words"]
     """Yield the calls of functions that take a message, and what is known of the names in them."""
     for file in sorted(folder.rglob("*.py")):
         module = ast.parse(file.read_text(encoding="utf-8"))
-        returned = {each.name: _returned(each) for each in ast.walk(module) if isinstance(each, _FUNCTION)}
+        functions = (
+            each for each in ast.walk(module) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
+        )
+        returned = {each.name: _returned(each) for each in functions}
         for part in _parts(module):
             words = _Words({**_assigned(module.body), **_assigned(ast.walk(part))}, returned)
             for node in ast.walk(part):
@@ -184,9 +187,6 @@ class _Words:
 
     def _joined(self, parts: Sequence[ast.expr], depth: int) -> list[str]:
         return ["".join(texts) for texts in product(*(self.alternatives(part, depth) for part in parts))]
-
-
-_FUNCTION: Final = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def _cell(text: str) -> str:

@@ -6,8 +6,14 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+<<<<<<< HEAD
 from local_runs.runs import pslgs
+=======
+from distributed.runs import pslgs
+from pslgs.cli.compare import _in_own_folder
+>>>>>>> b23bcd4 (Test the numbers of comparisons without drawing them)
 from pslgs.cli.main import app
+from pslgs.comparison.store import TrialStore
 from simulation.jobs import document
 
 run = CliRunner().invoke
@@ -98,19 +104,25 @@ def test_the_folder_of_another_comparison_is_told_in_one_line(manifest):
     )
 
 
-@pytest.mark.slow
 def test_comparisons_with_other_settings_are_numbered_and_those_with_equal_ones_continued(manifest):
-    mild, iid = (("--strategies", "Global", "--partition", each) for each in ("mild", "iid"))
     Path("runs/digits-compared").mkdir(parents=True)
-    Path("runs/digits-compared/metrics.jsonl").touch()
-    shown = [look(manifest, *options).stdout.replace("\xa0", " ") for options in (mild, iid, mild, iid)]
-    for text, number, finished in zip(shown, (2, 3, 2, 3), (0, 0, 2, 2), strict=True):
-        assert f"folder runs/digits-compared-{number}" in text
-        assert ("2 of them finished already" in text) is bool(finished)
-    assert sorted(each.name for each in Path("runs").iterdir()) == [
-        "digits-compared",
-        "digits-compared-2",
-        "digits-compared-3",
+    Path("runs/digits-compared/metrics.jsonl").touch()  # a run of that name
+
+    def compared(settings: str) -> str:
+        def compare_in(folder):
+            with TrialStore(folder, settings).prepared():
+                (folder / "cells/Global-seed-3.json").write_text(json.dumps({"fingerprint": settings}))
+            return settings
+
+        folder, result = _in_own_folder(compare_in, "digits-compared")
+        assert result == settings
+        return str(folder)
+
+    assert [compared(each) for each in ("mild", "iid", "mild", "iid")] == [
+        "runs/digits-compared-2",
+        "runs/digits-compared-3",
+        "runs/digits-compared-2",
+        "runs/digits-compared-3",
     ]
 
 
