@@ -6,12 +6,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-<<<<<<< HEAD
 from local_runs.runs import pslgs
-=======
-from distributed.runs import pslgs
 from pslgs.cli.compare import _in_own_folder
->>>>>>> b23bcd4 (Test the numbers of comparisons without drawing them)
 from pslgs.cli.main import app
 from pslgs.comparison.store import TrialStore
 from simulation.jobs import document
