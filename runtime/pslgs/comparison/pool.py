@@ -125,6 +125,7 @@ def run_trials(
         InputError: the job or its data cannot be used.
         ComparisonError: a process was lost, for instance because memory ran out.
     """
+    computed: Iterator[ComputedTrial]
     if pool is None:
         computed = (runner.run(trial, watcher.show) for trial in trials)
     else:
