@@ -15,8 +15,7 @@ from manifests.pod_security import offences
 
 def rendered(helm: Renderer, words: list[str]) -> list[dict[str, Any]]:
     """What a documented ``helm install`` makes."""
-    options = [word for word in words[1:] if word != "--wait"]
-    command = [str(helm.binary), "template", *options, "--kube-version=1.34"]
+    command = [str(helm.binary), "template", *words[1:], "--kube-version=1.34"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [each for each in yaml.safe_load_all(text) if each]
 

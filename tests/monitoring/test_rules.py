@@ -78,7 +78,7 @@ def test_every_runbook_is_of_an_alert_and_answers_three_questions(rules, root):
 
 def test_links_between_runbooks_lead_somewhere(root):
     folder = root / "docs" / "runbooks"
-    links = {link for path in folder.glob("*.md") for link in re.findall(r"\]\((\S+?)\)", path.read_text())}
+    links = {link for path in folder.glob("*.md") for link in re.findall(r"\]\(([^\s#)]+)", path.read_text())}
     assert [link for link in links if not (folder / link).exists()] == []
 
 
