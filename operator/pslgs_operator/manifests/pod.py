@@ -127,7 +127,7 @@ def probe(path: str, **numbers: int) -> dict[str, Any]:
 
 
 def _projected(job: TrainingJob, identity: str | None, settings: Settings) -> dict[str, Any]:
-    """Show job and identity in one volume, because one volume cannot be mounted within a read-only other.
+    """Show the job, and the identity in a folder beside it, in one volume.
 
     Without an fsGroup, the files belong to root and a group that the container may not have.
     """
