@@ -65,7 +65,11 @@ REFUSALS = {
     "labels beyond the outputs": (numpy_data("high.npz"), "spec.data.train", "label 11"),
     "samples of another shape": (numpy_data("wide.npz"), "spec.", "65"),
     "batch larger than the data": (numpy_data("few.npz"), "spec.sampling.globalBatchSize", "5 samples"),
-    "no data for a client": (numpy_data("{client}.csv"), "spec.data.train.path", "there are no data at {client}.csv here"),
+    "no data for a client": (
+        numpy_data("{client}.csv"),
+        "spec.data.train.path",
+        "there are no data at {client}.csv here",
+    ),
     "baseline of simulations": (
         ["spec.sampling.strategy=FederatedAveraging"],
         "spec.sampling.strategy",
