@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+from contextlib import nullcontext
 from ipaddress import ip_network
 from itertools import combinations
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cluster.testcluster import __main__ as command_line
-from cluster.testcluster import binaries, claims, ocilayout, roster
+from cluster.testcluster import binaries, claims, images, ocilayout, roster
 from cluster.testcluster.audit import AuditLog
 from cluster.testcluster.layout import IPV4, IPV6, MAX_INSTANCES, MAX_NODES, Instance, Node
 from cluster.testcluster.process import ClusterError, Processes
@@ -134,6 +135,33 @@ def test_the_cluster_is_built_without_naming_its_parts(monkeypatch: pytest.Monke
     monkeypatch.setattr(binaries, "install_packages", lambda: built.append("packages"))
     command_line.main(["build"])
     assert built == ["coredns", "helm", "packages"]
+
+
+def test_running_nodes_are_given_the_images_that_they_lack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, old, new = (tmp_path / name for name in ("store", "old", "new"))
+    held = {store: {"operator:1", "runtime:1"}, old: {"operator:1"}, new: {"operator:1", "runtime:1"}}
+    archives: dict[str, str] = {}
+    exported: list[str] = []
+
+    def ctr(*words: object) -> str:
+        match words:
+            case ["ctr", "-a", socket, "-n", "k8s.io", "images", "ls", "-q"]:
+                return "\n".join(held[Path(str(socket))])
+            case ["ctr", "-a", _, "-n", "k8s.io", "images", "export", archive, name]:
+                archives[str(archive)] = str(name)
+                exported.append(str(name))
+            case ["ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive]:
+                held[Path(str(socket))].add(archives[str(archive)])
+        return ""
+
+    monkeypatch.setattr(images, "run", ctr)
+    monkeypatch.setattr(images, "CACHE", tmp_path)
+    monkeypatch.setattr(images, "_store", lambda: nullcontext(store))
+    images.give(["operator:1", "runtime:1"], [old, new])
+    assert held[old] == held[new] == held[store]
+    assert exported == ["runtime:1"], "the archive of an image is large"
 
 
 def audit_line(verb: str, stage: str = "ResponseComplete", **target: str) -> str:

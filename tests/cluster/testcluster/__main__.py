@@ -63,8 +63,11 @@ def _down(instance: Instance, _: argparse.Namespace) -> None:
 
 
 def _load(instance: Instance, arguments: argparse.Namespace) -> None:
-    running = [machine.socket(node) for node in roster.nodes(instance) if machine.is_on(node)]
-    images.load(arguments.archives, running)
+    images.load(arguments.archives, _containerds(instance))
+
+
+def _containerds(instance: Instance) -> list[Path]:
+    return [machine.socket(node) for node in roster.nodes(instance) if machine.is_on(node)]
 
 
 def _app_images(_: Instance, __: argparse.Namespace) -> None:
@@ -73,6 +76,7 @@ def _app_images(_: Instance, __: argparse.Namespace) -> None:
 
 def _operator(instance: Instance, _: argparse.Namespace) -> None:
     references = appimages.ensure(appimages.OPERATOR, appimages.RUNTIME)
+    images.give(references, _containerds(instance))
     installing.install(Cluster(instance.kubeconfig, BIN / "kubectl", instance), *references)
 
 

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import tarfile
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,10 +28,26 @@ def load(archives: Iterable[Path], sockets: Iterable[Path] = ()) -> None:
                 run("ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive)
 
 
+def give(references: Iterable[str], sockets: Iterable[Path]) -> None:
+    """Give images of the store to the running containerds that lack them: nodes older than the images."""
+    for reference in references:
+        lacking = [socket for socket in sockets if reference not in _names(socket)]
+        if lacking:
+            with _store() as store, tempfile.TemporaryDirectory(dir=CACHE) as folder:
+                archive = Path(folder, "image.tar")
+                run("ctr", "-a", store, "-n", "k8s.io", "images", "export", archive, reference)
+                for socket in lacking:
+                    run("ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive)
+
+
 def names() -> set[str]:
     """The images of the store."""
     with _store() as store:
-        return set(run("ctr", "-a", store, "-n", "k8s.io", "images", "ls", "-q").split())
+        return _names(store)
+
+
+def _names(socket: Path) -> set[str]:
+    return set(run("ctr", "-a", socket, "-n", "k8s.io", "images", "ls", "-q").split())
 
 
 def blobs() -> set[str]:
