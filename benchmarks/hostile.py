@@ -1,14 +1,16 @@
 """Measures what a hostile client costs the honest ones: steps per second with it and without.
 
-PYTHONPATH=tests python -m benchmarks.hostile [--seconds 5] [--only storm-of-joins,no-answer]
+GRPC_VERBOSITY=ERROR PYTHONPATH=tests python -m benchmarks.hostile [--seconds 5] [--only no-answer]
 
-A server and two honest clients, which take 5 ms for each answer, are in one process; the attacker is in
-another, and repeats its behaviour for as long as it is measured.
+A server and two honest clients, which take 5 ms for each answer, are in one process on one core; the attacker
+is in another, on a core of its own as if it were another machine, and repeats its behaviour for as long as it
+is measured.  `pslgs server` sets the same verbosity of gRPC.
 """
 
 import argparse
 import json
 import logging
+import os
 import statistics
 import subprocess
 import sys
@@ -24,8 +26,16 @@ from hostile.behaviours import BEHAVIOURS, Behaviour
 from hostile.client import Known
 from hostile.victim import Victim
 
-TIMEOUT = 5
+TIMEOUT = 2
 """Seconds that a client may take for an answer."""
+
+HOLDING_UP_SECONDS = 30 * TIMEOUT
+"""Time for which those are measured that hold up a step until they time out.
+
+Such a client has to wait the longer for its next turn, the more often it did that; the first time is free.
+"""
+
+OWN_CORE, *_, CORE_OF_THE_ATTACKER = sorted(os.sched_getaffinity(0)) * 2
 
 WARM_UP_SECONDS = 1.0
 """Time for which an attacker acts before it is measured."""
@@ -60,6 +70,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="names of behaviours, with commas between them")
     arguments = parser.parse_args()
     logging.disable()
+    os.sched_setaffinity(0, {OWN_CORE})
     chosen = {*arguments.only.split(",")} - {""}
     behaviours = [each for each in BEHAVIOURS if not chosen or each.name in chosen]
     print("| hostile client | steps/s | with it | share | memory, MB | /healthz, ms |")
@@ -78,11 +89,12 @@ def main() -> None:
 
 def measure(victim: Victim, behaviour: Behaviour, seconds: float) -> Measured:
     """Measure a behaviour; each is done under a name of its own."""
+    attack = HOLDING_UP_SECONDS if behaviour.seen_as == "timeout" else seconds
     before, memory = rate(victim, seconds / 2), resident(peak=False)
     with acting(behaviour, victim.known(behaviour.name)):
         time.sleep(WARM_UP_SECONDS)
         begun, steps, slowest = time.perf_counter(), victim.steps, 0.0
-        while time.perf_counter() - begun < seconds:
+        while time.perf_counter() - begun < attack:
             asked = time.perf_counter()
             victim.get("healthz")
             slowest = max(slowest, time.perf_counter() - asked)
@@ -113,6 +125,7 @@ def acting(behaviour: Behaviour, known: Known) -> Iterator[None]:
     given = asdict(known) | {"folder": str(known.folder), "digest": known.digest.hex()}
     command = sys.executable, "-m", "hostile", behaviour.name, json.dumps(given)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        os.sched_setaffinity(process.pid, {CORE_OF_THE_ATTACKER})  # before it starts threads
         try:
             if process.stdout is not None:
                 process.stdout.readline()  # it is ready

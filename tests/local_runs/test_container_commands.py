@@ -6,6 +6,7 @@ The processes are forked from one that has imported what they need, but for thos
 import json
 import os
 import signal
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -97,6 +98,21 @@ def test_all_processes_of_a_finished_job_report_its_end(pods):
     for name in ("edge-0", "edge-1"):
         assert job.ended(name) == (0, {"exitCode": 0, "message": message["message"]})
     assert (job.run / "model.safetensors").stat().st_mode & 0o777 == 0o644
+
+
+def test_who_fails_the_handshake_writes_nothing_into_the_log_of_the_server(pods):
+    job = pods(**LONG, forked=False)
+    job.server(clients=1)
+    for _ in range(3):
+        with socket.create_connection(("localhost", job.port), timeout=20) as stranger:
+            stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            while stranger.recv(1024):
+                pass
+    server = job.processes["server"]
+    os.kill(server.pid, signal.SIGTERM)
+    log, _ = server.communicate(timeout=60)
+    assert "peak memory" in log
+    assert "andshake" not in log
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])

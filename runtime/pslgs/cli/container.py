@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import os
 import resource
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -97,8 +96,6 @@ def run_process(main: Coroutine[Any, Any, ExitStatus], threads: int) -> ExitStat
     """Run a container's main coroutine with torch on ``threads`` cores (0: all), and log to stderr."""
     from pslgs.training.torch_thread import configure_torch
 
-    # gRPC would log every connection that a peer closes; the transport logs those that matter.
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     configure_logging()
     configure_torch(threads or available_cores())
     # Modules stay for good.  Each full garbage collection would look through all of torch, for a fifth of a

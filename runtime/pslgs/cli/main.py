@@ -5,6 +5,7 @@ A new command needs two lines here, the import of its module and its entry in th
 ``pslgs --help`` stays fast.
 """
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -84,6 +85,9 @@ def options(
 
 def main() -> None:
     """Run the command that ``sys.argv`` names, and exit with an `ExitCode`."""
+    # gRPC, which reads this when it is imported, would log each connection that a peer closes and each failed
+    # handshake, so that strangers could fill the log; the transport logs what matters.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     # A manifest may name a package.module:function of the working folder.
     sys.path.insert(0, str(Path.cwd()))
     app()
