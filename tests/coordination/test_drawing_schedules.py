@@ -160,8 +160,8 @@ def test_a_quorum_that_is_lost_while_a_schedule_is_drawn_leaves_the_job_waiting(
     assert made.finished.exit_code is ExitCode.FINISHED
 
 
-def stopped_after(steps: int) -> World:
-    made = drawing()
+def stopped_after(steps: int, holdings: dict[str, int] | None = None) -> World:
+    made = drawing(holdings)
     while made.coordinator.step < steps:
         made.deliver()
     made.post(messages.StopRequested("stop"))
@@ -177,6 +177,22 @@ def test_a_resumed_run_draws_its_schedule_again_before_its_first_step():
     resumed.join_all()
     assert resumed.coordinator.phase is Phase.DRAWING
     assert not resumed.of(messages.OrderForward)
+    resumed.run()
+    assert stopped.batches + resumed.batches == undisturbed.batches
+
+
+def test_a_client_lost_after_a_resume_is_drawn_around_as_in_an_undisturbed_run():
+    holdings = {"a": 30, "b": 30, "c": 30}
+    undisturbed = drawing(holdings)
+    while undisturbed.coordinator.step < 3:
+        undisturbed.deliver()
+    undisturbed.leave("c")
+    undisturbed.run()
+    stopped = stopped_after(3, holdings)
+    resumed = World(stopped.settings, holdings, state=stopped.saved, draws_later=True)
+    resumed.join_all()
+    resumed.post(take_draw(resumed))
+    resumed.leave("c")
     resumed.run()
     assert stopped.batches + resumed.batches == undisturbed.batches
 

@@ -111,6 +111,19 @@ def test_a_skipped_step_costs_its_samples_and_nobody_is_lost():
     }
 
 
+def test_an_epoch_without_a_step_is_evaluated_like_the_others():
+    made = world(OnNonFinite.SKIP_STEP, evaluate_at=EvaluationPlace.SERVER)
+    while made.pending:
+        answer = made.pending[0]
+        if isinstance(answer, messages.ServerStepDone) and made.coordinator.epoch.number == 2:
+            fault = NumericFault("…", {"a": NAN})
+            made.pending[0] = messages.NumericFaultFound(answer.exchange, fault)
+        made.deliver()
+    assert made.finished.exit_code is ExitCode.FINISHED
+    assert {epoch for epoch, _, _ in made.used} == {1}
+    assert [effect.epoch for effect in made.of(messages.EvaluateAtServer)] == [1, 2]
+
+
 def test_a_resumed_job_remembers_what_it_skipped():
     made = world(OnNonFinite.SKIP_STEP)
     find(made, messages.RunServerStep, "a")
