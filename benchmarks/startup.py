@@ -139,9 +139,9 @@ def _command(name: str, *arguments: str | Path) -> "subprocess.Popen[str]":
 def _job(clients: int) -> Iterator[Path]:
     """Write the manifest of a small network, and its data."""
     manifest = jobs.mlp(clients)
-    manifest["spec"]["data"]["train"] = {"format": "NumPy", "path": "data.npz"}
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
+        manifest["spec"]["data"]["train"] = {"format": "NumPy", "path": f"{folder}/data.npz"}
         inputs, labels = rng.random((SAMPLES, 64), np.float32), rng.integers(0, 10, SAMPLES)
         np.savez(Path(folder, "data.npz"), x=inputs, y=labels)
         job = Path(folder, "job.yaml")
