@@ -89,12 +89,12 @@ def main() -> None:
 
 def measure(victim: Victim, behaviour: Behaviour, seconds: float) -> Measured:
     """Measure a behaviour; each is done under a name of its own."""
-    attack = HOLDING_UP_SECONDS if behaviour.seen_as == "timeout" else seconds
+    attack_seconds = HOLDING_UP_SECONDS if behaviour.seen_as == "timeout" else seconds
     before, memory = rate(victim, seconds / 2), resident(peak=False)
     with acting(behaviour, victim.known(behaviour.name)):
         time.sleep(WARM_UP_SECONDS)
         begun, steps, slowest = time.perf_counter(), victim.steps, 0.0
-        while time.perf_counter() - begun < attack:
+        while time.perf_counter() - begun < attack_seconds:
             asked = time.perf_counter()
             victim.get("healthz")
             slowest = max(slowest, time.perf_counter() - asked)

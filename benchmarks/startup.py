@@ -110,14 +110,17 @@ def start_client() -> Started:
         with _command("server", job, "--run", run, "--clients", "1", *identity, *ports, *shared) as server:
             endpoints = run / ENDPOINTS_FILE
             while not endpoints.exists():
+                if server.poll() is not None:
+                    sys.exit(f"the server ended early\n\n{server.communicate()[0]}")
                 time.sleep(0.05)
-                server.poll()
             port = yaml.safe_load(endpoints.read_text(encoding="utf-8"))["grpc"]
             began = time.time()
             identity = ["--identity", str(job.parent / "client-0")]
             where = ["--id", "client-0", "--share", "0", "--server", f"localhost:{port}"]
             with _command("client", job, *where, *identity, *shared) as client:
                 log, _ = client.communicate()
+            if client.returncode:
+                server.kill()  # it would wait for another client
             served, _ = server.communicate()
         if client.returncode or server.returncode:
             sys.exit(f"the job failed\n\n{served}\n{log}")
