@@ -7,7 +7,7 @@ import signal
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from pslgs.server.run_owner import LOCK_FILE, RunFolderInUse, only_server
 from pslgs.spec import ExitCode, InputError, SplitTrainingJob, parse_job
 from pslgs.telemetry.journal import Journal, read
 from pslgs.telemetry.records import CheckpointRecord, FinishRecord, StepRecord
-from pslgs.training.checkpoint import CheckpointStore
+from pslgs.training.checkpoint import CheckpointStore, Damage
 from server.checkpoints import coordinator_state, trained_model
 from server.fakes import tiny_document
 
@@ -46,19 +46,24 @@ def step(number: int) -> StepRecord:
 class Reading:
     """The reading of checkpoints, held until `go_on` is set.
 
+    Args:
+        fallback: Hold only the reading of an older checkpoint because a newer one is not usable.
+
     Attributes:
         begun: Set when the server begins to read.
         go_on: To be set by the test.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, fallback: bool = False) -> None:
         self.begun, self.go_on = threading.Event(), threading.Event()
         load = CheckpointStore.load_latest
 
-        def held(store: CheckpointStore, *arguments: Any) -> Any:
-            self.begun.set()
-            assert self.go_on.wait(60)
-            return load(store, *arguments)
+        def held(store: CheckpointStore, unusable: Iterable[Damage] = ()) -> Any:
+            unusable = list(unusable)
+            if unusable or not fallback:
+                self.begun.set()
+                assert self.go_on.wait(60)
+            return load(store, unusable)
 
         monkeypatch.setattr(CheckpointStore, "load_latest", held)
 
@@ -230,10 +235,11 @@ async def test_a_run_that_falls_back_to_an_older_checkpoint_forgets_the_steps_af
     )
     wider = {"model": {"stranger": torch.zeros(3)}, "optimizer": {}}
     store.save(STEPS + 2, wider, {**rest, "optimizer": {}})
-    ports = Ports(monkeypatch)
+    reading, ports = Reading(monkeypatch, fallback=True), Ports(monkeypatch)
     async with serving(job(), run):
-        await asyncio.wait_for(ports.listens.wait(), 60)
+        await asyncio.to_thread(reading.begun.wait, 60)
         assert (await ports.status())["step"] == STEPS + 2
+        reading.go_on.set()
         while (await ports.status())["phase"] == "Starting":
             pass
         assert (await ports.status())["step"] == STEPS
