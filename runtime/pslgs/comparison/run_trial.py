@@ -66,13 +66,12 @@ def _with_delay_weight(job: SplitTrainingJob, delay_weight: float | None) -> Spl
 @contextmanager
 def computing_on(threads: int | None) -> Iterator[None]:
     """Set torch to ``threads`` cores, None for as many as it is set to, and to deterministic algorithms."""
-    cores, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    cores, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     if threads is not None:
         torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
     try:
         yield
     finally:
         torch.set_num_threads(cores)
-        torch.use_deterministic_algorithms(strict, warn_only=warn_only)
+        torch.set_deterministic_debug_mode(mode)

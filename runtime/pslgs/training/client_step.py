@@ -9,7 +9,7 @@ from pslgs.training.dataset_check import naming_unknown_tokens
 from pslgs.training.model_code import CLIENT_PART, backward_pass, forward_pass
 from pslgs.training.precision import computing_in
 from pslgs.training.setup import TrainingSetup
-from pslgs.training.tensors import concatenated, floating_tensors, trainable
+from pslgs.training.tensors import concatenated, floating_tensors, scalar_with_gradient, trainable
 from pslgs.training.torch_thread import seed_torch
 
 
@@ -76,9 +76,9 @@ class ClientStep:
         smashed = self._smashed.pop(0)
         if not smashed.requires_grad:
             return
-        received = cut_gradient.to(smashed.dtype)
+        scalar = scalar_with_gradient(smashed, cut_gradient.to(smashed.dtype))
         with backward_pass(CLIENT_PART):
-            found = torch.autograd.grad(smashed, self._trained, received, allow_unused=True)
+            found = torch.autograd.grad(scalar, self._trained, allow_unused=True)
         for total, gradient in zip(self._gradients, found, strict=True):
             if gradient is not None:
                 total.add_(gradient)

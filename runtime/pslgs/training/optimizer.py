@@ -1,7 +1,8 @@
 """One optimizer over both parts: construction, steps and state."""
 
+import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor, nn, optim
@@ -10,13 +11,27 @@ from torch.optim import Optimizer
 from pslgs.spec.optimizer import OptimizerName, OptimizerSpec
 from pslgs.training.checkpoint import CheckpointError
 
+T = TypeVar("T", bound=Optimizer)
+
+
+def without_compiler(optimizer: type[T]) -> type[T]:
+    """Return an optimizer's class without what torch wraps around its methods for functions that it compiles.
+
+    The wrappers import the compiler, which takes seconds and 150 MB, and nothing is compiled here.
+    """
+    kept = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    plain = {name: inspect.unwrap(getattr(optimizer, name)) for name in kept}
+    step = torch.no_grad()(inspect.unwrap(optimizer.step))
+    eager: type[T] = type(optimizer.__name__, (optimizer,), {**plain, "step": step})
+    return eager
+
 
 def build_optimizer(spec: OptimizerSpec, parameters: Iterable[Tensor]) -> optim.Optimizer:
     """Create the optimizer of the manifest over the parameters of both parts."""
     trained = list(parameters)
     match spec.name:
         case OptimizerName.SGD:
-            return optim.SGD(
+            return without_compiler(optim.SGD)(
                 trained,
                 spec.learning_rate,
                 momentum=spec.momentum,
@@ -26,9 +41,11 @@ def build_optimizer(spec: OptimizerSpec, parameters: Iterable[Tensor]) -> optim.
         case OptimizerName.ADAM | OptimizerName.ADAM_W:
             adam = optim.AdamW if spec.name is OptimizerName.ADAM_W else optim.Adam
             betas = (spec.betas[0], spec.betas[1])
-            return adam(trained, spec.learning_rate, betas=betas, weight_decay=spec.weight_decay)
+            return without_compiler(adam)(
+                trained, spec.learning_rate, betas=betas, weight_decay=spec.weight_decay
+            )
         case OptimizerName.RMS_PROP:
-            return optim.RMSprop(
+            return without_compiler(optim.RMSprop)(
                 trained,
                 spec.learning_rate,
                 alpha=spec.alpha,

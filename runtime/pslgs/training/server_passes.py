@@ -13,6 +13,7 @@ from pslgs.training.batchnorm import single_sample_explained
 from pslgs.training.model_code import SERVER_PART, backward_pass, forward_pass
 from pslgs.training.precision import computing_in
 from pslgs.training.setup import TrainingSetup
+from pslgs.training.tensors import scalar_with_gradient
 from pslgs.training.torch_thread import seed_torch
 
 
@@ -97,7 +98,7 @@ class LocalPasses(ServerPasses):
     @override
     def backward(self, gradient: Tensor) -> Tensor:
         with backward_pass(SERVER_PART):
-            torch.autograd.backward(self._outputs, gradient)
+            torch.autograd.backward(scalar_with_gradient(self._outputs, gradient))
         leaf = self._leaf
         self._leaf = self._outputs = torch.empty(0)
         return torch.zeros_like(leaf) if leaf.grad is None else leaf.grad

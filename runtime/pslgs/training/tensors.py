@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
+from typing_extensions import override
 
 
 def floating_tensors(part: nn.Module) -> list[Tensor]:
@@ -93,3 +96,25 @@ def overlapped(one: float, other: float, slices: int) -> float:
         slices: Number of slices.
     """
     return max(one, other) + min(one, other) / max(1, slices)
+
+
+def scalar_with_gradient(outputs: Tensor, gradient: Tensor) -> Tensor:
+    """Return a scalar whose gradient with respect to ``outputs`` is ``gradient``, of the same shape.
+
+    To be given to torch's backward passes, which import sympy, 36 MB, if they are given the gradient itself.
+    """
+    scalar: Tensor = _Scalar.apply(outputs, gradient)
+    return scalar
+
+
+class _Scalar(Function):
+    @staticmethod
+    @override
+    def forward(ctx: Any, outputs: Tensor, gradient: Tensor) -> Tensor:
+        ctx.gradient = gradient
+        return outputs.new_zeros(())
+
+    @staticmethod
+    @override
+    def backward(ctx: Any, *_: Any) -> tuple[Tensor, None]:
+        return ctx.gradient, None

@@ -37,7 +37,8 @@ def configure_torch(threads: int) -> None:
     """
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
-    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    # torch.use_deterministic_algorithms would import the compiler, which takes seconds and 150 MB.
+    torch.set_deterministic_debug_mode("warn")
     torch.backends.cudnn.benchmark = False
 
 
