@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -156,13 +154,3 @@ def test_cifar10_is_dealt_out_to_sixteen_clients(cache):
     assert batch.inputs.shape == (8, 3, 32, 32)
     assert 0 <= batch.inputs.min() < batch.inputs.max() <= 1
     assert set(batch.labels.tolist()) <= set(shares[5].labels.tolist())
-
-
-@pytest.mark.slow
-def test_what_a_job_does_not_use_is_not_imported():
-    """torchvision and scikit-learn cost a client seconds to start and 150 MB."""
-    code = (
-        "import sys, pslgs.data.loading\nprint({'torchvision', 'sklearn', 'torch._dynamo'} & {*sys.modules})"
-    )
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert printed.strip() == "set()"

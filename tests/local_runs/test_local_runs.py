@@ -108,6 +108,41 @@ def test_ctrl_c_while_the_modules_are_imported_ends_without_a_traceback(tmp_path
     until(lambda: processes_in(tmp_path) == [], "the end of all processes")
 
 
+def job_whose_data_do_when_opened(what: str, folder: Path) -> str:
+    code = (
+        "import os, signal\n"
+        "from pathlib import Path\n"
+        "from local_runs.kill_points import Vectors\n"
+        "class Scans(Vectors):\n"
+        "    def __init__(self, *arguments, **options):\n"
+        f"        {what}\n"
+    )
+    (folder / "scans.py").write_text(code)
+    train = {"format": "Custom", "entrypoint": "scans:Scans"}
+    document = kill_points.manifest(data=kill_points.manifest()["spec"]["data"] | {"train": train})
+    return write_manifest(folder, document)
+
+
+def test_ctrl_c_while_the_data_are_checked_ends_without_a_traceback(tmp_path):
+    job = job_whose_data_do_when_opened("Path('opening').touch(); signal.pause()", tmp_path)
+    process = start("run", job, cwd=tmp_path)
+    until((tmp_path / "opening").exists, "the check of the data")
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == ExitCode.INTERRUPTED, output
+    assert output.endswith("stopped by SIGINT; the training had not begun\n")
+    assert "Traceback" not in output
+    until(lambda: processes_in(tmp_path) == [], "the end of all processes")
+
+
+def test_a_check_of_the_data_whose_process_is_killed_is_told(tmp_path):
+    job = job_whose_data_do_when_opened("os.kill(os.getpid(), signal.SIGKILL)", tmp_path)
+    result = pslgs("run", job, cwd=tmp_path)
+    assert result.returncode == ExitCode.BAD_INPUT
+    assert "the process that checked the model and the data ended unexpectedly" in result.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 def test_no_process_outlives_the_one_that_started_it(tmp_path):
     job, run = write_manifest(tmp_path, kill_points.manifest(epochs=4000)), tmp_path / "run"
     process = start("run", job, "--output", "run", cwd=tmp_path)

@@ -9,7 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from pslgs.process.signals import signal_of, stop_reason, stopping_early, without_interrupts
+from pslgs.process.signals import (
+    StoppedEarly,
+    delaying_signals,
+    signal_of,
+    stop_reason,
+    stopping_early,
+    without_interrupts,
+)
 
 
 @pytest.fixture
@@ -49,6 +56,30 @@ def test_processes_may_be_started_in_any_thread():
     with ThreadPoolExecutor(1) as other:
         assert not other.submit(start).result()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_signals_are_handled_when_processes_have_been_started():
+    begun = []
+
+    def start() -> None:
+        with stopping_early(), delaying_signals():
+            signal.raise_signal(signal.SIGTERM)
+            begun.append(1)
+
+    with pytest.raises(StoppedEarly, match="stopped by SIGTERM"):
+        start()
+    assert begun
+
+
+def test_signals_of_other_threads_are_not_delayed():
+    def is_delayed() -> bool:
+        handler = signal.getsignal(signal.SIGTERM)
+        with delaying_signals():
+            return signal.getsignal(signal.SIGTERM) is not handler
+
+    assert is_delayed()
+    with ThreadPoolExecutor(1) as other:
+        assert not other.submit(is_delayed).result()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -13,8 +13,8 @@ from process_chaos.faults import OF_DISKS, PASSING, Fault, Kind
 from process_chaos.processes import Run
 from process_chaos.samples import last_step
 from pslgs.spec import ExitCode
+from pslgs.spec.result_files import CHECKPOINTS
 
-CHECKPOINTS: Final = "checkpoints"
 _SIGNALS: Final = {
     Kind.CLIENT_KILLED: signal.SIGKILL,
     Kind.CLIENT_QUIT: signal.SIGQUIT,

@@ -83,6 +83,10 @@ def options(
     """Global options, written before the command's name."""
 
 
+_command_line: Final = typer.main.get_command(app)
+"""Made here, so that processes which are forked need not make it."""
+
+
 def main() -> None:
     """Run the command that ``sys.argv`` names, and exit with an `ExitCode`."""
     # gRPC, which reads this when it is imported, would log each connection that a peer closes and each failed
@@ -90,4 +94,4 @@ def main() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     # A manifest may name a package.module:function of the working folder.
     sys.path.insert(0, str(Path.cwd()))
-    app()
+    _command_line()

@@ -62,7 +62,8 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     from rich.console import Console
 
     from pslgs.cli.main import main
-    from pslgs.launch import local_clients, local_run, run_folder
+    from pslgs.launch import data_notes, local_clients, local_run, run_folder
+    from pslgs.launch.forked_preflight import preflight_in_process
     from pslgs.launch.processes import modules_to_preload, start_fork_server
     from pslgs.launch.progress import ProgressView
 
@@ -75,12 +76,11 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
         if metrics_port:
             local_run.check_port(metrics_port, "--metrics-port")
         cache = cache.expanduser()
-        start_fork_server(main, *modules_to_preload(manifest.spec))
-        from pslgs.launch import data_notes, preflight  # imports torch, while the fork server does
-
+        forking = start_fork_server(main, *modules_to_preload(manifest.spec))
         with console.status("Checking the model and the data"):
-            resumed = resume and preflight.check_resume(folder, manifest.spec)
-            left_out = preflight.preflight(manifest.spec, participants, cache, device, resumed=resumed)
+            left_out = preflight_in_process(
+                forking, manifest.spec, participants, cache, device, folder if resume else None
+            )
         for line in data_notes.limited(
             [
                 *data_notes.site_notes(local_clients.local_sites(manifest.spec)),

@@ -1,23 +1,17 @@
 """Computes trials on this machine, each in a process of its own."""
 
-import multiprocessing
-import os
-import signal
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager
-from multiprocessing import forkserver
-from multiprocessing.context import ForkServerContext
-from threading import Thread
 from typing import Any, Final
 
 from typing_extensions import override
 
 from pslgs.comparison.pool import ComparisonError, ComputedTrial, TrialPool, TrialRunner
 from pslgs.comparison.trial import Trial
-from pslgs.process.signals import without_interrupts
+from pslgs.process.forked_calls import call_in_process, fork_server, terminating_calls
 
-_PRELOADED: Final = ("pslgs.comparison.run_trial", "sklearn.datasets", "torch._dynamo")
+_PRELOADED: Final = ("pslgs.comparison.run_trial", "sklearn.datasets")
 _shared_counts: Final[list[Any]] = []
 """In the process of a trial: the shared memory that tells steps made, and steps in all."""
 
@@ -32,19 +26,12 @@ class ProcessPool(TrialPool):
 
     @override
     def submit(self, runner: TrialRunner, trial: Trial) -> Future[ComputedTrial]:
-        """Start a process for a trial.
-
-        A pool that replaced its process after each trial could start one after the others were terminated,
-        which nothing would end.
-        """
-        context = _context()
+        """Start a process for a trial."""
+        context = fork_server(*_PRELOADED)
         counts = self._counts[trial] = context.RawArray("q", 2)
-        executor = ProcessPoolExecutor(
-            1, mp_context=context, initializer=_prepare_process, initargs=(counts,)
+        return call_in_process(
+            context, _run_in_process, runner, trial, prepare=_share_counts, inherited=(counts,)
         )
-        future = executor.submit(_run_in_process, runner, trial)
-        executor.shutdown(wait=False)  # once the trial is finished
-        return future
 
     @override
     def progress(self, trial: Trial) -> tuple[int, int] | None:
@@ -70,25 +57,12 @@ def process_pool(number: int) -> Iterator[ProcessPool]:
 
     If the block raises, Ctrl-C included, the processes are terminated.
     """
-    others = multiprocessing.active_children()
-    completed = False
-    try:
+    with terminating_calls():
         yield ProcessPool(number)
-        completed = True
-    finally:
-        if not completed:
-            for process in multiprocessing.active_children():
-                if process not in others:
-                    process.terminate()
-                    process.join()
 
 
-def _context() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(_PRELOADED))
-    with without_interrupts():
-        forkserver.ensure_running()
-    return context
+def _share_counts(counts: Any) -> None:  # noqa: ANN401 - an array of C
+    _shared_counts.append(counts)
 
 
 def _run_in_process(runner: TrialRunner, trial: Trial) -> ComputedTrial:
@@ -98,17 +72,3 @@ def _run_in_process(runner: TrialRunner, trial: Trial) -> ComputedTrial:
         counts[:] = step, steps
 
     return runner.run(trial, note)
-
-
-def _prepare_process(counts: Any) -> None:  # noqa: ANN401 - an array of C
-    """Leave Ctrl-C to the process that compares, and exit when that process is gone."""
-    _shared_counts.append(counts)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from pslgs.damaged_files import DamagedFileError, read_by_library
-from pslgs.data.discovery import is_heic
+from pslgs.data.image_files import is_heic
 from pslgs.data.inflation import IMAGE_PIXELS
 from pslgs.data.medical import decode_medical
 from pslgs.data.samples import ValueRange

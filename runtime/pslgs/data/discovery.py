@@ -2,15 +2,14 @@
 
 import glob
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pslgs.data.image_files import is_image, is_unsupported_image
 from pslgs.data.left_out import LeftOut, LeftOutCount, Reason
-from pslgs.data.medical import is_medical
 from pslgs.spec.errors import InputError
 from pslgs.spec.violations import nearest
 
@@ -133,64 +132,9 @@ def _file_count(path: Path) -> int:
     return sum(len(files) for _, _, files in os.walk(path))
 
 
-SUFFIXES: Final = frozenset(
-    {
-        *(".apng", ".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jpx"),
-        *(".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
-        *(".dcm", ".dicom", ".nii"),
-    }
-)
-"""Suffixes, in lower case, of files that are images: one that cannot be decoded is damaged."""
-
-_RAW_SUFFIXES: Final = frozenset(
-    {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".raf", ".rw2", ".srw"}
-)
-"""Raw images of cameras, which begin like TIFF files but would be decoded to their small previews."""
-
-_SIGNATURE: Final = re.compile(
-    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM.{4}\0{4}|II[*+]\0|MM\0[*+]|RIFF.{4}WEBP"
-    rb"|\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51|.{4}ftyp(?:avif|avis)|P[1-6]\s+(?:#[^\n]*\n\s*)*\d+\s",
-    re.DOTALL,
-)
-_HEAD_BYTES: Final = 352
-
-
-_HEIC_SUFFIXES: Final = frozenset({".heic", ".heics", ".heif", ".heifs", ".hif"})
-
-
-def is_image(path: Path) -> bool:
-    """Return whether a file is an image, by its suffix or else by the first bytes of its content."""
-    suffix = path.suffix.lower()
-    if path.name.lower().endswith(".nii.gz"):
-        return True
-    if suffix in SUFFIXES or suffix in _RAW_SUFFIXES or suffix in _HEIC_SUFFIXES:
-        return suffix in SUFFIXES
-    head = _head_of(path)
-    return _SIGNATURE.match(head) is not None or is_medical(head)
-
-
-_HEIC: Final = re.compile(rb".{4}ftyp(?:hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL)
-"""The first bytes of HEIC and HEIF images: a box with their brand (ISO/IEC 23008-12)."""
-
-
-def is_heic(head: bytes) -> bool:
-    """Return whether a file begins as a HEIC image, which Pillow cannot decode."""
-    return _HEIC.match(head) is not None
-
-
 def _no_sample(path: Path) -> Reason:
     """Return why a file that is no image that can be read is left out."""
-    if path.suffix.lower() in _RAW_SUFFIXES | _HEIC_SUFFIXES or is_heic(_head_of(path)):
-        return Reason.UNSUPPORTED_IMAGE
-    return Reason.NOT_AN_IMAGE
-
-
-def _head_of(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_HEAD_BYTES)
-    except OSError:
-        return b""
+    return Reason.UNSUPPORTED_IMAGE if is_unsupported_image(path) else Reason.NOT_AN_IMAGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pslgs.damaged_files import DamagedFileError, read_by_library
+from pslgs.data.image_files import is_dicom, nifti_version
 from pslgs.data.inflation import inflate
 from pslgs.data.samples import ValueRange, scaled
 from pslgs.spec.errors import InputError
@@ -16,14 +17,7 @@ from pslgs.spec.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_DICOM_MAGIC: Final = slice(128, 132)
-_NIFTI_MAGICS: Final = ((slice(344, 348), b"n+1\0"), (slice(4, 8), b"n+2\0"))
 _GZIP_MAGIC: Final = b"\x1f\x8b"
-
-
-def is_medical(head: bytes) -> bool:
-    """Return whether a file that begins with these bytes, at least 348, is DICOM or uncompressed NIfTI."""
-    return _is_dicom(head) or _is_nifti(head)
 
 
 def decode_medical(data: bytes, value_range: ValueRange | None) -> Tensor | None:
@@ -48,21 +42,13 @@ def decode_medical(data: bytes, value_range: ValueRange | None) -> Tensor | None
         ValueError: the file is damaged or of an unsupported kind.
         InputError: the library that reads it is not installed.
     """
-    if _is_dicom(data):
+    if is_dicom(data):
         return _decoding("DICOM", "pydicom", _decode_dicom, data, value_range)
     if data[:2] == _GZIP_MAGIC:
         data = inflate(data)
-    if _is_nifti(data):
+    if nifti_version(data) is not None:
         return _decoding("NIfTI", "nibabel", _decode_nifti, data, value_range)
     return None
-
-
-def _is_dicom(data: bytes) -> bool:
-    return data[_DICOM_MAGIC] == b"DICM"
-
-
-def _is_nifti(data: bytes) -> bool:
-    return any(data[where] == magic for where, magic in _NIFTI_MAGICS)
 
 
 def _decoding(kind: str, library: str, decode: Any, data: bytes, value_range: ValueRange | None) -> Tensor:  # noqa: ANN401 - a function of this module
@@ -112,7 +98,7 @@ def _storable(image: Any, slope: float, intercept: float) -> ValueRange:  # noqa
 
 
 def _decode_nifti(nibabel: Any, data: bytes, value_range: ValueRange | None) -> Tensor:  # noqa: ANN401 - a module
-    kind = nibabel.Nifti2Image if data[_NIFTI_MAGICS[1][0]] == _NIFTI_MAGICS[1][1] else nibabel.Nifti1Image
+    kind = nibabel.Nifti2Image if nifti_version(data) == 2 else nibabel.Nifti1Image
     image = nibabel.as_closest_canonical(kind.from_bytes(data))
     values: NDArray[Any] = image.get_fdata(dtype=np.float32)
     if values.ndim not in {3, 4}:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from pslgs.data.client_paths import find_sites
-from pslgs.data.discovery import Walk, is_image
+from pslgs.data.discovery import Walk
+from pslgs.data.image_files import is_image
 from pslgs.spec.client_placeholder import CLIENT_PLACEHOLDER
 from pslgs.spec.data import DataFormat
 from pslgs.spec.errors import InputError

@@ -13,7 +13,8 @@ from torch import Tensor
 from pslgs.damaged_files import DamagedFileError, read_by_library
 from pslgs.data.csv_files import CsvReader
 from pslgs.data.decoding import decode, from_pillow, read_image
-from pslgs.data.discovery import is_image, unwanted
+from pslgs.data.discovery import unwanted
+from pslgs.data.image_files import is_image
 from pslgs.data.parquet import TableFiles, parquet_batches, samples_of
 from pslgs.data.samples import SampleForm
 from pslgs.inference.trained_model import TrainedModel

@@ -3,20 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from typing_extensions import override
 
 from pslgs.spec.errors import InputError
-from pslgs.spec.result_files import BEST_FILE, MODEL_FILE
+from pslgs.spec.result_files import BEST_FILE, CHECKPOINTS, MODEL_FILE
 from pslgs.splitting.network import build_network
 from pslgs.splitting.split_network import SplitNetwork
 from pslgs.training.checkpoint import STATE, Checkpoint, CheckpointError, CheckpointStore, read_files
 from pslgs.training.description import STATE_KEY, ModelDescription, description_from
-
-CHECKPOINTS: Final = "checkpoints"
 
 
 class TrainedModel(nn.Module):

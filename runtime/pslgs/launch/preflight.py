@@ -11,8 +11,9 @@ from pslgs.data.loading import EVALUATION, TRAINING, open_all_training_data, ope
 from pslgs.data.sample_check import Checking, QuietWatcher
 from pslgs.launch.local_clients import LocalClient
 from pslgs.sampling.batch_size import batch_size_violation
-from pslgs.server.run_checkpoint import CHECKPOINTS, check_resumable
+from pslgs.server.run_checkpoint import check_resumable
 from pslgs.spec import EvaluationPlace, InputError, JobSpec
+from pslgs.spec.result_files import CHECKPOINTS
 from pslgs.splitting.initial_weights import load_initial_weights
 from pslgs.training.checkpoint import CheckpointError, CheckpointStore
 from pslgs.training.dataset_check import check_dataset

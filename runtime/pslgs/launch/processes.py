@@ -7,11 +7,11 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pslgs.process.signals import without_interrupts
+from pslgs.process.forked_calls import fork_server
 from pslgs.spec import DataFormat, ExitCode, JobSpec
 
 if TYPE_CHECKING:
@@ -46,14 +46,12 @@ FORK_SERVER_ENDED: Final = 255
 They still run, and stop when this process ends.
 """
 
-_PRELOADED: Final = ("pslgs.client.main", "pslgs.server.main", "torch._dynamo")
+_PRELOADED: Final = ("pslgs.client.main", "pslgs.server.main", "pslgs.launch.preflight")
 _context = multiprocessing.get_context("forkserver")
 
 
-def start_fork_server(entry: Entry, *modules: str) -> None:
+def start_fork_server(entry: Entry, *modules: str) -> ForkServerContext:
     """Start the process from which child processes are forked, and import modules in it in advance.
-
-    Importing torch takes seconds.  Forked processes start without importing it again, and share its memory.
 
     Args:
         entry: The entry point of the child processes.
@@ -61,9 +59,7 @@ def start_fork_server(entry: Entry, *modules: str) -> None:
     """
     # Server and clients take turns on the same cores, so waiting threads must not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    _context.set_forkserver_preload([*_PRELOADED, entry.__module__, *modules])
-    with without_interrupts():
-        forkserver.ensure_running()
+    return fork_server(*_PRELOADED, entry.__module__, *modules)
 
 
 def modules_to_preload(spec: JobSpec) -> list[str]:

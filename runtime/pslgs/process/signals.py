@@ -55,6 +55,28 @@ def without_interrupts() -> Iterator[None]:
 
 
 @contextmanager
+def delaying_signals() -> Iterator[None]:
+    """Handle SIGTERM and SIGINT that arrive inside the block, which must be short, when it is over.
+
+    In another thread than the main one, which handles signals, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    before = {
+        number: signal.signal(number, lambda received, _: arrived.append(received)) for number in SIGNALS
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for received in arrived:
+            signal.raise_signal(received)
+
+
+@contextmanager
 def stopping_early() -> Iterator[None]:
     """Raise `StoppedEarly` on SIGTERM and SIGINT inside the block, until `stop_reason` replaces the handlers.
 

@@ -26,7 +26,7 @@ from pslgs.server import run_checkpoint
 from pslgs.server.client_faults import ClientFaults
 from pslgs.server.options import ServerOptions
 from pslgs.server.recorder import RunRecorder, open_recorder
-from pslgs.server.run_checkpoint import CHECKPOINTS, prepare_run_folder
+from pslgs.server.run_checkpoint import prepare_run_folder
 from pslgs.server.run_owner import claim_run_folder, only_server
 from pslgs.server.session_handler import StartupGate
 from pslgs.server.statements import ClassNames, Statements
@@ -35,6 +35,7 @@ from pslgs.spec.digest import job_digest
 from pslgs.spec.errors import InputError
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.spec.job import JobSpec, SplitTrainingJob
+from pslgs.spec.result_files import CHECKPOINTS
 from pslgs.telemetry.client_view import no_faults
 from pslgs.telemetry.http import HttpServer
 from pslgs.telemetry.prometheus import ProcessRegistry

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from torch import Tensor
 
@@ -237,10 +237,6 @@ def write_model(
         save_weights(tensors, new, description.to_metadata())
         # The user who copies it from a volume is usually not the one who trained it.
         new.chmod(_READABLE_BY_ALL)
-
-
-CHECKPOINTS: Final = "checkpoints"
-"""Name of the folder of the checkpoints in the run folder."""
 
 
 def prepare_run_folder(run: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import Final
 
 from pslgs.atomic_file import replacing
 from pslgs.file_lock import locked
-from pslgs.server.run_checkpoint import CHECKPOINTS
+from pslgs.spec.result_files import CHECKPOINTS
 
 OWNER_FILE: Final = "job-uid"
 LOCK_FILE: Final = "server.lock"

@@ -1,4 +1,4 @@
-"""Names of the files that a run leaves in its folder."""
+"""Names of the files and folders that a run leaves in its folder."""
 
 from typing import Final
 
@@ -7,3 +7,6 @@ MODEL_FILE: Final = "model.safetensors"
 
 BEST_FILE: Final = "best.safetensors"
 """The model of the best evaluation, beside that of the last step."""
+
+CHECKPOINTS: Final = "checkpoints"
+"""The folder of the checkpoints."""
