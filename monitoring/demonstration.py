@@ -15,8 +15,9 @@ from monitoring.prometheus import Prometheus, prometheus
 from monitoring.scraping import Pod, scrape_config
 from monitoring.standin import operator_stand_in
 from pslgs.cli.main import main
+from pslgs.data.slow_modules import slow_modules
 from pslgs.launch.local_run import free_port
-from pslgs.launch.processes import Child, modules_to_preload, start_fork_server
+from pslgs.launch.processes import Child, start_fork_server
 from pslgs.spec import parse_job
 from pslgs_operator import names
 from pslgs_operator.endpoint import Endpoint
@@ -98,7 +99,7 @@ async def demonstration(folder: Path, rules: Path) -> AsyncIterator[Demonstratio
     """Run a job whose files are in ``folder``."""
     grpc, *http = (free_port() for _ in range(2 + CLIENTS))
     (folder / "job.yaml").write_text(yaml.safe_dump(MANIFEST), encoding="utf-8")
-    start_fork_server(main, *modules_to_preload(parse_job(MANIFEST).spec))
+    start_fork_server(main, *slow_modules(parse_job(MANIFEST).spec))
     server, clients = _processes(folder, grpc, http)
     async with operator_stand_in(MANIFEST) as port:
         configs = [_of_job(http), _of_operator(port)]

@@ -40,7 +40,7 @@ def processes() -> Iterator[LocalCluster]:
     They are forked from a process that has imported torch, which takes long on a busy machine.
     """
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
-        multiprocessing.set_forkserver_preload(["pslgs.comparison.dask_cluster", "torch._dynamo"])
+        multiprocessing.set_forkserver_preload(["pslgs.comparison.dask_cluster"])
         forkserver.ensure_running()
         with local_cluster(2) as cluster:
             yield cluster

@@ -62,9 +62,10 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     from rich.console import Console
 
     from pslgs.cli.main import main
+    from pslgs.data.slow_modules import slow_modules
     from pslgs.launch import data_notes, local_clients, local_run, run_folder
     from pslgs.launch.forked_preflight import preflight_in_process
-    from pslgs.launch.processes import modules_to_preload, start_fork_server
+    from pslgs.launch.processes import start_fork_server
     from pslgs.launch.progress import ProgressView
 
     console = Console(highlight=False, stderr=output_format is OutputFormat.JSON)
@@ -76,7 +77,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
         if metrics_port:
             local_run.check_port(metrics_port, "--metrics-port")
         cache = cache.expanduser()
-        forking = start_fork_server(main, *modules_to_preload(manifest.spec))
+        forking = start_fork_server(main, *slow_modules(manifest.spec))
         with console.status("Checking the model and the data"):
             left_out = preflight_in_process(
                 forking, manifest.spec, participants, cache, device, folder if resume else None

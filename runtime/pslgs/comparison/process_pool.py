@@ -9,9 +9,9 @@ from typing_extensions import override
 
 from pslgs.comparison.pool import ComparisonError, ComputedTrial, TrialPool, TrialRunner
 from pslgs.comparison.trial import Trial
+from pslgs.data.slow_modules import slow_modules
 from pslgs.process.forked_calls import call_in_process, fork_server, terminating_calls
 
-_PRELOADED: Final = ("pslgs.comparison.run_trial", "sklearn.datasets")
 _shared_counts: Final[list[Any]] = []
 """In the process of a trial: the shared memory that tells steps made, and steps in all."""
 
@@ -27,7 +27,7 @@ class ProcessPool(TrialPool):
     @override
     def submit(self, runner: TrialRunner, trial: Trial) -> Future[ComputedTrial]:
         """Start a process for a trial."""
-        context = fork_server(*_PRELOADED)
+        context = fork_server("pslgs.comparison.run_trial", *slow_modules(runner.job.spec))
         counts = self._counts[trial] = context.RawArray("q", 2)
         return call_in_process(
             context, _run_in_process, runner, trial, prepare=_share_counts, inherited=(counts,)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pslgs.process.forked_calls import fork_server
-from pslgs.spec import DataFormat, ExitCode, JobSpec
+from pslgs.spec import ExitCode
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
@@ -60,17 +60,6 @@ def start_fork_server(entry: Entry, *modules: str) -> ForkServerContext:
     # Server and clients take turns on the same cores, so waiting threads must not spin.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return fork_server(*_PRELOADED, entry.__module__, *modules)
-
-
-def modules_to_preload(spec: JobSpec) -> list[str]:
-    """Return the names of slow modules that the processes of a job will import."""
-    formats = {source.format for source in (spec.data.train, spec.data.evaluation) if source}
-    needed = {
-        "torchvision": spec.data.transforms or spec.model.architecture not in {"mlp", "cnn"},
-        "pslgs.data.scikit_learn": DataFormat.SCIKIT_LEARN in formats,
-        "pslgs.data.parquet": DataFormat.PARQUET in formats,
-    }
-    return [name for name, is_needed in needed.items() if is_needed]
 
 
 class Child:
