@@ -27,7 +27,7 @@ def main() -> None:
     if "mlp" in chosen:
         measured.append(training.compare(jobs.mlp(4), arguments.repeats))
     if "resnet" in chosen:
-        measured += [training.compare(jobs.resnet(clients), arguments.repeats) for clients in (2, 4)]
+        measured += [training.compare(jobs.resnet(clients), arguments.repeats) for clients in (2, 4, 16)]
     if measured:
         print(training.table(measured), training.phase_table(measured), sep="\n\n", end="\n\n", flush=True)
     if "floor" in chosen:
