@@ -15,6 +15,7 @@ from pslgs.simulation.result import SimulationResult
 from pslgs.spec.job import SplitTrainingJob
 from pslgs.spec.manifest import parse_job, with_overrides
 from pslgs.telemetry.records import Record, StepRecord
+from pslgs.training.torch_thread import select_deterministic_algorithms
 
 Progress = Callable[[Trial, int, int], None]
 """Called with a trial, the steps that it has made, and their number in all, 0 while that is unknown."""
@@ -67,11 +68,13 @@ def _with_delay_weight(job: SplitTrainingJob, delay_weight: float | None) -> Spl
 def computing_on(threads: int | None) -> Iterator[None]:
     """Set torch to ``threads`` cores, None for as many as it is set to, and to deterministic algorithms."""
     cores, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined] # no types there
     if threads is not None:
         torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("warn")
+    select_deterministic_algorithms()
     try:
         yield
     finally:
         torch.set_num_threads(cores)
         torch.set_deterministic_debug_mode(mode)
+        torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined] # no types there

@@ -37,9 +37,16 @@ def configure_torch(threads: int) -> None:
     """
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(1)
+    select_deterministic_algorithms()
+    torch.backends.cudnn.benchmark = False
+
+
+def select_deterministic_algorithms() -> None:
+    """Let torch use deterministic algorithms, and warn of operations that have none."""
     # torch.use_deterministic_algorithms would import the compiler, which takes seconds and 150 MB.
     torch.set_deterministic_debug_mode("warn")
-    torch.backends.cudnn.benchmark = False
+    # All new memory would be filled, also that of results: 6 % of a ResNet-18's step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # no types there
 
 
 def seed_torch(seed: int) -> None:
