@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from cluster.scenarios.trainings import model, server_pod, start, training
+from cluster.scenarios.trainings import model, server_pod, server_status, start, training
 from cluster.testcluster.installing import DEPLOYMENT, NAMESPACE
 from cluster.testcluster.stage import Cluster, condition, is_true
 
@@ -63,7 +63,10 @@ def job():
 def train(cluster: Cluster, namespace: str) -> str:
     """Start the job, and name its server's pod once there is something to go on from."""
     start(cluster, namespace, job())
-    cluster.wait_for(namespace, "stj/digits", lambda found: found["status"].get("checkpoint"))
+    # The job's status has its figures twice a minute, when the training may be over.
+    cluster.wait_for(
+        namespace, "stj/digits", lambda _: server_status(cluster, namespace, "digits")["lastCheckpoint"]
+    )
     pod: str = server_pod(cluster, namespace, "digits")["metadata"]["name"]
     return pod
 
