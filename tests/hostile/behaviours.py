@@ -28,8 +28,9 @@ from hostile.client import (
     tensor,
 )
 from hostile.http2 import call, data, frame, message
+from pslgs.transport.connection_limits import FRUITLESS_CONNECTIONS
 from pslgs.transport.messages import encode_frame
-from pslgs.transport.settings import CHUNK_BYTES
+from pslgs.transport.settings import CHUNK_BYTES, MESSAGE_LIMIT
 from pslgs.transport.v1.training_pb2 import (
     Abort,
     Failure,
@@ -44,6 +45,10 @@ from pslgs.transport.v1.training_pb2 import (
 Act = Callable[[Known], Awaitable[None]]
 MANY = 300
 """Repetitions of what is cheap; enough that a server which pays for each of them shows it."""
+
+
+ENDLESS = (b"\0\x01x\x40" + b"y" * 64) * 200
+"""Part of headers: the field x with 64 bytes (RFC 7541, 6.2.2), 200 times."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,8 @@ async def random_bytes_for_a_hello(known: Known) -> None:
 
 
 @behaviour("NoHello")
-async def hello_of_four_megabytes(known: Known) -> None:
-    await _say(known, encode_frame(Header(hello=hello(known)), bytes(4 << 20)))
+async def hello_that_is_too_long(known: Known) -> None:
+    await _say(known, encode_frame(Header(hello=hello(known)), bytes(MESSAGE_LIMIT)))
 
 
 @behaviour("TimeoutError")
@@ -104,11 +109,9 @@ async def stream_without_a_hello(known: Known) -> None:
 
 @behaviour("NoHello")
 async def leaving_before_the_hello(known: Known) -> None:
-    for _ in range(20):
-        async with connected(known) as channel:
-            stream = channel.stream_stream("/pslgs.v1.Training/Session")()
-            await stream.wait_for_connection()
-            stream.cancel()
+    for _ in range(FRUITLESS_CONNECTIONS):
+        async with http2.http2(known) as connection:
+            await connection.send(call(1))
 
 
 @behaviour("Impostor")
@@ -424,8 +427,18 @@ async def flood_of_settings(known: Known) -> None:
 
 @behaviour(None)
 async def headers_that_never_end(known: Known) -> None:
-    field = b"\0\x01x\x40" + b"y" * 64
-    await _flood(known, call(1, flags=0), frame(http2.CONTINUATION, 0, 1, field * 200))
+    await _flood(known, call(1, flags=0), frame(http2.CONTINUATION, 0, 1, ENDLESS))
+
+
+@behaviour("ProtocolViolation")
+async def flood_of_settings_of_a_client_that_joined(known: Known) -> None:
+    said = encode_frame(Header(hello=hello(known, samples=0)))
+    async with http2.http2(known) as connection:
+        await connection.send(call(1), data(1, message(len(said), said)))
+        await connection.answered.wait()
+        with suppress(ConnectionError):
+            while True:
+                await connection.send(frame(http2.SETTINGS, 0, 0) * 1000)
 
 
 @behaviour(None)
@@ -449,7 +462,7 @@ async def connection_without_a_stream(known: Known) -> None:
 
 
 async def _dial(known: Known) -> asyncio.StreamWriter:
-    _, writer = await asyncio.open_connection("127.0.0.1", known.port)
+    _, writer = await asyncio.open_connection("127.0.0.1", known.port, local_addr=(known.source, 0))
     return writer
 
 

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -43,6 +44,12 @@ class Known:
     inputs: int
     row_bytes: int
     gradient_bytes: int
+
+    @property
+    def source(self) -> str:
+        """An address of this client alone, for connections that are not gRPC's."""
+        number = zlib.crc32(self.name.encode())
+        return f"127.1.{number >> 8 & 255}.{number & 255}"
 
     @property
     def address(self) -> str:

@@ -16,11 +16,16 @@ INITIAL_WINDOW_SIZE = 4
 
 
 class Http2Connection:
-    """A connection on which any frames can be sent; what comes is read and dropped, pings are answered."""
+    """A connection on which any frames can be sent; what comes is read and dropped, pings are answered.
+
+    Attributes:
+        answered: Set when the server has sent headers, which it does once a Hello is admitted.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self.answered = asyncio.Event()
 
     async def send(self, *frames: bytes) -> None:
         """Send frames, or any bytes.
@@ -39,6 +44,8 @@ class Http2Connection:
             while True:
                 head = await self._reader.readexactly(9)
                 payload = await self._reader.readexactly(int.from_bytes(head[:3], "big"))
+                if head[3] == HEADERS:
+                    self.answered.set()
                 if head[3] in {PING, SETTINGS} and not head[4] & ACK:
                     await self.send(frame(head[3], ACK, 0, payload if head[3] == PING else b""))
 
@@ -59,7 +66,11 @@ def tls_context(
 async def http2(known: Known, **settings: int) -> AsyncIterator[Http2Connection]:
     """Open a connection with a valid certificate, and send preface and settings; they may set the window."""
     reader, writer = await asyncio.open_connection(
-        "127.0.0.1", known.port, ssl=tls_context(known), server_hostname="localhost"
+        "127.0.0.1",
+        known.port,
+        ssl=tls_context(known),
+        server_hostname="localhost",
+        local_addr=(known.source, 0),
     )
     connection = Http2Connection(reader, writer)
     reading = asyncio.create_task(connection.read_to_end())

@@ -220,7 +220,8 @@ async def _serve_grpc(
     _logger.info("clients connect to port %d, metrics are on port %d", port, http_port.port)
     _write_endpoints(options.run, {"grpc": port, "http": http_port.port})
     try:
-        yield
+        async with in_background(grpc_server.watch_connections()):
+            yield
     finally:
         http_port.ready = False
         await grpc_server.stop(GRACE_SECONDS)

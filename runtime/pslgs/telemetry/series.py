@@ -33,6 +33,7 @@ ABORT_REASONS = ("client_lost", "diverged", "non_finite", "stopped")
 REFUSAL_REASONS = (
     "ClassesMismatch",
     "Excluded",
+    "Flood",
     "ImplausibleClaim",
     "Impostor",
     "JobMismatch",

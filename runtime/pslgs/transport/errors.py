@@ -97,6 +97,9 @@ _REFUSALS = frozenset(
 NO_HELLO = "NoHello"
 """Reason in metrics of a client whose stream ended before its Hello."""
 
+FLOOD = "Flood"
+"""Reason in metrics of whoever sent much more than messages, or opened many connections without a message."""
+
 _REFUSAL_REASONS: dict[type[Exception], str] = {IdentityMismatch: "Impostor", MissingIdentity: "Unidentified"}
 """Reasons in metrics that are not the name of the error."""
 

@@ -5,6 +5,7 @@ import errno
 import itertools
 import logging
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, NoReturn
@@ -13,8 +14,11 @@ import grpc
 import grpc.aio
 
 from pslgs.identity.identity import Identity, IdentitySource
+from pslgs.transport.connection_guard import ConnectionGuard
+from pslgs.transport.connection_limits import Account
 from pslgs.transport.errors import (
     CONNECTION_LOST,
+    FLOOD,
     NO_HELLO,
     STATUS_OF_ERRORS,
     StreamEnded,
@@ -36,6 +40,7 @@ from pslgs.transport.settings import (
     server_options,
 )
 from pslgs.transport.stream import Stream
+from pslgs.transport.tcp_port import Peer, TcpPort, peer_of
 from pslgs.transport.v1.training_pb2 import Hello
 
 _STOPPING = "The server is stopping."
@@ -113,6 +118,8 @@ class GrpcServer:
         self._sessions: dict[asyncio.Task[None], Session] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._guard = ConnectionGuard(self._accuse)
+        self._port = 0
         self._server: Any = None  # grpc.aio has no types
 
     async def start(self) -> int:
@@ -126,7 +133,16 @@ class GrpcServer:
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         port = _bind(self._server, self._address, self._identity)
         await self._server.start()
+        self._port = port
         return port
+
+    async def watch_connections(self) -> None:
+        """End connections that cost more than their messages; a server that listens does this all the time.
+
+        Only Linux tells what is needed for it.
+        """
+        if sys.platform == "linux":
+            await self._guard.watch(TcpPort(self._port))
 
     async def stop(self, grace: float) -> None:
         """Stop to listen, and end all sessions.
@@ -149,39 +165,55 @@ class GrpcServer:
         await call
 
     async def _run_session(self, context: Any) -> None:  # noqa: ANN401 - as above
-        session = await self._admit(context)
+        certified = None if self._identity is None else _certified_names(context)
+        account = self._guard.account(context.peer(), _name_of(context, certified))
+        session = await self._admit(context, certified, account)
         # grpc.aio cancels this when the client is gone; `pump` then ends the stream for the handler.
-        reason = await session.pump(partial(_read, context), partial(_write, context))
+        reason = await session.pump(partial(_read, context, account), partial(_write, context))
         if reason.status is not grpc.StatusCode.OK:
             await _abort(context, reason)
 
-    async def _admit(self, context: Any) -> Session:  # noqa: ANN401 - as above
-        certified = None if self._identity is None else _certified_names(context)
+    async def _admit(
+        self,
+        context: Any,  # noqa: ANN401 - as above
+        certified: Sequence[str] | None,
+        account: Account,
+    ) -> Session:
         try:
             async with asyncio.timeout(HELLO_TIMEOUT_SECONDS):
-                message = await _read(context)
+                message = await _read(context, account)
             hello = check_hello(message, certified)
         except asyncio.CancelledError:  # grpc.aio cancels this when the connection is gone
-            self._on_refused(_name_of(context, certified), NO_HELLO, _LEFT_EARLY)
+            self._on_refused(account.name, NO_HELLO, _LEFT_EARLY)
             raise
         except StreamEnded as reason:
-            self._on_refused(_name_of(context, certified), NO_HELLO, _LEFT_EARLY)
+            self._on_refused(account.name, NO_HELLO, _LEFT_EARLY)
             await _abort(context, reason)
         except tuple(STATUS_OF_ERRORS) as error:
             problem = str(error) or f"No hello came within {HELLO_TIMEOUT_SECONDS:.0f} s."
-            name = _name_of(context, certified)
-            self._on_refused(name, refusal_reason(error), problem)
-            await asyncio.sleep(self._refusal_delay(name))
+            self._on_refused(account.name, refusal_reason(error), problem)
+            await asyncio.sleep(self._refusal_delay(account.name))
             await _abort(context, stream_ended(status_of(error), problem))
         await context.send_initial_metadata((ADMITTED,))
         # `stop` ends the sessions that exist; nothing may wait between this check and the new session.
         if self._stopping:
             await _abort(context, stream_ended(grpc.StatusCode.UNAVAILABLE, _STOPPING))
+        account.admitted = True
         session = Session(hello.client_id, context.peer(), next(self._numbers))
         task = asyncio.create_task(self._handle_session(session, hello))
         self._sessions[task] = session
         task.add_done_callback(self._end_session)
         return session
+
+    def _accuse(self, name: str, peer: Peer | None, problem: str) -> None:
+        """Let a client answer for a flood: as for a violation in its session, or as one that is refused."""
+        sessions = [
+            each for each in self._sessions.values() if peer is not None and peer_of(each.peer) == peer
+        ]
+        for session in sessions:
+            session.accuse(problem)
+        if not sessions:
+            self._on_refused(name, FLOOD, problem)
 
     def _end_session(self, task: asyncio.Task[None]) -> None:
         session = self._sessions.pop(task)
@@ -245,8 +277,8 @@ def _configuration(identity: Identity) -> Any:  # noqa: ANN401 - as above
     )
 
 
-async def _read(context: Any) -> bytes:  # noqa: ANN401 - as above
-    """Wait for the next message of the client."""
+async def _read(context: Any, account: Account) -> bytes:  # noqa: ANN401 - as above
+    """Wait for the next message of the client, and count it."""
     try:
         message = await context.read()
     except grpc.aio.BaseError as error:
@@ -254,6 +286,7 @@ async def _read(context: Any) -> bytes:  # noqa: ANN401 - as above
     if message is grpc.aio.EOF:
         # gRPC does not distinguish a client that closed its stream from one whose connection is lost.
         raise stream_ended(grpc.StatusCode.CANCELLED, "The client left, or its connection was lost.")
+    account.add(len(message))
     return bytes(message)
 
 

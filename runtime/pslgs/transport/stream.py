@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 
 from pslgs.transport.closable_queue import ClosableQueue
-from pslgs.transport.errors import CONNECTION_LOST, StreamEnded, stream_ended
+from pslgs.transport.errors import CONNECTION_LOST, ProtocolViolation, StreamEnded, stream_ended
 from pslgs.transport.messages import EncodedFrame, Frame, decode_frames
 from pslgs.transport.outbox import Outbox
 from pslgs.transport.settings import FLUSH_TIMEOUT_SECONDS, MERGED_BYTES, WRITE_TIMEOUT_SECONDS
@@ -107,6 +107,11 @@ class Stream:
         reason = stream_ended(status, details, retry_seconds)
         self._close(reason, keep_received=False, keep_queued=status is grpc.StatusCode.OK)
 
+    def accuse(self, problem: str) -> None:
+        """Let `receive` raise `ProtocolViolation`, for what the peer did below its messages."""
+        self._frames.clear()
+        self._inbox.close(ProtocolViolation(problem), discard=True)
+
     async def pump(self, read: Read, write: Write, half_close: HalfClose | None = None) -> StreamEnded:
         """Move messages between gRPC and the queues until the stream ends, and return the reason.
 
@@ -146,7 +151,9 @@ class Stream:
         try:
             while True:
                 message = await read()
-                with suppress(StreamEnded):  # all messages are read, even if nobody receives them any more
+                with suppress(
+                    StreamEnded, ProtocolViolation
+                ):  # all messages are read, even if nobody receives them any more
                     await self._inbox.put(message)
         except StreamEnded as reason:
             self._close_lost(reason)
