@@ -189,7 +189,7 @@ class Context:
         return {}
 
     def peer(self) -> str:
-        return f"ipv4:10.0.0.1:{self._link.client}"
+        return f"virtual:{self._link.client}"
 
 
 class Call:

@@ -24,6 +24,7 @@ from pslgs.server.options import ServerOptions
 from pslgs.spec import JobSpec
 from pslgs.spec.exit_codes import ExitCode
 from pslgs.training.torch_thread import TorchThread
+from pslgs.transport.grpc_server import GrpcServer
 from transport.whole_training import job_of
 from virtual_processes.loop import PROCESS, VirtualLoop, context_of
 from virtual_processes.network import SERVER, Channel, Network, Server
@@ -152,7 +153,11 @@ class Job:
             await asyncio.sleep(TORCH_SECONDS * self.rng.uniform(0.2, 1.8))
             return call()
 
+        async def no_connections(_: GrpcServer) -> None:
+            """The operating system has none of the virtual network."""
+
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(GrpcServer, "watch_connections", no_connections)
             patch.setattr(grpc.aio, "server", lambda **_: Server(self.network))
             patch.setattr(grpc.aio, "insecure_channel", lambda *_, **__: Channel(self.network))
             for module in (client_process, server_process):
