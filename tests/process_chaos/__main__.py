@@ -3,8 +3,8 @@
     PYTHONPATH=tests python -m process_chaos --seed 1 --faults 100
 
 As root it makes a file system in memory, for faults of disks, in namespaces of its own, where the monotonic
-clock is years ahead.  With ``--exact`` clients are not lost, and the model has to be bit-identical to that of
-an undisturbed run.
+clock is years ahead.  Faults of memory need version 1 of control groups.  With ``--exact`` clients are not
+lost, and the model has to be bit-identical to that of an undisturbed run.
 """
 
 import argparse
@@ -19,8 +19,9 @@ from typing import NoReturn
 
 import yaml
 
+from process_chaos import memory
 from process_chaos.driver import run_with_faults
-from process_chaos.faults import EXACT, OF_DISKS, Kind, draw
+from process_chaos.faults import EXACT, OF_DISKS, OF_MEMORY, Kind, draw
 from process_chaos.reference import equals_simulation
 from process_chaos.samples import audit
 from pslgs.spec import load_job
@@ -55,6 +56,8 @@ def main() -> int:
         kinds = [Kind[name] for name in arguments.kinds]
         if arguments.exact:
             kinds = [kind for kind in kinds if kind in EXACT]
+        if not memory.can_be_withheld():
+            kinds = [kind for kind in kinds if kind not in OF_MEMORY]
         if _IN_NAMESPACE in os.environ:
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "chaos", folder], check=True)
         else:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from process_chaos import memory
 from process_chaos.faults import OF_DISKS, PASSING, Fault, Kind
 from process_chaos.processes import Run
 from process_chaos.samples import last_step
@@ -92,6 +93,13 @@ def inject(run: Run, fault: Fault) -> bool:
         case Kind.STOPPED:
             with stopped(_one([*clients, processes["server"], processes["command"]], fault)):
                 run.wait(fault.seconds)
+        case Kind.MEMORY_WITHHELD:
+            with memory.withheld(_one([*clients, processes["server"], processes["command"]], fault)):
+                run.wait(fault.seconds)
+        case Kind.CLIENT_OUT_OF_MEMORY | Kind.SERVER_OUT_OF_MEMORY:
+            victim = processes["server"] if fault.kind is Kind.SERVER_OUT_OF_MEMORY else _one(clients, fault)
+            with memory.used_up(victim):
+                run.wait_until(lambda: victim not in run.pids(), "the end of a process without memory")
         case Kind.TERMINAL_CLOSED:
             run.close_terminal()
         case Kind.COMMAND_INTERRUPTED:

@@ -13,12 +13,15 @@ class Kind(StrEnum):
     CLIENT_KILLED = "a client ends by SIGKILL"
     CLIENT_QUIT = "a client ends by SIGQUIT"
     CLIENT_HUNG_UP = "a client ends by SIGHUP"
+    CLIENT_OUT_OF_MEMORY = "the kernel ends a client for want of memory"
+    MEMORY_WITHHELD = "a process gets no memory for a while, shorter than the time-outs, and waits for it"
     STOPPED = "a process is stopped by SIGSTOP for a while, shorter than the time-outs"
     DISK_FULL = "the disk is full for a while"
     CHECKPOINTS_READ_ONLY = "the folder of the checkpoints is read-only for a while"
     SERVER_KILLED = "the server ends by SIGKILL"
     SERVER_QUIT = "the server ends by SIGQUIT"
     SERVER_HUNG_UP = "the server ends by SIGHUP"
+    SERVER_OUT_OF_MEMORY = "the kernel ends the server for want of memory"
     SERVER_TERMINATED = "the server ends by SIGTERM"
     COMMAND_KILLED = "pslgs run ends by SIGKILL"
     COMMAND_QUIT = "pslgs run ends by SIGQUIT"
@@ -28,13 +31,16 @@ class Kind(StrEnum):
     FORK_SERVER_KILLED = "the process from which server and clients were forked ends by SIGKILL"
 
 
-OF_CLIENTS = frozenset({Kind.CLIENT_KILLED, Kind.CLIENT_QUIT, Kind.CLIENT_HUNG_UP})
+OF_CLIENTS = frozenset({Kind.CLIENT_KILLED, Kind.CLIENT_QUIT, Kind.CLIENT_HUNG_UP, Kind.CLIENT_OUT_OF_MEMORY})
 """After these the rest of the epoch is drawn anew: each sample still counts once, but in other batches."""
 
 OF_DISKS = frozenset({Kind.DISK_FULL, Kind.CHECKPOINTS_READ_ONLY})
 """These need a file system of the test's own."""
 
-PASSING = OF_CLIENTS | OF_DISKS | {Kind.STOPPED}
+OF_MEMORY = frozenset({Kind.CLIENT_OUT_OF_MEMORY, Kind.SERVER_OUT_OF_MEMORY, Kind.MEMORY_WITHHELD})
+"""These need control groups."""
+
+PASSING = OF_CLIENTS | OF_DISKS | {Kind.STOPPED, Kind.MEMORY_WITHHELD}
 """After these the run goes on by itself; the others end it, and it has to be resumed."""
 
 EXACT = frozenset(Kind) - OF_CLIENTS
