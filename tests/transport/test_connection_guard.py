@@ -1,6 +1,7 @@
 """What a server does about connections that cost more than their messages, over a port that is none."""
 
 import asyncio
+import errno
 import logging
 from collections.abc import Iterable
 
@@ -145,6 +146,25 @@ async def test_accounts_that_are_opened_during_a_review_are_kept_and_no_trouble(
     await guarded.review()
     assert guarded.guard.account("ipv4:10.0.0.1:1", "clinic") is opened[0]
     assert not guarded.reports
+
+
+@pytest.mark.parametrize("method", ["received", "cut"])
+async def test_a_review_fails_and_the_next_one_is_made_where_the_system_lacks_memory(method, caplog):
+    guarded = Guarded()
+    guarded.port.connections = {ONE: STRANGER_BYTES + 1}
+    works = getattr(guarded.port, method)
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    setattr(guarded.port, method, fails)
+    await guarded.review()
+    assert not guarded.reports
+    assert "Cannot allocate memory" in caplog.text
+
+    setattr(guarded.port, method, works)
+    await guarded.review()
+    assert [peer for _, peer, _ in guarded.reports] == [ONE]
 
 
 async def test_what_is_no_connection_of_tcp_has_an_account_of_its_own():

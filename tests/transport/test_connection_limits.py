@@ -79,6 +79,8 @@ def test_a_flood_is_ended_once_however_long_the_connection_was_quiet(admitted, q
             assert verdict == NOTHING
         elif excess > limit:
             assert verdict.flooding[ONE] >= excess - 1
+            assert limits.review(now, {ONE: total}, {ONE: account}) == verdict  # it was not ended
+            limits.record_cut([ONE])
             ended = True
 
 
@@ -153,6 +155,7 @@ def test_connections_that_were_on_their_way_when_their_address_was_shut_out_are_
     received = {before: 9, late: 0, other: 0}
     accounts = {before: Account("client", explained=9.0)}
     assert limits.review(0.1, received, accounts) == Verdict({}, frozenset(), frozenset({late}))
+    limits.record_cut([late])
     assert limits.review(0.2, received, accounts) == NOTHING  # it is being ended
 
 

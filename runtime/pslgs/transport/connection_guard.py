@@ -63,20 +63,35 @@ class ConnectionGuard:
             await asyncio.sleep(min(max(REVIEW_SECONDS, seconds / REVIEW_SHARE), REVIEW_SECONDS_LIMIT))
 
     async def review(self, port: Port) -> float:
-        """Review all connections once, and return the seconds of CPU time that it took to look at them."""
+        """Review all connections once, and return the seconds of CPU time that it took to look at them.
+
+        If the system cannot tell of them now, for want of memory or descriptors, the next review does it.
+        """
         accounts = dict(self._accounts)  # those that are opened meanwhile are of connections not yet seen
-        received, seconds = await asyncio.to_thread(_timed, port.received)
+        try:
+            received, seconds = await asyncio.to_thread(_timed, port.received)
+        except OSError as error:
+            _logger.warning("cannot look at the connections: %s", error)
+            return REVIEW_SHARE * REVIEW_SECONDS_LIMIT
         now = self._clock()
         verdict = self._limits.review(now, received, accounts)
-        if condemned := {*verdict.flooding, *verdict.late}:
-            for peer in port.cut(condemned) & verdict.flooding.keys():
-                self._report_flood(peer, verdict.flooding[peer], now)
+        cut = self._cut(port, {*verdict.flooding, *verdict.late})
+        self._limits.record_cut(cut)
+        for peer in cut & verdict.flooding.keys():
+            self._report_flood(peer, verdict.flooding[peer], now)
         for network in verdict.fruitless:
             self._report_fruitless(network, now)
         for peer in accounts.keys() - received.keys():
             del self._accounts[peer]
         self._apply(port, self._limits.networks(now))
         return seconds
+
+    def _cut(self, port: Port, peers: set[Peer]) -> set[Peer]:
+        try:
+            return port.cut(peers) if peers else set()
+        except OSError as error:
+            _logger.warning("cannot end the connections of %s: %s", ", ".join(map(str, peers)), error)
+            return set()
 
     def _report_flood(self, peer: Peer, excess: int, now: float) -> None:
         seconds = self._limits.shut_out(network_of(peer.host), now)

@@ -6,7 +6,7 @@ work, which says nothing of it.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pslgs.transport.settings import MESSAGE_LIMIT
@@ -76,13 +76,13 @@ class _Watched:
         seen: When that was.
         excess: Its bytes beyond its messages that are not forgotten.
         forgotten: Those that are.
-        condemned: Whether it is to be ended.
+        cut: Whether it was ended for that.
     """
 
     seen: float
     excess: float = 0.0
     forgotten: float = 0.0
-    condemned: bool = False
+    cut: bool = False
 
     def look(self, now: float, beyond: float) -> None:
         """Take note of ``beyond`` bytes in all that no message explains.
@@ -144,21 +144,25 @@ class ConnectionLimits:
         for peer, total in received.items():
             account, watched = accounts.get(peer), self._watched.setdefault(peer, _Watched(now))
             watched.look(now, total - (account.explained if account else 0.0))
-            if watched.condemned:
+            if watched.cut:
                 continue
             if watched.excess > (CLIENT_BYTES if account and account.admitted else STRANGER_BYTES):
                 flooding[peer] = round(watched.excess)
             elif account is None and self._is_shut_out(network_of(peer.host), now):
                 late.add(peer)
-            watched.condemned = peer in flooding or peer in late
         ended = {peer: self._watched.pop(peer) for peer in self._watched.keys() - received.keys()}
         unseen = accounts.keys() - received.keys() - ended.keys()
         silent = {
             peer: watched
             for peer, watched in (ended | {peer: _Watched(now) for peer in unseen}).items()
-            if not watched.condemned and (peer not in accounts or not accounts[peer].explained)
+            if not watched.cut and (peer not in accounts or not accounts[peer].explained)
         }
         return Verdict(flooding, self._count_fruitless(now, silent, accounts), frozenset(late))
+
+    def record_cut(self, peers: Iterable[Peer]) -> None:
+        """Record that connections of the last review were ended, which takes gRPC a moment to notice."""
+        for peer in peers:
+            self._watched[peer].cut = True
 
     def shut_out(self, network: str, now: float) -> float:
         """Accept no connection from a network for a while, and return the seconds."""
