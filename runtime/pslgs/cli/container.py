@@ -16,6 +16,7 @@ from pslgs.cli.errors import exit_status_of
 from pslgs.logs import configure_logging
 from pslgs.process.machine import available_cores
 from pslgs.process.signals import StoppedEarly, stopping_early
+from pslgs.process.tasks import in_background
 from pslgs.process.termination_message import ExitStatus, TerminationMessage
 from pslgs.spec import ExitCode, InputError, SplitTrainingJob, Tls, load_job
 from pslgs.spec.compatibility import load_runtime_job
@@ -102,11 +103,18 @@ def run_process(main: Coroutine[Any, Any, ExitStatus], threads: int) -> ExitStat
     # second in which the event loop stands still, and a forked process would copy the memory it shares.
     gc.freeze()
     try:
-        return asyncio.run(main)
+        return asyncio.run(_waking_up(main))
     finally:
         gc.unfreeze()  # some libraries complain about objects that are left at the end of the process
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         logging.getLogger(__name__).info("peak memory %d MiB", peak // _KIB_PER_MIB)
+
+
+async def _waking_up(main: Coroutine[Any, Any, ExitStatus]) -> ExitStatus:
+    from pslgs.transport.lost_wake_ups import wake_up_regularly
+
+    async with in_background(wake_up_regularly()):
+        return await main
 
 
 def parse_endpoint(address: str) -> tuple[str, int]:
