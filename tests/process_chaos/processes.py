@@ -83,7 +83,9 @@ class Run:
         while not condition():
             self.poll()
             if time.monotonic() > deadline:
-                raise HangingError(f"{what} took more than {LIMIT_SECONDS:.0f} s: {self.processes()}")
+                raise HangingError(
+                    f"{what} took more than {LIMIT_SECONDS:.0f} s: {self.processes()}\n{self.words()}"
+                )
             time.sleep(_POLL_SECONDS)
 
     def wait(self, seconds: float) -> None:
