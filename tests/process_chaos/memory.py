@@ -1,12 +1,15 @@
 """Want of memory for a single process, by the control groups of Linux (version 1)."""
 
+import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _GROUPS = Path("/sys/fs/cgroup/memory")
 _NOTHING, _EVERYTHING = "4096", "-1"
+_REMOVAL_SECONDS = 10.0
 
 
 def can_be_withheld() -> bool:
@@ -42,7 +45,21 @@ def _group(pid: int, oom_kill_disable: str) -> Iterator[None]:
         (group / "memory.limit_in_bytes").write_text(_EVERYTHING)
         with suppress(ProcessLookupError):
             (before / "cgroup.procs").write_text(str(pid))
-        group.rmdir()
+        _remove(group)
+
+
+def _remove(group: Path) -> None:
+    """Remove a group whose process may be about to end, of which Linux does not tell."""
+    deadline = time.monotonic() + _REMOVAL_SECONDS
+    while True:
+        try:
+            group.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _group_of(pid: int) -> str:

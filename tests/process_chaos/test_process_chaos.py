@@ -8,9 +8,10 @@ from collections import Counter
 import pytest
 
 from local_runs.runs import TESTS
-from process_chaos.faults import EXACT, OF_CLIENTS, OF_DISKS, PASSING, Kind, draw
+from process_chaos.faults import EXACT, OF_CLIENTS, OF_DISKS, OF_MEMORY, PASSING, Kind, draw
 
-SEED = 0
+SEED = 243
+SHORT = [kind for kind in Kind if kind in EXACT - OF_MEMORY]
 LIMIT_SECONDS = 600
 
 
@@ -28,21 +29,20 @@ def chaos(*options: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT_SECONDS)
 def test_a_run_under_faults_that_lose_no_client_gives_a_bit_identical_model():
-    ended = chaos("--exact", "--seed", str(SEED), "--faults", "6")
+    ended = chaos("--exact", "--seed", str(SEED), "--faults", "5", "--kinds", *(kind.name for kind in SHORT))
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT_SECONDS)
 def test_a_run_whose_clients_are_lost_uses_each_sample_once():
-    ended = chaos("--kinds", *sorted(kind.name for kind in OF_CLIENTS), "--faults", "4")
+    ended = chaos("--kinds", *sorted(kind.name for kind in OF_CLIENTS - OF_MEMORY), "--faults", "4")
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def test_the_short_run_has_the_faults_that_no_other_test_has():
-    drawn = [fault.kind for fault in draw([kind for kind in Kind if kind in EXACT], 6, SEED)]
-    passing = {*OF_DISKS, Kind.STOPPED, Kind.MEMORY_WITHHELD}
-    assert sorted(drawn) == sorted({*passing, Kind.TERMINAL_CLOSED, Kind.FORK_SERVER_KILLED})
+    drawn = [fault.kind for fault in draw(SHORT, 5, SEED)]
+    assert sorted(drawn) == sorted({*OF_DISKS, Kind.STOPPED, Kind.TERMINAL_CLOSED, Kind.FORK_SERVER_KILLED})
 
 
 def test_a_seed_determines_the_faults():
