@@ -10,7 +10,7 @@ import pytest
 from pslgs.transport import connection_guard
 from pslgs.transport.connection_guard import ConnectionGuard
 from pslgs.transport.connection_limits import CLIENT_BYTES, STRANGER_BYTES
-from pslgs.transport.tcp_port import Peer
+from pslgs.transport.tcp_port import Look, Peer
 
 ONE, TWO = Peer("10.0.0.1", 1), Peer("10.0.0.2", 2)
 
@@ -21,12 +21,13 @@ class FakePort:
     def __init__(self) -> None:
         self.connections: dict[Peer, int] = {}
         self.refuses = False
+        self.listening = True
         self.shut: list[set[str]] = []
         self.looked = 0
 
-    def received(self) -> dict[Peer, int]:
+    def look(self) -> Look:
         self.looked += 1
-        return dict(self.connections)
+        return Look(dict(self.connections), self.listening)
 
     def cut(self, peers: set[Peer]) -> set[Peer]:
         return {peer for peer in peers if self.connections.pop(peer, None) is not None}
@@ -136,19 +137,19 @@ async def test_accounts_are_kept_for_as_long_as_their_connections():
 
 async def test_accounts_that_are_opened_during_a_review_are_kept_and_no_trouble():
     guarded, opened = Guarded(), []
-    look = guarded.port.received
+    look = guarded.port.look
 
-    def open_and_look() -> dict[Peer, int]:
+    def open_and_look() -> Look:
         opened.extend(guarded.guard.account(f"ipv4:10.0.0.1:{port}", "clinic") for port in range(1, 50))
         return look()
 
-    guarded.port.received = open_and_look  # type: ignore[method-assign]
+    guarded.port.look = open_and_look  # type: ignore[method-assign]
     await guarded.review()
     assert guarded.guard.account("ipv4:10.0.0.1:1", "clinic") is opened[0]
     assert not guarded.reports
 
 
-@pytest.mark.parametrize("method", ["received", "cut"])
+@pytest.mark.parametrize("method", ["look", "cut"])
 async def test_a_review_fails_and_the_next_one_is_made_where_the_system_lacks_memory(method, caplog):
     guarded = Guarded()
     guarded.port.connections = {ONE: STRANGER_BYTES + 1}
@@ -183,6 +184,26 @@ async def test_connections_are_still_cut_where_the_system_permits_no_filter(capl
         await guarded.review()
     warned = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert warned == ["cannot refuse connections by their address: [Errno 1] Operation not permitted"]
+
+
+async def test_an_address_is_accepted_again_although_that_failed_at_first():
+    guarded = Guarded()
+    guarded.port.connections = {ONE: STRANGER_BYTES + 1}
+    await guarded.review()
+    guarded.now, guarded.port.refuses = 10.0, True
+    await guarded.review()
+    guarded.port.refuses = False
+    await guarded.review()
+    assert guarded.port.shut == [{"10.0.0.1"}, set()]
+
+
+async def test_a_server_that_does_not_listen_any_more_ends():
+    guarded = Guarded()
+    for listening in (True, False, True, False):
+        guarded.port.listening = listening
+        await guarded.review()
+    with pytest.raises(OSError, match="ceased to listen"):
+        await guarded.review()
 
 
 async def test_reviews_follow_one_another_and_are_rarer_if_they_cost_more(monkeypatch):

@@ -1,5 +1,6 @@
 """What Linux tells of connections, and how it ends and refuses them, with real sockets."""
 
+import asyncio
 import socket
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from pslgs.transport.grpc_server import GrpcServer
 from pslgs.transport.tcp_port import SHUT_OUT_LIMIT, Peer, TcpPort, network_of, peer_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs what Linux tells of sockets")
@@ -57,23 +59,31 @@ def is_shut_out(listener: socket.socket, source: str) -> bool:
 def test_bytes_are_counted_whether_they_were_read_or_not(listener):
     port = port_of(listener)
     with connected(listener) as (one, server, peer), connected(listener, "127.0.0.2") as (_, _, other):
-        assert port.received() == {peer: 0, other: 0}
+        assert port.look().received == {peer: 0, other: 0}
 
         one.sendall(bytes(5000))
         server.recv(5000, socket.MSG_WAITALL)
         one.sendall(bytes(1000))
         server.recv(1, socket.MSG_PEEK)
 
-        assert port.received() == {peer: 6000, other: 0}
-        assert TcpPort(1).received() == {}
-    assert port.received() == {}
+        assert port.look().received == {peer: 6000, other: 0}
+        assert TcpPort(1).look().received == {}
+    assert port.look().received == {}
+
+
+def test_a_port_is_listened_at_until_its_socket_is_closed(listener):
+    port = port_of(listener)
+    with connected(listener) as (_, _, peer):
+        assert port.look() == ({peer: 0}, True)
+        listener.close()
+        assert port.look() == ({peer: 0}, False)
 
 
 def test_looking_at_connections_leaves_them_as_they_are(listener):
     with connected(listener) as (one, server, _):
         server.settimeout(None)
         for _ in range(3):
-            port_of(listener).received()
+            port_of(listener).look()
         assert server.getblocking()
         one.sendall(b"still open")
         assert server.recv(10, socket.MSG_WAITALL) == b"still open"
@@ -121,7 +131,7 @@ def test_a_network_of_ipv6_is_shut_out():
     with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
         listener.settimeout(LIMIT)
         with connected(listener, "::1") as (_, _, peer):
-            assert port_of(listener).received() == {peer: 0}
+            assert port_of(listener).look().received == {peer: 0}
         port_of(listener).shut_out(["2001:db8::", "127.0.0.3"])
         assert not is_shut_out(listener, "::1")
         port_of(listener).shut_out(["2001:db8::", network_of("::1")])
@@ -136,7 +146,21 @@ def test_what_is_not_of_the_port_is_left_out(tmp_path, listener):
         stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         stack.enter_context((tmp_path / "file").open("w"))
         with connected(listener) as (_, _, peer):
-            assert port_of(listener).received() == {peer: 0}
+            assert port_of(listener).look().received == {peer: 0}
+
+
+async def test_a_server_ends_whose_listening_socket_grpc_has_closed():
+    async def nobody(*_: object) -> None:
+        raise AssertionError("nobody connects")
+
+    server = GrpcServer("127.0.0.1:0", None, nobody)
+    port = await server.start()
+    watching = asyncio.create_task(server.watch_connections())
+    for listener, _ in TcpPort(port)._sockets():
+        listener.shutdown(socket.SHUT_RDWR)  # accept fails, upon which gRPC closes it
+    with pytest.raises(OSError, match="ceased to listen"):
+        await asyncio.wait_for(watching, LIMIT)
+    await server.stop(0)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Watches the TCP connections of a server, and ends those that only cost it time and memory."""
 
 import asyncio
+import errno
 import logging
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -8,7 +9,7 @@ from time import monotonic, thread_time
 from typing import Protocol, TypeVar
 
 from pslgs.transport.connection_limits import Account, ConnectionLimits
-from pslgs.transport.tcp_port import Peer, network_of, peer_of
+from pslgs.transport.tcp_port import Look, Peer, network_of, peer_of
 
 REVIEW_SECONDS = 0.1
 """Minimum time between two reviews."""
@@ -31,8 +32,8 @@ ended, if it was one, and with a message."""
 class Port(Protocol):
     """The connections of a port; see `TcpPort`."""
 
-    def received(self) -> dict[Peer, int]:
-        """Return the bytes that came on each."""
+    def look(self) -> Look:
+        """Return the bytes that came on each, and whether new ones are accepted."""
 
     def cut(self, peers: set[Peer]) -> set[Peer]:
         """End some, and return those that there were."""
@@ -50,6 +51,8 @@ class ConnectionGuard:
         self._limits = ConnectionLimits()
         self._accounts: dict[Peer, Account] = {}
         self._shut_out: frozenset[str] = frozenset()
+        self._not_applied: frozenset[str] | None = None
+        self._listened = True
 
     def account(self, peer: str, name: str) -> Account:
         """Return the account of the connection of a stream; ``peer`` is its address as gRPC writes it."""
@@ -57,7 +60,11 @@ class ConnectionGuard:
         return Account(name) if found is None else self._accounts.setdefault(found, Account(name))
 
     async def watch(self, port: Port) -> None:
-        """Review the connections of a port again and again."""
+        """Review the connections of a port again and again.
+
+        Raises:
+            OSError: gRPC does not listen any more, so that no client that is lost could return.
+        """
         while True:
             seconds = await self.review(port)
             await asyncio.sleep(min(max(REVIEW_SECONDS, seconds / REVIEW_SHARE), REVIEW_SECONDS_LIMIT))
@@ -66,13 +73,20 @@ class ConnectionGuard:
         """Review all connections once, and return the seconds of CPU time that it took to look at them.
 
         If the system cannot tell of them now, for want of memory or descriptors, the next review does it.
+
+        Raises:
+            OSError: gRPC has not listened in this review and in the one before.
         """
         accounts = dict(self._accounts)  # those that are opened meanwhile are of connections not yet seen
         try:
-            received, seconds = await asyncio.to_thread(_timed, port.received)
+            (received, listening), seconds = await asyncio.to_thread(_timed, port.look)
         except OSError as error:
             _logger.warning("cannot look at the connections: %s", error)
             return REVIEW_SHARE * REVIEW_SECONDS_LIMIT
+        if not listening and not self._listened:
+            # gRPC closes its listening socket for good if the system has no memory for a connection.
+            raise OSError(errno.ENOTCONN, "gRPC has ceased to listen for clients; start this server again")
+        self._listened = listening
         now = self._clock()
         verdict = self._limits.review(now, received, accounts)
         cut = self._cut(port, {*verdict.flooding, *verdict.late})
@@ -126,8 +140,11 @@ class ConnectionGuard:
         try:
             port.shut_out(networks)
         except OSError as error:
-            _logger.warning("cannot refuse connections by their address: %s", error)
-        self._shut_out = networks
+            if networks != self._not_applied:  # it is tried again in each review
+                _logger.warning("cannot refuse connections by their address: %s", error)
+            self._not_applied = networks
+        else:
+            self._shut_out, self._not_applied = networks, None
 
 
 def _timed(look: Callable[[], T]) -> tuple[T, float]:

@@ -40,6 +40,18 @@ class Peer(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class Look(NamedTuple):
+    """What there is at a port.
+
+    Attributes:
+        received: Bytes that came on each connection, those of TLS and HTTP/2 included.
+        listening: Whether new connections are accepted.
+    """
+
+    received: dict[Peer, int]
+    listening: bool
+
+
 def peer_of(grpc_name: str) -> Peer | None:
     """Return the peer that gRPC names, such as ``ipv6:%5B::1%5D:4711``; None if it is none of TCP."""
     family, _, rest = grpc_name.partition(":")
@@ -64,15 +76,21 @@ class TcpPort:
     def __init__(self, port: int) -> None:
         self._port = port
 
-    def received(self) -> dict[Peer, int]:
-        """Return the bytes that came on each connection, those of TLS and HTTP/2 included."""
-        found = {}
-        for connection, peer in self._sockets():
+    def look(self) -> Look:
+        """Look at all sockets of the port.
+
+        Raises:
+            OSError: the system cannot tell of them now.
+        """
+        received, listening = {}, False
+        for found, peer in self._sockets():
             with suppress(OSError):  # gRPC has closed it meanwhile
-                if peer is not None:
-                    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-                    (found[peer],) = _RECEIVED.unpack_from(info, _RECEIVED_OFFSET)
-        return found
+                if peer is None:
+                    listening |= bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+                else:
+                    info = found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+                    (received[peer],) = _RECEIVED.unpack_from(info, _RECEIVED_OFFSET)
+        return Look(received, listening=listening)
 
     def cut(self, peers: Collection[Peer]) -> set[Peer]:
         """End connections at once, and return those that there were."""
