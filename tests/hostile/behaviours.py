@@ -58,22 +58,23 @@ class Behaviour:
     Attributes:
         name: For tests, and as the name of the client.
         act: Does it.
-        seen_as: Reason under which the server names the client; None if gRPC handles it and tells nobody.
+        seen_as: Reasons under which the server may name the client, which depend on what it notices first and
+            last; none if gRPC handles it and tells nobody.
     """
 
     name: str
     act: Act
-    seen_as: str | None
+    seen_as: frozenset[str]
 
 
 _TABLE: list[Behaviour] = []
 
 
-def behaviour(seen_as: str | None) -> Callable[[Act], Act]:
+def behaviour(*seen_as: str) -> Callable[[Act], Act]:
     """Add a function to the table."""
 
     def add(act: Act) -> Act:
-        _TABLE.append(Behaviour(act.__name__.replace("_", "-"), act, seen_as))
+        _TABLE.append(Behaviour(act.__name__.replace("_", "-"), act, frozenset(seen_as)))
         return act
 
     return add
@@ -239,7 +240,7 @@ async def answers_that_nobody_asked_for(known: Known) -> None:
     await _violate(known, *answer(known, ahead))
 
 
-@behaviour("ProtocolViolation")
+@behaviour("ProtocolViolation", "Flood")
 async def flood_of_a_client_without_samples(known: Known) -> None:
     chunk = tensor(Forward(step=1, attempt=1), Tensor.SMASHED_DATA, bytes(CHUNK_BYTES))
     async with joined(known, samples=0) as stream:
@@ -264,7 +265,7 @@ async def flood_of_late_frames(known: Known) -> None:
     await _violate(known, *[late * (60_000 // len(late))] * MANY)
 
 
-@behaviour(None)
+@behaviour()
 async def failure_with_forged_lines(known: Known) -> None:
     message = "\x1b[2K\rINFO nothing happened\nERROR honest-0 was hacked\n" * 1000
     await _violate(known, encode_frame(Header(failure=Failure(exit_code=1, message=message))))
@@ -397,7 +398,7 @@ async def hello_of_a_byte_now_and_then(known: Known) -> None:
 # HTTP/2
 
 
-@behaviour("NoHello")
+@behaviour("NoHello", "Flood")
 async def message_of_two_gigabytes(known: Known) -> None:
     async with http2.http2(known) as connection:
         await connection.send(call(1), data(1, message(2**31 - 1, bytes(16_000))))
@@ -415,22 +416,22 @@ async def _flood(known: Known, *frames: bytes, more: Callable[[int], bytes] | No
                 await connection.send(more(number) if more else frames[-1])
 
 
-@behaviour(None)
+@behaviour()
 async def flood_of_pings(known: Known) -> None:
     await _flood(known, frame(http2.PING, 0, 0, bytes(8)))
 
 
-@behaviour(None)
+@behaviour()
 async def flood_of_settings(known: Known) -> None:
     await _flood(known, frame(http2.SETTINGS, 0, 0))
 
 
-@behaviour(None)
+@behaviour()
 async def headers_that_never_end(known: Known) -> None:
     await _flood(known, call(1, flags=0), frame(http2.CONTINUATION, 0, 1, ENDLESS))
 
 
-@behaviour("ProtocolViolation")
+@behaviour("ProtocolViolation", "Flood")
 async def flood_of_settings_of_a_client_that_joined(known: Known) -> None:
     said = encode_frame(Header(hello=hello(known, samples=0)))
     async with http2.http2(known) as connection:
@@ -441,7 +442,7 @@ async def flood_of_settings_of_a_client_that_joined(known: Known) -> None:
                 await connection.send(frame(http2.SETTINGS, 0, 0) * 1000)
 
 
-@behaviour(None)
+@behaviour()
 async def streams_that_are_reset_at_once(known: Known) -> None:
     def opened_and_reset(number: int) -> bytes:
         stream = 2 * number + 1
@@ -450,7 +451,7 @@ async def streams_that_are_reset_at_once(known: Known) -> None:
     await _flood(known, more=opened_and_reset)
 
 
-@behaviour(None)
+@behaviour()
 async def connection_without_a_stream(known: Known) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(MANY // 10):
@@ -478,17 +479,17 @@ async def _silent(known: Known, beginning: bytes) -> None:
             writer.transport.abort()
 
 
-@behaviour(None)
+@behaviour()
 async def connections_that_say_nothing(known: Known) -> None:
     await _silent(known, b"")
 
 
-@behaviour(None)
+@behaviour()
 async def handshakes_that_stop(known: Known) -> None:
     await _silent(known, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
 
 
-@behaviour(None)
+@behaviour()
 async def plaintext_at_the_port_of_tls(known: Known) -> None:
     await _silent(known, b"GET / HTTP/1.1\r\nHost: \x1b[31m\r\n\r\n" + http2.PREFACE)
 

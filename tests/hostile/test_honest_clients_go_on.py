@@ -47,5 +47,5 @@ async def test_honest_clients_go_on(
     assert "\x1b" not in caplog.text
     status = await asyncio.to_thread(victim.status)
     assert {"honest-0", "honest-1"} <= {*status["clients"]["live"]}
-    if behaviour.seen_as is not None:
-        await asyncio.to_thread(victim.wait_for_fault, behaviour.name, behaviour.seen_as)
+    if behaviour.seen_as:
+        await asyncio.to_thread(victim.wait_for_fault, behaviour.name, *behaviour.seen_as)

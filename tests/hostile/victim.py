@@ -136,10 +136,10 @@ class Victim:
         """Read /status."""
         return dict(json.loads(self.get("status")))
 
-    def wait_for_fault(self, name: str, reason: str) -> None:
-        """Wait until the status names a client with the reason of a fault, or as excluded after it."""
+    def wait_for_fault(self, name: str, *reasons: str) -> None:
+        """Wait until the status names a client with one of the reasons, or as excluded after it."""
         deadline = time.monotonic() + PATIENCE
-        while not {(name, each) for each in (reason, "excluded", "Excluded")} & self.faults():
+        while not {(name, each) for each in (*reasons, "excluded", "Excluded")} & self.faults():
             assert time.monotonic() < deadline, self.faults()
             self.wait_for_steps(1)
 
