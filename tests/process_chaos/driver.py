@@ -59,7 +59,7 @@ def run_with_faults(
             if run.poll() == ExitCode.FINISHED:
                 return injected
             if run.poll() == ExitCode.INTERNAL_ERROR and last is Kind.MEMORY_WITHHELD:
-                pass  # gRPC may have ceased to listen; the server notices that and ends
+                pass  # gRPC may have ceased to accept; the server notices that and ends
             elif run.poll() is not None:
                 # Only the final model needs the disk.
                 if last not in OF_DISKS or last_step(run.journal) < steps:

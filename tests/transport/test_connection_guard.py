@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from pslgs.transport import connection_guard
+from pslgs.transport.acceptance import PATIENCE_SECONDS
 from pslgs.transport.connection_guard import ConnectionGuard
 from pslgs.transport.connection_limits import CLIENT_BYTES, STRANGER_BYTES
 from pslgs.transport.tcp_port import Look, Peer
@@ -21,13 +22,13 @@ class FakePort:
     def __init__(self) -> None:
         self.connections: dict[Peer, int] = {}
         self.refuses = False
-        self.listening = True
+        self.waiting: int | None = 0
         self.shut: list[set[str]] = []
         self.looked = 0
 
     def look(self) -> Look:
         self.looked += 1
-        return Look(dict(self.connections), self.listening)
+        return Look(dict(self.connections), self.waiting)
 
     def cut(self, peers: set[Peer]) -> set[Peer]:
         return {peer for peer in peers if self.connections.pop(peer, None) is not None}
@@ -197,12 +198,13 @@ async def test_an_address_is_accepted_again_although_that_failed_at_first():
     assert guarded.port.shut == [{"10.0.0.1"}, set()]
 
 
-async def test_a_server_that_does_not_listen_any_more_ends():
+async def test_a_server_that_accepts_no_more_ends():
     guarded = Guarded()
-    for listening in (True, False, True, False):
-        guarded.port.listening = listening
+    guarded.port.waiting = None
+    for _ in range(round(PATIENCE_SECONDS)):
         await guarded.review()
-    with pytest.raises(OSError, match="ceased to listen"):
+        guarded.now += 1.0
+    with pytest.raises(OSError, match="ceased to accept"):
         await guarded.review()
 
 

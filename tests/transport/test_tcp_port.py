@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from pslgs.transport import acceptance
+from pslgs.transport.connection_guard import REVIEW_SECONDS
 from pslgs.transport.grpc_server import GrpcServer
 from pslgs.transport.tcp_port import SHUT_OUT_LIMIT, Peer, TcpPort, network_of, peer_of
 
@@ -74,9 +76,20 @@ def test_bytes_are_counted_whether_they_were_read_or_not(listener):
 def test_a_port_is_listened_at_until_its_socket_is_closed(listener):
     port = port_of(listener)
     with connected(listener) as (_, _, peer):
-        assert port.look() == ({peer: 0}, True)
+        assert port.look() == ({peer: 0}, 0)
         listener.close()
-        assert port.look() == ({peer: 0}, False)
+        assert port.look() == ({peer: 0}, None)
+
+
+def test_connections_that_wait_to_be_accepted_are_counted(listener):
+    port = port_of(listener)
+    with ExitStack() as stack:
+        for count in (1, 2):
+            stack.enter_context(socket.create_connection(("127.0.0.1", listener.getsockname()[1]), LIMIT))
+            assert port.look() == ({}, count)
+        server, (_, number, *_) = listener.accept()
+        with server:
+            assert port.look() == ({Peer("127.0.0.1", number): 0}, 1)
 
 
 def test_looking_at_connections_leaves_them_as_they_are(listener):
@@ -149,7 +162,9 @@ def test_what_is_not_of_the_port_is_left_out(tmp_path, listener):
             assert port_of(listener).look().received == {peer: 0}
 
 
-async def test_a_server_ends_whose_listening_socket_grpc_has_closed():
+async def test_a_server_ends_whose_listening_socket_grpc_has_closed(monkeypatch):
+    monkeypatch.setattr(acceptance, "PATIENCE_SECONDS", 3 * REVIEW_SECONDS)
+
     async def nobody(*_: object) -> None:
         raise AssertionError("nobody connects")
 
@@ -158,7 +173,7 @@ async def test_a_server_ends_whose_listening_socket_grpc_has_closed():
     watching = asyncio.create_task(server.watch_connections())
     for listener, _ in TcpPort(port)._sockets():
         listener.shutdown(socket.SHUT_RDWR)  # accept fails, upon which gRPC closes it
-    with pytest.raises(OSError, match="ceased to listen"):
+    with pytest.raises(OSError, match="ceased to accept"):
         await asyncio.wait_for(watching, LIMIT)
     await server.stop(0)
 

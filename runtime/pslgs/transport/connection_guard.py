@@ -8,6 +8,7 @@ from itertools import islice
 from time import monotonic, thread_time
 from typing import Protocol, TypeVar
 
+from pslgs.transport.acceptance import Acceptance
 from pslgs.transport.connection_limits import Account, ConnectionLimits
 from pslgs.transport.tcp_port import Look, Peer, network_of, peer_of
 
@@ -33,7 +34,7 @@ class Port(Protocol):
     """The connections of a port; see `TcpPort`."""
 
     def look(self) -> Look:
-        """Return the bytes that came on each, and whether new ones are accepted."""
+        """Return the bytes that came on each, and how many wait to be accepted."""
 
     def cut(self, peers: set[Peer]) -> set[Peer]:
         """End some, and return those that there were."""
@@ -52,7 +53,7 @@ class ConnectionGuard:
         self._accounts: dict[Peer, Account] = {}
         self._shut_out: frozenset[str] = frozenset()
         self._not_applied: frozenset[str] | None = None
-        self._listened = True
+        self._acceptance = Acceptance()
 
     def account(self, peer: str, name: str) -> Account:
         """Return the account of the connection of a stream; ``peer`` is its address as gRPC writes it."""
@@ -63,7 +64,7 @@ class ConnectionGuard:
         """Review the connections of a port again and again.
 
         Raises:
-            OSError: gRPC does not listen any more, so that no client that is lost could return.
+            OSError: gRPC accepts no more, so that no client that is lost could return.
         """
         while True:
             seconds = await self.review(port)
@@ -75,19 +76,17 @@ class ConnectionGuard:
         If the system cannot tell of them now, for want of memory or descriptors, the next review does it.
 
         Raises:
-            OSError: gRPC has not listened in this review and in the one before.
+            OSError: gRPC accepts no more (`Acceptance`).
         """
         accounts = dict(self._accounts)  # those that are opened meanwhile are of connections not yet seen
         try:
-            (received, listening), seconds = await asyncio.to_thread(_timed, port.look)
+            look, seconds = await asyncio.to_thread(_timed, port.look)
         except OSError as error:
             _logger.warning("cannot look at the connections: %s", error)
             return REVIEW_SHARE * REVIEW_SECONDS_LIMIT
-        if not listening and not self._listened:
-            # gRPC closes its listening socket for good if the system has no memory for a connection.
-            raise OSError(errno.ENOTCONN, "gRPC has ceased to listen for clients; start this server again")
-        self._listened = listening
-        now = self._clock()
+        now, received = self._clock(), look.received
+        if self._acceptance.has_ceased(now, look):
+            raise OSError(errno.ENOTCONN, "gRPC has ceased to accept clients; start this server again")
         verdict = self._limits.review(now, received, accounts)
         cut = self._cut(port, {*verdict.flooding, *verdict.late})
         self._limits.record_cut(cut)

@@ -23,6 +23,8 @@ _DESCRIPTORS = "/proc/self/fd"
 _TCP_INFO_BYTES = 136
 _RECEIVED = struct.Struct("=Q")
 _RECEIVED_OFFSET = 128  # tcpi_bytes_received in struct tcp_info of linux/tcp.h
+_WAITING = struct.Struct("=I")
+_WAITING_OFFSET = 24  # tcpi_unacked, which is the length of the queue if the socket listens
 
 _ATTACH_FILTER, _DETACH_FILTER = 26, 27  # SO_ATTACH_FILTER and SO_DETACH_FILTER of asm-generic/socket.h
 _IP_HEADER = 0xFFF00000  # SKF_NET_OFF of linux/filter.h
@@ -45,11 +47,11 @@ class Look(NamedTuple):
 
     Attributes:
         received: Bytes that came on each connection, those of TLS and HTTP/2 included.
-        listening: Whether new connections are accepted.
+        waiting: Connections that wait to be accepted; None if no socket listens.
     """
 
     received: dict[Peer, int]
-    listening: bool
+    waiting: int | None
 
 
 def peer_of(grpc_name: str) -> Peer | None:
@@ -82,15 +84,17 @@ class TcpPort:
         Raises:
             OSError: the system cannot tell of them now.
         """
-        received, listening = {}, False
+        received: dict[Peer, int] = {}
+        waiting: int | None = None
         for found, peer in self._sockets():
             with suppress(OSError):  # gRPC has closed it meanwhile
-                if peer is None:
-                    listening |= bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-                else:
-                    info = found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+                info = found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+                if peer is not None:
                     (received[peer],) = _RECEIVED.unpack_from(info, _RECEIVED_OFFSET)
-        return Look(received, listening=listening)
+                elif _listens(found):
+                    (queue,) = _WAITING.unpack_from(info, _WAITING_OFFSET)
+                    waiting = (waiting or 0) + queue
+        return Look(received, waiting)
 
     def cut(self, peers: Collection[Peer]) -> set[Peer]:
         """End connections at once, and return those that there were."""
@@ -112,7 +116,7 @@ class TcpPort:
         """
         program = _dropping(sorted(networks)[:SHUT_OUT_LIMIT])
         for listener, peer in self._sockets():
-            if peer is None and listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            if peer is None and _listens(listener):
                 _attach(listener, program)
 
     def _sockets(self) -> Iterator[tuple[socket.socket, Peer | None]]:
@@ -127,6 +131,10 @@ class TcpPort:
                         yield found, _peer(found)
                 finally:
                     found.detach()  # the descriptor is gRPC's
+
+
+def _listens(found: socket.socket) -> bool:
+    return bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
 def _peer(connection: socket.socket) -> Peer | None:
