@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import os
 import random
 import signal
@@ -110,7 +111,8 @@ async def test_an_idle_stream_with_keepalive_stays_open():
 
 
 @pytest.mark.slow
-async def test_a_client_waits_for_a_server_that_starts_later_and_again_after_a_restart():
+async def test_a_client_waits_for_a_server_that_starts_later_and_again_after_a_restart(caplog):
+    caplog.set_level(logging.INFO)
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     for _ in range(2):
@@ -119,6 +121,7 @@ async def test_a_client_waits_for_a_server_that_starts_later_and_again_after_a_r
         assert not entering.done()
         async with serving(echo, address=address):
             assert await entering == 7
+    assert f"not yet connected to {address}: " in caplog.text
 
 
 async def exchange(address: str) -> int:

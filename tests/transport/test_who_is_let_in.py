@@ -1,6 +1,7 @@
 """Whom the TLS of a server lets in, as the bytes of the connection show; nobody else reaches its service."""
 
 import asyncio
+import logging
 import ssl
 import warnings
 from datetime import UTC, datetime, timedelta
@@ -63,12 +64,12 @@ async def test_a_valid_certificate_is_let_in(tmp_path, server_identity, client_i
     ("begin", "lifetime"),
     [
         pytest.param(timedelta(hours=-2), timedelta(hours=1), id="expired"),
-        pytest.param(timedelta(hours=2), timedelta(hours=1), id="not yet valid"),
+        pytest.param(timedelta(days=2), timedelta(hours=1), id="not yet valid"),
     ],
 )
 async def test_a_certificate_is_refused_outside_of_its_time(tmp_path, begin, lifetime):
     now = datetime.now(UTC)
-    authority = CertificateAuthority.create("job", now - DAY, 2 * DAY)
+    authority = CertificateAuthority.create("job", now - DAY, 4 * DAY)
     server = authority.issue_server(["localhost"], now, DAY)
     async with serving(identity=server) as served:
         assert await refused(served, context_of(tmp_path / "now", issued(authority, timedelta(), DAY))) == ""
@@ -131,18 +132,31 @@ async def test_tls_at_a_port_without_tls_gets_no_answer(tmp_path, client_identit
     ("begin", "lifetime"),
     [
         pytest.param(timedelta(hours=-2), timedelta(hours=1), id="expired"),
-        pytest.param(timedelta(hours=2), timedelta(hours=1), id="not yet valid"),
+        pytest.param(timedelta(days=2), timedelta(hours=1), id="not yet valid"),
     ],
 )
 async def test_a_client_does_not_trust_a_server_outside_of_the_time_of_its_certificate(begin, lifetime):
     now = datetime.now(UTC)
-    authority = CertificateAuthority.create("job", now - DAY, 2 * DAY)
+    authority = CertificateAuthority.create("job", now - DAY, 4 * DAY)
     server = authority.issue_server(["127.0.0.1"], now + begin, lifetime)
     async with serving(identity=server) as served:
         with pytest.raises(Unreachable, match=r"(?i)certificate"):
             async with connecting(served.address, issued(authority, timedelta(), DAY), timeout_seconds=1):
                 pass
         assert served.sessions.empty()
+
+
+async def test_a_client_whose_clock_or_certificate_is_wrong_says_so(caplog):
+    now = datetime.now(UTC)
+    authority = CertificateAuthority.create("job", now - DAY, 4 * DAY)
+    caplog.set_level(logging.INFO)
+    async with serving(identity=authority.issue_server(["127.0.0.1"], now, DAY)) as served:
+        expired = issued(authority, timedelta(hours=-2), timedelta(hours=1))
+        with pytest.raises(Unreachable, match=r"but its clock says .*: set the clock, or renew"):
+            async with connecting(served.address, expired, timeout_seconds=1):
+                pass
+    assert f"not yet connected to {served.address}: " in caplog.text
+    assert "The certificate of this process is valid from" in caplog.text
 
 
 async def test_an_impostor_is_named_as_in_its_certificate(server_identity, client_identity):

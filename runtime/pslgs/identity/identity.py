@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -27,6 +27,7 @@ DNS_NAME_RULE = (
 )
 """The rule that `is_dns_name` checks, as the predicate of a sentence."""
 
+_MINUTE = "%Y-%m-%d %H:%M"
 _logger = logging.getLogger(__name__)
 
 
@@ -50,6 +51,17 @@ class Identity:
     def expires_at(self) -> datetime:
         """Time (UTC) at which the certificate expires."""
         return x509.load_pem_x509_certificate(self.certificate_pem).not_valid_after_utc
+
+    def problem_at(self, now: datetime) -> str | None:
+        """Return why the certificate is not valid at a time (aware), as a sentence; None if it is."""
+        certificate = x509.load_pem_x509_certificate(self.certificate_pem)
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if begin <= now <= end:
+            return None
+        return (
+            f"The certificate of this process is valid from {begin:{_MINUTE}} to {end:{_MINUTE}} UTC, but "
+            f"its clock says {now.astimezone(UTC):{_MINUTE}}: set the clock, or renew the certificate."
+        )
 
     def save(self, folder: Path) -> None:
         """Write the three files into ``folder``, created if needed; the private key gets the mode 0600."""

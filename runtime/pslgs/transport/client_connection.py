@@ -1,19 +1,22 @@
 """The client's end of a session: connects to the server with back-off and opens the stream."""
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from pslgs.identity.identity import IdentitySource
+from pslgs.identity.identity import Identity, IdentitySource
 from pslgs.transport.errors import Refused, StreamEnded, Unreachable, stream_ended
 from pslgs.transport.messages import encode_frame
+from pslgs.transport.peer_text import one_line
 from pslgs.transport.settings import (
     ADMITTED,
     DEFAULT_KEEPALIVE,
@@ -37,6 +40,8 @@ BACK_OFF_LIMIT_SECONDS = 5.0
 
 RECONNECT_SECONDS = BACK_OFF_LIMIT_SECONDS + HELLO_TIMEOUT_SECONDS
 """Maximum time between the starts of two attempts, unless the server asked the client to wait longer."""
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +108,24 @@ async def _dial(target: _Target, hello: bytes, timeout_seconds: float, rng: rand
     """Try to connect until the server admits this client, and return the gRPC channel and call."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_seconds
+    reported = ""
     for delay in back_off(rng):
         retry_seconds = 0.0
+        identity = target.identity() if target.identity else None
         try:
             async with asyncio.timeout_at(min(loop.time() + HELLO_TIMEOUT_SECONDS, deadline)):
-                return await _attempt(target, hello)
+                return await _attempt(target, identity, hello)
         except Refused:
             raise
         except StreamEnded as error:
             problem, retry_seconds = str(error), error.retry_seconds
         except TimeoutError:
             problem = "there was no answer"
+        if identity and (unusable := identity.problem_at(datetime.now(UTC))):
+            problem = f"{problem}. {unusable}"
+        if problem != reported:
+            reported = problem
+            _logger.info("not yet connected to %s: %s", target.address, one_line(problem))
         if loop.time() + max(delay, retry_seconds) >= deadline:
             break
         await asyncio.sleep(max(delay, retry_seconds))
@@ -122,11 +134,11 @@ async def _dial(target: _Target, hello: bytes, timeout_seconds: float, rng: rand
     )
 
 
-async def _attempt(target: _Target, hello: bytes) -> tuple[Any, Any]:
+async def _attempt(target: _Target, identity: Identity | None, hello: bytes) -> tuple[Any, Any]:
     async with AsyncExitStack() as stack:
         # Each attempt has a new channel: it resolves the name again, because the server may have moved, and
         # a channel that failed would add a back-off of its own.
-        channel = await stack.enter_async_context(_channel(target))
+        channel = await stack.enter_async_context(_channel(target, identity))
         call = channel.stream_stream(f"/{SERVICE}/{METHOD}")()
         await _write(call, hello)
         if ADMITTED not in tuple(await call.initial_metadata()):
@@ -135,11 +147,10 @@ async def _attempt(target: _Target, hello: bytes) -> tuple[Any, Any]:
         return channel, call
 
 
-def _channel(target: _Target) -> Any:  # noqa: ANN401 - grpc.aio has no types
+def _channel(target: _Target, identity: Identity | None) -> Any:  # noqa: ANN401 - grpc.aio has no types
     options = client_options(target.keepalive)
-    if target.identity is None:
+    if identity is None:
         return grpc.aio.insecure_channel(target.address, options=options)
-    identity = target.identity()
     credentials = grpc.ssl_channel_credentials(
         root_certificates=identity.ca_pem,
         private_key=identity.private_key_pem,
