@@ -1,6 +1,6 @@
 """Certificates say what their holder may do, under which names and until when."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 
 import pytest
@@ -10,7 +10,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pslgs.identity.authority import CertificateAuthority
+from pslgs.identity.authority import CLOCK_SKEW, CertificateAuthority
 from pslgs.identity.identity import Identity, is_dns_name
 from pslgs.spec.errors import InputError
 
@@ -95,6 +95,24 @@ def test_a_certificate_expires_when_it_was_asked_to(authority, now):
     identity = authority.issue_client("edge-0", now, DAY)
     assert identity.expires_at == now + DAY
     assert certificate(identity).not_valid_before_utc < now
+
+
+def test_a_certificate_is_valid_for_peers_whose_clock_is_hours_behind(authority, now):
+    identity = authority.issue_client("edge-0", now, DAY)
+    assert identity.problem_at(now - timedelta(hours=14)) is None
+    assert identity.problem_at(now + DAY) is None
+
+
+@pytest.mark.parametrize("wrong", [-2 * DAY, 2 * DAY], ids=["behind", "ahead"])
+def test_a_process_that_may_not_use_its_certificate_yet_or_any_more_is_told_why(authority, now, wrong):
+    problem = authority.issue_client("edge-0", now, DAY).problem_at(
+        (now + wrong).astimezone(timezone(-DAY / 4))
+    )
+    times = [f"{time:%Y-%m-%d %H:%M}" for time in (now - CLOCK_SKEW, now + DAY, now + wrong)]
+    assert problem == (
+        "The certificate of this process is valid from {} to {} UTC, but its clock says {}: set the clock, "
+        "or renew the certificate."
+    ).format(*times)
 
 
 def test_no_certificate_outlives_its_authority(authority, now):

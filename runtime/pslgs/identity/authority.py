@@ -19,8 +19,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pslgs.identity.identity import DNS_NAME_RULE, Identity, is_dns_name
 from pslgs.spec.errors import InputError
 
-CLOCK_SKEW = timedelta(minutes=5)
-"""Time before the issue from which certificates are valid, because clocks of peers may be behind."""
+CLOCK_SKEW = timedelta(days=1)
+"""Time before the issue from which certificates are valid, because clocks of peers may be behind.
+
+That covers a clock of local time that is read as UTC, which is at most 14 hours wrong, and its correction.
+"""
 
 _COMMON_NAME_LENGTH = 64  # upper bound of X.520; peers check the subject alternative names only
 
