@@ -64,6 +64,15 @@ def test_the_speed_is_that_of_an_ordinary_step():
     assert History((steps[0], steps[0])).samples_per_second() is None
 
 
+def test_a_clock_that_is_set_back_makes_a_run_no_shorter():
+    records = [
+        CheckpointRecord(time, step, 0.1) for step, time in enumerate((5000.0, 5010.0, 1400.0, 1415.0))
+    ]
+
+    assert History(tuple(records)).seconds == 25
+    assert History(()).seconds == 0
+
+
 def test_checkpoints_in_a_row_are_told_once():
     records = [CheckpointRecord(float(step), step, 0.1) for step in (50, 100, 150)]
 

@@ -75,8 +75,11 @@ class History:
 
     @property
     def seconds(self) -> float:
-        """Seconds from the first record to the last, including interruptions."""
-        return self.records[-1].time - self.records[0].time if self.records else 0.0
+        """Seconds from the first record to the last, including interruptions.
+
+        If the clock was set back meanwhile, the record at which that was seen follows at once.
+        """
+        return sum(max(0.0, after.time - before.time) for before, after in pairwise(self.records))
 
     def samples_per_second(self) -> float | None:
         """Return the speed by the median time between steps; None with fewer than two steps.
