@@ -3,8 +3,9 @@
     PYTHONPATH=tests python -m process_chaos --seed 1 --faults 100
 
 As root it makes a file system in memory, for faults of disks, in namespaces of its own, where the monotonic
-clock is years ahead.  Faults of memory need version 1 of control groups.  With ``--exact`` clients are not
-lost, and the model has to be bit-identical to that of an undisturbed run.
+clock is years ahead.  Faults of memory need version 1 of control groups, those of the wall clock a compiler
+of C.  With ``--exact`` clients are not lost, and the model has to be bit-identical to that of an undisturbed
+run.
 """
 
 import argparse
@@ -19,9 +20,10 @@ from typing import NoReturn
 
 import yaml
 
-from process_chaos import memory
+from process_chaos import memory, wall_clock
 from process_chaos.driver import run_with_faults
 from process_chaos.faults import EXACT, OF_DISKS, OF_MEMORY, Kind, draw
+from process_chaos.processes import Run
 from process_chaos.reference import equals_simulation
 from process_chaos.samples import audit
 from pslgs.spec import load_job
@@ -53,9 +55,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="process-chaos-") as name:
         folder = Path(name).resolve() / "job"
         folder.mkdir()
+        clock = wall_clock.WallClock(Path(name).resolve()) if wall_clock.can_be_set() else None
         kinds = [Kind[name] for name in arguments.kinds]
         if arguments.exact:
             kinds = [kind for kind in kinds if kind in EXACT]
+        if clock is None:
+            kinds = [kind for kind in kinds if kind is not Kind.CLOCK_SET]
         if not memory.can_be_withheld():
             kinds = [kind for kind in kinds if kind not in OF_MEMORY]
         if _IN_NAMESPACE in os.environ:
@@ -63,7 +68,7 @@ def main() -> int:
         else:
             kinds = [kind for kind in kinds if kind not in OF_DISKS]
         try:
-            return _check(folder, kinds, arguments)
+            return _check(folder, clock, kinds, arguments)
         finally:
             if _IN_NAMESPACE in os.environ:
                 subprocess.run(["umount", "--lazy", folder], check=True)
@@ -78,12 +83,14 @@ def _start_in_own_namespaces() -> NoReturn:
     os.execvpe(command[0], command, os.environ | {_IN_NAMESPACE: "1"})  # noqa: S606
 
 
-def _check(folder: Path, kinds: list[Kind], arguments: argparse.Namespace) -> int:
+def _check(
+    folder: Path, clock: wall_clock.WallClock | None, kinds: list[Kind], arguments: argparse.Namespace
+) -> int:
     epochs = max(2, math.ceil(arguments.faults * _STEPS_PER_FAULT / (SAMPLES // BATCH)))
     _write_job(folder, epochs)
     faults = draw(kinds, arguments.faults, arguments.seed)
     steps = epochs * math.ceil(SAMPLES / BATCH)
-    injected = run_with_faults(folder, faults, steps, lambda text: print(text, flush=True))
+    injected = run_with_faults(Run(folder, clock), faults, steps, lambda text: print(text, flush=True))
     wrong = audit(folder / "run" / "metrics.jsonl", epochs, SAMPLES)
     if injected.total() < arguments.faults:
         wrong.append(f"the run ended after {injected.total()} of {arguments.faults} faults")

@@ -5,7 +5,7 @@ import signal
 import subprocess
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,16 +29,19 @@ _SIGNALS: Final = {
     Kind.COMMAND_TERMINATED: signal.SIGTERM,
     Kind.FORK_SERVER_KILLED: signal.SIGKILL,
 }
+_HOURS: Final = 11
+"""Hours by which the clock is set ahead or back at most; between two faults that is within a day."""
+
 _OF_ROLE: Final = {"SERVER": "server", "COMMAND": "command", "FORK": "fork server"}
 
 
 def run_with_faults(
-    folder: Path, faults: Sequence[Fault], steps: int, tell: Callable[[str], None]
+    run: Run, faults: Sequence[Fault], steps: int, tell: Callable[[str], None]
 ) -> Counter[Kind]:
-    """Run the job in ``folder/job.yaml``, and resume it whenever a fault has ended it.
+    """Run a job, and resume it whenever a fault has ended it.
 
     Args:
-        folder: The folder.
+        run: The run, not started.
         faults: The faults, in their order.
         steps: Number of steps of the whole job.
         tell: Called with a line for each fault.
@@ -49,7 +52,7 @@ def run_with_faults(
     Raises:
         AssertionError: the run hangs, or ended otherwise than the last fault explains.
     """
-    run, injected = Run(folder), Counter[Kind]()
+    injected = Counter[Kind]()
     waiting, last = deque(faults), None
     try:
         run.start()
@@ -86,22 +89,17 @@ def inject(run: Run, fault: Fault) -> bool:
     if not clients or not processes.keys() >= set(_OF_ROLE.values()):
         return False
     match fault.kind:
-        case Kind.DISK_FULL:
-            with full_disk(run.folder):
-                run.wait(fault.seconds)
-        case Kind.CHECKPOINTS_READ_ONLY:
-            with read_only(run.folder / "run" / CHECKPOINTS):
-                run.wait(fault.seconds)
-        case Kind.STOPPED:
-            with stopped(_one([*clients, processes["server"], processes["command"]], fault)):
-                run.wait(fault.seconds)
-        case Kind.MEMORY_WITHHELD:
-            with memory.withheld(_one([*clients, processes["server"], processes["command"]], fault)):
+        case Kind.DISK_FULL | Kind.CHECKPOINTS_READ_ONLY | Kind.STOPPED | Kind.MEMORY_WITHHELD:
+            with _lasting(
+                run, fault.kind, _one([*clients, processes["server"], processes["command"]], fault)
+            ):
                 run.wait(fault.seconds)
         case Kind.CLIENT_OUT_OF_MEMORY | Kind.SERVER_OUT_OF_MEMORY:
             victim = processes["server"] if fault.kind is Kind.SERVER_OUT_OF_MEMORY else _one(clients, fault)
             with memory.used_up(victim):
                 run.wait_until(lambda: victim not in run.pids(), "the end of a process without memory")
+        case Kind.CLOCK_SET:
+            run.set_clock(3600 * hours(fault))
         case Kind.TERMINAL_CLOSED:
             run.close_terminal()
         case Kind.COMMAND_INTERRUPTED:
@@ -110,6 +108,23 @@ def inject(run: Run, fault: Fault) -> bool:
             name = _OF_ROLE.get(kind.name.partition("_")[0])
             os.kill(processes[name] if name else _one(clients, fault), _SIGNALS[kind])
     return True
+
+
+def hours(fault: Fault) -> int:
+    """Return how many hours the clock is ahead of the right time after a fault, or behind if negative."""
+    return fault.victim % (2 * _HOURS + 1) - _HOURS
+
+
+def _lasting(run: Run, kind: Kind, victim: int) -> AbstractContextManager[None]:
+    match kind:
+        case Kind.DISK_FULL:
+            return full_disk(run.folder)
+        case Kind.CHECKPOINTS_READ_ONLY:
+            return read_only(run.folder / "run" / CHECKPOINTS)
+        case Kind.MEMORY_WITHHELD:
+            return memory.withheld(victim)
+        case _:
+            return stopped(victim)
 
 
 def _one(victims: Sequence[int], fault: Fault) -> int:

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     CLIENT_OUT_OF_MEMORY = "the kernel ends a client for want of memory"
     MEMORY_WITHHELD = "a process gets no memory for a while, shorter than the time-outs, and waits for it"
     STOPPED = "a process is stopped by SIGSTOP for a while, shorter than the time-outs"
+    CLOCK_SET = "the wall clock is set to another hour"
     DISK_FULL = "the disk is full for a while"
     CHECKPOINTS_READ_ONLY = "the folder of the checkpoints is read-only for a while"
     SERVER_KILLED = "the server ends by SIGKILL"
@@ -38,9 +39,9 @@ OF_DISKS = frozenset({Kind.DISK_FULL, Kind.CHECKPOINTS_READ_ONLY})
 """These need a file system of the test's own."""
 
 OF_MEMORY = frozenset({Kind.CLIENT_OUT_OF_MEMORY, Kind.SERVER_OUT_OF_MEMORY, Kind.MEMORY_WITHHELD})
-"""These need control groups."""
+"""These need version 1 of control groups."""
 
-PASSING = OF_CLIENTS | OF_DISKS | {Kind.STOPPED, Kind.MEMORY_WITHHELD}
+PASSING = OF_CLIENTS | OF_DISKS | {Kind.STOPPED, Kind.MEMORY_WITHHELD, Kind.CLOCK_SET}
 """After these the run goes on by itself; the others end it, and it has to be resumed."""
 
 EXACT = frozenset(Kind) - OF_CLIENTS

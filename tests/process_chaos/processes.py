@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from process_chaos.wall_clock import WallClock
+
 TESTS = Path(__file__).parent.parent
 LIMIT_SECONDS = 300.0
 """Time after which a run that makes no step, or does not end, counts as hanging."""
@@ -40,8 +42,10 @@ class Run:
         journal: The record of its steps.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: WallClock | None = None) -> None:
+        """Prepare a run; without a clock of its own it has that of the system, which cannot be set."""
         self.folder = folder
+        self._clock = clock
         self.exit_code: int | None = None
         self.journal = folder / "run" / "metrics.jsonl"
         self._command: subprocess.Popen[bytes] | None = None
@@ -51,12 +55,13 @@ class Run:
     def start(self, *arguments: str) -> None:
         """Start the command in a new session whose terminal is a new one."""
         self.close_terminal()
+        clock = self._clock.environment if self._clock else {}
         self._terminal, terminal = pty.openpty()
         os.set_blocking(self._terminal, False)
         self._command = subprocess.Popen(
             [sys.executable, "-m", "pslgs.cli", "run", "job.yaml", "--output", "run", *arguments],
             cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(TESTS)},
+            env=os.environ | {"PYTHONPATH": str(TESTS)} | clock,
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
@@ -132,6 +137,11 @@ class Run:
                     if Path(os.readlink(entry / "cwd")) == self.folder:
                         found.append(int(entry.name))
         return found
+
+    def set_clock(self, seconds: int) -> None:
+        """Let the wall clock be so many seconds ahead of the right time, or behind it."""
+        if self._clock is not None:
+            self._clock.set(seconds)
 
     def press_ctrl_c(self) -> None:
         """Type Ctrl-C at the terminal."""

@@ -8,10 +8,15 @@ from collections import Counter
 import pytest
 
 from local_runs.runs import TESTS
-from process_chaos.faults import EXACT, OF_CLIENTS, OF_DISKS, OF_MEMORY, PASSING, Kind, draw
+from process_chaos.driver import hours
+from process_chaos.faults import EXACT, OF_CLIENTS, OF_MEMORY, PASSING, Kind, draw
 
-SEED = 243
-SHORT = [kind for kind in Kind if kind in EXACT - OF_MEMORY]
+OF_NO_OTHER_TEST = [
+    *(Kind.DISK_FULL, Kind.CHECKPOINTS_READ_ONLY, Kind.TERMINAL_CLOSED, Kind.FORK_SERVER_KILLED),
+    *(Kind.STOPPED, Kind.MEMORY_WITHHELD, Kind.CLOCK_SET),
+]
+OF_RETURNING_CLIENTS = sorted({*OF_CLIENTS, Kind.CLOCK_SET} - OF_MEMORY)
+EXACT_SEED, RETURNING_SEED = 5, 33
 LIMIT_SECONDS = 600
 
 
@@ -29,20 +34,38 @@ def chaos(*options: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT_SECONDS)
 def test_a_run_under_faults_that_lose_no_client_gives_a_bit_identical_model():
-    ended = chaos("--exact", "--seed", str(SEED), "--faults", "5", "--kinds", *(kind.name for kind in SHORT))
+    ended = chaos(
+        "--exact",
+        "--faults",
+        "7",
+        "--seed",
+        str(EXACT_SEED),
+        "--kinds",
+        *(kind.name for kind in OF_NO_OTHER_TEST),
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT_SECONDS)
 def test_a_run_whose_clients_are_lost_uses_each_sample_once():
-    ended = chaos("--kinds", *sorted(kind.name for kind in OF_CLIENTS - OF_MEMORY), "--faults", "4")
+    ended = chaos(
+        "--faults",
+        "4",
+        "--seed",
+        str(RETURNING_SEED),
+        "--kinds",
+        *(kind.name for kind in OF_RETURNING_CLIENTS),
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_the_short_run_has_the_faults_that_no_other_test_has():
-    drawn = [fault.kind for fault in draw(SHORT, 5, SEED)]
-    assert sorted(drawn) == sorted({*OF_DISKS, Kind.STOPPED, Kind.TERMINAL_CLOSED, Kind.FORK_SERVER_KILLED})
+def test_the_short_runs_have_each_of_their_kinds_and_clients_return_to_a_clock_that_is_behind():
+    assert {fault.kind for fault in draw(OF_NO_OTHER_TEST, 7, EXACT_SEED)} == {*OF_NO_OTHER_TEST}
+    first, *others = draw(OF_RETURNING_CLIENTS, 4, RETURNING_SEED)
+    assert first.kind is Kind.CLOCK_SET
+    assert hours(first) < 0
+    assert {fault.kind for fault in others} == OF_CLIENTS - OF_MEMORY
 
 
 def test_a_seed_determines_the_faults():
