@@ -122,6 +122,9 @@ class ManualTorchThread(TorchThread):
             self.work()
         return future
 
+    async def compute(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return await self.run(call, *args, **kwargs)
+
     @property
     def waiting(self) -> int:
         """Calls that have not been run."""

@@ -58,6 +58,9 @@ class VirtualTorchThread(TorchThread):
         self._loop.call_at(self._free_at, work)
         return future
 
+    async def compute(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return await self.run(call, *args, **kwargs)
+
     def close(self) -> None:
         self._closed = True
 

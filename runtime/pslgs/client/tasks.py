@@ -109,11 +109,11 @@ async def send_answer(context: ClientContext, exchange: tuple[int, int], answer:
         connection.post(tensor_frames(wire.Tensor.LABELS, *exchange, 0, 0, labels))
         await send(*slices[0], data)
 
-    sending = send_first(*await context.torch.run(begin_with_first))
+    sending = send_first(*await context.torch.compute(begin_with_first))
     async with asyncio.TaskGroup() as tasks:
         for first, samples in slices[1:]:
             task = tasks.create_task(sending)
-            data = await context.torch.run(compute, first, samples)
+            data = await context.torch.compute(compute, first, samples)
             await task
             sending = send(first, samples, data)
         answer.on_computed()
@@ -165,10 +165,10 @@ class StepTask(OrderTask):
         await send_answer(self._context, self.exchange, answer)
         for gradient in self._gradients[:-1]:
             await gradient.wait()
-            await torch.run(model.backward, gradient.buffer, gradient.tensor)
+            await torch.compute(model.backward, gradient.buffer, gradient.tensor)
         last = self._gradients[-1]
         await last.wait()
-        client_gradient = await torch.run(model.finish, last.buffer, last.tensor)
+        client_gradient = await torch.compute(model.finish, last.buffer, last.tensor)
         await connection.send(
             tensor_frames(wire.Tensor.CLIENT_GRADIENT, *self.exchange, 0, 0, client_gradient)
         )

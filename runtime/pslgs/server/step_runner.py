@@ -193,7 +193,7 @@ class StepRunner:
                 await asyncio.sleep(0)
 
     async def _run_server_step(self, attempt: _Attempt, exchange: messages.ExchangeId) -> None:
-        match await self._context.torch.run(self._compute, attempt, exchange):
+        match await self._context.torch.compute(self._compute, attempt, exchange):
             case _Computed() as result:
                 attempt.result = result
                 self._context.post(messages.ServerStepDone(exchange))
@@ -215,7 +215,7 @@ class StepRunner:
         return _Computed(result.loss, self._context.encoding.encode(result.cut_gradient))
 
     async def _apply_update(self, attempt: _Attempt, effect: messages.ApplyUpdate) -> None:
-        updated = await self._context.torch.run(self._update, attempt.buffers, effect)
+        updated = await self._context.torch.compute(self._update, attempt.buffers, effect)
         if isinstance(updated, NumericFault):
             self._context.post(messages.NumericFaultFound(effect.exchange, updated))
             return
