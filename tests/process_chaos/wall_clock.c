@@ -23,8 +23,6 @@ static int (*system_clock)(clockid_t, struct timespec *);
 static long (*system_call)(long, ...);
 
 __attribute__((constructor)) static void open_shift(void) {
-    system_clock = dlsym(RTLD_NEXT, "clock_gettime");
-    system_call = dlsym(RTLD_NEXT, "syscall");
     const char *path = getenv("PSLGS_CHAOS_CLOCK");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (file < 0)
@@ -36,6 +34,8 @@ __attribute__((constructor)) static void open_shift(void) {
 }
 
 int clock_gettime(clockid_t clock, struct timespec *found) {
+    if (!system_clock) /* other libraries may ask before this one is set up */
+        system_clock = dlsym(RTLD_NEXT, "clock_gettime");
     int failed = system_clock(clock, found);
     if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
         found->tv_sec += *shift;
@@ -67,6 +67,8 @@ long syscall(long number, ...) {
     for (int index = 0; index < 6; index++)
         all[index] = va_arg(given, long);
     va_end(given);
+    if (!system_call)
+        system_call = dlsym(RTLD_NEXT, "syscall");
     struct timespec until;
     if (number == SYS_futex && (all[1] & FUTEX_CLOCK_REALTIME) && all[3]) {
         until = *(const struct timespec *)all[3];
