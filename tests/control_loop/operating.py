@@ -29,6 +29,9 @@ _RESOURCES = (
 PATIENCE = 60.0
 """Seconds that anything may take."""
 
+LAST_WORDS = 5000
+"""Characters of an operator's log that are shown with a failure."""
+
 
 def eventually(look: Callable[[], T], seconds: float = PATIENCE, what: str = "") -> T:
     """Look until something is to be seen, and return it."""
@@ -53,7 +56,7 @@ class OperatorProcess:
 
     def answers(self, status: int) -> bool:
         """Return whether its probe has this status; it must not have ended."""
-        assert self.process.poll() is None, self.log.read_text()
+        assert self.process.poll() is None, "the operator has ended"
         return self.health() == status
 
     def health(self) -> int:
@@ -128,8 +131,11 @@ def operator(
         )
     running = OperatorProcess(process, log, health_port, metrics_port)
     try:
-        eventually(lambda: running.answers(up), what=f"the operator's health, see {log}")
+        eventually(lambda: running.answers(up), what="the operator's health")
         yield running
+    except AssertionError as error:
+        error.add_note(f"--- {log}\n{log.read_text()[-LAST_WORDS:]}")
+        raise
     finally:
         if process.poll() is None:
             process.terminate()

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 
+from cluster.testcluster.process import free_port
 from pslgs_operator.api.gated import IN_FLIGHT, GatedClient
 from pslgs_operator.api.rest import request
 from pslgs_operator.kube_client import NotLeadingError
@@ -94,27 +95,23 @@ def _status(code: int, reason: str) -> web.Response:
 
 
 @pytest.fixture
-async def server(aiohttp_free_port):
+async def server(port):
     leases = LeaseServer()
     runner = web.AppRunner(leases.application())
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", aiohttp_free_port).start()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
     yield leases
     await runner.cleanup()
 
 
 @pytest.fixture
-def aiohttp_free_port():
-    import socket  # noqa: PLC0415
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def port():
+    return free_port()
 
 
 @pytest.fixture
-async def client(server, aiohttp_free_port):
-    async with ApiClient(Configuration(host=f"http://127.0.0.1:{aiohttp_free_port}")) as opened:
+async def client(server, port):
+    async with ApiClient(Configuration(host=f"http://127.0.0.1:{port}")) as opened:
         yield opened
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _POLL_SECONDS = 0.1
+_reserving: list[socket.socket] = []
 
 
 class ClusterError(Exception):
@@ -164,7 +165,14 @@ def start_time(pid: int) -> str:
 
 
 def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port on which nobody listens, and that is given to nobody else while this process runs.
+
+    As long as a socket is bound to it, the kernel picks it neither for a port that may be any nor for the
+    near end of a connection.  Servers can bind to it all the same, for that socket does not listen
+    (``SO_REUSEADDR`` on both, which servers set).
+    """
+    reserving = socket.socket()
+    reserving.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserving.bind(("127.0.0.1", 0))
+    _reserving.append(reserving)
+    return int(reserving.getsockname()[1])
