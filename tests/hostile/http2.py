@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from hostile.client import Known
 from pslgs.identity.identity import AUTHORITY_FILE, CERTIFICATE_FILE, PRIVATE_KEY_FILE
@@ -26,6 +26,7 @@ class Http2Connection:
         self._reader = reader
         self._writer = writer
         self.answered = asyncio.Event()
+        self._ended = False
 
     async def send(self, *frames: bytes) -> None:
         """Send frames, or any bytes.
@@ -33,14 +34,15 @@ class Http2Connection:
         Raises:
             ConnectionError: the server has closed the connection.
         """
-        if self._writer.is_closing() or self._reader.at_eof():
+        if self._ended or self._writer.is_closing():
             raise ConnectionResetError
         self._writer.write(b"".join(frames))
         await self._writer.drain()
+        await asyncio.sleep(0)  # drain alone does not let others run, not even what notices the end
 
     async def read_to_end(self) -> None:
         """Answer pings and settings until the server closes the connection."""
-        with suppress(asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+        try:
             while True:
                 head = await self._reader.readexactly(9)
                 payload = await self._reader.readexactly(int.from_bytes(head[:3], "big"))
@@ -48,6 +50,10 @@ class Http2Connection:
                     self.answered.set()
                 if head[3] in {PING, SETTINGS} and not head[4] & ACK:
                     await self.send(frame(head[3], ACK, 0, payload if head[3] == PING else b""))
+        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+            pass
+        finally:
+            self._ended = True
 
 
 def tls_context(

@@ -136,16 +136,24 @@ class Victim:
         """Read /status."""
         return dict(json.loads(self.get("status")))
 
+    def wait_for_honest_clients(self) -> None:
+        """Wait until all honest clients are connected; one that was late on a busy machine returns."""
+        self._wait_for_status(lambda status: {*HONEST} <= {*status["clients"]["live"]})
+
     def wait_for_fault(self, name: str, *reasons: str) -> None:
         """Wait until the status names a client with one of the reasons, or as excluded after it."""
-        deadline = time.monotonic() + PATIENCE
-        while not {(name, each) for each in (*reasons, "excluded", "Excluded")} & self.faults():
-            assert time.monotonic() < deadline, self.faults()
-            self.wait_for_steps(1)
+        expected = {(name, each) for each in (*reasons, "excluded", "Excluded")}
+        self._wait_for_status(lambda status: bool(expected & _faults(status)))
 
     def faults(self) -> set[tuple[str, str]]:
         """Return the clients whose faults the status shows, with the reason of the last one."""
-        return {(fault["client"], fault["reason"]) for fault in self.status()["clientFaults"]}
+        return _faults(self.status())
+
+    def _wait_for_status(self, true: Callable[[dict[str, Any]], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not true(status := self.status()):
+            assert time.monotonic() < deadline, status
+            self.wait_for_steps(1)
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -190,6 +198,10 @@ class Victim:
         patch: Any = recorder
         patch.write = write_and_count
         return recorder
+
+
+def _faults(status: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(fault["client"], fault["reason"]) for fault in status["clientFaults"]}
 
 
 async def take_part(known: Known, samples: int) -> None:
