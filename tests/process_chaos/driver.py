@@ -61,11 +61,8 @@ def run_with_faults(
             run.wait_for_step(target, lambda: last_step(run.journal))
             if run.poll() == ExitCode.FINISHED:
                 return injected
-            if run.poll() == ExitCode.INTERNAL_ERROR and last is Kind.MEMORY_WITHHELD:
-                pass  # gRPC may have ceased to accept; the server notices that and ends
-            elif run.poll() is not None:
-                # Only the final model needs the disk.
-                if last not in OF_DISKS or last_step(run.journal) < steps:
+            if run.poll() is not None:
+                if not _explained_end(run, injected, last, steps):
                     raise AssertionError(f"the run ended with {run.exit_code} by itself\n{run.words()}")
             elif waiting and inject(run, waiting[0]):
                 last = waiting.popleft().kind
@@ -80,6 +77,13 @@ def run_with_faults(
             run.start("--resume")
     finally:
         run.end_all()
+
+
+def _explained_end(run: Run, injected: Counter[Kind], last: Kind | None, steps: int) -> bool:
+    """Return whether faults explain that a run ended by itself."""
+    if "gRPC has ceased to accept" in run.last_line("server"):
+        return injected[Kind.MEMORY_WITHHELD] > 0 and run.exit_code == ExitCode.INTERNAL_ERROR
+    return last in OF_DISKS and last_step(run.journal) == steps  # only the final model needs the disk
 
 
 def inject(run: Run, fault: Fault) -> bool:

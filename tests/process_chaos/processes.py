@@ -111,6 +111,11 @@ class Run:
             f"--- {file.name}\n{file.read_text(errors='replace')[-1500:]}" for file in files if file.exists()
         )
 
+    def last_line(self, process: str) -> str:
+        """Return the last line of a process's log; empty if there is none."""
+        log = self.folder / "run" / "logs" / f"{process}.log"
+        return (log.read_text(errors="replace").splitlines() or [""])[-1] if log.exists() else ""
+
     def processes(self) -> dict[str, int]:
         """Return the ids of the processes: ``server``, each client, ``command`` and ``fork server``."""
         found: dict[str, int] = {}
