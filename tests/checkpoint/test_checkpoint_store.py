@@ -1,4 +1,5 @@
 import errno
+import itertools
 import json
 import os
 from pathlib import Path
@@ -244,3 +245,31 @@ def test_a_folder_without_access_is_told(store, monkeypatch):
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(CheckpointError, match=r"cannot be read \(Permission denied\); give this user access"):
         store.load_latest()
+
+
+@pytest.mark.parametrize("failing", range(8))
+def test_a_listing_that_fails_loses_no_checkpoint(store, folder, groups, monkeypatch, failing):
+    store.save(1, groups(1), {})
+    calls = itertools.count()
+
+    def failing_once(function):
+        def listed(path):
+            if next(calls) == failing:
+                raise OSError(errno.ENOMEM, "Cannot allocate memory", str(path))
+            return function(path)
+
+        return listed
+
+    with monkeypatch.context() as patch:
+        for name in ("listdir", "scandir"):
+            patch.setattr(os, name, failing_once(getattr(os, name)))
+        try:
+            store.save(2, groups(2), {})
+            newest = 2
+        except CheckpointError:
+            newest = 1
+
+    assert store.load_latest().step == newest
+    for step in (3, 4):
+        store.save(step, groups(step), {})
+    assert names(folder) == ["step-00000003", "step-00000004"]

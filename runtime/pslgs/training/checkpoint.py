@@ -6,6 +6,7 @@ import logging
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -161,6 +162,7 @@ class CheckpointStore:
         """Write a checkpoint, then remove those it makes superfluous.
 
         When this returns, the checkpoint survives a power cut.  When it fails, the older ones are untouched.
+        What cannot be removed is removed by a later call.
 
         Raises:
             CheckpointError: it could not be written, for example because the disk is full.
@@ -170,11 +172,15 @@ class CheckpointStore:
             self._remove_unfinished()
             saved = self._write(step, tensors, state)
         except (OSError, SafetensorError) as error:
-            self._remove_unfinished()
+            with suppress(OSError):
+                self._remove_unfinished()
             raise CheckpointError(
                 f"cannot write the checkpoint of step {step} in {self._folder}: {error}"
             ) from error
-        self._remove_superfluous(saved)
+        try:
+            self._remove_superfluous(saved)
+        except OSError as error:
+            _logger.warning("the old checkpoints in %s stay: %s", self._folder, error)
 
     def load_latest(self, unusable: Iterable[Damage] = ()) -> Checkpoint | None:
         """Read the newest checkpoint that is intact; None where there are none at all.
