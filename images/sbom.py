@@ -30,6 +30,8 @@ ENVIRONMENT: Final = "opt/pslgs"
 
 _NAMESPACE: Final = UUID("6f0a1d5e-9c1b-4c68-8f5e-3b1f5c6c2a77")
 _LICENCE_FIELD: Final = re.compile(r"^License: *(\S.*?) *$", re.M)
+_COMMON_LICENCE: Final = re.compile(r"/usr/share/common-licenses/([\w.+-]*\w)")
+"""How free text names a licence that many packages have, as Debian asks of it (policy, 12.5)."""
 
 
 def describe(root: Path, name: str, version: str, date: datetime) -> str:
@@ -102,11 +104,12 @@ def _debian(root: Path) -> Iterator[Component]:
 
 
 def _debian_licences(root: Path, package: str) -> list[str]:
-    """Return names of licences, as Debian writes them; none where the file is free text."""
+    """Return names of licences, as Debian writes them; none where free text names none of the common ones."""
     file = root / "usr/share/doc" / package / "copyright"
     if not file.is_file():
         return []
-    return sorted(set(_LICENCE_FIELD.findall(file.read_text("utf-8", errors="replace"))))
+    text = file.read_text("utf-8", errors="replace")
+    return sorted(set(_LICENCE_FIELD.findall(text) or _COMMON_LICENCE.findall(text)))
 
 
 def _release(root: Path) -> str:

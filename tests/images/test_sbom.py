@@ -24,6 +24,11 @@ Package: tzdata
 Status: install ok installed
 Architecture: all
 Version: 2026a-0+deb12u1
+
+Package: base-files
+Status: install ok installed
+Architecture: amd64
+Version: 12.4
 """
 COPYRIGHT = """Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 
@@ -33,6 +38,10 @@ License: LGPL-2.1+
 Files: other
 License: BSD-3-Clause
  Redistribution and use
+"""
+FREE_TEXT = """This is the Debian prepackaged version of the Debian Base System Miscellaneous files.
+
+See `/usr/share/common-licenses/GPL-2' and /usr/share/common-licenses/LGPL-2.1.
 """
 
 
@@ -45,6 +54,7 @@ def root(tmp_path):
     write("etc/os-release", 'NAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian\n')
     write("var/lib/dpkg/status", STATUS)
     write("usr/share/doc/libc6/copyright", COPYRIGHT)
+    write("usr/share/doc/base-files/copyright", FREE_TEXT)
     write("opt/pslgs/pyvenv.cfg", "home = /usr/bin\nversion = 3.11.2\n")
     packages = "opt/pslgs/lib/python3.11/site-packages"
     write(f"{packages}/torch-2.15.0.dist-info/METADATA", "Name: torch\nVersion: 2.15.0\nLicense: BSD\n")
@@ -59,6 +69,7 @@ def document(root) -> dict:
 def test_it_names_each_package_with_its_version(root):
     found = {component["purl"] for component in document(root)["components"]}
     assert found == {
+        "pkg:deb/debian/base-files@12.4?arch=amd64&distro=debian-12",
         "pkg:deb/debian/libc6@2.36-9%2Bdeb12u10?arch=amd64&distro=debian-12",
         "pkg:deb/debian/tzdata@2026a-0%2Bdeb12u1?arch=all&distro=debian-12",
         "pkg:generic/cpython@3.11.2",
@@ -70,6 +81,7 @@ def test_it_names_each_package_with_its_version(root):
 def test_it_names_the_licences_that_are_known(root):
     licences = {component["name"]: component.get("licenses") for component in document(root)["components"]}
     assert licences == {
+        "base-files": [{"license": {"name": "GPL-2"}}, {"license": {"name": "LGPL-2.1"}}],
         "cpython": [{"expression": "PSF-2.0"}],
         "libc6": [{"license": {"name": "BSD-3-Clause"}}, {"license": {"name": "LGPL-2.1+"}}],
         "own": None,
