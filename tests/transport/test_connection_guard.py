@@ -169,6 +169,21 @@ async def test_a_review_fails_and_the_next_one_is_made_where_the_system_lacks_me
     assert [peer for _, peer, _ in guarded.reports] == [ONE]
 
 
+async def test_what_cannot_be_looked_at_is_said_once(caplog):
+    guarded = Guarded()
+    works = guarded.port.look
+
+    def fails() -> Look:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    caplog.set_level(logging.INFO)
+    for look in (fails, fails, works, works, fails):
+        guarded.port.look = look  # type: ignore[method-assign]
+        await guarded.review()
+    lost = "cannot look at the connections; trying again: [Errno 12] Cannot allocate memory"
+    assert [record.message for record in caplog.records] == [lost, "can look at the connections again", lost]
+
+
 async def test_what_is_no_connection_of_tcp_has_an_account_of_its_own():
     guard = Guarded().guard
     assert guard.account("unix:/run/server", "clinic") is not guard.account("unix:/run/server", "clinic")

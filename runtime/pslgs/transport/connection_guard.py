@@ -54,6 +54,7 @@ class ConnectionGuard:
         self._shut_out: frozenset[str] = frozenset()
         self._not_applied: frozenset[str] | None = None
         self._acceptance = Acceptance()
+        self._sees = True
 
     def account(self, peer: str, name: str) -> Account:
         """Return the account of the connection of a stream; ``peer`` is its address as gRPC writes it."""
@@ -82,8 +83,13 @@ class ConnectionGuard:
         try:
             look, seconds = await asyncio.to_thread(_timed, port.look)
         except OSError as error:
-            _logger.warning("cannot look at the connections: %s", error)
+            if self._sees:
+                _logger.warning("cannot look at the connections; trying again: %s", error)
+            self._sees = False
             return REVIEW_SHARE * REVIEW_SECONDS_LIMIT
+        if not self._sees:
+            _logger.info("can look at the connections again")
+        self._sees = True
         now, received = self._clock(), look.received
         if self._acceptance.has_ceased(now, look):
             raise OSError(errno.ENOTCONN, "gRPC has ceased to accept clients; start this server again")
