@@ -13,8 +13,11 @@ import torch
 P = ParamSpec("P")
 T = TypeVar("T")
 
-QUICK_SECONDS = 0.001
-"""Duration below which a computation is quick: to hand it to a thread and back takes a part of that."""
+QUICK_SECONDS = 0.004
+"""Duration below which a computation is quick, and may hold up an event loop.
+
+On a slow machine the parts of a small step take a millisecond and more, and to hand them to a thread as well.
+"""
 
 _REMEMBERED = 0.9
 """Part of a duration that counts at the next call: after a slow one, some are made in the thread."""
