@@ -1,6 +1,6 @@
 """Measures what the distributed run costs, side by side with what it is compared to.
 
-python -m benchmarks [--repeats 3] [--only mlp,floor,resnet,crowd,wire]
+python -m benchmarks [--repeats 3] [--only floor crowd]
 """
 
 import argparse
@@ -10,6 +10,8 @@ import platform
 import torch
 from benchmarks import crowd, floor, jobs, training, wire
 
+WHAT = ("mlp", "floor", "resnet", "crowd", "wire")
+
 
 def main() -> None:
     """Measure, and print tables."""
@@ -17,9 +19,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=3, help="pairs of each comparison")
-    parser.add_argument("--only", default="mlp,floor,resnet,crowd,wire", help="what to measure")
+    parser.add_argument("--only", nargs="+", default=WHAT, choices=WHAT, help="what to measure")
     arguments = parser.parse_args()
-    chosen = set(arguments.only.split(","))
+    chosen = set(arguments.only)
     cores = len(os.sched_getaffinity(0))
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
     print(f"{platform.machine()}, {cores} cores, {versions}\n")

@@ -3,7 +3,7 @@
 Run it in two checkouts on one machine and compare what it prints: equal lines mean bit-identical
 weights and equal journals (times left out).
 
-    python -m benchmarks.fingerprint [--cifar10 FOLDER] [--only NAME,NAME]
+    python -m benchmarks.fingerprint [--cifar10 FOLDER] [--only NAME NAME]
 """
 
 import argparse
@@ -62,11 +62,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cifar10", type=Path, help="folder with CIFAR-10 as Parquet; left out without it")
-    parser.add_argument("--only", help="names of trainings, separated by commas")
+    parser.add_argument("--only", nargs="+", default=[], help="names of trainings")
     arguments = parser.parse_args()
-    chosen = set(arguments.only.split(",")) if arguments.only else None
-    for name, train in trainings(arguments.cifar10):
-        if chosen is None or name in chosen:
+    known = dict(trainings(arguments.cifar10))
+    if unknown := set(arguments.only) - known.keys():
+        parser.error(f"--only: {', '.join(sorted(unknown))}: there are {', '.join(known)}")
+    for name, train in known.items():
+        if not arguments.only or name in arguments.only:
             with tempfile.TemporaryDirectory() as folder:
                 print(f"{name:<32}{train(Path(folder) / 'run')}", flush=True)
 

@@ -1,6 +1,6 @@
 """How time and memory of a step grow: with clients, samples and the sizes of batch and network.
 
-python -m benchmarks.growth [--only active,connected,batch,width]
+python -m benchmarks.growth [--only active width]
 
 The server is that of `benchmarks.crowd`, its clients compute nothing.  An exponent of 1 is proportional
 growth: it is the slope of a line through the logarithms, by least squares.
@@ -49,11 +49,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", default=",".join(SERIES), help="what grows")
+    parser.add_argument("--only", nargs="+", default=[*SERIES], choices=SERIES, help="what grows")
     arguments = parser.parse_args()
     print(f"| what grows | values | {' | '.join(f'{name} (exponent)' for name in FIGURES)} |")
     print("|---" * (len(FIGURES) + 2) + "|")
-    for name in arguments.only.split(","):
+    for name in arguments.only:
         series = SERIES[name]
         measured = [measure(crowd) for crowd in series.crowds.values()]
         print(row(series, measured), flush=True)

@@ -1,6 +1,6 @@
 """Measures how long a server takes to go on with a long run, from its start to an open gRPC port.
 
-python -m benchmarks.resume_scale [--steps 1000,10000,100000] [--clients 100]
+python -m benchmarks.resume_scale [--steps 1000 10000 100000] [--clients 100]
 
 The journal is made of one step's record, repeated; 100 clients take about 6.5 kB a step.
 """
@@ -27,6 +27,8 @@ from pslgs.telemetry.records import CheckpointRecord, StepRecord, encode
 from pslgs.training.checkpoint import CheckpointStore
 from pslgs.training.local_server_model import LocalServerModel
 from pslgs.training.setup import build_setup
+
+STEPS = (1000, 10_000, 100_000)
 
 TAIL = 500
 """Steps that were taken after the last checkpoint, and are cut off."""
@@ -117,12 +119,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--steps", default="1000,10000,100000", help="steps of the runs that are resumed")
+    parser.add_argument("--steps", nargs="+", type=int, default=STEPS, help="of the runs that are resumed")
     parser.add_argument("--clients", type=int, default=100, help="active clients of each step")
     arguments = parser.parse_args()
     job = parse_job(JOB)
     print("| steps | journal | checkpoint of | seconds | peak memory |\n| --- | --- | --- | --- | --- |")
-    for steps in map(int, arguments.steps.split(",")):
+    for steps in arguments.steps:
         for keep_size, version in ((True, "this version"), (False, "an earlier version")):
             with tempfile.TemporaryDirectory() as folder:
                 size = write_run(Path(folder), job, steps, arguments.clients, keep_size=keep_size)

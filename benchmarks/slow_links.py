@@ -86,14 +86,14 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=20, help="of each link in each round")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--only", default=",".join(JOBS), help="what to measure")
-    parser.add_argument("--compression", default=",".join(COMPRESSIONS))
+    parser.add_argument("--only", nargs="+", default=[*JOBS], choices=JOBS, help="what to measure")
+    parser.add_argument("--compression", nargs="+", default=COMPRESSIONS, choices=COMPRESSIONS)
     parser.add_argument("--sysctl", action="append", default=[], help="set at all ends, e.g. another tcp_…")
     arguments = parser.parse_args()
     print("| job | compression | link | step, ms | bound, ms | step / bound | plan, ms | step / plan |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
-    for name in arguments.only.split(","):
-        for compression in arguments.compression.split(","):
+    for name in arguments.only:
+        for compression in arguments.compression:
             manifest = JOBS[name](CLIENTS)
             manifest["spec"]["transport"] = {"compression": compression}
             manifest["spec"]["epochs"] = 10_000

@@ -1,6 +1,6 @@
 """NVFlare and Flower beside `pslgs run`: the same split learning on the same machine, in turn.
 
-python -m benchmarks.peers [--repeats 3] [--only ours,flower-deployed] [--kill]
+python -m benchmarks.peers [--repeats 3] [--only ours flower-deployed] [--kill]
 """
 
 import argparse
@@ -51,11 +51,11 @@ def main() -> None:
     parser.add_argument("--environment", type=Path, default=Path(".venv-peers"), help="where the peers are")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each system, in turn")
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--only", default=",".join(SYSTEMS), help="what to measure")
+    parser.add_argument("--only", nargs="+", default=[*SYSTEMS], choices=SYSTEMS, help="what to measure")
     parser.add_argument("--kill", action="store_true", help="kill a client instead, and watch")
     arguments = parser.parse_args()
     commands = (arguments.environment / "bin").resolve()
-    systems = [SYSTEMS[name] for name in arguments.only.split(",")]
+    systems = [SYSTEMS[name] for name in arguments.only]
     if arguments.kill:
         for system in systems:
             print(f"{system.name}:", *watch(system, commands), sep="\n  ", flush=True)
