@@ -1,6 +1,7 @@
 import errno
 import itertools
 import json
+import math
 import os
 from pathlib import Path
 
@@ -247,14 +248,15 @@ def test_a_folder_without_access_is_told(store, monkeypatch):
         store.load_latest()
 
 
-@pytest.mark.parametrize("failing", range(8))
-def test_a_listing_that_fails_loses_no_checkpoint(store, folder, groups, monkeypatch, failing):
+@pytest.mark.parametrize("lasting", [1, math.inf], ids=["once", "from then on"])
+@pytest.mark.parametrize("first", range(8))
+def test_a_listing_that_fails_loses_no_checkpoint(store, folder, groups, monkeypatch, first, lasting):
     store.save(1, groups(1), {})
     calls = itertools.count()
 
-    def failing_once(function):
+    def failing(function):
         def listed(path):
-            if next(calls) == failing:
+            if first <= next(calls) < first + lasting:
                 raise OSError(errno.ENOMEM, "Cannot allocate memory", str(path))
             return function(path)
 
@@ -262,7 +264,7 @@ def test_a_listing_that_fails_loses_no_checkpoint(store, folder, groups, monkeyp
 
     with monkeypatch.context() as patch:
         for name in ("listdir", "scandir"):
-            patch.setattr(os, name, failing_once(getattr(os, name)))
+            patch.setattr(os, name, failing(getattr(os, name)))
         try:
             store.save(2, groups(2), {})
             newest = 2

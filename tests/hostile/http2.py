@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from hostile.client import Known
 from pslgs.identity.identity import AUTHORITY_FILE, CERTIFICATE_FILE, PRIVATE_KEY_FILE
@@ -42,7 +42,7 @@ class Http2Connection:
 
     async def read_to_end(self) -> None:
         """Answer pings and settings until the server closes the connection."""
-        try:
+        with suppress(asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             while True:
                 head = await self._reader.readexactly(9)
                 payload = await self._reader.readexactly(int.from_bytes(head[:3], "big"))
@@ -50,10 +50,7 @@ class Http2Connection:
                     self.answered.set()
                 if head[3] in {PING, SETTINGS} and not head[4] & ACK:
                     await self.send(frame(head[3], ACK, 0, payload if head[3] == PING else b""))
-        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
-            pass
-        finally:
-            self._ended = True
+        self._ended = True
 
 
 def tls_context(

@@ -14,9 +14,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 QUICK_SECONDS = 0.004
-"""Duration below which a computation is quick, and may hold up an event loop.
+"""Duration below which a computation is quick: an event loop may stand still for so long.
 
-On a slow machine the parts of a small step take a millisecond and more, and to hand them to a thread as well.
+On slow machines the parts of a small step take more than a millisecond.
 """
 
 _REMEMBERED = 0.9
