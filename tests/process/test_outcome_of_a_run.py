@@ -51,6 +51,15 @@ def test_a_refused_client_is_the_outcome_of_a_server_that_was_stopped_for_it(tmp
     assert (outcome.exit_code, outcome.messages) == (7, ["the server refuses this client: another job"])
 
 
+def test_the_signal_that_killed_a_server_is_named_after_its_last_words(tmp_path):
+    outcome = _outcome(-11, Ended(tmp_path, "server", -11, "… INFO after step 4 client b lost"), [])
+    assert outcome.exit_code == ExitCode.INTERNAL_ERROR
+    assert outcome.messages == [
+        "… INFO after step 4 client b lost",
+        "error: the server was killed by SIGSEGV; `--resume` goes on from its last checkpoint",
+    ]
+
+
 def test_a_run_whose_fork_server_has_ended_says_so(tmp_path):
     server, client = (Ended(tmp_path, name, 255, "x WARNING something else") for name in ("server", "b"))
     outcome = _outcome(255, server, [client])

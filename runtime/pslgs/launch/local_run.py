@@ -17,6 +17,7 @@ from pslgs.launch.scratch_folder import scratch_folder
 from pslgs.process.signals import signal_of, stop_reason
 from pslgs.process.tasks import task_group
 from pslgs.spec import ExitCode, InputError, JobSpec, Tls
+from pslgs.spec.exit_codes import described_end
 
 _CLIENTS: Final = "clients"
 _SERVER_LOG: Final = "server.log"
@@ -219,8 +220,11 @@ def _outcome(code: int, server: Child, clients: Sequence[Child]) -> Outcome:
         return Outcome(ExitCode.INTERNAL_ERROR, [_FORK_SERVER_MESSAGE])
     tracebacks = [line for child in (server, *clients) for line in child.traceback()]
     if code not in {ExitCode.FINISHED, ExitCode.INTERRUPTED}:
-        exit_code = code if code >= 0 else ExitCode.INTERNAL_ERROR
-        return Outcome(exit_code, [*tracebacks, *server.failure_messages()])
+        messages = [*tracebacks, *server.failure_messages()]
+        if code < 0:
+            killed = f"error: the server {described_end(code)}; `--resume` goes on from its last checkpoint"
+            return Outcome(ExitCode.INTERNAL_ERROR, [*messages, killed])
+        return Outcome(code, messages)
     for client in clients:
         if client.exit_code in _PERMANENT_FAILURES:
             return Outcome(client.exit_code or code, [*tracebacks, *client.failure_messages()])

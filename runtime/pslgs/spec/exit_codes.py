@@ -1,5 +1,6 @@
 """Exit codes of the containers and commands, which the operator and scripts read."""
 
+import signal
 from enum import IntEnum
 
 
@@ -33,3 +34,11 @@ class ExitCode(IntEnum):
     """A client violated the protocol, and ``faultTolerance.onHostile`` is Fail."""
     INTERRUPTED = 75
     """A signal stopped the process; a checkpoint has been written and the run can be resumed."""
+
+
+def described_end(exit_code: int | None) -> str:
+    """Say how a process ended, as the end of a sentence about it; its code is negative for a signal."""
+    if exit_code is None or exit_code >= 0:
+        return f"ended with the exit code {exit_code}"
+    name = signal.Signals(-exit_code).name
+    return f"was killed by {name}" + (", perhaps for lack of memory" if name == "SIGKILL" else "")

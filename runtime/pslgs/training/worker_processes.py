@@ -3,7 +3,6 @@
 import asyncio
 import atexit
 import multiprocessing
-import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import Final
 import torch
 import torch.distributed as dist
 
+from pslgs.spec.exit_codes import described_end
 from pslgs.training.collectives import FIRST, TIMEOUT, Group, ProcessLostError
 from pslgs.training.server_worker import Command, Failure, run_worker
 
@@ -159,7 +159,7 @@ class WorkerProcesses:
                 worker.process.join()
                 report = worker.report()
                 if report is None:
-                    return ProcessLostError(f"{worker} {_ending(worker.process.exitcode)}")
+                    return ProcessLostError(f"{worker} {described_end(worker.process.exitcode)}")
                 if not report.is_consequence:
                     return worker.error(report)
         return ProcessLostError(f"the processes of the server part lost touch: {symptom}")
@@ -214,10 +214,3 @@ def _start(group: Group, threads: int) -> _Worker:
     process.start()
     there.close()  # so that the end of the process is the end of the connection
     return _Worker(group.rank, group.device, process, here)
-
-
-def _ending(exit_code: int | None) -> str:
-    if exit_code is None or exit_code >= 0:
-        return f"ended with the exit code {exit_code}"
-    name = signal.Signals(-exit_code).name
-    return f"was killed by {name}" + (", perhaps for lack of memory" if name == "SIGKILL" else "")
